@@ -1,0 +1,70 @@
+"""The world's data, read once from ontology.yaml: kinds, places, times, weathers, and the words for them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+Weights = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a scene plays. `bands`: sky, water, ground or floor -> (far, near), shares of the height from the top."""
+
+    name: str
+    weight: float
+    words: tuple[str, ...]
+    bands: Mapping[str, tuple[float, float]]
+    weathers: Weights
+    indoors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of thing. `is_a` is its own name followed by everything it also is, nearest first."""
+
+    name: str
+    category: str
+    is_a: tuple[str, ...]
+    words: tuple[str, ...]
+    weight: float
+    height: float
+    bands: tuple[str, ...]
+    places: Weights
+    colours: Weights = field(default_factory=dict)
+    colour_as: tuple[str, ...] = ()
+    patterns: Weights = field(default_factory=lambda: {"plain": 1.0})
+    states: Weights = field(default_factory=dict)
+    herd: float = 0.0
+    holds: tuple[str, ...] = ()
+    seat: float = 0.0
+
+
+def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+
+
+_DATA: dict[str, Any] = yaml.load(
+    (files(__package__) / "ontology.yaml").read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+)
+
+COLOURS: dict[str, str] = _DATA["colours"]
+SIZES: dict[str, float] = _DATA["sizes"]
+TIMES: dict[str, list[str]] = _DATA["times"]
+WEATHERS: dict[str, list[str]] = _DATA["weathers"]
+PLACES: dict[str, Place] = {
+    name: Place(name, **_tuples(entry | {"bands": {b: tuple(span) for b, span in entry["bands"].items()}}))
+    for name, entry in _DATA["places"].items()
+}
+KINDS: dict[str, Kind] = {
+    name: Kind(
+        name,
+        is_a=(name, *parents, *_DATA["categories"][entry["category"]]["is_a"]),
+        **_tuples(_DATA["categories"][entry["category"]].get("defaults", {}) | entry),
+    )
+    for name, whole in _DATA["kinds"].items()
+    for parents, entry in [(whole["parents"], {k: v for k, v in whole.items() if k != "parents"})]
+}
