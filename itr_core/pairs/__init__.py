@@ -1,0 +1,73 @@
+"""Sources of image-text pairs, all behind one function: `load_pairs(spec) -> PairSet`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from itr_core.errors import SourceError, did_you_mean
+from itr_core.pairs.images import decode_image
+from itr_core.pairs.pairset import Pair, PairSet, Relevance, Skipped
+
+__all__ = ["Pair", "PairSet", "Relevance", "Skipped", "decode_image", "load_pairs"]
+
+# scheme -> function(rest of the spec, limit=..., and the named options), imported when it is asked for.
+_SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "picturebook": ("itr_core.picturebook.source:load", ()),
+    "folder": ("itr_core.pairs.folder:load", ("columns",)),
+    "parquet": ("itr_core.pairs.parquet:load", ("columns", "image_root")),
+    "karpathy": ("itr_core.pairs.coco:load", ("image_root",)),
+    "coco": ("itr_core.pairs.coco:load", ("image_root",)),
+    "hub": ("itr_core.pairs.hub:load", ("columns", "image_root")),
+}
+
+
+def load_pairs(
+    spec: str,
+    *,
+    columns: dict[str, Any] | None = None,
+    image_root: str | Path | None = None,
+    limit: int | None = None,
+) -> PairSet:
+    """Load a source of image-text pairs without decoding its images.
+
+    spec: `picturebook[:split]`, `folder:PATH`, `parquet:FILE` (a glob or a folder too),
+      `karpathy:FILE.json[:split]`, `coco:FILE.json`, `hub:ORG/NAME[:split]`, or the plain path of a folder, a
+      .parquet or a .json file.
+    columns: the source's columns where they are not recognised: {"image": name, "captions": name or list of
+      names, "image_id": name, "labels": name}, every key optional.
+    image_root: folder of the images where the source names files that do not lie beside it.
+    limit: at most so many images, the first ones.
+
+    Images that cannot be used are left out and named in `.skipped`. Raises SourceError.
+    """
+    if limit is not None and limit < 1:
+        raise SourceError(f"limit={limit}: ask for at least one image.")
+    scheme, rest = _parse(spec)
+    target, accepted = _SOURCES[scheme]
+    options = {"columns": columns, "image_root": image_root}
+    given = {name: value for name, value in options.items() if value is not None}
+    if foreign := sorted(given.keys() - set(accepted)):
+        raise SourceError(f"{spec}: a {scheme} source takes no {' and no '.join(foreign)}; leave it out.")
+    module, function = target.split(":")
+    return getattr(import_module(module), function)(rest, limit=limit, **given)
+
+
+def _parse(spec: str) -> tuple[str, str]:
+    scheme, colon, rest = spec.partition(":")
+    if scheme in _SOURCES:
+        return scheme, rest
+    path = Path(spec)
+    if path.is_dir():
+        return ("parquet" if next(path.rglob("*.parquet"), None) else "folder"), spec
+    if path.suffix == ".parquet" and path.is_file():
+        return "parquet", spec
+    if Path(spec.removesuffix(":" + spec.rpartition(":")[2])).suffix == ".json":
+        return "karpathy", spec
+    if path.is_file():
+        raise SourceError(
+            f"{spec}: a source is a folder, a .parquet or a .json file, not a {path.suffix} file."
+        )
+    if colon:
+        raise SourceError(f"Unknown kind of source {scheme!r} in {spec!r}.{did_you_mean(scheme, _SOURCES)}")
+    known = ", ".join(f"{scheme}:..." for scheme in _SOURCES)
+    raise SourceError(f"{spec}: no such file or folder. A source is a path or one of: {known}.")

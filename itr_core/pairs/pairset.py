@@ -1,0 +1,179 @@
+"""What a pair is, and a set of pairs: image, captions, image id, optional labels."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from PIL import Image
+
+from itr_core.errors import ImageError, SourceError
+from itr_core.pairs.images import decode_image, read_bytes
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Images = slice | np.ndarray
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image (RGB) with its captions (any number, also none) and, where the source has them, labels."""
+
+    image: Image.Image
+    captions: list[str]
+    image_id: str
+    labels: list[str] | None = None
+
+
+class Skipped(NamedTuple):
+    """An image that a source names but that is not in the set, and why."""
+
+    name: str
+    reason: str
+
+
+class Relevance(Protocol):
+    """Which captions are true of which images, beyond the given pairs; captions in the set's flat order."""
+
+    def matrix(self, images: Images = slice(None)) -> np.ndarray:
+        """Return bool (n_selected_images, n_captions)."""
+        ...
+
+    def grade(self, images: Images = slice(None)) -> np.ndarray:
+        """Return float32 in [0, 1], same shape: how much of the image the caption tells."""
+        ...
+
+
+class PairSet:
+    """Images with captions: a thin wrapper on a `datasets.Dataset`.
+
+    Its columns: image, captions (list of strings), image_id (unique) and, where the source has them, labels.
+    Captions and ids are read without touching a pixel. `decode` turns one value of the image column into an
+    RGB image; by default the value is a struct {"bytes", "path"} (the `Image(decode=False)` feature).
+    """
+
+    def __init__(
+        self,
+        dataset: "Dataset",
+        *,
+        source: str,
+        decode: Callable[[Any], Image.Image] = decode_image,
+        relevance: Relevance | None = None,
+        skipped: Sequence[Skipped] = (),
+    ) -> None:
+        self.dataset = dataset
+        self.source = source
+        self.decode = decode
+        self.relevance = relevance
+        self.skipped = list(skipped)
+        self.image_ids: list[str] = list(dataset["image_id"][:])
+        if len(set(self.image_ids)) < len(self.image_ids):
+            raise SourceError(_duplicates(source, self.image_ids))
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __getitem__(self, index: int) -> Pair:
+        labels = self.labels[index] if self.labels is not None else None
+        return Pair(self.image(index), self.captions[index], self.image_ids[index], labels)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"PairSet({self.source!r}, {len(self)} images, {sum(map(len, self.captions))} captions)"
+
+    def image(self, index: int) -> Image.Image:
+        """Decode one image to RGB; raise ImageError, naming the image, where its file is damaged."""
+        try:
+            return self.decode(self.dataset[index]["image"])
+        except ImageError as error:
+            raise ImageError(f"{self.image_ids[index]}: {error}") from error
+
+    @cached_property
+    def captions(self) -> list[list[str]]:
+        """The captions of each image, in the source's order."""
+        return list(self.dataset["captions"][:])
+
+    @cached_property
+    def labels(self) -> list[list[str]] | None:
+        """The labels of each image, or None where the source has none."""
+        return list(self.dataset["labels"][:]) if "labels" in self.dataset.column_names else None
+
+    def flat_captions(self) -> tuple[list[str], np.ndarray]:
+        """Return all captions, image by image, and the index of the image of each: list (m,), int64 (m,)."""
+        counts = [len(captions) for captions in self.captions]
+        texts = [caption for captions in self.captions for caption in captions]
+        return texts, np.repeat(np.arange(len(self), dtype=np.int64), counts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex sha256 over ids, captions, labels and image files, in order.
+
+        It reads every image file once, a small part of the time it takes to decode them. It depends
+        neither on where the files lie nor on the layout: the same data has the same value on every machine.
+        """
+        digest = hashlib.sha256()
+        for index, image in enumerate(self.dataset.select_columns("image")):
+            labels = self.labels[index] if self.labels is not None else None
+            content = _image_digest(image["image"], self.image_ids[index])
+            record = [self.image_ids[index], self.captions[index], labels, content]
+            digest.update(json.dumps(record, ensure_ascii=False).encode())
+        return digest.hexdigest()
+
+    def select(self, indices: Sequence[int] | np.ndarray | range) -> "PairSet":
+        """Return the pairs at `indices` (unique), in that order; relevance follows."""
+        rows = np.asarray(indices, dtype=np.int64)
+        relevance = None
+        if self.relevance is not None:
+            image_of_caption = self.flat_captions()[1]
+            starts = np.searchsorted(image_of_caption, rows)
+            columns = [
+                start + offset
+                for start, row in zip(starts, rows, strict=True)
+                for offset in range(len(self.captions[row]))
+            ]
+            relevance = _SelectedRelevance(self.relevance, rows, np.asarray(columns, dtype=np.int64))
+        return PairSet(
+            self.dataset.select(rows),
+            source=self.source,
+            decode=self.decode,
+            relevance=relevance,
+            skipped=self.skipped,
+        )
+
+
+@dataclass(frozen=True)
+class _SelectedRelevance:
+    whole: Relevance
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def matrix(self, images: Images = slice(None)) -> np.ndarray:
+        return self.whole.matrix(self.rows[images])[:, self.columns]
+
+    def grade(self, images: Images = slice(None)) -> np.ndarray:
+        return self.whole.grade(self.rows[images])[:, self.columns]
+
+
+def _image_digest(value: object, image_id: str) -> str:
+    if not isinstance(value, Mapping):  # a drawn source: the value says how to draw the picture
+        return hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest()
+    try:
+        return hashlib.sha256(read_bytes(value)).hexdigest()
+    except ImageError as error:
+        raise ImageError(f"{image_id}: {error}") from error
+
+
+def _duplicates(source: str, image_ids: list[str]) -> str:
+    seen: set[str] = set()
+    repeated = list(dict.fromkeys(i for i in image_ids if i in seen or seen.add(i)))  # type: ignore[func-returns-value]
+    names = ", ".join(map(repr, repeated[:3])) + (", ..." if len(repeated) > 3 else "")
+    return (
+        f"{source}: {len(repeated)} image ids occur more than once ({names}). "
+        "Every image needs one row with all its captions and an id of its own."
+    )
