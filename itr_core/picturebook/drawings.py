@@ -1,0 +1,125 @@
+"""The vector drawings of the kinds: how big each is, and each as a picture in any colour, pattern and size.
+
+A drawing is `drawings/<kind>.svg` (the first or only state) or `drawings/<kind>.<state>.svg`. 100 units of
+its viewBox are the kind's height, so a lower state (a sleeping dog) is a lower viewBox. Shapes of class
+`main`, `shade` and `light` take the thing's colour; shapes of class `pattern` take its stripes or spots.
+"""
+
+import re
+from functools import cache, lru_cache
+from io import BytesIO
+from pathlib import Path
+
+import resvg_py
+import yaml
+from PIL import Image
+
+from itr_core.errors import PairscopeError, did_you_mean
+
+FOLDER = Path(__file__).with_name("drawings")
+WORLD = yaml.safe_load(Path(__file__).with_name("ontology.yaml").read_text(encoding="utf-8"))
+CREAM, INK = (251, 246, 234), (70, 64, 74)
+UPRIGHT_STRIPES = {"cat", "fish", "ball", "hot-air balloon", "sofa", "bed", "umbrella", "tent", "kite"}
+
+Rgb = tuple[int, int, int]
+
+
+class DrawingError(PairscopeError):
+    """A kind, or one of its states, has no drawing, or its drawing is not in the agreed form."""
+
+
+@cache
+def svg(kind: str, state: str | None = None) -> str:
+    """Return the drawing's text; an unknown or first state is the plain file."""
+    states = list(WORLD["kinds"].get(kind, {}).get("states", {}))
+    name = kind if state is None or state in states[:1] else f"{kind}.{state}"
+    path = FOLDER / f"{name}.svg"
+    if not path.is_file():
+        known = [p.stem for p in FOLDER.glob("*.svg")]
+        raise DrawingError(f"No drawing {path.name!r} in {FOLDER}.{did_you_mean(name, known)}")
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def extent(kind: str, state: str | None = None) -> tuple[float, float]:
+    """Width and height of the drawing, in shares of the kind's height (the first state's height is 1)."""
+    match = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg(kind, state))
+    if match is None:
+        raise DrawingError(f"The drawing of {kind!r} ({state}) needs a viewBox that starts with '0 0'.")
+    return float(match[1]) / 100, float(match[2]) / 100
+
+
+def mix(a: Rgb, b: Rgb, share: float) -> Rgb:
+    """The colour `share` of the way from `a` to `b`."""
+    return (
+        round(a[0] + (b[0] - a[0]) * share),
+        round(a[1] + (b[1] - a[1]) * share),
+        round(a[2] + (b[2] - a[2]) * share),
+    )
+
+
+def rgb(colour: str) -> Rgb:
+    """Parse '#rrggbb'."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _hex(colour: Rgb) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _pattern(kind: str, pattern: str, colour: Rgb) -> str:
+    """An SVG pattern element in a tone that stands out from `colour`; coarser on small kinds."""
+    light = (299 * colour[0] + 587 * colour[1] + 114 * colour[2]) / 255_000
+    tone = _hex(CREAM if light < 0.72 else INK if light > 0.9 else mix(colour, (96, 44, 24), 0.62))
+    scale = max(1.0, (0.24 / WORLD["kinds"][kind]["height"]) ** 0.5)
+    if pattern == "striped":
+        turn = 90 if kind in UPRIGHT_STRIPES else 0
+        size, marks = (18, 18), f'<rect width="18" height="7.6" fill="{tone}"/>'
+    else:
+        turn, size = 20, (28, 28)
+        dots = ((7, 8, 5.8), (20, 20, 5), (18.5, 4.5, 2.4))
+        marks = "".join(f'<circle cx="{x}" cy="{y}" r="{r}" fill="{tone}"/>' for x, y, r in dots)
+    return (
+        f'<pattern id="pattern" patternUnits="userSpaceOnUse" width="{size[0]}" height="{size[1]}" '
+        f'patternTransform="scale({scale:.3f}) rotate({turn})">{marks}</pattern>'
+    )
+
+
+def dressed(kind: str, state: str | None, colour: str | None, pattern: str = "plain") -> tuple[str, str]:
+    """Return the drawing's text with its pattern's definition in it, and the style sheet that colours it."""
+    text, style = svg(kind, state), ""
+    if colour is not None:
+        main = rgb(WORLD["colours"][colour])
+        shade, light = mix(main, (24, 16, 48), 0.2), mix(main, (255, 252, 240), 0.28)
+        style = f".main{{fill:{_hex(main)}}}.shade{{fill:{_hex(shade)}}}.light{{fill:{_hex(light)}}}"
+        if pattern != "plain":
+            style += ".pattern{fill:url(#pattern)}"
+            text = text.replace(">", f"><defs>{_pattern(kind, pattern, main)}</defs>", 1)
+    return text, style
+
+
+def render(text: str, height: int, style: str = "") -> Image.Image:
+    """Draw SVG text as an RGBA picture `height` pixels high. No system fonts: the same bytes everywhere."""
+    png = resvg_py.svg_to_bytes(
+        svg_string=text, height=height, style_sheet=style or None, skip_system_fonts=True
+    )
+    return Image.open(BytesIO(png)).convert("RGBA")
+
+
+@lru_cache(maxsize=12_288)
+def _facing_right(kind: str, state: str | None, colour: str | None, pattern: str, height: int) -> Image.Image:
+    text, style = dressed(kind, state, colour, pattern)
+    return render(text, height, style)
+
+
+def sprite(
+    kind: str,
+    state: str | None = None,
+    colour: str | None = None,
+    pattern: str = "plain",
+    height_px: int = 100,
+    flip: bool = False,
+) -> Image.Image:
+    """Return the thing as an RGBA picture `height_px` pixels high; it faces right, or left if `flip`."""
+    image = _facing_right(kind, state, colour, pattern, max(1, height_px))
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
