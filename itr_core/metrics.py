@@ -1,0 +1,115 @@
+"""Retrieval measures: pure functions of a similarity matrix."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+BLOCK_ROWS = 256
+CUTOFFS = (1, 5, 10)
+
+
+class Rows(Protocol):
+    """An (n_images, n_captions) matrix read a few rows at a time: an array, a tensor or a `CosineRows`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: slice, /) -> "np.ndarray | torch.Tensor": ...
+
+
+@dataclass(frozen=True)
+class CosineRows:
+    """Cosines of unit vectors (n_images, d) and (n_captions, d); only the rows asked for ever exist."""
+
+    images: np.ndarray
+    captions: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.images), len(self.captions)
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray:
+        return self.images[rows] @ self.captions.T
+
+
+def _blocks(similarity: Rows) -> Iterator[tuple[slice, np.ndarray]]:
+    for start in range(0, similarity.shape[0], BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        block = similarity[rows]
+        if isinstance(block, torch.Tensor):
+            block = block.detach().to("cpu", torch.promote_types(block.dtype, torch.float32)).numpy()
+        if np.isnan(block).any():
+            raise ValueError(f"The similarity matrix has NaN in rows {start} to {start + len(block) - 1}.")
+        yield rows, block
+
+
+def ranks(similarity: Rows, image_of_caption: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rank of the right answer to every query, 1 = best, in both directions.
+
+    A rival is an image (caption) other than the query's own. The rank is 1 + (rivals that score strictly
+    better) + (rivals that score the same) / 2: the mean of the best and the worst place among equals.
+    Counting only the strictly better ones, as some do, gives a collapsed model, to which all things are
+    equally similar, a perfect score; without ties the two agree.
+
+    Args:
+        similarity: (n_images, n_captions), finite or infinite; read in blocks of rows, never copied whole.
+        image_of_caption: (n_captions,) integers in [0, n_images); an image may have any number, also none.
+
+    Returns:
+        T2I ranks (n_captions,) of each caption's image among the images, and I2T ranks (n_images,) of each
+        image's best own caption among the captions of others (NaN: it has none); float64.
+
+    Raises:
+        ValueError: shapes that do not fit, an index out of range, NaN in the similarity.
+    """
+    owner = np.asarray(image_of_caption, dtype=np.int64)
+    n_images, n_captions = similarity.shape
+    if owner.shape != (n_captions,):
+        raise ValueError(f"image_of_caption has shape {owner.shape}, the similarity {n_captions} captions.")
+    if n_captions == 0:
+        raise ValueError("There are no captions to rank.")
+    if owner.min() < 0 or owner.max() >= n_images:
+        raise ValueError(f"image_of_caption must lie in [0, {n_images}), got {owner.min()} to {owner.max()}.")
+
+    own = np.empty(n_captions)  # each caption's similarity to its own image
+    for rows, block in _blocks(similarity):
+        here = np.flatnonzero((owner >= rows.start) & (owner < rows.stop))
+        own[here] = block[owner[here] - rows.start, here]
+    own = own.astype(block.dtype)  # nothing is lost, and comparing needs no wider copy of a block
+    best = np.full(n_images, -np.inf, dtype=np.promote_types(block.dtype, np.float32))
+    np.maximum.at(best, owner, own)
+
+    t2i = np.full(n_captions, 0.5)  # the own image is found once among the equals
+    i2t = 1 - np.bincount(owner, own == best[owner], n_images) / 2  # so are own captions as good as the best
+    for rows, block in _blocks(similarity):
+        t2i += (block > own).sum(0) + (block == own).sum(0) / 2
+        mark = best[rows, None]
+        i2t[rows] += (block > mark).sum(1) + (block == mark).sum(1) / 2
+    i2t[np.bincount(owner, minlength=n_images) == 0] = np.nan
+    return t2i, i2t
+
+
+def retrieval_metrics(similarity: Rows, image_of_caption: np.ndarray) -> dict[str, float]:
+    """Recall at 1, 5 and 10 in percent, their sum (rSum, at most 600) and median ranks, in both directions.
+
+    T2I: the share of captions whose image is among the first k images. I2T: the share of images with at
+    least one of their captions among the first k captions; images without captions are no queries.
+    Arguments, ties and errors as in `ranks`.
+
+    Three images with one caption each. Read down for T2I: captions 0 and 1 find their image first (.9, .6),
+    caption 2 finds its own second (.5 after .7). Read across for I2T: images 0 and 2 find their captions
+    first, image 1 prefers caption 2 (.7) to its own (.6).
+
+    >>> similarity = np.array([[.9, .2, .1], [.3, .6, .7], [.0, .4, .5]])
+    >>> m = retrieval_metrics(similarity, np.arange(3))
+    >>> {name: round(value, 1) for name, value in m.items() if "5" not in name and "10" not in name}
+    {'t2i_r1': 66.7, 'i2t_r1': 66.7, 'rsum': 533.3, 't2i_medr': 1.0, 'i2t_medr': 1.0}
+    """
+    t2i, i2t = ranks(similarity, image_of_caption)
+    queries = {"t2i": t2i, "i2t": i2t[~np.isnan(i2t)]}
+    result = {f"{way}_r{k}": 100 * float(np.mean(r <= k)) for way, r in queries.items() for k in CUTOFFS}
+    result["rsum"] = sum(result.values())
+    return result | {f"{way}_medr": float(np.median(r)) for way, r in queries.items()}

@@ -1,0 +1,117 @@
+"""InfoNCE against a double loop, a closed form, open_clip and its own promises."""
+
+import doctest
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from open_clip.loss import ClipLoss
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from itr_core.errors import ModelError
+from itr_core.methods import METHODS, InfoNCE, infonce, make_method
+from itr_core.methods.infonce import symmetric_info_nce
+from itr_core.outputs import EncoderOutput, PairBatch
+
+
+def rows(seed: int, n: int, d: int = 5) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(n, d, dtype=torch.float64, generator=generator) for _ in range(2))  # type: ignore[return-value]
+
+
+def double_loop(image: Tensor, text: Tensor, scale: float, ids: list[int]) -> float:
+    """The docstring's sums, term by term."""
+    v, t = (x / x.norm(dim=1, keepdim=True) for x in (image, text))
+    total = 0.0
+    for i in range(len(ids)):
+        candidates = [j for j in range(len(ids)) if j == i or ids[j] != ids[i]]
+        for logits in ({j: scale * (v[i] @ t[j]).item() for j in candidates},
+                       {j: scale * (v[j] @ t[i]).item() for j in candidates}):  # fmt: skip
+            total -= logits[i] - math.log(sum(math.exp(s) for s in logits.values()))
+    return total / (2 * len(ids))
+
+
+@given(st.integers(0, 9999), st.lists(st.integers(0, 3), min_size=1, max_size=8), st.floats(0.1, 100))
+def test_equals_the_double_loop(seed: int, ids: list[int], scale: float) -> None:
+    image, text = rows(seed, len(ids))
+    loss = symmetric_info_nce(image, text, scale, torch.tensor(ids)).item()
+    assert loss == pytest.approx(double_loop(image, text, scale, ids), abs=1e-9)
+
+
+def test_closed_form_of_two_pairs() -> None:
+    # Similarities [[.8, .2], [.1, .6]] at temperature .1; the mean of both directions by hand.
+    text = torch.eye(4, dtype=torch.float64)[:2]
+    image = torch.zeros(2, 4, dtype=torch.float64)
+    image[:, :2] = torch.tensor([[0.8, 0.2], [0.1, 0.6]], dtype=torch.float64)
+    image[:, 2] = (1 - image.square().sum(1)).sqrt()  # unit length without touching the similarities
+    i2t = (math.log1p(math.exp(-6)) + math.log1p(math.exp(-5))) / 2
+    t2i = (math.log1p(math.exp(-7)) + math.log1p(math.exp(-4))) / 2
+    assert (i2t, t2i) == pytest.approx((0.00459552, 0.00953070), abs=1e-8)
+    assert symmetric_info_nce(image, text, 10, torch.arange(2)).item() == pytest.approx(
+        (i2t + t2i) / 2, abs=1e-12
+    )
+
+
+def test_equals_open_clip_when_all_ids_differ() -> None:
+    image, text = rows(0, 16)
+    expected = ClipLoss()(normalize(image, dim=-1), normalize(text, dim=-1), 14.3)
+    assert symmetric_info_nce(image, text, 14.3, torch.arange(16)).item() == pytest.approx(
+        expected.item(), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("ids", [[0, 1, 2, 3], [0, 0, 1, 2], [5, 5, 5, 5]])
+def test_gradient(ids: list[int]) -> None:
+    inputs = [x.requires_grad_() for x in rows(1, 4)]
+    scale = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda v, t, s: symmetric_info_nce(v, t, s, torch.tensor(ids)), (*inputs, scale)
+    )
+
+
+@given(st.permutations(range(6)))
+def test_order_of_the_batch_and_names_of_the_ids_do_not_matter(order: list[int]) -> None:
+    (image, text), ids = rows(2, 6), torch.tensor([0, 0, 1, 2, 2, 3])
+    expected = symmetric_info_nce(image, text, 7.0, ids).item()
+    assert symmetric_info_nce(image[order], text[order], 7.0, 99 - ids[order]).item() == pytest.approx(
+        expected
+    )
+    assert symmetric_info_nce(text, image, 7.0, ids).item() == pytest.approx(expected)  # i <-> t
+
+
+def test_siblings_neither_push_nor_pull() -> None:
+    image, text = rows(3, 4)
+    text.requires_grad_()
+    symmetric_info_nce(image[:2], text[:2], 5.0, torch.tensor([8, 8])).backward()
+    assert not text.grad.any()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 100.0])
+def test_finite_at_the_ends_of_the_temperature(scale: float) -> None:
+    image = torch.nn.functional.normalize(torch.randn(8, 3), dim=-1).requires_grad_()
+    loss = symmetric_info_nce(image, -image.detach(), scale, torch.arange(8))
+    loss.backward()
+    assert loss.isfinite()
+    assert image.grad.isfinite().all()  # type: ignore[union-attr]
+
+
+def test_method_reads_ids_and_temperature_from_what_it_is_given() -> None:
+    image, text = rows(4, 3)
+    ids = torch.tensor([0, 0, 1])
+    batch = PairBatch(text=torch.zeros(3, 1, dtype=torch.int64), image_id=ids, captions=["", "", ""])
+    terms = make_method("infonce")(EncoderOutput(image, text, torch.tensor(4.0)), batch)
+    assert terms.keys() == InfoNCE.weights.keys()
+    assert terms["infonce"] == symmetric_info_nce(image, text, 4.0, ids)
+
+
+def test_docstring() -> None:
+    assert doctest.testmod(infonce).failed == 0
+
+
+def test_unknown_method_names_the_nearest() -> None:
+    assert METHODS["infonce"] is InfoNCE
+    with pytest.raises(ModelError, match=r"no method 'infonse'\. Did you mean 'infonce'"):
+        make_method("infonse")

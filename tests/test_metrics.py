@@ -1,0 +1,128 @@
+"""Ranks and recall against a plain double loop, worked examples and what must not change them."""
+
+import doctest
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from itr_core import metrics
+from itr_core.metrics import CosineRows, ranks, retrieval_metrics
+
+
+def naive_ranks(similarity: np.ndarray, owner: np.ndarray) -> tuple[list[float], list[float]]:
+    """The definition, rival by rival."""
+    n_images, n_captions = similarity.shape
+
+    def rank(own: float, rivals: list[float]) -> float:
+        return 1 + sum(1.0 if s > own else 0.5 * (s == own) for s in rivals)
+
+    t2i = [
+        rank(similarity[owner[j], j], [similarity[i, j] for i in range(n_images) if i != owner[j]])
+        for j in range(n_captions)
+    ]
+    i2t = []
+    for i in range(n_images):
+        own = [similarity[i, j] for j in range(n_captions) if owner[j] == i]
+        others = [similarity[i, j] for j in range(n_captions) if owner[j] != i]
+        i2t.append(rank(max(own), others) if own else np.nan)
+    return t2i, i2t
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    n_images, n_captions = draw(st.integers(1, 9)), draw(st.integers(1, 12))
+    owner = draw(hnp.arrays(np.int64, n_captions, elements=st.integers(0, n_images - 1)))
+    values = st.integers(-3, 3).map(lambda x: x / 2)  # few values: many ties
+    return draw(hnp.arrays(np.float32, (n_images, n_captions), elements=values)), owner
+
+
+@given(cases(), st.integers(1, 4))
+def test_ranks_equal_the_double_loop_for_any_block_size(case: tuple, rows: int) -> None:
+    similarity, owner = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "BLOCK_ROWS", rows)
+        t2i, i2t = ranks(similarity, owner)
+    expected = naive_ranks(similarity, owner)
+    np.testing.assert_array_equal(t2i, expected[0])
+    np.testing.assert_array_equal(i2t, expected[1])
+
+
+@given(cases(), st.randoms(use_true_random=False))
+def test_metrics_ignore_order_and_monotone_rescaling(case: tuple, random) -> None:
+    similarity, owner = case
+    images = np.array(random.sample(range(len(similarity)), len(similarity)))
+    captions = np.array(random.sample(range(len(owner)), len(owner)))
+    shuffled = 2 * similarity[np.ix_(images, captions)] + 1
+    assert retrieval_metrics(shuffled, np.argsort(images)[owner[captions]]) == retrieval_metrics(
+        similarity, owner
+    )
+
+
+def test_worked_example_of_the_docstring() -> None:
+    assert doctest.testmod(metrics).failed == 0
+
+
+def test_several_captions_per_image_take_the_best_and_count_no_sibling_as_rival() -> None:
+    similarity = np.array([[0.9, 0.8, 0.85], [0.1, 0.2, 0.15]])
+    result = retrieval_metrics(similarity, np.array([0, 0, 1]))
+    assert result["i2t_r1"] == 50.0  # image 0 finds .9; image 1 prefers .2, which is not its own
+    np.testing.assert_array_equal(ranks(similarity, np.array([0, 0, 1]))[1], [1, 2])
+
+
+def test_collapsed_model_is_at_chance_not_perfect() -> None:
+    result = retrieval_metrics(np.zeros((100, 500), np.float32), np.repeat(np.arange(100), 5))
+    assert result["rsum"] == 0
+    assert result["t2i_medr"] == 50.5
+
+
+def test_images_without_captions_are_rivals_but_no_queries() -> None:
+    similarity = np.array([[0.5], [0.9]])
+    t2i, i2t = ranks(similarity, np.array([0]))
+    assert t2i.tolist() == [2]
+    assert i2t[0] == 1
+    assert np.isnan(i2t[1])
+    assert retrieval_metrics(similarity, np.array([0]))["i2t_r1"] == 100
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_tensor_equals_array(dtype: torch.dtype) -> None:
+    similarity = torch.randn(30, 60, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    owner = np.arange(60) // 2
+    assert retrieval_metrics(similarity, owner) == retrieval_metrics(
+        similarity.detach().double().numpy(), owner
+    )
+
+
+def test_cosine_rows_equal_the_whole_matrix() -> None:
+    rng = np.random.default_rng(0)
+    images, captions = rng.standard_normal((600, 8)), rng.standard_normal((900, 8))
+    owner = rng.integers(0, 600, 900)
+    assert retrieval_metrics(CosineRows(images, captions), owner) == retrieval_metrics(
+        images @ captions.T, owner
+    )
+
+
+def test_random_similarity_is_at_chance() -> None:
+    similarity = np.random.default_rng(0).random((200, 1000))
+    result = retrieval_metrics(similarity, np.arange(1000) // 5)
+    assert 3 < result["t2i_r10"] < 7  # 5 expected, its standard deviation 0.7
+    assert 90 < result["t2i_medr"] < 110
+
+
+@pytest.mark.parametrize(
+    ("similarity", "owner", "message"),
+    [
+        (np.array([[0.1, np.nan]]), [0, 0], "NaN in rows 0 to 0"),
+        (np.zeros((2, 3)), [0, 1], r"shape \(2,\), the similarity 3"),
+        (np.zeros((2, 2)), [0, 2], r"\[0, 2\), got 0 to 2"),
+        (np.zeros((2, 2)), [-1, 0], "got -1 to 0"),
+        (np.zeros((2, 0)), [], "no captions"),
+    ],
+)
+def test_bad_input_is_named(similarity: np.ndarray, owner: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        retrieval_metrics(similarity, np.array(owner))
