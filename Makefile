@@ -1,0 +1,43 @@
+# Everything a person needs; `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test test-slow lint format clean
+
+help:           ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+demo: .venv/installed      ## install, then serve the app on the built-in world at http://127.0.0.1:7860
+	$(BIN)/python app.py
+
+test: .venv/installed-dev  ## install, then run every test, browser tests included (a browser is found or fetched)
+	$(BIN)/python tests/ui/browser.py
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/installed-dev  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/installed-dev  ## style, types and the doors between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed-dev  ## rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements.txt: pyproject.toml  ## what a Hugging Face Space installs, from pyproject
+	$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > $@
+
+clean:          ## remove the environment and caches of tools
+	rm -rf .venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
