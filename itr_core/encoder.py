@@ -1,0 +1,246 @@
+"""A dual encoder: any open_clip model as two functions into one space, and as one module to train."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import Tensor, nn
+
+from itr_core import image as image_tower
+from itr_core.errors import ModelError
+from itr_core.outputs import EncoderOutput
+from itr_core.specs import Parts, open_parts
+from itr_core.text import TextTower
+from itr_core.tokenizer import cut, special_ids, words_of
+
+Floats = NDArray[np.float32]
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_encoder(
+    spec: str,
+    *,
+    device: str | None = None,
+    dtype: str = "float32",
+    tokenizer: Any = None,
+    image_weights: Path | None = None,
+    seed: int = 0,
+) -> "DualEncoder":
+    """Load the model that `spec` names (see `itr_core.specs`), ready to encode.
+
+    `device` is 'auto' (also None), 'cpu', 'cuda[:n]' or 'mps'; `dtype` is what the towers compute in, outputs are
+    float32 whatever it is. For NAME/none only: `tokenizer` (from `itr_core.tokenizer.train`) takes the place of the
+    architecture's own, `image_weights` is a safetensors file for the image tower (for timm towers: its trunk), and
+    `seed` draws the other weights. Raises `ModelError`.
+    """
+    if dtype not in _DTYPES:
+        raise ModelError(f"No dtype {dtype!r}; one of {', '.join(_DTYPES)}.")
+    target = image_tower.pick_device(device)
+    parts = open_parts(spec, tokenizer=tokenizer, image_weights=image_weights, seed=seed)
+    encoder = DualEncoder(spec, parts)
+    if dtype != "float32":
+        _ = encoder.fingerprint  # of the weights, not of their rounding
+    return encoder.to(target, _DTYPES[dtype])
+
+
+class DualEncoder(nn.Module):
+    """An image tower and a text tower (always an open_clip model) that map into one space of `dim` dimensions.
+
+    `encode_images` and `encode_texts` take what people have and give unit vectors as numpy arrays; calling the
+    module takes tensors, gives `EncoderOutput`, and can be trained.
+    """
+
+    def __init__(self, spec: str, parts: Parts) -> None:
+        super().__init__()
+        self.spec = spec
+        self.model = parts.model.eval()
+        self.tokenizer = parts.tokenizer
+        self.config = parts.config
+        self.words = parts.words
+        pixels = PreprocessCfg(**parts.model.visual.preprocess_cfg)
+        self.preprocess = image_transform_v2(pixels, is_train=False)
+        self._crop_strips = pixels.resize_mode == "shortest"
+        self.dim: int = parts.config["model_cfg"]["embed_dim"]
+        self.context_length: int = parts.tokenizer.context_length
+        self._text = TextTower(parts.model, *special_ids(parts.tokenizer))
+        self.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.logit_scale.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the towers compute in."""
+        return self.model.logit_scale.dtype
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over the configuration and the weights, as they were when first asked for."""
+        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    # -- what people have -> unit vectors ------------------------------------------------------------------------
+
+    @overload
+    def encode_images(
+        self, images: Iterable[Image.Image], *, batch_size: int = ..., tokens: Literal[False] = ...
+    ) -> Floats: ...
+    @overload
+    def encode_images(
+        self, images: Iterable[Image.Image], *, batch_size: int = ..., tokens: Literal[True]
+    ) -> tuple[Floats, Floats]: ...
+    def encode_images(
+        self, images: Iterable[Image.Image], *, batch_size: int = 64, tokens: bool = False
+    ) -> Floats | tuple[Floats, Floats]:
+        """PIL images of any mode and size -> (N, d) float32 of unit norm.
+
+        With `tokens` also the patches, (N, P, d) of unit norm, in reading order; `ModelError` where the tower has none.
+        """
+        with self._encoding():
+            batches = self._pixel_batches(images, batch_size)
+            if not tokens:
+                return _stack([_unit(self.model.encode_image(pixels)) for pixels in batches], (0, self.dim))
+            both = [image_tower.with_tokens(self.model.visual, pixels) for pixels in batches]
+            pooled = _stack([_unit(image) for image, _ in both], (0, self.dim))
+            return pooled, _stack([_unit(patches) for _, patches in both], (0, 0, self.dim))
+
+    @overload
+    def encode_texts(
+        self, texts: Sequence[str], *, batch_size: int = ..., tokens: Literal[False] = ...
+    ) -> Floats: ...
+    @overload
+    def encode_texts(
+        self, texts: Sequence[str], *, batch_size: int = ..., tokens: Literal[True]
+    ) -> tuple[Floats, Floats, NDArray[np.bool_]]: ...
+    def encode_texts(
+        self, texts: Sequence[str], *, batch_size: int = 256, tokens: bool = False
+    ) -> Floats | tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Texts -> (N, d) float32 of unit norm; what is longer than the context is cut (see `cut`).
+
+        With `tokens` also the sub-word positions, (N, L, d) of unit norm with L that of the longest text, and the mask
+        (N, L) of those that are words: neither start, end nor padding. Rows outside the mask are zero.
+        """
+        texts = list(texts)
+        if not texts:
+            return _text_nothing(self.dim) if tokens else np.zeros((0, self.dim), np.float32)
+        with self._encoding():
+            ids = self.tokenizer(texts).to(self.device)
+            if not tokens:
+                return _stack([_unit(self._text(part)) for part in ids.split(batch_size)], (0, self.dim))
+            parts = [self._text.with_tokens(part) for part in ids.split(batch_size)]
+            longest = max(mask.shape[1] for *_, mask in parts)
+            out = np.zeros((len(texts), longest, self.dim), np.float32)
+            masks = np.zeros((len(texts), longest), np.bool_)
+            for start, (_, words, mask) in zip(range(0, len(texts), batch_size), parts, strict=True):
+                rows = slice(start, start + len(mask))
+                masks[rows, : mask.shape[1]] = mask.cpu().numpy()
+                out[rows, : mask.shape[1]] = _unit(words * mask[..., None])
+            return _stack([_unit(pooled) for pooled, *_ in parts], (0, self.dim)), out, masks
+
+    def image_features(self, images: Iterable[Image.Image], *, batch_size: int = 64) -> Floats:
+        """PIL images -> (N, f) float32, what enters the image tower's last projection (see `project`).
+
+        Compute it once for a frozen trunk and train on it. Raises `ModelError` where the tower cannot be split.
+        """
+        with self._encoding():
+            parts = [
+                image_tower.trunk(self.model.visual, pixels).float().cpu().numpy()
+                for pixels in self._pixel_batches(images, batch_size)
+            ]
+        return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+
+    # -- tensors, with gradients ---------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        image: Tensor | None = None,
+        text: Tensor | None = None,
+        image_features: Tensor | None = None,
+        tokens: bool = False,
+    ) -> EncoderOutput:
+        """Token ids (B, L) with pixels (B, 3, H, W) or cached features (B, f) -> `EncoderOutput`; differentiable.
+
+        With `tokens` also word tokens and, from pixels, patch tokens; nothing is normalised.
+        """
+        if text is None or (image is None) == (image_features is None):
+            raise ValueError("give text and exactly one of image and image_features")
+        patches = None
+        if image_features is not None:
+            pooled = self.project(image_features)
+        elif tokens:
+            pooled, patches = image_tower.with_tokens(self.model.visual, image)
+        else:
+            pooled = self.model.encode_image(image)
+        words, word_tokens, mask = (
+            self.embed_text(text, tokens=True) if tokens else (self.embed_text(text), None, None)
+        )
+        scale = self.model.logit_scale.exp().squeeze()
+        return EncoderOutput(pooled, words, scale, patches, word_tokens, mask)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Cached image features (N, f) -> (N, d), not normalised; `encode_images` is this and unit length."""
+        return image_tower.head(self.model.visual, features)
+
+    def embed_text(self, ids: Tensor, tokens: bool = False) -> Any:
+        """Token ids (B, L) -> (B, d), or with `tokens` that, (B, l, d) and the mask (B, l); not normalised."""
+        return self._text.with_tokens(ids) if tokens else self._text(ids)
+
+    # -- what a query loses and what the model never met ---------------------------------------------------------
+
+    def cut(self, text: str) -> tuple[str, str]:
+        """`(kept, lost)` with `kept + lost == text`: the words the model reads whole, and the rest ('' if none)."""
+        return cut(self.tokenizer, text)
+
+    def unseen_words(self, text: str) -> list[str]:
+        """Words that the training captions never held, in order; [] where the model does not tell its words."""
+        if not self.words:
+            return []
+        return [word for word in dict.fromkeys(words_of(text)) if word not in self.words]
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _encoding(self) -> Iterator[None]:
+        """No gradients and no batch statistics; a training in progress finds its modules as they were."""
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            for module in training:
+                module.training = True
+
+    def _pixel_batches(self, images: Iterable[Image.Image], size: int) -> Iterator[Tensor]:
+        remaining = iter(images)
+        while batch := list(islice(remaining, size)):
+            if self._crop_strips:
+                batch = [image_tower.centre_of_strip(image) for image in batch]
+            yield torch.stack([self.preprocess(image) for image in batch]).to(self.device, self.dtype)
+
+
+def _unit(x: Tensor) -> Floats:
+    return image_tower.unit(x).cpu().numpy()
+
+
+def _stack(parts: list[Floats], empty: tuple[int, ...]) -> Floats:
+    return np.concatenate(parts) if parts else np.zeros(empty, np.float32)
+
+
+def _text_nothing(dim: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    return np.zeros((0, dim), np.float32), np.zeros((0, 0, dim), np.float32), np.zeros((0, 0), np.bool_)

@@ -1,0 +1,115 @@
+"""The image tower, opened: patch tokens, and the seam between the trunk and the last projection.
+
+Training on cached image features runs the trunk once and learns only what comes behind the seam.
+"""
+
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.timm_model import TimmModel
+from open_clip.transformer import VisionTransformer
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from itr_core.errors import ModelError
+
+_LONGEST = 8  # times the shorter side
+
+
+def trunk(visual: nn.Module, pixels: Tensor) -> Tensor:
+    """Pixels (B, 3, H, W) -> (B, f), what enters the tower's last projection.
+
+    Raises `ModelError` where pooling and projection are one step (attention-pooled ResNets, some timm heads).
+    """
+    if isinstance(visual, VisionTransformer) and visual.pool_type != "none" and visual.proj is not None:
+        return visual._pool(visual.transformer(visual._embeds(pixels)))[0]
+    if isinstance(visual, TimmModel) and "pool" not in visual.head._modules and len(visual.head):
+        return visual.trunk(pixels)
+    raise ModelError(
+        f"The image tower {_name(visual)} cannot be split before its last projection, so it cannot learn from "
+        "cached features; train on the images themselves, or choose a ViT or a timm tower with a linear head."
+    )
+
+
+def head(visual: nn.Module, features: Tensor) -> Tensor:
+    """What `trunk` left out: (B, f) -> (B, d), not normalised."""
+    return features @ visual.proj if isinstance(visual, VisionTransformer) else visual.head(features)
+
+
+def with_tokens(visual: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels (B, 3, H, W) -> embeddings (B, d) and patch tokens (B, P, d) in the joint space, not normalised.
+
+    A token is what the tower would make of its patch alone: final norm and projection for a ViT, the pooling head
+    applied to one place of the feature map for convolutional towers (for attention-pooled ResNets value and output
+    projection, as in MaskCLIP, Zhou et al. 2022). Raises `ModelError` for towers without such places.
+    """
+    if isinstance(visual, VisionTransformer) and visual.pool_type != "none" and visual.attn_pool is None:
+        pooled, tokens = visual._pool(visual.transformer(visual._embeds(pixels)))
+        if visual.final_ln_after_pool:
+            tokens = visual.ln_post(tokens)
+        return head(visual, pooled), head(visual, tokens)
+    if isinstance(visual, TimmModel) and "pool" not in visual.head._modules:
+        places = visual.trunk.forward_features(pixels)
+        pooled = visual.head(visual.trunk.forward_head(places))
+        return pooled, _each_place(visual, places)
+    if isinstance(visual, ModifiedResNet):
+        places = visual.forward_intermediates(pixels, indices=1)["image_intermediates"][-1]
+        pool = visual.attnpool
+        values = pool.v_proj(places.flatten(2).mT + pool.positional_embedding[1:].to(places.dtype))
+        return pool(places), pool.c_proj(values)
+    raise ModelError(f"The image tower {_name(visual)} has no patch tokens in the joint space.")
+
+
+def _each_place(visual: TimmModel, places: Tensor) -> Tensor:
+    net = visual.trunk
+    if places.ndim == 4:  # a map, made a row of 1 x 1 maps
+        channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
+        rows = places.flatten(1, 2) if channels_last else places.flatten(2).mT
+        single = (
+            rows.flatten(0, 1)[:, None, None, :] if channels_last else rows.flatten(0, 1)[:, :, None, None]
+        )
+    else:
+        prefix = getattr(net, "num_prefix_tokens", 0)
+        if prefix and net.global_pool not in ("token", "map"):
+            raise ModelError(
+                f"The image tower {_name(visual)} pools its patches in a way that has no patch tokens."
+            )
+        rows = places[:, prefix:]
+        single = rows.flatten(0, 1)[:, None, :]
+    return visual.head(net.forward_head(single)).unflatten(0, rows.shape[:2])
+
+
+def _name(visual: nn.Module) -> str:
+    return type(visual.trunk if isinstance(visual, TimmModel) else visual).__name__
+
+
+def centre_of_strip(image: Image.Image) -> Image.Image:
+    """Crop pictures far longer than wide to their middle, which is all that a centre crop would leave.
+
+    Resizing the shorter side of a 1 x 20,000 strip to 224 first would take 3 GB.
+    """
+    width, height = image.size
+    most = _LONGEST * min(width, height)
+    if max(width, height) <= most:
+        return image
+    left, top = max(0, (width - most) // 2), max(0, (height - most) // 2)
+    return image.crop((left, top, min(width, left + most), min(height, top + most)))
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows scaled to length 1 in float32; a zero row stays zero."""
+    return F.normalize(x.float(), dim=-1)
+
+
+def pick_device(name: str | None) -> torch.device:
+    """`auto` or None -> the best there is; anything else must be a device that works here, else `ModelError`."""
+    if name in (None, "auto"):
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(f"Device {name!r} cannot be used here ({error}); try 'auto' or 'cpu'.") from error
+    return device

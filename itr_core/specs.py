@@ -1,0 +1,194 @@
+"""Model specs: one string that names an open_clip model, wherever its weights are.
+
+    starter:METHOD              shipped with Pairscope
+    NAME/PRETRAINED             an open_clip architecture and the tag of its weights, or a local .safetensors file
+    NAME/none                   the architecture with random weights
+    hf-hub:ORG/REPO             an open_clip repository on the Hugging Face hub
+    local-dir:PATH, or PATH     a checkpoint folder in open_clip's layout
+
+Nothing is unpickled on a user's word: folders, files and hub repositories must hold safetensors. Tags of open_clip's
+own list may still be old pickles; open_clip reads those with `weights_only=True`.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.pretrained import download_pretrained_from_hf
+from safetensors.torch import load_file
+from torch import nn
+
+import assets
+from itr_core.errors import ModelError, did_you_mean
+
+CONFIG_FILE = "open_clip_config.json"
+WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
+WORDS_FILE = "words.txt"
+STARTERS = Path(assets.__file__).parent / "models"
+
+open_clip.add_model_config(Path(__file__).parent / "model_configs")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a model spec stands for."""
+
+    model: nn.Module
+    tokenizer: Any
+    config: dict[str, Any]
+    """`model_cfg` and `preprocess_cfg`, as in open_clip_config.json."""
+    words: frozenset[str]
+    """The words of the training captions; empty where the model does not tell."""
+
+
+def open_parts(
+    spec: str, *, tokenizer: Any = None, image_weights: Path | None = None, seed: int = 0
+) -> Parts:
+    """Build the model that `spec` names, in float32 on the CPU; `itr_core.encoder.load_encoder` says what the rest is.
+
+    Raises `ModelError` naming the spec and the remedy.
+    """
+    scheme, colon, rest = spec.partition(":")
+    if colon and scheme == "starter":
+        return _starter(rest)
+    if colon and scheme == "local-dir":
+        return _folder(Path(rest).expanduser())
+    if (Path(spec).expanduser() / CONFIG_FILE).is_file():
+        return _folder(Path(spec).expanduser())
+    if colon and scheme == "hf-hub":
+        return _hub(rest)
+    name, slash, weights = spec.partition("/")
+    if name not in open_clip.list_models():
+        raise ModelError(
+            f"No model {spec!r}: it is neither a checkpoint folder nor one of starter:METHOD, NAME/PRETRAINED, "
+            f"hf-hub:ORG/REPO, local-dir:PATH.{_nearest(name, open_clip.list_models())}"
+        )
+    if not slash:
+        tags = open_clip.list_pretrained_tags_by_model(name)
+        raise ModelError(f"Model {name!r} needs weights: {name}/none (random), or {name}/ and one of {tags}.")
+    if weights == "none":
+        return _fresh(name, tokenizer, image_weights, seed)
+    return _file(name, Path(weights)) if weights.endswith(".safetensors") else _tag(name, weights)
+
+
+def _starter(method: str) -> Parts:
+    folder = STARTERS / method
+    if not (folder / CONFIG_FILE).is_file():
+        known = [path.parent.name for path in STARTERS.glob(f"*/{CONFIG_FILE}")]
+        raise ModelError(f"No starter model {method!r} is shipped.{did_you_mean(method, known)}")
+    return _folder(folder)
+
+
+def _folder(folder: Path) -> Parts:
+    if not (folder / CONFIG_FILE).is_file():
+        raise ModelError(f"{str(folder)!r} is no checkpoint folder: it has no {CONFIG_FILE}.")
+    weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    if weights is None:
+        raise ModelError(
+            f"{str(folder)!r} holds no {WEIGHT_FILES[0]}. Pickled weights (.bin, .pt, .pth) are never read, since they "
+            "can run code; convert them on a machine that trusts them with safetensors.torch.save_file."
+        )
+    spec = f"local-dir:{folder}"
+    with _as_model_error(spec, "the folder is damaged or was written for another open_clip"):
+        model = _build(spec)
+        open_clip.load_checkpoint(model, str(weights))
+        words_file = folder / WORDS_FILE
+        words = words_file.read_text(encoding="utf-8").splitlines() if words_file.is_file() else ()
+        return _parts(model, open_clip.get_tokenizer(spec), open_clip.get_model_config(spec), words)
+
+
+def _hub(repository: str) -> Parts:
+    spec = f"hf-hub:{repository}"
+    with _as_model_error(
+        spec, "check the name and the network, or copy the files here and use local-dir:PATH"
+    ):
+        config = open_clip.get_model_config(spec)
+        weights = download_pretrained_from_hf(repository)
+        if not weights.endswith(".safetensors"):
+            raise ModelError(f"{spec} offers only pickled weights, which can run code; ask for safetensors.")
+        model = _build(spec)
+        open_clip.load_checkpoint(model, weights)
+        return _parts(model, open_clip.get_tokenizer(spec), config)
+
+
+def _tag(name: str, tag: str) -> Parts:
+    known = open_clip.list_pretrained_tags_by_model(name)
+    if tag not in known:
+        raise ModelError(
+            f"Model {name!r} has no weights {tag!r}.{_nearest(tag, [*known, 'none'])} "
+            f"A local file must exist and end in .safetensors."
+        )
+    # Some tags were trained with QuickGELU under a name that says nothing of it; open_clip only warns.
+    quick_gelu = bool(open_clip.get_pretrained_cfg(name, tag).get("quick_gelu"))
+    with _as_model_error(f"{name}/{tag}", "the weights are fetched on first use, which needs a network"):
+        model = _build(name, pretrained=tag, load_weights=True, force_quick_gelu=quick_gelu)
+        config = open_clip.get_model_config(name)
+        return _parts(
+            model, open_clip.get_tokenizer(name), config | ({"quick_gelu": True} if quick_gelu else {})
+        )
+
+
+def _file(name: str, weights: Path) -> Parts:
+    if not weights.is_file():
+        raise ModelError(f"No weights file {str(weights)!r}.")
+    with _as_model_error(f"{name}/{weights}", f"the file must hold the weights of a {name}"):
+        model = _build(name)
+        open_clip.load_checkpoint(model, str(weights))
+        return _parts(model, open_clip.get_tokenizer(name), open_clip.get_model_config(name))
+
+
+def _fresh(name: str, tokenizer: Any, image_weights: Path | None, seed: int) -> Parts:
+    config = open_clip.get_model_config(name)
+    if tokenizer is not None:
+        config["text_cfg"] |= {
+            "vocab_size": len(tokenizer.tokenizer),
+            "context_length": tokenizer.context_length,
+            "hf_tokenizer_name": "pairscope",  # open_clip then reads the tokenizer from the checkpoint's own folder
+        }
+    with (
+        _as_model_error(f"{name}/none", "its text tower or tokenizer comes from the hub"),
+        torch.random.fork_rng([]),
+    ):
+        torch.manual_seed(seed)
+        model = _build(name, text_cfg=config["text_cfg"])
+        if image_weights is not None:
+            getattr(model.visual, "trunk", model.visual).load_state_dict(load_file(image_weights))
+        return _parts(model, tokenizer or open_clip.get_tokenizer(name), config)
+
+
+def _build(name: str, *, load_weights: bool = False, **options: Any) -> nn.Module:
+    return open_clip.create_model(
+        name, load_weights=load_weights, pretrained_text=False, weights_only=True, **options
+    )
+
+
+def _parts(model: nn.Module, tokenizer: Any, model_config: dict[str, Any], words: Any = ()) -> Parts:
+    preprocess = {key: value for key, value in model.visual.preprocess_cfg.items() if key != "size"}
+    return Parts(
+        model, tokenizer, {"model_cfg": model_config, "preprocess_cfg": preprocess}, frozenset(words)
+    )
+
+
+@contextmanager
+def _as_model_error(spec: str, remedy: str) -> Iterator[None]:
+    """open_clip raises whatever happens and logs on the way; one sentence is enough."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"Cannot load the model {spec!r}: {reason} ({remedy}).") from error
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    hint = did_you_mean(name, known)
+    return hint if "Did you mean" in hint or len(known) < 20 else ""
