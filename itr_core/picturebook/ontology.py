@@ -53,8 +53,12 @@ _DATA: dict[str, Any] = yaml.load(
 
 COLOURS: dict[str, str] = _DATA["colours"]
 SIZES: dict[str, float] = _DATA["sizes"]
-TIMES: dict[str, list[str]] = _DATA["times"]
-WEATHERS: dict[str, list[str]] = _DATA["weathers"]
+TIMES: dict[str, dict[str, Any]] = _DATA["times"]
+WEATHERS: dict[str, dict[str, list[str]]] = _DATA["weathers"]
+ADJECTIVES: dict[str, list[str]] = _DATA["adjectives"]
+STATES: dict[str, dict[str, list[str]]] = _DATA["states"]
+RELATIONS: dict[str, list[str]] = _DATA["relations"]
+PLURALS: dict[str, str] = _DATA["plurals"]
 PLACES: dict[str, Place] = {
     name: Place(name, **_tuples(entry | {"bands": {b: tuple(span) for b, span in entry["bands"].items()}}))
     for name, entry in _DATA["places"].items()
@@ -68,3 +72,7 @@ KINDS: dict[str, Kind] = {
     for name, whole in _DATA["kinds"].items()
     for parents, entry in [(whole["parents"], {k: v for k, v in whole.items() if k != "parents"})]
 }
+NOUNS: dict[str, tuple[str, ...]] = {
+    term: (term,) for kind in KINDS.values() for term in kind.is_a
+} | {term: tuple(words) for term, words in _DATA["terms"].items()} | {k.name: k.words for k in KINDS.values()}
+"""Every noun a caption may use: a kind, or something kinds also are (dog, pet, animal) -> its words, most usual first."""

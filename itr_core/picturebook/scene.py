@@ -1,13 +1,20 @@
 """A scene: things with attributes in a place, at a time, in some weather. It knows no words and no pixels."""
 
-from collections.abc import Sequence
+from bisect import bisect
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from typing import Generic, NamedTuple, TypeVar
 
-from itr_core.picturebook.drawings import extent
-from itr_core.picturebook.ontology import KINDS, SIZES
+import numpy as np
+
+from itr_core.picturebook.drawings import DrawingError, extent
+from itr_core.picturebook.ontology import KINDS, PLACES, SIZES, TIMES, Kind, Place
 
 HORIZON = 0.45
 """Bands of the sky lie above this height, all others below it."""
+MOST_THINGS = 6
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) as shares of the picture, from its top left corner."""
@@ -34,6 +41,37 @@ class Thing:
     def in_sky(self) -> bool:
         return self.on is None and self.y < HORIZON
 
+    @property
+    def look(self) -> "Look":
+        return Look(self.kind, self.colour, self.pattern, self.size, self.state)
+
+
+class Look(NamedTuple):
+    """All that can be said of a thing by itself; things of equal look are one group."""
+
+    kind: str
+    colour: str | None
+    pattern: str
+    size: str
+    state: str | None
+
+
+class Group(NamedTuple):
+    """`count` things of equal look that keep together in one band of the place."""
+
+    look: Look
+    count: int
+    band: str
+
+
+class Content(NamedTuple):
+    """What there is in a scene, wherever it stands."""
+
+    place: str
+    time: str
+    weather: str
+    groups: tuple[Group, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -44,6 +82,31 @@ class Scene:
     weather: str
     things: tuple[Thing, ...]
     seed: int = 0
+
+    @staticmethod
+    def sample(rng: np.random.Generator, accept: Callable[[Content], bool] = lambda content: True) -> "Scene":
+        """Draw a scene of 1 to 6 things in 1 to 5 groups; the same generator state gives the same scene anywhere.
+
+        `accept` sees what the scene would contain before it is arranged, and may have another one drawn.
+        """
+        while True:
+            content = _content(rng)
+            if accept(content):
+                for _ in range(4):
+                    things = _arrange(rng, PLACES[content.place], content.groups)
+                    if things:
+                        return Scene(*content[:3], things, seed=int(rng.integers(2**31)))
+
+
+# ---- geometry
+
+
+@cache
+def _extent(kind: str, state: str | None) -> tuple[float, float]:
+    try:
+        return extent(kind, state)
+    except DrawingError:
+        return 1.0, 1.0
 
 
 def depth(y: float) -> float:
@@ -58,6 +121,165 @@ def box(thing: Thing, things: Sequence[Thing] = ()) -> Box:
     """Where `thing` is seen. `things`: the scene's, needed only if it stands on another one (its depth counts)."""
     feet = things[thing.on].y if thing.on is not None and things else thing.y
     scale = KINDS[thing.kind].height * SIZES[thing.size] * (1.0 if thing.in_sky else depth(feet))
-    width, height = extent(thing.kind, thing.state)
+    width, height = _extent(thing.kind, thing.state)
     half, bottom = width * scale / 2, thing.y + (height * scale / 2 if thing.in_sky else 0.0)
     return thing.x - half, bottom - height * scale, thing.x + half, bottom
+
+
+def nearness(thing: Thing, things: Sequence[Thing]) -> float:
+    """Things are painted in this order: the sky's first, then by the feet; what stands on a thing right after it."""
+    if thing.on is not None:
+        return things[thing.on].y + 1e-4
+    return thing.y - 1.0 if thing.in_sky else thing.y
+
+
+# ---- what there is
+
+T = TypeVar("T", bound=Hashable)
+
+
+class _Lottery(Generic[T]):
+    """Draws names by weight, faster than `Generator.choice`."""
+
+    def __init__(self, weights: Mapping[T, float]) -> None:
+        self.names = list(weights)
+        self.sums = list(accumulate(weights.values()))
+
+    def draw(self, rng: np.random.Generator) -> T:
+        return self.names[bisect(self.sums, rng.random() * self.sums[-1])]
+
+
+_STATE_BAND = {"flying": "sky", "swimming": "water", "jumping": "water"}
+
+
+def _stances(kind: Kind, place: Place) -> dict[tuple[str | None, str], float]:
+    """Every (state, band) in which `kind` is found at `place`, with its weight."""
+    taken = {_STATE_BAND.get(state) for state in kind.states}
+    stances = {}
+    for state, weight in (kind.states or {None: 1.0}).items():
+        own = _STATE_BAND.get(state or "")
+        bands = [b for b in kind.bands if b in place.bands and (b == own if own else b not in taken)]
+        stances |= {(state, band): weight / len(bands) for band in bands}
+    return stances
+
+
+_PLACE = _Lottery({name: place.weight for name, place in PLACES.items()})
+_TIME = _Lottery({name: time["weight"] for name, time in TIMES.items()})
+_WEATHER = {name: _Lottery(place.weathers) for name, place in PLACES.items()}
+_STANCE = {
+    (place.name, kind.name): _Lottery(_stances(kind, place))
+    for place in PLACES.values()
+    for kind in KINDS.values()
+    if place.name in kind.places
+}
+_KIND = {
+    place: _Lottery(
+        {k.name: k.weight * k.places[place] / sum(k.places.values()) for k in KINDS.values() if place in k.places}
+    )
+    for place in PLACES
+}
+_COLOUR = {name: _Lottery(kind.colours) for name, kind in KINDS.items() if kind.colours}
+_PATTERN = {name: _Lottery(kind.patterns) for name, kind in KINDS.items()}
+_SIZE = _Lottery({"small": 0.2, "medium": 0.6, "big": 0.2})
+_GROUPS = _Lottery({1: 0.16, 2: 0.33, 3: 0.29, 4: 0.15, 5: 0.07})
+_COUNT = _Lottery({2: 0.55, 3: 0.3, 4: 0.15})
+
+
+def _content(rng: np.random.Generator) -> Content:
+    place = _PLACE.draw(rng)
+    groups: list[Group] = []
+    wanted, room = _GROUPS.draw(rng), MOST_THINGS
+    while len(groups) < wanted and room:
+        kind = KINDS[_KIND[place].draw(rng)]
+        state, band = _STANCE[place, kind.name].draw(rng)
+        colour = _COLOUR[kind.name].draw(rng) if kind.colours else None
+        look = Look(kind.name, colour, _PATTERN[kind.name].draw(rng), _SIZE.draw(rng), state)
+        count = min(_COUNT.draw(rng), room) if rng.random() < kind.herd else 1
+        # Groups of one kind differ in colour: whoever says "two brown dogs" cannot mean some of three.
+        if all(colour != g.look.colour or not _akin(kind, KINDS[g.look.kind]) for g in groups):
+            groups.append(Group(look, count, band))
+            room -= count
+    return Content(place, _TIME.draw(rng), _WEATHER[place].draw(rng), tuple(sorted(groups, key=_placing_order)))
+
+
+def _akin(a: Kind, b: Kind) -> bool:
+    return a.name in b.is_a or b.name in a.is_a
+
+
+def _placing_order(group: Group) -> tuple[bool, float, Look]:
+    kind = KINDS[group.look.kind]
+    return not kind.holds, -kind.height * SIZES[group.look.size], group.look._replace(colour=group.look.colour or "")
+
+
+# ---- where it stands
+
+_RESTLESS = {"running", "walking"}
+
+
+def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) -> tuple[Thing, ...] | None:
+    """Find a spot for every thing where it can be recognised; None if that fails."""
+    things: list[Thing] = []
+    boxes: list[Box] = []
+    for look, count, band in groups:
+        holders = [i for i, t in enumerate(things) if look.kind in KINDS[t.kind].holds]
+        holder = holders[0] if holders and look.state not in _RESTLESS and rng.random() < 0.7 else None
+        first = len(things)
+        for _ in range(count):
+            for _attempt in range(24):
+                if holder is not None:
+                    x, y = _spot_on(rng, things[holder], boxes[holder])
+                else:
+                    x, y = _spot(rng, look, place.bands[band], things[first:], count)
+                thing = Thing(*look, round(x, 3), round(y, 3), rng.random() < 0.5, holder)
+                seen = box(thing, things)
+                if _fits(thing, seen, things, boxes):
+                    things.append(thing)
+                    boxes.append(seen)
+                    break
+            else:
+                return None
+    return tuple(things)
+
+
+def _spot(
+    rng: np.random.Generator, look: Look, band: tuple[float, float], herd: Sequence[Thing], count: int
+) -> tuple[float, float]:
+    far, near = band
+    if herd:
+        left, top, right, bottom = box(herd[0])
+        x = herd[0].x + (2 * rng.random() - 1) * count * 0.8 * (right - left)
+        y = herd[0].y + (2 * rng.random() - 1) * 0.06
+        return x, min(max(y, far), near)
+    share, height = rng.random(), KINDS[look.kind].height
+    if far > HORIZON:  # tall things further back, small ones in front of them
+        share = 0.5 * share if height > 0.4 else 0.35 + 0.65 * share if height < 0.17 else share
+    return 0.04 + 0.92 * rng.random(), far + (near - far) * share
+
+
+def _spot_on(rng: np.random.Generator, holder: Thing, seen: Box) -> tuple[float, float]:
+    left, top, right, bottom = seen
+    return left + (right - left) * (0.15 + 0.7 * rng.random()), bottom - KINDS[holder.kind].seat * (bottom - top)
+
+
+def _fits(thing: Thing, seen: Box, things: Sequence[Thing], boxes: Sequence[Box]) -> bool:
+    """Inside the picture, no wider than what it stands on, and neither covering nor covered by more than a quarter."""
+    left, top, right, bottom = seen
+    if left < 0.0 or right > 1.0 or top < 0.01 or bottom > 0.985:
+        return False
+    order = nearness(thing, things)
+    for index, (other, theirs) in enumerate(zip(things, boxes, strict=True)):
+        if thing.on == index:
+            if left < theirs[0] - 0.01 or right > theirs[2] + 0.01:
+                return False
+            continue
+        wide = min(right, theirs[2]) - max(left, theirs[0])
+        high = min(bottom, theirs[3]) - max(top, theirs[1])
+        if wide <= 0 or high <= 0:
+            continue
+        step = order - nearness(other, things)
+        behind = theirs if step > 0 else seen
+        level = abs(step) < 0.03 and other.on is None and thing.on is None
+        limit = 0.0 if level else 0.1 if thing.on is not None and thing.on == other.on else 0.25
+        if wide * high > limit * (behind[2] - behind[0]) * (behind[3] - behind[1]):
+            return False
+    return True

@@ -1,0 +1,272 @@
+"""Five captions of a scene, from terse to full: each a meaning and one of the many ways to say it in English.
+
+Every caption is true of its scene. They spread over the length buckets of Fig. 5 of AsCL (<= 8, 9-10, 11-12, 13-15, > 15
+words): 1 names one thing ("a dog"), 2 is what people type into a search box ("red car beach night"), 3 is a short
+sentence, 4 one of middle length, 5 tells every fact that `meaning.tellable` counts and so nearly always picks out its scene.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from itr_core.picturebook.english import MASS, NUMBERS, Speaker, article, listed, sentence
+from itr_core.picturebook.meaning import Facts, Meaning, Relation, Variable
+from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIMES, WEATHERS
+from itr_core.picturebook.scene import Look, Scene
+
+_SETTING = ("place", "time", "weather")
+_SMALL_TALK = ("what a day", "so nice", "look at this", "hello there", "wow", "how lovely", "just look", "oh my")
+_SEEING = ("I can see", "we see", "you can see")
+_SHOWING = (*_SEEING, "this picture shows", "the picture shows", "a picture of", "here we have")
+_CLOSING = ("the scene takes place {}", "all this is seen {}", "it all happens {}", "we are {}")
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What is said, and what is meant by it."""
+
+    text: str
+    meaning: Meaning
+
+
+@dataclass(frozen=True, slots=True)
+class _Mention:
+    """A group of things as it was introduced, and how to refer to it afterwards ("the dog").
+
+    `doing`: its state, if that is still to be said as a verb or a participle.
+    """
+
+    group: int
+    text: str
+    again: str
+    several: bool
+    doing: str | None = None
+
+
+class _Telling:
+    """One caption in the making: what has been said so far, and the speaker who says it."""
+
+    def __init__(self, facts: Facts, speaker: Speaker) -> None:
+        self.facts, self.scene, self.speaker = facts, facts.scene, speaker
+        groups: dict[Look, int] = {}
+        for i, thing in enumerate(self.scene.things):
+            groups[thing.look] = groups.get(thing.look, 0) | 1 << i
+        self.looks, self.masks = list(groups), list(groups.values())
+        self.variables: list[Variable] = []
+        self.told: list[int] = []
+        self.relations: list[Relation] = []
+        self.setting: dict[str, str] = {}
+
+    def caption(self, text: str) -> Caption:
+        return Caption(text, Meaning(tuple(self.variables), tuple(self.relations), **self.setting))
+
+    # ---- things
+
+    def sayable(self, group: int, share: float = 1.0) -> set[str]:
+        """The attributes of a group that are worth a word, each with probability `share`."""
+        look = self.looks[group]
+        worth = {
+            "colour": look.colour is not None,
+            "pattern": look.pattern != "plain",
+            "size": look.size != "medium",
+            "state": len(KINDS[look.kind].states) > 1,
+        }
+        return {name for name in worth if worth[name] and self.speaker.chance(share)}
+
+    def mention(self, group: int, said: Collection[str], term: str | None = None, bare: bool = False) -> _Mention:
+        """Introduce a group with the attributes `said`. `bare`: no articles and no verbs, as in a search box."""
+        look, mask, speaker = self.looks[group], self.masks[group], self.speaker
+        term, said, count = term or look.kind, set(said), mask.bit_count()
+        vague = count > 1 and speaker.chance(0.6 if bare else 0.15)
+        least, most = (2, None) if vague else (count, count)
+        if term in MASS or count == 1 and not speaker.chance(0.04):
+            least, most = 1, None
+        while True:
+            variable = Variable(term, **{name: getattr(look, name) for name in said}, least=least, most=most)
+            if not variable.binds_all or self.facts.matching(variable) == mask:
+                break
+            if look.colour is None or "colour" in said:  # others of the same description: speak of one of them
+                least, most, count = 1, None, 1
+            said.add("colour")
+        self.variables.append(variable)
+        self.told.append(group)
+
+        several = count > 1 and term not in MASS
+        noun = speaker.noun(term, several)
+        ways = STATES[look.state] if look.state and "state" in said else {}
+        later = not bare and "after" in ways and ("before" not in ways or speaker.chance(0.7))
+        phrase = speaker.described(noun, look, said - {"state"} if later else said, terse=bare)
+        if bare:
+            text = f"{NUMBERS[count]} {phrase}" if several and most else phrase
+        elif several:
+            quantity = speaker.number(count) if most else speaker.pick(("some", "a few") if count > 2 else ("some",))
+            text = f"{quantity} {phrase}"
+        elif term in MASS:
+            text = f"some {phrase}"
+        else:
+            text = f"{speaker.pick(('one', 'a single'))} {phrase}" if most else article(phrase)
+        twin = look.colour and any(other.kind == look.kind for other in self.looks if other is not look)
+        again = speaker.described(noun, look, ["colour"], terse=True) if twin else noun
+        return _Mention(group, text, f"the {again}", several, look.state if later else None)
+
+    # ---- how they stand to each other
+
+    def relate(self, a: _Mention, b: _Mention) -> str | None:
+        """State one true relation of `a` to `b` and return its words; None if there is none."""
+        names = [n for n in RELATIONS if self.facts.related(n, self.masks[a.group], self.masks[b.group])]
+        if not names:
+            return None
+        name = "on" if "on" in names else self.speaker.pick(names)
+        self.relations.append(Relation(name, self.told.index(a.group), self.told.index(b.group)))
+        return self.speaker.usual(RELATIONS[name])
+
+    # ---- place, time, weather
+
+    def set(self, name: str, bare: bool = False) -> str:
+        """State the place, the time or the weather and return its words."""
+        value = self.setting[name] = getattr(self.scene, name)
+        words: Sequence[str] = PLACES[self.scene.place].words
+        if name == "time":
+            words = TIMES[value]["words"]
+        elif name == "weather":
+            words = WEATHERS[value]["indoors" if PLACES[self.scene.place].indoors else "words"]
+        return words[-1] if bare else self.speaker.usual(words[:-1])
+
+    # ---- sentences
+
+    def clause(self, subject: _Mention, rest: str, seeing: Sequence[str] = _SHOWING) -> str:
+        """One clause on `subject` and what it is doing; `rest` (a relation, the setting) follows."""
+        speaker, be, text = self.speaker, "are" if subject.several else "is", subject.text
+        after = ""
+        if subject.doing:
+            ways = STATES[subject.doing]
+            after = speaker.usual(ways["after"])
+            shapes = [f"{text} {be} {after} {rest}", f"{text} {ways['verb'][subject.several]} {rest}"] * 2
+        elif rest:
+            shapes = [f"{text} {be} {rest}", f"{text} {be} {speaker.pick(('shown', 'seen', 'pictured'))} {rest}"]
+            shapes += [f"{text} can be seen {rest}"]
+        else:
+            shapes = []
+        shapes += [f"{what} {text} {after} {rest}" for what in (f"there {be}", speaker.pick(seeing))]
+        return speaker.pick([*shapes, f"{text} {after} {rest}"])
+
+    def utter(self, text: str) -> Caption:
+        """A proper sentence, or as people type; now and then with small talk, which states nothing."""
+        text = " ".join(text.split())
+        if self.speaker.chance(0.06):
+            talk = self.speaker.pick(_SMALL_TALK)
+            text = f"{talk}, {text}" if self.speaker.chance(0.5) else f"{text}, {talk}"
+        return self.caption(sentence(text) if self.speaker.chance(0.6) else text)
+
+
+def _terse(telling: _Telling) -> Caption:
+    speaker = telling.speaker
+    group = int(speaker.random() * len(telling.looks))
+    kind = KINDS[telling.looks[group].kind]
+    term = speaker.pick(kind.is_a[1:]) if kind.is_a[1:] and speaker.chance(0.2) else kind.name
+    said = speaker.shuffled(sorted(telling.sayable(group)))[: speaker.pick((0, 0, 1, 1, 2))]
+    text = telling.mention(group, said, term, bare=speaker.chance(0.4))
+    phrase = text.text + (f" {speaker.usual(STATES[text.doing]['after'])}" if text.doing else "")
+    return telling.caption(sentence(phrase) if speaker.chance(0.2) else phrase)
+
+
+def _telegraphic(telling: _Telling) -> Caption:
+    speaker = telling.speaker
+    groups = speaker.shuffled(range(len(telling.looks)))[: 1 + speaker.chance(0.35)]
+    mentions = [telling.mention(group, telling.sayable(group, 0.45), bare=True) for group in groups]
+    words = [mention.text for mention in mentions]
+    if len(mentions) == 2 and telling.facts.related("on", *(telling.masks[g] for g in groups)):
+        telling.relate(*mentions)
+        words = [f"{words[0]} on {words[1]}"]
+    words += [telling.set(name, bare=True) for name, share in zip(_SETTING, (0.75, 0.5, 0.25)) if speaker.chance(share)]
+    return telling.caption(" ".join(speaker.shuffled(words) if speaker.chance(0.25) else words))
+
+
+def _short(telling: _Telling) -> Caption:
+    speaker = telling.speaker
+    groups = speaker.shuffled(range(len(telling.looks)))[: 1 + speaker.chance(0.25)]
+    return _statement(telling, groups, 0.35, fewest_words=speaker.pick((5, 6, 7, 8)))
+
+
+def _medium(telling: _Telling) -> Caption:
+    speaker = telling.speaker
+    groups = speaker.shuffled(range(len(telling.looks)))[: speaker.pick((1, 2, 2, 2, 3))]
+    return _statement(telling, groups, 0.5, fewest_words=speaker.pick((9, 11, 13)))
+
+
+def _statement(telling: _Telling, groups: Sequence[int], share: float, fewest_words: int) -> Caption:
+    """One sentence on the groups; place, time and weather join it, in any order, until it is long enough."""
+    speaker = telling.speaker
+    mentions = [telling.mention(group, telling.sayable(group, share)) for group in groups]
+    subject, *others = mentions
+    relation = telling.relate(subject, others[0]) if len(others) == 1 else None
+    rest = f"{relation} {others[0].text}" if relation else ""
+    if others and not relation:
+        together = [m.text + (" " + speaker.usual(STATES[m.doing]["after"]) if m.doing else "") for m in mentions]
+        subject = _Mention(-1, listed(together), "", subject.several)
+    order = ["place", *speaker.shuffled(("time", "weather"))] if speaker.chance(0.7) else speaker.shuffled(_SETTING)
+    setting: list[str] = []
+    while order and len(f"{subject.text} {rest} {' '.join(setting)}".split()) + 2 < fewest_words:
+        setting.append(telling.set(order.pop(0)))
+    if setting and speaker.chance(0.2):
+        front = setting.pop(0)
+        return telling.utter(f"{front}, {telling.clause(subject, ' '.join([rest, *setting]).strip(), _SEEING)}")
+    return telling.utter(telling.clause(subject, " ".join([rest, *setting]).strip()))
+
+
+def _full(telling: _Telling) -> Caption:
+    """Every group with all that can be said of it and one relation to a group named before, and the whole setting."""
+    speaker = telling.speaker
+    setting = [telling.set(name) for name in speaker.shuffled(_SETTING)]
+    closing = [setting.pop() for _ in range(2) if speaker.chance(0.2)]
+    front = setting.pop() if speaker.chance(0.3) else ""
+    mentions: list[_Mention] = []
+    clauses: list[str] = []
+    for group in speaker.shuffled(range(len(telling.looks))):
+        mention = telling.mention(group, telling.sayable(group))
+        if mentions:
+            clauses.append(_addition(telling, mention, speaker.shuffled(mentions)))
+        else:
+            main = telling.clause(mention, " ".join(setting), _SEEING if front else _SHOWING)
+            clauses.append(f"{front}, {main}" if front else main)
+        mentions.append(mention)
+    if closing:
+        clauses.append(speaker.pick(_CLOSING).format(" ".join(closing)))
+    text = clauses[0]
+    for clause in clauses[1:]:
+        text += speaker.pick((". ", ". ", "; ", ", and ")) + clause
+    sentences = " ".join(text.split()).split(". ")
+    return telling.caption(" ".join(map(sentence, sentences)) if speaker.chance(0.75) else ". ".join(sentences))
+
+
+def _addition(telling: _Telling, new: _Mention, known: Sequence[_Mention]) -> str:
+    """A clause that places `new` by one of the `known` (what it stands on, or what stands on it, before others)."""
+    speaker, be = telling.speaker, "are" if new.several else "is"
+    after = speaker.usual(STATES[new.doing]["after"]) if new.doing else ""
+    masks = telling.masks
+    for old in known:
+        if telling.facts.related("on", masks[old.group], masks[new.group]):
+            return f"{old.again} {'are' if old.several else 'is'} {telling.relate(old, new)} {new.text} {after}"
+    for old in sorted(known, key=lambda m: not telling.facts.related("on", masks[new.group], masks[m.group])):
+        if relation := telling.relate(new, old):
+            verb = STATES[new.doing]["verb"][new.several] if new.doing else be
+            turned = f"{relation} {old.again} {verb} {new.text}"
+            return turned if speaker.chance(0.3) else telling.clause(new, f"{relation} {old.again}", _SEEING)
+    return f"there {be} also {new.text} {after}"
+
+
+def captions_of(scene: Scene) -> list[Caption]:
+    """The scene's five captions: terse, telegraphic, short, medium, full. The same scene gets the same ones."""
+    facts, speaker = Facts(scene), Speaker(np.random.default_rng([scene.seed, 5]))
+    return [slot(_Telling(facts, speaker)) for slot in (_terse, _telegraphic, _short, _medium, _full)]
+
+
+def telegraphic(scene: Scene, rng: np.random.Generator) -> Caption:
+    """What somebody might type to find the scene ("red car beach night")."""
+    return _telegraphic(_Telling(Facts(scene), Speaker(rng)))
+
+
+def kind_queries() -> list[Caption]:
+    """One query of one word (its most usual) per kind."""
+    return [Caption(kind.words[0], Meaning((Variable(name),))) for name, kind in KINDS.items()]

@@ -1,0 +1,94 @@
+"""Just enough English: plurals, articles, lists, and a speaker who never says the same thing the same way twice."""
+
+from collections.abc import Collection, Sequence
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+
+from itr_core.picturebook.ontology import ADJECTIVES, KINDS, NOUNS, PLURALS, STATES
+from itr_core.picturebook.scene import Look
+
+T = TypeVar("T")
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+MASS = {"food"}
+
+
+@cache
+def plural(noun: str) -> str:
+    """
+    >>> [plural(n) for n in ("slice of watermelon", "butterfly", "bench", "policewoman", "sheep")]
+    ['slices of watermelon', 'butterflies', 'benches', 'policewomen', 'sheep']
+    """
+    head, of, rest = noun.partition(" of ")
+    if of:
+        return plural(head) + of + rest
+    for one, many in PLURALS.items():
+        if noun == one or noun.endswith((" " + one, "wo" + one)):
+            return noun.removesuffix(one) + many
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return noun + "es"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + "s"
+
+
+def article(phrase: str) -> str:
+    """Put "a" or "an" before a phrase. No word of this world begins with a silent h or a spoken "you"."""
+    return ("an " if phrase[0] in "aeiou" else "a ") + phrase
+
+
+def listed(phrases: Sequence[str]) -> str:
+    """Join as "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(phrases[:-1]), phrases[-1]]))
+
+
+def sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+class Speaker:
+    """Makes a person's free choices of words, from one random generator."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.random = rng.random
+
+    def chance(self, share: float) -> bool:
+        return self.random() < share
+
+    def pick(self, options: Sequence[T]) -> T:
+        return options[int(self.random() * len(options))]
+
+    def usual(self, options: Sequence[T]) -> T:
+        """The first option three times in five, else any."""
+        return options[0] if len(options) == 1 or self.chance(0.6) else self.pick(options)
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        return sorted(items, key=lambda _: self.random())
+
+    def noun(self, term: str, several: bool = False) -> str:
+        word = self.usual(NOUNS[term])
+        return plural(word) if several else word
+
+    def adjective(self, name: str) -> str:
+        return self.usual(ADJECTIVES.get(name, (name,)))
+
+    def number(self, count: int) -> str:
+        return self.usual((NUMBERS[count], "a pair of", "a couple of") if count == 2 else (NUMBERS[count],))
+
+    def described(self, noun: str, look: Look, said: Collection[str], terse: bool = False) -> str:
+        """The noun with what is `said` of its look: "big striped red ball", "man in blue clothes", "cow lying down"."""
+        words = [self.adjective(getattr(look, name)) for name in ("size", "pattern", "colour") if name in said]
+        after = []
+        if look.state and "state" in said:
+            ways = STATES[look.state]
+            if "before" in ways and (not terse or self.chance(0.5)):
+                words.insert("size" in said, self.usual(ways["before"]))
+            else:
+                after.append(self.usual(ways.get("after", ways.get("before", ()))))
+        if (forms := KINDS[look.kind].colour_as) and (worn := ("pattern" in said) + ("colour" in said)):
+            if "pattern" in said:  # "in striped blue" lacks its noun
+                forms = tuple(form for form in forms if not form.endswith("{}"))
+            after.insert(0, (forms[0] if terse else self.pick(forms)).format(" ".join(words[-worn:])))
+            words = words[:-worn]
+        return " ".join([*words, noun, *after])

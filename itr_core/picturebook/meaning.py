@@ -1,0 +1,200 @@
+"""What a caption claims, whether a scene bears it out, and how much of the scene it tells.
+
+A meaning speaks of variables ("a brown dog", "two boats"), relations between them, and the place, time and weather.
+It is true of a scene if one binding of its variables to things makes every stated fact true; distinct variables bind
+distinct things. A variable without a number ("a dog") binds one thing of that description: there may be more. One
+with a number ("two dogs", "one dog", "dogs") binds *all* things of that description, which must be as many as it says.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from itr_core.picturebook.ontology import KINDS, RELATIONS
+from itr_core.picturebook.scene import Scene, box, nearness
+
+CONVERSE = {
+    "left of": "right of",
+    "right of": "left of",
+    "above": "below",
+    "below": "above",
+    "in front of": "behind",
+    "behind": "in front of",
+    "next to": "next to",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """Things described by what is stated of them; None: not stated. Between `least` and `most` of them are meant."""
+
+    term: str
+    colour: str | None = None
+    pattern: str | None = None
+    size: str | None = None
+    state: str | None = None
+    least: int = 1
+    most: int | None = None
+
+    @property
+    def binds_all(self) -> bool:
+        return self.most is not None or self.least > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Everything bound to variable `a` stands in relation `name` to everything bound to variable `b`."""
+
+    name: str
+    a: int
+    b: int
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A set of facts with bound objects; what is None or absent is not stated."""
+
+    things: tuple[Variable, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    place: str | None = None
+    time: str | None = None
+    weather: str | None = None
+
+    def told(self) -> float:
+        """How many facts are stated; a hypernym and a plural without a number count half."""
+        facts = sum(value is not None for value in (self.place, self.time, self.weather))
+        return facts + min(len(self.relations), len(self.things) - 1) + sum(map(_told, self.things))
+
+
+def _told(variable: Variable) -> float:
+    kind = KINDS.get(variable.term)
+    facts = 0.5 if kind is None else 1.0
+    facts += sum(value is not None for value in (variable.colour, variable.pattern, variable.size))
+    if variable.state is not None and (kind is None or len(kind.states) > 1):
+        facts += 1.0
+    if variable.least > 1:
+        facts += 0.5 if variable.most is None else 1.0
+    return facts
+
+
+def tellable(scene: Scene) -> int:
+    """How many facts there are to tell: of each group of things of equal look its kind, number (if above one), colour,
+    pattern (if any), size (unless medium) and state (where its kind has several); how the groups stand to each other
+    (one fact less than groups); and place, time and weather."""
+    looks: dict[tuple[object, ...], int] = {}
+    for thing in scene.things:
+        looks[thing.look] = looks.get(thing.look, 0) + 1
+    facts = 3 + len(looks) - 1
+    for (kind, colour, pattern, size, _state), count in looks.items():
+        facts += 1 + (count > 1) + (colour is not None) + (pattern != "plain") + (size != "medium")
+        facts += len(KINDS[str(kind)].states) > 1
+    return facts
+
+
+class Facts:
+    """One scene's truth as bit masks: bit i stands for thing i. Build it once to judge many meanings."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.relations = _relations(scene)
+
+    def matching(self, variable: Variable) -> int:
+        """The things that fit the description, as a mask."""
+        mask = 0
+        for i, thing in enumerate(self.scene.things):
+            if (
+                variable.term in KINDS[thing.kind].is_a
+                and (variable.colour is None or variable.colour == thing.colour)
+                and (variable.pattern is None or variable.pattern == thing.pattern)
+                and (variable.size is None or variable.size == thing.size)
+                and (variable.state is None or variable.state == thing.state)
+            ):
+                mask |= 1 << i
+        return mask
+
+    def related(self, name: str, a: int, b: int) -> bool:
+        """Whether every thing of mask `a` stands in relation `name` to every thing of mask `b`."""
+        rows = self.relations[name]
+        return all(not b & ~rows[i] for i in _bits(a))
+
+    def entail(self, meaning: Meaning) -> bool:
+        scene = self.scene
+        if any(
+            said is not None and said != fact
+            for said, fact in (
+                (meaning.place, scene.place), (meaning.time, scene.time), (meaning.weather, scene.weather),
+            )
+        ):  # fmt: skip
+            return False
+        choices = []
+        for variable in meaning.things:
+            mask = self.matching(variable)
+            if not variable.least <= mask.bit_count() <= (variable.most or mask.bit_count()):
+                return False
+            choices.append([mask] if variable.binds_all else [1 << i for i in _bits(mask)])
+        return self._binds(meaning.relations, choices, ())
+
+    def _binds(self, relations: tuple[Relation, ...], choices: list[list[int]], bound: tuple[int, ...]) -> bool:
+        """Whether some choice for the variables not yet bound agrees with the relations and with `bound`."""
+        new = len(bound)
+        if new == len(choices):
+            return True
+        for mask in choices[new]:
+            if any(mask & other for other in bound):
+                continue
+            now = (*bound, mask)
+            if all(
+                self.related(r.name, now[r.a], now[r.b]) for r in relations if max(r.a, r.b) == new
+            ) and self._binds(relations, choices, now):
+                return True
+        return False
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
+def _relations(scene: Scene) -> dict[str, list[int]]:
+    """Relation -> for each thing i the mask of the things j of which "i <relation> j" is true.
+
+    left of, right of: centres at least 0.08 apart. above, below: one is in the sky, clear of the other's box.
+    in front of, behind: both on the ground, feet at least 0.04 nearer, and seen in one direction (boxes overlap in x).
+    next to: both in the sky or both on the ground, feet within 0.09, a gap of at most 0.12 and no overlap to speak of.
+    on: one stands on the other; such a thing is only left or right of anything else.
+    """
+    things = scene.things
+    rows: dict[str, list[int]] = {name: [0] * len(things) for name in RELATIONS}
+    boxes = [box(thing, things) for thing in things]
+    for i, (a, seen) in enumerate(zip(things, boxes, strict=True)):
+        if a.on is not None:
+            rows["on"][i] |= 1 << a.on
+        for j, b in enumerate(things):
+            if i == j or a.on == j or b.on == i:
+                continue
+            if a.x + 0.08 <= b.x:
+                rows["left of"][i] |= 1 << j
+                rows["right of"][j] |= 1 << i
+            if a.on is not None or b.on is not None:
+                continue
+            gap = max(seen[0], boxes[j][0]) - min(seen[2], boxes[j][2])
+            if a.in_sky and seen[3] <= boxes[j][1]:
+                rows["above"][i] |= 1 << j
+                rows["below"][j] |= 1 << i
+            if not a.in_sky and not b.in_sky and gap < 0 and nearness(a, things) >= nearness(b, things) + 0.04:
+                rows["in front of"][i] |= 1 << j
+                rows["behind"][j] |= 1 << i
+            if a.in_sky == b.in_sky and abs(a.y - b.y) <= 0.09 and -0.02 <= gap <= 0.12:
+                rows["next to"][i] |= 1 << j
+    return rows
+
+
+def entails(scene: Scene, meaning: Meaning) -> bool:
+    """Whether every stated fact is true of the scene under one binding of the variables."""
+    return Facts(scene).entail(meaning)
+
+
+def grade(scene: Scene, meaning: Meaning) -> float:
+    """The share of the scene's facts that the meaning states, in [0, 1]; 0 when it is not entailed."""
+    return min(1.0, meaning.told() / tellable(scene)) if entails(scene, meaning) else 0.0

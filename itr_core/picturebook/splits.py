@@ -1,0 +1,59 @@
+"""The world's splits: scene `index` of a split is a function of these two alone, and no content is in two splits."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from itr_core.errors import SourceError, did_you_mean
+from itr_core.picturebook.ontology import KINDS
+from itr_core.picturebook.scene import Content, Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`number` seeds it, `size` is its usual length, `buckets` are the sixteenths of all contents that it may show."""
+
+    number: int
+    size: int
+    buckets: range
+    unseen: bool = False
+
+
+SPLITS = {
+    "train": Split(0, 20_000, range(12)),
+    "val": Split(1, 1_000, range(12, 13)),
+    "test": Split(2, 1_000, range(13, 14)),
+    "gallery": Split(3, 2_000, range(14, 16)),
+    "test_unseen": Split(4, 1_000, range(16), unseen=True),
+}
+
+
+def _digest(value: object) -> int:
+    return int.from_bytes(blake2b(repr(value).encode(), digest_size=8).digest(), "big")
+
+
+UNSEEN = frozenset(
+    (name, colour)
+    for name, kind in KINDS.items()
+    for colour in list(kind.colours)[1:]
+    if len(kind.colours) > 2 and _digest((name, colour)) % 8 == 0
+)
+"""(kind, colour) combinations that only `test_unseen` shows, at least one in each of its scenes."""
+
+
+def scene_of(split: str, index: int) -> Scene:
+    """Scene `index` (from 0, without end) of a split.
+
+    What a scene contains, wherever it stands, is hashed to one of 16 buckets, and every split draws until it has one
+    of its own; so the splits are disjoint in content, not merely in seeds.
+    """
+    if split not in SPLITS:
+        raise SourceError(f"Picturebook has no split {split!r}.{did_you_mean(split, SPLITS)}")
+    own = SPLITS[split]
+
+    def accept(content: Content) -> bool:
+        novel = any((g.look.kind, g.look.colour) in UNSEEN for g in content.groups)
+        return novel == own.unseen and _digest(content) % 16 in own.buckets
+
+    return Scene.sample(np.random.default_rng([own.number, index]), accept)
