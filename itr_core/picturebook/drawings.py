@@ -11,13 +11,12 @@ from io import BytesIO
 from pathlib import Path
 
 import resvg_py
-import yaml
 from PIL import Image
 
 from itr_core.errors import PairscopeError, did_you_mean
+from itr_core.picturebook.ontology import COLOURS, KINDS
 
 FOLDER = Path(__file__).with_name("drawings")
-WORLD = yaml.safe_load(Path(__file__).with_name("ontology.yaml").read_text(encoding="utf-8"))
 CREAM, INK = (251, 246, 234), (70, 64, 74)
 UPRIGHT_STRIPES = {"cat", "fish", "ball", "hot-air balloon", "sofa", "bed", "umbrella", "tent", "kite"}
 
@@ -31,7 +30,7 @@ class DrawingError(PairscopeError):
 @cache
 def svg(kind: str, state: str | None = None) -> str:
     """Return the drawing's text; an unknown or first state is the plain file."""
-    states = list(WORLD["kinds"].get(kind, {}).get("states", {}))
+    states = list(KINDS[kind].states) if kind in KINDS else []
     name = kind if state is None or state in states[:1] else f"{kind}.{state}"
     path = FOLDER / f"{name}.svg"
     if not path.is_file():
@@ -71,7 +70,7 @@ def _pattern(kind: str, pattern: str, colour: Rgb) -> str:
     """An SVG pattern element in a tone that stands out from `colour`; coarser on small kinds."""
     light = (299 * colour[0] + 587 * colour[1] + 114 * colour[2]) / 255_000
     tone = _hex(CREAM if light < 0.72 else INK if light > 0.9 else mix(colour, (96, 44, 24), 0.62))
-    scale = max(1.0, (0.24 / WORLD["kinds"][kind]["height"]) ** 0.5)
+    scale = max(1.0, (0.24 / KINDS[kind].height) ** 0.5)
     if pattern == "striped":
         turn = 90 if kind in UPRIGHT_STRIPES else 0
         size, marks = (18, 18), f'<rect width="18" height="7.6" fill="{tone}"/>'
@@ -89,7 +88,7 @@ def dressed(kind: str, state: str | None, colour: str | None, pattern: str = "pl
     """Return the drawing's text with its pattern's definition in it, and the style sheet that colours it."""
     text, style = svg(kind, state), ""
     if colour is not None:
-        main = rgb(WORLD["colours"][colour])
+        main = rgb(COLOURS[colour])
         shade, light = mix(main, (24, 16, 48), 0.2), mix(main, (255, 252, 240), 0.28)
         style = f".main{{fill:{_hex(main)}}}.shade{{fill:{_hex(shade)}}}.light{{fill:{_hex(light)}}}"
         if pattern != "plain":

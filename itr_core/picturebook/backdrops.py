@@ -1,0 +1,133 @@
+"""The stage: sky, place and weather of a scene, drawn once per look and size and then kept.
+
+Every file in `backdrops/` is 400 x 400 units. A shape shows always, or, if its class names a time, a weather or a
+variant (v0, v1, v2), only then. `sky.svg` lies behind all places; `data-sky="x y scale"` on a place says where an
+indoor window shows it. In a place, group `scene` takes the light of the hour and group `lights` shines at night.
+"""
+
+import re
+from functools import cache, lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from itr_core.picturebook.drawings import render
+from itr_core.picturebook.ontology import PLACES, TIMES, WEATHERS
+
+FOLDER = Path(__file__).with_name("backdrops")
+VARIANTS = 3
+
+Matrix = tuple[float, ...]
+
+# (saturation, gain of red, green, blue, lift of red, green, blue); weather is applied on top of the hour
+_PLAIN = (1.0, 1.0, 1.0, 1.0, 0, 0, 0)
+_HOURS = {
+    "day": _PLAIN,
+    "sunset": (1.0, 0.98, 0.84, 0.76, 14, 2, 4),
+    "night": (0.80, 0.42, 0.48, 0.62, 6, 10, 28),
+}
+_LAMPLIT = {
+    "day": _PLAIN,
+    "sunset": (0.95, 1.0, 0.86, 0.72, 8, 0, 0),
+    "night": (0.90, 0.74, 0.58, 0.44, 6, 2, 6),
+}
+_THINGS = {
+    "day": _PLAIN,
+    "sunset": (1.0, 1.0, 0.91, 0.84, 6, 0, 0),
+    "night": (0.94, 0.72, 0.74, 0.84, 2, 5, 18),
+}
+_THINGS_LAMPLIT = {
+    "day": _PLAIN,
+    "sunset": (1.0, 1.0, 0.94, 0.88, 4, 0, 0),
+    "night": (1.0, 0.90, 0.80, 0.68, 4, 0, 0),
+}
+_SKIES = {
+    "clear": _PLAIN,
+    "cloudy": (0.72, 0.95, 0.96, 0.97, 0, 0, 2),
+    "rain": (0.68, 0.85, 0.88, 0.93, 0, 0, 4),
+    "snow": (0.72, 0.95, 0.97, 1.0, 6, 6, 8),
+}
+_SKIES_FOR_THINGS = {
+    "clear": _PLAIN,
+    "cloudy": (0.97, 0.96, 0.96, 0.96, 0, 0, 2),
+    "rain": (0.94, 0.92, 0.93, 0.95, 0, 0, 3),
+    "snow": (0.97, 0.98, 0.98, 1.0, 2, 2, 3),
+}
+
+
+def _matrix(saturation: float, *rest: float) -> Matrix:
+    """Pillow's 12-number colour matrix (RGB -> RGB): desaturate, then gain and lift each channel."""
+    gains, lifts = rest[:3], rest[3:]
+    grey = [weight * (1 - saturation) for weight in (0.299, 0.587, 0.114)]
+    return tuple(
+        number
+        for row, (gain, lift) in enumerate(zip(gains, lifts, strict=True))
+        for number in (*(gain * (grey[i] + (saturation if i == row else 0.0)) for i in range(3)), lift)
+    )
+
+
+def _relight(image: Image.Image, *looks: tuple[float, ...]) -> Image.Image:
+    """Return the RGB part of `image` under each look in turn."""
+    image = image.convert("RGB")
+    for look in looks:
+        if look is not _PLAIN:
+            image = image.convert("RGB", _matrix(*look))
+    return image
+
+
+def lit(image: Image.Image, place: str, time: str, weather: str) -> Image.Image:
+    """Return a thing's colours (RGB) in the light of the scene; weaker than the stage's, so that red stays red."""
+    if PLACES[place].indoors:
+        return _relight(image, _THINGS_LAMPLIT[time])
+    return _relight(image, _THINGS[time], _SKIES_FOR_THINGS[weather])
+
+
+def _style(time: str, weather: str, variant: int, hidden: str) -> str:
+    """The style sheet that shows the shapes of this hour, weather and variant only, and hides class `hidden`."""
+    names = [*TIMES, *WEATHERS, *(f"v{i}" for i in range(VARIANTS)), hidden]
+    shown = {time, weather, f"v{variant}"}
+    return ",".join(f".{name}" for name in names if name not in shown) + "{display:none}"
+
+
+@cache
+def _text(name: str) -> str:
+    return (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=64)
+def overlay(time: str, weather: str, size: int) -> Image.Image | None:
+    """What falls in front of everything (RGBA, size x size), or None when nothing does."""
+    if weather not in ("rain", "snow"):
+        return None
+    layer = render(_text("weather"), size, _style(time, weather, 0, "lights"))
+    alpha = layer.getchannel("A")
+    if time == "night":
+        layer = _relight(layer, (1.0, 0.72, 0.76, 0.88, 0, 0, 0))
+    result = layer.convert("RGB")
+    result.putalpha(alpha)
+    return result
+
+
+@lru_cache(maxsize=384)
+def backdrop(place: str, time: str, weather: str, variant: int, size: int) -> Image.Image:
+    """Return the empty stage (RGB, size x size). The cache holds it: copy before drawing on it."""
+    text = _text(place)
+    window = re.search(r'data-sky="([-\d.]+) ([-\d.]+) ([-\d.]+)"', text)
+    sky = _text("sky")
+    if window:
+        x, y, scale = window.groups()
+        sky = sky.replace("</defs>", f'</defs><g transform="translate({x} {y}) scale({scale})">').replace(
+            "</svg>", "</g></svg>"
+        )
+    picture = render(sky, size, _style(time, weather, variant, "lights")).convert("RGB")
+    indoors = PLACES[place].indoors
+    falling = overlay(time, weather, size) if indoors else None
+    if falling:
+        picture.paste(falling, mask=falling)
+    scene = render(text, size, _style(time, weather, variant, "lights"))
+    looks = (_LAMPLIT[time],) if indoors else (_HOURS[time], _SKIES[weather])
+    picture.paste(_relight(scene, *looks), mask=scene)
+    if time == "night":
+        lights = render(text, size, _style(time, weather, variant, "scene"))
+        picture.paste(lights, mask=lights)
+    return picture
