@@ -16,7 +16,16 @@ from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIME
 from itr_core.picturebook.scene import Look, Scene
 
 _SETTING = ("place", "time", "weather")
-_SMALL_TALK = ("what a day", "so nice", "look at this", "hello there", "wow", "how lovely", "just look", "oh my")
+_SMALL_TALK = (
+    "what a day",
+    "so nice",
+    "look at this",
+    "hello there",
+    "wow",
+    "how lovely",
+    "just look",
+    "oh my",
+)
 _SEEING = ("I can see", "we see", "you can see")
 _SHOWING = (*_SEEING, "this picture shows", "the picture shows", "a picture of", "here we have")
 _CLOSING = ("the scene takes place {}", "all this is seen {}", "it all happens {}", "we are {}")
@@ -74,21 +83,26 @@ class _Telling:
         }
         return {name for name in worth if worth[name] and self.speaker.chance(share)}
 
-    def mention(self, group: int, said: Collection[str], term: str | None = None, bare: bool = False) -> _Mention:
+    def mention(
+        self, group: int, said: Collection[str], term: str | None = None, bare: bool = False
+    ) -> _Mention:
         """Introduce a group with the attributes `said`. `bare`: no articles and no verbs, as in a search box."""
         look, mask, speaker = self.looks[group], self.masks[group], self.speaker
         term, said, count = term or look.kind, set(said), mask.bit_count()
         vague = count > 1 and speaker.chance(0.6 if bare else 0.15)
         least, most = (2, None) if vague else (count, count)
-        if term in MASS or count == 1 and not speaker.chance(0.04):
+        if term in MASS or (count == 1 and not speaker.chance(0.04)):
             least, most = 1, None
         while True:
             variable = Variable(term, **{name: getattr(look, name) for name in said}, least=least, most=most)
             if not variable.binds_all or self.facts.matching(variable) == mask:
                 break
-            if look.colour is None or "colour" in said:  # others of the same description: speak of one of them
+            if (
+                look.colour is None or "colour" in said
+            ):  # others of the same description: speak of one of them
                 least, most, count = 1, None, 1
-            said.add("colour")
+            else:
+                said.add("colour")
         self.variables.append(variable)
         self.told.append(group)
 
@@ -100,7 +114,9 @@ class _Telling:
         if bare:
             text = f"{NUMBERS[count]} {phrase}" if several and most else phrase
         elif several:
-            quantity = speaker.number(count) if most else speaker.pick(("some", "a few") if count > 2 else ("some",))
+            quantity = (
+                speaker.number(count) if most else speaker.pick(("some", "a few") if count > 2 else ("some",))
+            )
             text = f"{quantity} {phrase}"
         elif term in MASS:
             text = f"some {phrase}"
@@ -144,7 +160,10 @@ class _Telling:
             after = speaker.usual(ways["after"])
             shapes = [f"{text} {be} {after} {rest}", f"{text} {ways['verb'][subject.several]} {rest}"] * 2
         elif rest:
-            shapes = [f"{text} {be} {rest}", f"{text} {be} {speaker.pick(('shown', 'seen', 'pictured'))} {rest}"]
+            shapes = [
+                f"{text} {be} {rest}",
+                f"{text} {be} {speaker.pick(('shown', 'seen', 'pictured'))} {rest}",
+            ]
             shapes += [f"{text} can be seen {rest}"]
         else:
             shapes = []
@@ -179,7 +198,11 @@ def _telegraphic(telling: _Telling) -> Caption:
     if len(mentions) == 2 and telling.facts.related("on", *(telling.masks[g] for g in groups)):
         telling.relate(*mentions)
         words = [f"{words[0]} on {words[1]}"]
-    words += [telling.set(name, bare=True) for name, share in zip(_SETTING, (0.75, 0.5, 0.25)) if speaker.chance(share)]
+    words += [
+        telling.set(name, bare=True)
+        for name, share in zip(_SETTING, (0.75, 0.5, 0.25))
+        if speaker.chance(share)
+    ]
     return telling.caption(" ".join(speaker.shuffled(words) if speaker.chance(0.25) else words))
 
 
@@ -203,15 +226,23 @@ def _statement(telling: _Telling, groups: Sequence[int], share: float, fewest_wo
     relation = telling.relate(subject, others[0]) if len(others) == 1 else None
     rest = f"{relation} {others[0].text}" if relation else ""
     if others and not relation:
-        together = [m.text + (" " + speaker.usual(STATES[m.doing]["after"]) if m.doing else "") for m in mentions]
+        together = [
+            m.text + (" " + speaker.usual(STATES[m.doing]["after"]) if m.doing else "") for m in mentions
+        ]
         subject = _Mention(-1, listed(together), "", subject.several)
-    order = ["place", *speaker.shuffled(("time", "weather"))] if speaker.chance(0.7) else speaker.shuffled(_SETTING)
+    order = (
+        ["place", *speaker.shuffled(("time", "weather"))]
+        if speaker.chance(0.7)
+        else speaker.shuffled(_SETTING)
+    )
     setting: list[str] = []
     while order and len(f"{subject.text} {rest} {' '.join(setting)}".split()) + 2 < fewest_words:
         setting.append(telling.set(order.pop(0)))
     if setting and speaker.chance(0.2):
         front = setting.pop(0)
-        return telling.utter(f"{front}, {telling.clause(subject, ' '.join([rest, *setting]).strip(), _SEEING)}")
+        return telling.utter(
+            f"{front}, {telling.clause(subject, ' '.join([rest, *setting]).strip(), _SEEING)}"
+        )
     return telling.utter(telling.clause(subject, " ".join([rest, *setting]).strip()))
 
 
@@ -237,7 +268,9 @@ def _full(telling: _Telling) -> Caption:
     for clause in clauses[1:]:
         text += speaker.pick((". ", ". ", "; ", ", and ")) + clause
     sentences = " ".join(text.split()).split(". ")
-    return telling.caption(" ".join(map(sentence, sentences)) if speaker.chance(0.75) else ". ".join(sentences))
+    return telling.caption(
+        " ".join(map(sentence, sentences)) if speaker.chance(0.75) else ". ".join(sentences)
+    )
 
 
 def _addition(telling: _Telling, new: _Mention, known: Sequence[_Mention]) -> str:
@@ -247,7 +280,9 @@ def _addition(telling: _Telling, new: _Mention, known: Sequence[_Mention]) -> st
     masks = telling.masks
     for old in known:
         if telling.facts.related("on", masks[old.group], masks[new.group]):
-            return f"{old.again} {'are' if old.several else 'is'} {telling.relate(old, new)} {new.text} {after}"
+            return (
+                f"{old.again} {'are' if old.several else 'is'} {telling.relate(old, new)} {new.text} {after}"
+            )
     for old in sorted(known, key=lambda m: not telling.facts.related("on", masks[new.group], masks[m.group])):
         if relation := telling.relate(new, old):
             verb = STATES[new.doing]["verb"][new.several] if new.doing else be

@@ -78,7 +78,9 @@ class Speaker:
 
     def described(self, noun: str, look: Look, said: Collection[str], terse: bool = False) -> str:
         """The noun with what is `said` of its look: "big striped red ball", "man in blue clothes", "cow lying down"."""
-        words = [self.adjective(getattr(look, name)) for name in ("size", "pattern", "colour") if name in said]
+        words = [
+            self.adjective(getattr(look, name)) for name in ("size", "pattern", "colour") if name in said
+        ]
         after = []
         if look.state and "state" in said:
             ways = STATES[look.state]

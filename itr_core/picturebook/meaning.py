@@ -133,7 +133,9 @@ class Facts:
             choices.append([mask] if variable.binds_all else [1 << i for i in _bits(mask)])
         return self._binds(meaning.relations, choices, ())
 
-    def _binds(self, relations: tuple[Relation, ...], choices: list[list[int]], bound: tuple[int, ...]) -> bool:
+    def _binds(
+        self, relations: tuple[Relation, ...], choices: list[list[int]], bound: tuple[int, ...]
+    ) -> bool:
         """Whether some choice for the variables not yet bound agrees with the relations and with `bound`."""
         new = len(bound)
         if new == len(choices):
@@ -182,7 +184,12 @@ def _relations(scene: Scene) -> dict[str, list[int]]:
             if a.in_sky and seen[3] <= boxes[j][1]:
                 rows["above"][i] |= 1 << j
                 rows["below"][j] |= 1 << i
-            if not a.in_sky and not b.in_sky and gap < 0 and nearness(a, things) >= nearness(b, things) + 0.04:
+            if (
+                not a.in_sky
+                and not b.in_sky
+                and gap < 0
+                and nearness(a, things) >= nearness(b, things) + 0.04
+            ):
                 rows["in front of"][i] |= 1 << j
                 rows["behind"][j] |= 1 << i
             if a.in_sky == b.in_sky and abs(a.y - b.y) <= 0.09 and -0.02 <= gap <= 0.12:

@@ -72,7 +72,9 @@ KINDS: dict[str, Kind] = {
     for name, whole in _DATA["kinds"].items()
     for parents, entry in [(whole["parents"], {k: v for k, v in whole.items() if k != "parents"})]
 }
-NOUNS: dict[str, tuple[str, ...]] = {
-    term: (term,) for kind in KINDS.values() for term in kind.is_a
-} | {term: tuple(words) for term, words in _DATA["terms"].items()} | {k.name: k.words for k in KINDS.values()}
+NOUNS: dict[str, tuple[str, ...]] = (
+    {term: (term,) for kind in KINDS.values() for term in kind.is_a}
+    | {term: tuple(words) for term, words in _DATA["terms"].items()}
+    | {k.name: k.words for k in KINDS.values()}
+)
 """Every noun a caption may use: a kind, or something kinds also are (dog, pet, animal) -> its words, most usual first."""

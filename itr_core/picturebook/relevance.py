@@ -87,4 +87,6 @@ class Truth:
     def grade(self, images: Rows = _EVERY) -> NDArray[np.float32]:
         """(selected scenes, m) float32 in [0, 1]: the share of the scene's facts stated; 0 where not true."""
         tellables, told = self._told
-        return np.where(self.matrix(images), np.minimum(1, told / tellables[images, None]), 0).astype(np.float32)
+        return np.where(self.matrix(images), np.minimum(1, told / tellables[images, None]), 0).astype(
+            np.float32
+        )

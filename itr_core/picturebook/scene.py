@@ -174,7 +174,11 @@ _STANCE = {
 }
 _KIND = {
     place: _Lottery(
-        {k.name: k.weight * k.places[place] / sum(k.places.values()) for k in KINDS.values() if place in k.places}
+        {
+            k.name: k.weight * k.places[place] / sum(k.places.values())
+            for k in KINDS.values()
+            if place in k.places
+        }
     )
     for place in PLACES
 }
@@ -199,7 +203,9 @@ def _content(rng: np.random.Generator) -> Content:
         if all(colour != g.look.colour or not _akin(kind, KINDS[g.look.kind]) for g in groups):
             groups.append(Group(look, count, band))
             room -= count
-    return Content(place, _TIME.draw(rng), _WEATHER[place].draw(rng), tuple(sorted(groups, key=_placing_order)))
+    return Content(
+        place, _TIME.draw(rng), _WEATHER[place].draw(rng), tuple(sorted(groups, key=_placing_order))
+    )
 
 
 def _akin(a: Kind, b: Kind) -> bool:
@@ -208,7 +214,11 @@ def _akin(a: Kind, b: Kind) -> bool:
 
 def _placing_order(group: Group) -> tuple[bool, float, Look]:
     kind = KINDS[group.look.kind]
-    return not kind.holds, -kind.height * SIZES[group.look.size], group.look._replace(colour=group.look.colour or "")
+    return (
+        not kind.holds,
+        -kind.height * SIZES[group.look.size],
+        group.look._replace(colour=group.look.colour or ""),
+    )
 
 
 # ---- where it stands
@@ -258,7 +268,9 @@ def _spot(
 
 def _spot_on(rng: np.random.Generator, holder: Thing, seen: Box) -> tuple[float, float]:
     left, top, right, bottom = seen
-    return left + (right - left) * (0.15 + 0.7 * rng.random()), bottom - KINDS[holder.kind].seat * (bottom - top)
+    return left + (right - left) * (0.15 + 0.7 * rng.random()), bottom - KINDS[holder.kind].seat * (
+        bottom - top
+    )
 
 
 def _fits(thing: Thing, seen: Box, things: Sequence[Thing], boxes: Sequence[Box]) -> bool:

@@ -42,15 +42,19 @@ UNSEEN = frozenset(
 """(kind, colour) combinations that only `test_unseen` shows, at least one in each of its scenes."""
 
 
+def split_named(name: str) -> Split:
+    if name not in SPLITS:
+        raise SourceError(f"Picturebook has no split {name!r}.{did_you_mean(name, SPLITS)}")
+    return SPLITS[name]
+
+
 def scene_of(split: str, index: int) -> Scene:
     """Scene `index` (from 0, without end) of a split.
 
     What a scene contains, wherever it stands, is hashed to one of 16 buckets, and every split draws until it has one
     of its own; so the splits are disjoint in content, not merely in seeds.
     """
-    if split not in SPLITS:
-        raise SourceError(f"Picturebook has no split {split!r}.{did_you_mean(split, SPLITS)}")
-    own = SPLITS[split]
+    own = split_named(split)
 
     def accept(content: Content) -> bool:
         novel = any((g.look.kind, g.look.colour) in UNSEEN for g in content.groups)

@@ -1,0 +1,114 @@
+"""`picturebook[:split[@size]]` as a source of pairs: captions at once, pictures drawn when they are looked at."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from itr_core.errors import SourceError
+from itr_core.files import cache_dir, whole_file
+from itr_core.pairs.pairset import PairSet
+from itr_core.picturebook.captions import captions_of
+from itr_core.picturebook.drawing import draw
+from itr_core.picturebook.relevance import Rows, Truth
+from itr_core.picturebook.scene import Scene
+from itr_core.picturebook.splits import scene_of, split_named
+
+if TYPE_CHECKING:
+    from pyarrow import Table
+
+
+def load(rest: str, *, limit: int | None = None) -> PairSet:
+    """Load `[split[@size]]`: train (also when nothing is named), val, test, gallery or test_unseen.
+
+    A split has its usual size (train 20,000, gallery 2,000, others 1,000) or the one asked for: `train@200000`.
+    Labels are the kinds in the picture; `relevance` is exact. What is said of a split is kept in the cache, about a
+    millisecond per scene the first time.
+    """
+    split, at, size = rest.partition("@")
+    split = split or "train"
+    if at and not (size.isdecimal() and int(size)):
+        raise SourceError(f"picturebook:{rest}: after @ comes the number of scenes, as in {split}@5000.")
+    count = min(int(size or split_named(split).size), limit or 10**9)
+    from datasets import Dataset
+
+    return PairSet(
+        Dataset(_table(split, count)),
+        source=f"picturebook:{rest}" if rest else "picturebook",
+        decode=draw_row,
+        relevance=_SplitTruth(split, count),
+    )
+
+
+def draw_row(row: str) -> Image.Image:
+    """The picture of one value of the image column."""
+    return draw(scene_of_id(row.partition(" ")[0]))
+
+
+def scene_of_id(image_id: str) -> Scene:
+    """The scene behind an image id ("test-000017")."""
+    split, _, index = image_id.rpartition("-")
+    if not index.isdecimal():
+        raise SourceError(f"{image_id!r} is no image of Picturebook; they are called like 'test-000017'.")
+    return scene_of(split, int(index))
+
+
+class _SplitTruth:
+    """The relevance of a split; its scenes are drawn up only when somebody asks."""
+
+    def __init__(self, split: str, count: int) -> None:
+        self.split, self.count = split, count
+
+    @cached_property
+    def _truth(self) -> Truth:
+        scenes = [scene_of(self.split, index) for index in range(self.count)]
+        return Truth(scenes, [caption.meaning for scene in scenes for caption in captions_of(scene)])
+
+    def matrix(self, images: Rows = slice(None)) -> np.ndarray:
+        return self._truth.matrix(images)
+
+    def grade(self, images: Rows = slice(None)) -> np.ndarray:
+        return self._truth.grade(images)
+
+
+@cache
+def world() -> str:
+    """A short fingerprint of everything that makes the world: its data, drawings and code."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(p for p in here.rglob("*") if p.suffix in {".py", ".svg", ".yaml"}):
+        digest.update(path.relative_to(here).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _table(split: str, count: int) -> "Table":
+    from pyarrow import list_, parquet, schema, string
+
+    path = cache_dir("picturebook") / f"{split}-{count}-{world()}.parquet"
+    if not path.exists():
+        texts = list_(string())
+        columns = schema({"image": string(), "captions": texts, "image_id": string(), "labels": texts})
+        with whole_file(path) as part, parquet.ParquetWriter(part, columns) as writer:
+            for rows in _rows(split, count):
+                writer.write_table(columns.empty_table().from_pylist(rows, columns))
+    return parquet.read_table(path)
+
+
+def _rows(split: str, count: int, chunk: int = 10_000) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, count, chunk):
+        rows = []
+        for index in range(start, min(start + chunk, count)):
+            scene, image_id = scene_of(split, index), f"{split}-{index:06d}"
+            rows.append(
+                {
+                    "image": f"{image_id} {world()}",  # pictures drawn otherwise are other pictures
+                    "captions": [caption.text for caption in captions_of(scene)],
+                    "image_id": image_id,
+                    "labels": sorted({thing.kind for thing in scene.things}),
+                }
+            )
+        yield rows
