@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +60,23 @@ def check_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> tuple[int,
         return image.size
 
 
-def read_bytes(source: Mapping[str, Any]) -> bytes:
-    """Return the file behind a `datasets` struct {"bytes", "path"}; raise ImageError if there is none."""
-    if source.get("bytes") is not None:
-        return bytes(source["bytes"])
-    if not source.get("path"):
-        raise ImageError("no image in this row")
-    try:
-        return Path(source["path"]).read_bytes()
-    except OSError as error:
-        raise ImageError(f"cannot be read ({error.strerror})") from error
+def open_file(source: bytes | str | Path | Mapping[str, Any]) -> BytesIO | BufferedReader:
+    """Open the file that `source` names or holds; raise ImageError if it is missing, unreadable or empty."""
+    if isinstance(source, Mapping):
+        held = source.get("bytes")
+        content: bytes | str | Path | None = source.get("path") if held is None else held
+        if content is None:
+            raise ImageError("no image in this row")
+        return open_file(content)
+    if isinstance(source, str | Path):
+        try:
+            if Path(source).stat().st_size:
+                return Path(source).open("rb")
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+            raise ImageError(f"cannot be read ({getattr(error, 'strerror', error)})") from error
+    elif source:
+        return BytesIO(source)
+    raise ImageError("empty file (0 bytes)")
 
 
 @contextmanager
@@ -78,20 +85,16 @@ def _opened(source: ImageSource, max_pixels: int) -> Iterator[Image.Image]:
         _check_size(source, max_pixels)
         yield source
         return
-    if isinstance(source, str | Path):
-        source = {"path": source}
-    data = read_bytes(source) if isinstance(source, Mapping) else source
-    if not data:
-        raise ImageError("empty file (0 bytes)")
-    try:
-        image = Image.open(BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"more than {max_pixels:,} pixels, the limit for one image") from error
-    except Exception as error:
-        raise ImageError("not a JPEG, PNG, WebP, GIF, BMP or TIFF image") from error
-    with image:
-        _check_size(image, max_pixels)
-        yield image
+    with open_file(source) as file:
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ImageError(f"more than {max_pixels:,} pixels, the limit for one image") from error
+        except Exception as error:
+            raise ImageError("not a JPEG, PNG, WebP, GIF, BMP or TIFF image") from error
+        with image:
+            _check_size(image, max_pixels)
+            yield image
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:

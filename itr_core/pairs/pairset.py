@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from itr_core.errors import ImageError, SourceError
-from itr_core.pairs.images import decode_image, read_bytes
+from itr_core.pairs.images import decode_image, open_file
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -104,6 +104,12 @@ class PairSet:
         """The labels of each image, or None where the source has none."""
         return list(self.dataset["labels"][:]) if "labels" in self.dataset.column_names else None
 
+    @property
+    def uncaptioned(self) -> list[str]:
+        """The ids of the images that have no caption: they can be searched but not scored."""
+        ids = zip(self.image_ids, self.captions, strict=True)
+        return [image_id for image_id, captions in ids if not captions]
+
     def flat_captions(self) -> tuple[list[str], np.ndarray]:
         """Return all captions, image by image, and the index of the image of each: list (m,), int64 (m,)."""
         counts = [len(captions) for captions in self.captions]
@@ -164,7 +170,8 @@ def _image_digest(value: object, image_id: str) -> str:
     if not isinstance(value, Mapping):  # a drawn source: the value says how to draw the picture
         return hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest()
     try:
-        return hashlib.sha256(read_bytes(value)).hexdigest()
+        with open_file(value) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except ImageError as error:
         raise ImageError(f"{image_id}: {error}") from error
 

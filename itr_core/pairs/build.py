@@ -1,0 +1,51 @@
+"""Make a `PairSet` of image files that lie on disk."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from itr_core.errors import ImageError, SourceError
+from itr_core.pairs.images import check_image
+from itr_core.pairs.pairset import PairSet, Skipped
+
+
+class Record(NamedTuple):
+    """One image file with what a source says about it."""
+
+    image_id: str
+    path: Path
+    captions: list[str]
+    labels: list[str] | None = None
+
+
+def pairs_of_files(
+    records: Iterable[Record], *, source: str, skipped: Iterable[Skipped] = (), limit: int | None = None
+) -> PairSet:
+    """Check each file's header, leave out the unusable ones, and make a set of the first `limit` others."""
+    from datasets import Dataset, Features, Image, List, Value
+
+    usable: list[Record] = []
+    problems = list(skipped)
+    for record in records:
+        if len(usable) == limit:
+            break
+        try:
+            check_image(record.path)
+        except ImageError as error:
+            problems.append(Skipped(record.image_id, str(error)))
+        else:
+            usable.append(record)
+    if not usable:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in problems[:3])
+        raise SourceError(f"{source}: none of its {len(problems)} images can be used ({reasons}).")
+
+    columns = {
+        "image": [{"path": str(record.path), "bytes": None} for record in usable],
+        "captions": [record.captions for record in usable],
+        "image_id": [record.image_id for record in usable],
+    }
+    features = {"image": Image(decode=False), "captions": List(Value("string")), "image_id": Value("string")}
+    if any(record.labels is not None for record in usable):
+        columns["labels"] = [record.labels or [] for record in usable]
+        features["labels"] = List(Value("string"))
+    return PairSet(Dataset.from_dict(columns, Features(features)), source=source, skipped=problems)

@@ -1,0 +1,101 @@
+"""COCO's two annotation layouts: `captions_*.json`, and Karpathy and Fei-Fei's `dataset_*.json` (CVPR 2015).
+
+Karpathy's layout is also the usual one of Flickr8k and Flickr30k. An image is known by its COCO id where it
+has one, so that both layouts name it alike.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from itr_core.errors import SourceError
+from itr_core.pairs.build import Record, pairs_of_files
+from itr_core.pairs.columns import read_captions
+from itr_core.pairs.pairset import PairSet, Skipped
+from itr_core.pairs.splits import cut_split, rows_of_split
+
+_FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
+
+
+def load(rest: str, *, image_root: str | Path | None = None, limit: int | None = None) -> PairSet:
+    """Read `FILE.json[:split]` in either layout.
+
+    Images are looked for under `image_root`, or else beside the file, in `images/`, and one folder higher; by
+    their names and, where there is a COCO id, by the names of 2017 (`<12 digits>.jpg`).
+    """
+    name, split = cut_split(rest)
+    path = Path(name)
+    layout, entries = _read(path)
+    source = f"{layout}:{rest}"
+    if split and layout == "coco":
+        raise SourceError(f"{source}: COCO's captions files have no splits; leave {':' + split!r} out.")
+    if split:
+        rows = rows_of_split([entry.split for entry in entries], split, source)
+        entries = [entries[row] for row in rows]
+
+    above = path.absolute().parent
+    beside = [above / "images", above, above.parent / "images", above.parent]
+    roots = [Path(image_root)] if image_root is not None else beside
+    if not entries:
+        raise SourceError(f"{source}: the file lists no images.")
+    records, missing = [], []
+    for entry in entries:
+        if file := _locate(entry.file_names, roots):
+            records.append(Record(entry.image_id, file, entry.captions))
+        else:
+            missing.append(Skipped(entry.file_names[0], "no such file"))
+    if not records:
+        raise SourceError(
+            f"{source}: none of its {len(entries)} images is there (no {missing[0].name} in {roots[0]}). "
+            "Give their folder as image_root."
+        )
+    return pairs_of_files(records, source=source, skipped=missing, limit=limit)
+
+
+class _Entry(NamedTuple):
+    image_id: str
+    file_names: list[str]
+    captions: list[str]
+    split: str = ""
+
+
+def _read(path: Path) -> tuple[str, list[_Entry]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise SourceError(f"{path}: not a JSON file ({error}).") from error
+    try:
+        if "annotations" in content:
+            captions: dict[Any, list[str]] = defaultdict(list)
+            for note in content["annotations"]:
+                captions[note["image_id"]] += read_captions(note, ["caption"])
+            return "coco", [_coco(image, captions[image["id"]]) for image in content["images"]]
+        return "karpathy", [_karpathy(image) for image in content["images"]]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise SourceError(
+            f"{path}: neither COCO's captions layout (images, annotations with image_id and caption) nor "
+            f"Karpathy's (images with filename, split and sentences): {type(error).__name__} {error}."
+        ) from error
+
+
+def _coco(image: dict[str, Any], captions: list[str]) -> _Entry:
+    return _Entry(str(image["id"]), [image["file_name"], f"{image['id']:012d}.jpg"], captions)
+
+
+def _karpathy(image: dict[str, Any]) -> _Entry:
+    name = image["filename"]
+    names = [f"{image['filepath']}/{name}", name] if image.get("filepath") else [name]
+    captions = read_captions(image, ["sentences"])
+    if (coco_id := image.get("cocoid")) is None:
+        return _Entry(name, names, captions, image["split"])
+    return _Entry(str(coco_id), [*names, f"{coco_id:012d}.jpg"], captions, image["split"])
+
+
+def _locate(names: Sequence[str], roots: Sequence[Path]) -> Path | None:
+    inside = [name for name in names if not name.startswith("/") and ".." not in PurePosixPath(name).parts]
+    places = (root / folder / name for root in roots for folder in _FOLDERS for name in inside)
+    return next((place for place in places if place.is_file()), None)

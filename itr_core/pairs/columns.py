@@ -1,0 +1,81 @@
+"""Which columns of a table hold captions, file names and labels, under the names that people give them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from itr_core.errors import SourceError, did_you_mean
+
+Columns = Mapping[str, str | list[str]]
+
+_ROLES = ("image", "captions", "image_id", "labels")
+# The first pattern that matches counts. jxie/flickr8k has caption_0 ... caption_4; lmms-lab/flickr30k caption
+# (a list); HuggingFaceM4/COCO sentences (structs) or sentences_raw; Mozilla/flickr30k-transformed-captions
+# alt_text; lmms-lab/COCO-Caption answer (a list); clip-benchmark's webdatasets txt (one caption a line), __key__.
+_CAPTIONS = (
+    r"captions?(_?\d+)?", r"sentences?(_raw)?(_?\d+)?", r"alt_texts?", r"texts?(_?\d+)?", r"comments?",
+    r"raw", r"answers?", r"txt",
+)  # fmt: skip
+_FILE_NAMES = ("file_name", "filename", "image_path", "filepath", "path", "image_name", "image")
+_IDS = ("image_id", "cocoid", "filename", "file_name", "img_id", "imgid", "__key__", "id")
+
+
+def check_columns(columns: Columns, known: Iterable[str], source: str) -> None:
+    """Raise SourceError unless `columns` gives known roles (image, captions, ...) to columns that exist."""
+    known = list(known)
+    for role, names in columns.items():
+        if role not in _ROLES:
+            raise SourceError(f"{source}: columns= knows no {role!r}.{did_you_mean(role, _ROLES)}")
+        for name in [names] if isinstance(names, str) else names:
+            if name not in known:
+                raise SourceError(f"{source}: there is no column {name!r}.{did_you_mean(name, known)}")
+
+
+def caption_columns(known: Iterable[str], columns: Columns) -> list[str]:
+    """Return the columns of captions: the chosen ones, or else one known name, or else a numbered family."""
+    if (chosen := columns.get("captions")) is not None:
+        return [chosen] if isinstance(chosen, str) else list(chosen)
+    known = list(known)
+    for pattern in _CAPTIONS:
+        if found := [name for name in known if re.fullmatch(pattern, name, re.IGNORECASE)]:
+            plain = [name for name in found if not name[-1].isdigit()]
+            return [max(plain, key=len)] if plain else found
+    return []
+
+
+def file_name_column(known: Iterable[str], columns: Columns) -> str | None:
+    """Return the column that names the image file."""
+    return _choose("image", _FILE_NAMES, known, columns)
+
+
+def id_column(known: Iterable[str], columns: Columns) -> str | None:
+    """Return the column that identifies the image."""
+    return _choose("image_id", _IDS, known, columns)
+
+
+def label_column(known: Iterable[str], columns: Columns) -> str | None:
+    """Return the column of labels."""
+    return _choose("labels", ("labels",), known, columns)
+
+
+def read_captions(row: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Return the captions in the named columns of one row, untouched; empty ones are dropped."""
+    return [text for name in names for text in _texts(row.get(name), one_a_line=name == "txt")]
+
+
+def _choose(role: str, usual: Iterable[str], known: Iterable[str], columns: Columns) -> str | None:
+    if (chosen := columns.get(role)) is not None:
+        return chosen if isinstance(chosen, str) else chosen[0]
+    known = set(known)
+    return next((name for name in usual if name in known), None)
+
+
+def _texts(value: Any, one_a_line: bool = False) -> list[str]:
+    """Read a string, a struct {"raw": string} as Karpathy's files have them, or a list of either."""
+    if isinstance(value, Mapping):
+        value = value.get("raw")
+    if isinstance(value, list):
+        return [text for part in value for text in _texts(part)]
+    if not isinstance(value, str):
+        return []
+    return [text for text in (value.splitlines() if one_a_line else [value]) if text.strip()]

@@ -1,0 +1,82 @@
+"""Data sets of the Hugging Face hub: `hub:ORG/NAME[/CONFIG][@REVISION][:split]`.
+
+The only source that uses the network. A local folder in the hub's layout takes the same way:
+`hub:./FOLDER:split`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from itr_core.errors import SourceError
+from itr_core.pairs.columns import Columns
+from itr_core.pairs.pairset import PairSet
+from itr_core.pairs.splits import cut_split, rows_of_split, unknown_split
+from itr_core.pairs.table import pairs_of_table
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def load(
+    rest: str,
+    *,
+    columns: Columns | None = None,
+    image_root: str | Path | None = None,
+    limit: int | None = None,
+) -> PairSet:
+    """Download the files of one split, and no others, and read them as a table.
+
+    A set that keeps Karpathy's splits in a column `split` (nlphuji/flickr30k and its copies) is asked for
+    them in the same way: `:test` are the rows that say so, although the hub may call the whole file `test`.
+    """
+    source = f"hub:{rest}"
+    name, split = cut_split(rest)
+    try:
+        table = _download(name, split, source)
+    except SourceError:
+        raise
+    except Exception as error:  # of datasets, huggingface_hub, fsspec, httpx
+        raise SourceError(f"{source}: {_explain(error)}") from error
+    rows = None
+    if split and "split" in table.column_names:
+        rows = rows_of_split(table["split"][:], split, source)
+    root = Path(image_root) if image_root is not None else None
+    return pairs_of_table(table, source=source, columns=columns, rows=rows, image_root=root, limit=limit)
+
+
+def _download(name: str, split: str | None, source: str) -> "Dataset":
+    from datasets import load_dataset, load_dataset_builder
+
+    config = revision = None
+    if not Path(name).exists():
+        name, _, revision = name.partition("@")
+        organisation, _, name = name.partition("/")
+        name, _, config = name.partition("/")
+        name = f"{organisation}/{name}" if name else organisation
+    where = {"path": name, "name": config or None, "revision": revision or None}
+    files = load_dataset_builder(**where).config.data_files
+    if split is None and len(files) > 1:
+        raise SourceError(f"{source}: say which split: {', '.join(f'{source}:{part}' for part in files)}.")
+    only = next(iter(files))
+    part = split if split in files else only
+    # Without data_files, every split would be downloaded; with them, the checks miss the other splits.
+    chosen = {part: list(files[part])}
+    table = load_dataset(**where, data_files=chosen, split=part, verification_mode="no_checks")
+    if split not in (None, part) and (len(files) > 1 or "split" not in table.column_names):
+        raise unknown_split(source, split, list(files))
+    return table
+
+
+def _explain(error: Exception) -> str:
+    from datasets.exceptions import DatasetNotFoundError
+
+    reason = str(error.__cause__ or error).strip().splitlines()[0]
+    if "scripts are no longer supported" in reason:
+        return (
+            "this data set is a loading script, which `datasets` does not run any more, for safety. Add "
+            "@refs/convert/parquet to its name to read the hub's own parquet copy, take a set that is stored "
+            "as parquet (such as hub:lmms-lab/flickr30k), or read local files with karpathy:FILE.json."
+        )
+    if isinstance(error, DatasetNotFoundError):
+        return f"{reason} Check the name; for a private or gated set, log in with `hf auth login`."
+    return f"cannot be loaded ({type(error).__name__}: {reason})."

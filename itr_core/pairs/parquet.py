@@ -1,0 +1,34 @@
+"""Parquet files as a source: `parquet:FILE`, a glob, or a folder of them."""
+
+from glob import glob
+from pathlib import Path
+
+from itr_core.errors import SourceError
+from itr_core.files import cache_dir
+from itr_core.pairs.columns import Columns
+from itr_core.pairs.pairset import PairSet
+from itr_core.pairs.table import pairs_of_table
+
+
+def load(
+    rest: str,
+    *,
+    columns: Columns | None = None,
+    image_root: str | Path | None = None,
+    limit: int | None = None,
+) -> PairSet:
+    """Load the files that `rest` names, in the order of their names; the rows stay on disk, memory-mapped."""
+    from datasets import load_dataset
+
+    source = f"parquet:{rest}"
+    path = Path(rest)
+    files = sorted(map(str, path.rglob("*.parquet"))) if path.is_dir() else sorted(glob(rest, recursive=True))
+    if not files:
+        raise SourceError(f"{source}: no such parquet file. Give a file, a glob in quotes, or a folder.")
+    try:
+        table = load_dataset("parquet", data_files=files, split="train", cache_dir=str(cache_dir("datasets")))
+    except Exception as error:  # pyarrow's and datasets' own, wrapped in one another
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise SourceError(f"{source}: not readable as one parquet table ({reason}).") from error
+    root = Path(image_root) if image_root is not None else Path(files[0]).parent
+    return pairs_of_table(table, source=source, columns=columns, image_root=root, limit=limit)
