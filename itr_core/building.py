@@ -1,0 +1,229 @@
+"""Build a gallery: in shards that survive a kill, beside the old one, which is replaced at the very end."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from itr_core.errors import GalleryError, ImageError
+from itr_core.files import replace_folder, whole_file
+from itr_core.gallery import IMAGES, ITEMS, TEXTS, Progress
+from itr_core.manifest import FORMAT, NAME, Left, Manifest, stamps
+
+if TYPE_CHECKING:
+    from itr_core.encoder import DualEncoder
+    from itr_core.pairs import PairSet
+
+SHARD = 256
+"""Images between two points where a build can go on; encoded by themselves, so resuming changes no bit."""
+THUMBNAIL = 320
+"""Longest side of a thumbnail, pixels."""
+
+_SCHEMA = pa.schema(
+    {
+        "image_id": pa.string(),
+        "captions": pa.list_(pa.string()),
+        "thumbnail": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "labels": pa.list_(pa.string()),
+    }
+)
+
+
+def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progress) -> None:
+    """See `Gallery.build`."""
+    if path.exists() and not (path / NAME).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise GalleryError(f"{path} exists and is no gallery; choose another folder, or move it away.")
+    part = path.absolute().with_name(f".{path.absolute().name}.part")
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        with FileLock(part / "lock", blocking=False):
+            _Build(pairs, encoder, part).run(path, progress)
+        shutil.rmtree(part, ignore_errors=True)
+    except Timeout as error:
+        raise GalleryError(f"Another build is writing {path}; wait until it is done.") from error
+    except OSError as error:
+        raise GalleryError(_no_room(error, path, part, _need(pairs, encoder.dim))) from error
+
+
+class _Picture(NamedTuple):
+    """What is needed of one image of the source; `image` is None if it could not be decoded."""
+
+    image: Image.Image | None
+    thumbnail: bytes
+    reason: str
+
+
+class _Pictures(Dataset):
+    """Decoding (or drawing) and thumbnails, done by worker processes ahead of the encoder."""
+
+    def __init__(self, pairs: "PairSet") -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> _Picture:
+        try:
+            image = self.pairs.image(index)
+        except ImageError as error:
+            return _Picture(None, b"", str(error))
+        return _Picture(image, _thumbnail(image), "")
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    small = image.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
+    out = BytesIO()
+    small.save(out, "WEBP", quality=80, method=2)
+    return out.getvalue()
+
+
+def _stream(pairs: "PairSet", start: int) -> Iterator[_Picture]:
+    """Yield the pictures from `start` on, in order."""
+    # Not threads, as drawing holds the interpreter's lock; forked, as that takes no time and needs no guarded
+    # main module. Where forking is unsafe (macOS) or unknown (Windows), this process does the work.
+    workers = min(8, len(os.sched_getaffinity(0))) if sys.platform == "linux" else 0
+    return iter(
+        DataLoader(
+            _Pictures(pairs), batch_size=None, sampler=range(start, len(pairs)), collate_fn=_as_is,
+            num_workers=workers, multiprocessing_context="fork" if workers else None,
+            prefetch_factor=16 if workers else None,
+        )
+    )  # fmt: skip
+
+
+def _as_is(picture: Any) -> Any:
+    return picture
+
+
+class _Build:
+    """One build. In `part`: plan.json, what is built; shards/, what is done; gallery/, what will be moved."""
+
+    def __init__(self, pairs: "PairSet", encoder: "DualEncoder", part: Path) -> None:
+        self.pairs = pairs
+        self.encoder = encoder
+        self.part = part
+        self.shards = part / "shards"
+        self.gallery = part / "gallery"
+        self.plan = {
+            "format": FORMAT,
+            "shard": SHARD,
+            "source": pairs.fingerprint,
+            "model": encoder.fingerprint,
+        }
+
+    def run(self, path: Path, progress: Progress) -> None:
+        done = self._resume()
+        total = len(self.pairs)
+        progress(min(done * SHARD, total), total)
+        stream = _stream(self.pairs, done * SHARD)
+        for start in range(done * SHARD, total, SHARD):
+            self._shard(stream, range(start, min(start + SHARD, total)), lambda n: progress(n, total))
+        self._finish()
+        replace_folder(self.gallery, path)
+
+    def _resume(self) -> int:
+        """Return how many shards are done, after clearing away what belongs to another build."""
+        plan = self.part / "plan.json"
+        if not (self.gallery.is_dir() and plan.is_file() and plan.read_text() == json.dumps(self.plan)):
+            for folder in (self.shards, self.gallery):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+            with whole_file(plan) as file:
+                file.write_text(json.dumps(self.plan))
+        return len(list(self.shards.glob("*.npz")))
+
+    def _shard(self, stream: Iterator[_Picture], rows: range, progress: Callable[[int], None]) -> None:
+        records: list[dict[str, Any]] = []
+
+        def images() -> Iterator[Image.Image]:
+            for row, picture in zip(rows, islice(stream, len(rows)), strict=True):
+                records.append(self._record(row, picture))
+                progress(row + 1)
+                if picture.image is not None:
+                    yield picture.image
+
+        image_embeddings = self.encoder.encode_images(images())
+        texts = [caption for record in records for caption in record.get("captions", ())]
+        with whole_file(self.shards / f"{rows.start // SHARD:05}.npz") as file, file.open("wb") as out:
+            np.savez(
+                out,
+                records=np.frombuffer(json.dumps(records).encode(), dtype=np.uint8),
+                images=image_embeddings,
+                texts=self.encoder.encode_texts(texts),
+            )
+
+    def _record(self, row: int, picture: _Picture) -> dict[str, Any]:
+        image_id = self.pairs.image_ids[row]
+        if picture.image is None:
+            return {"name": image_id, "reason": picture.reason.removeprefix(f"{image_id}: ")}
+        thumbnail = f"thumbnails/{row // 1000:03}/{row:06}.webp"  # never from an id: ids are anybody's text
+        (self.gallery / thumbnail).parent.mkdir(parents=True, exist_ok=True)
+        (self.gallery / thumbnail).write_bytes(picture.thumbnail)
+        return {
+            "image_id": image_id,
+            "captions": self.pairs.captions[row],
+            "thumbnail": thumbnail,
+            "width": picture.image.width,
+            "height": picture.image.height,
+            "labels": self.pairs.labels[row] if self.pairs.labels is not None else None,
+        }
+
+    def _finish(self) -> None:
+        shards = [np.load(file, allow_pickle=False) for file in sorted(self.shards.glob("*.npz"))]
+        records = [record for shard in shards for record in json.loads(shard["records"].tobytes())]
+        items = [record for record in records if "image_id" in record]
+        skipped = [Left(*skip) for skip in self.pairs.skipped] + [
+            Left(**record) for record in records if "reason" in record
+        ]
+        if not items:
+            first = f" The first: {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+            raise GalleryError(f"{self.pairs.source}: none of its {len(skipped)} images can be used.{first}")
+        images = np.concatenate([shard["images"] for shard in shards])
+        texts = np.concatenate([shard["texts"] for shard in shards])
+        np.save(self.gallery / IMAGES, images, allow_pickle=False)
+        np.save(self.gallery / TEXTS, texts, allow_pickle=False)
+        pq.write_table(pa.Table.from_pylist(items, schema=_SCHEMA), self.gallery / ITEMS)
+        Manifest(
+            source=self.pairs.source,
+            source_fingerprint=self.pairs.fingerprint,
+            model=self.encoder.spec,
+            model_fingerprint=self.encoder.fingerprint,
+            dim=images.shape[1],
+            images=len(images),
+            captions=len(texts),
+            created=datetime.now(UTC).replace(microsecond=0),
+            skipped=skipped,
+            files=stamps(self.gallery, [IMAGES, TEXTS, ITEMS, *(item["thumbnail"] for item in items)]),
+        ).write(self.gallery)
+
+
+def _need(pairs: "PairSet", dim: int) -> int:
+    """Bytes a build takes at its peak, roughly: embeddings twice (shards, arrays), 12 kB a thumbnail."""
+    captions = sum(map(len, pairs.captions))
+    return 2 * 4 * dim * (len(pairs) + captions) + 12_000 * len(pairs) + 200 * captions
+
+
+def _no_room(error: OSError, path: Path, part: Path, need: int) -> str:
+    free = shutil.disk_usage(next(folder for folder in (part, *part.parents) if folder.exists())).free
+    return (
+        f"The gallery {path} cannot be written ({error.strerror or error}). It takes about "
+        f"{need / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free. Make room and run the same command again "
+        f"(it goes on where it was), or choose another folder. What was there before is whole; to give up, "
+        f"delete {part}."
+    )

@@ -1,0 +1,127 @@
+"""What a gallery's folder says about itself: its origin, its counts, and a stamp of every file in it."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from hashlib import sha256 as sha256_of_bytes
+from pathlib import Path
+from shlex import join
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from itr_core.errors import GalleryError
+from itr_core.files import sha256, whole_file
+
+FORMAT = 1
+NAME = "manifest.json"
+
+
+class Stamp(NamedTuple):
+    """Size in bytes and hex sha256 of one file."""
+
+    size: int
+    sha256: str
+
+
+class Left(NamedTuple):
+    """An image of the source that is not in the gallery, and why."""
+
+    name: str
+    reason: str
+
+
+class _Version(BaseModel):
+    format: int
+
+
+class Manifest(BaseModel):
+    """`manifest.json`. File names are relative to the gallery's folder, with forward slashes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    source: str
+    source_fingerprint: str
+    model: str
+    model_fingerprint: str
+    dim: int
+    images: int
+    captions: int
+    created: datetime
+    skipped: list[Left]
+    files: dict[str, Stamp]
+    checksum: str = ""
+    """sha256 of everything above."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read a gallery's manifest; raise GalleryError if missing, damaged or of another format."""
+        try:
+            text = (folder / NAME).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise GalleryError(
+                f"{folder} is no gallery (its {NAME} cannot be read). "
+                f"Make one: pairscope build SOURCE --model MODEL --out {join([str(folder)])}"
+            ) from error
+        try:
+            version = _Version.model_validate_json(text).format
+            if version == FORMAT:
+                manifest = cls.model_validate_json(text)
+                if manifest.checksum == manifest._digest():
+                    return manifest
+        except ValidationError:
+            version = FORMAT
+        if version != FORMAT:
+            raise GalleryError(
+                f"{folder} was written in gallery format {version}; this Pairscope reads format {FORMAT}. "
+                "Build it again with `pairscope build`, or use the version of Pairscope that made it."
+            )
+        raise GalleryError(f"{folder / NAME} is damaged. Build the gallery again with `pairscope build`.")
+
+    def write(self, folder: Path) -> None:
+        """Write it, whole or not at all, with its checksum."""
+        sealed = self.model_copy(update={"checksum": self._digest()})
+        with whole_file(folder / NAME) as part:
+            part.write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
+
+    def verify(self, folder: Path, *, contents: bool = True) -> None:
+        """Compare every file with its stamp: its size, and with `contents` its bytes. Raise GalleryError."""
+        root = folder.resolve()
+
+        def damage(name: str) -> str | None:
+            path = (root / name).resolve()
+            if not path.is_relative_to(root):
+                return f"{name} lies outside"
+            if not path.is_file():
+                return f"{name} is missing"
+            stamp = self.files[name]
+            if path.stat().st_size != stamp.size or (contents and sha256(path) != stamp.sha256):
+                return f"{name} is not as it was written"
+            return None
+
+        with ThreadPoolExecutor() as pool:
+            if damaged := [found for found in pool.map(damage, self.files) if found]:
+                more = f" and {len(damaged) - 1} more files" if len(damaged) > 1 else ""
+                raise GalleryError(
+                    f"The gallery {folder} is damaged: {damaged[0]}{more}. "
+                    f"Build it again: {self.rebuild(folder)}"
+                )
+
+    def rebuild(self, folder: Path) -> str:
+        """Return the command that makes this gallery anew."""
+        return join(["pairscope", "build", self.source, "--model", self.model, "--out", str(folder)])
+
+    def _digest(self) -> str:
+        return sha256_of_bytes(self.model_dump_json(exclude={"checksum"}).encode()).hexdigest()
+
+
+def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
+    """Stamp the named files of a folder."""
+    names = list(names)
+    with ThreadPoolExecutor() as pool:
+        digests = pool.map(lambda name: sha256(folder / name), names)
+        return {
+            name: Stamp((folder / name).stat().st_size, digest)
+            for name, digest in zip(names, digests, strict=True)
+        }
