@@ -1,0 +1,117 @@
+"""One optimiser step: batches in, weights changed, numbers out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from itr_core.augmentation import augment
+from itr_core.batches import LoadedBatch
+from itr_core.encoder import DualEncoder
+from itr_core.methods import make_method
+from itr_core.optimiser import make_optimiser, set_learning_rate
+from itr_core.outputs import EncoderOutput, PairBatch
+from itr_core.train_config import TrainConfig
+from itr_core.training_images import trunk_state
+
+MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5: a higher one makes training unstable
+
+
+class Learner:
+    """An encoder with what changes it: method, optimiser, and the average of its weights if one is kept.
+
+    `modules` and `optimiser` are all the state there is: what is random in a step depends on the seed and the
+    step's number alone.
+    """
+
+    def __init__(self, config: TrainConfig, encoder: DualEncoder, accelerator: Accelerator) -> None:
+        self.config, self.encoder, self.accelerator = config, encoder, accelerator
+        self.frozen = config.freeze_image or config.image_features is not None
+        if self.frozen:
+            for value in trunk_state(encoder.model.visual).values():
+                value.requires_grad_(False)
+        self.method = make_method(config.method).to(accelerator.device)
+        self.optimiser = make_optimiser(encoder, self.method, config)
+        self.modules: dict[str, nn.Module] = {"encoder": encoder, "method": self.method}
+        self.average = None
+        if config.ema_decay:
+            averaging = get_ema_multi_avg_fn(config.ema_decay)
+            self.average = self.modules["average"] = AveragedModel(encoder, multi_avg_fn=averaging)
+
+    @property
+    def model(self) -> DualEncoder:
+        """What is validated and kept: the average of the weights where there is one."""
+        return self.average.module if self.average is not None else self.encoder
+
+    def update(self, loaded: Sequence[LoadedBatch], step: int, total: int) -> dict[str, float]:
+        """Take step number `step` of `total`; return loss, its terms, gradient norm, rate and temperature.
+
+        Where a loss or the gradient is not finite, no weight has changed.
+        """
+        set_seed(int(np.random.SeedSequence([self.config.seed, step]).generate_state(1)[0]))
+        set_learning_rate(self.optimiser, step, total, self.config.warmup)
+        self._train_mode()
+        values: dict[str, float] = {}
+        for each in loaded:
+            terms = self._terms(self._on_device(each.pairs))
+            loss = torch.stack([self.method.weights[name] * term for name, term in terms.items()]).sum()
+            self.accelerator.backward(loss / len(loaded))
+            for name, value in {"loss": loss, **terms}.items():
+                values[name] = values.get(name, 0.0) + value.item() / len(loaded)
+        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
+        values["grad_norm"] = self.accelerator.clip_grad_norm_(weights, self.config.clip).item()
+        scale = self.encoder.model.logit_scale
+        if all(map(math.isfinite, values.values())):
+            self.optimiser.step()
+            with torch.no_grad():
+                scale.clamp_(0, MAX_LOGIT_SCALE)
+            if self.average is not None:
+                self.average.update_parameters(self.encoder)
+        self.optimiser.zero_grad()
+        rate = max(group["lr"] for group in self.optimiser.param_groups)
+        return values | {"lr": rate, "temperature": math.exp(-scale.item())}
+
+    def _train_mode(self) -> None:
+        self.encoder.train()
+        visual = self.encoder.model.visual
+        if self.frozen:
+            visual.eval()
+            if hasattr(visual, "head"):
+                visual.head.train()
+        if self.config.freeze_batch_norm:
+            for module in self.encoder.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    def _on_device(self, pairs: PairBatch) -> PairBatch:
+        device, config = self.encoder.device, self.config
+        placed = {
+            field.name: value.to(device, non_blocking=True)
+            for field in fields(pairs)
+            if isinstance(value := getattr(pairs, field.name), Tensor)
+        }
+        if "image" in placed:
+            pixels = augment(placed["image"] / 255, crop=config.crop, flip=config.flip, jitter=config.jitter)
+            placed["image"] = self.encoder.preprocess.transforms[-1](pixels)
+        return replace(pairs, **placed)
+
+    def _terms(self, batch: PairBatch) -> dict[str, Tensor]:
+        with self.accelerator.autocast():
+            out = self.encoder(
+                batch.image, batch.text, batch.image_features, tokens="tokens" in self.method.needs
+            )
+        # The loss is computed in float32, and each image stands beside each of its captions.
+        parts = {field.name: getattr(out, field.name) for field in fields(out)}
+        for name, value in parts.items():
+            if value is not None and value.is_floating_point():
+                value = value.float()
+                parts[name] = (
+                    value.repeat_interleave(self.config.captions_per_image, 0) if "image" in name else value
+                )
+        return self.method(EncoderOutput(**parts), batch)

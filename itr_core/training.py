@@ -1,0 +1,254 @@
+"""The training loop: a method, a source and a model make a checkpoint folder in open_clip's layout."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from torch.utils.data import DataLoader
+
+from itr_core.batches import Batches, LoadedBatch, Plan
+from itr_core.checkpoints import save_checkpoint
+from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.errors import PairscopeError
+from itr_core.evaluation import score
+from itr_core.interrupts import leave_signals_to_parent, stop_requested
+from itr_core.learner import Learner
+from itr_core.methods import make_method
+from itr_core.pairs import PairSet
+from itr_core.tokenizer import train_tokenizer, words_of
+from itr_core.train_config import TrainConfig
+from itr_core.training_data import open_images, open_pairs, usable_rows
+from itr_core.training_images import ImageRows, as_it_is, encode_rows
+from itr_core.training_log import TrainingLog
+from itr_core.training_state import load_facts, load_state, save_state
+
+STATE, LOG, LAST = "state.safetensors", "metrics.jsonl", "last"
+LOG_EVERY = 10
+
+
+def train(
+    method: str,
+    source: str,
+    *,
+    model: str,
+    out: str | Path,
+    resume: bool = False,
+    progress: bool = True,
+    **settings: Any,
+) -> Path:
+    """Train `model` by `method` on the pairs of `source` and return `out`, a checkpoint folder.
+
+    `settings` are the fields of `TrainConfig`. `out` holds the weights that did best on `validation` (without
+    one, the last), `out/last` the last ones, `out/metrics.jsonl` the course of the run and
+    `out/state.safetensors` what `resume=True` needs to go on after a crash or Ctrl-C; on a CPU the resumed
+    run ends with the very weights of an unbroken one. Images that cannot be decoded or have no caption are
+    left out and reported.
+
+    Raises:
+        PairscopeError: a bad setting, source, model or method; `out` holds another run; a loss that is not
+            finite; a full disk. What was saved before stays whole.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, once the state is saved.
+    """
+    config = TrainConfig(method=method, source=source, model=model, **settings)
+    out = Path(out)
+    if resume:
+        config.check_resumes(load_facts(out / STATE)["config"])
+    elif (out / STATE).exists():
+        raise PairscopeError(f"{out} holds a training run; resume it (--resume) or choose another folder.")
+    make_method(method)  # a slip of the pen should not wait for the data
+    with _on_accelerator(config, out) as accelerator:
+        _Run(config, out, accelerator, resume=resume, progress=progress).go()
+    return out
+
+
+@contextmanager
+def _on_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
+    on_cuda = torch.cuda.is_available() and config.device != "cpu"
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and on_cuda)
+    accelerator = Accelerator(
+        cpu=config.device == "cpu",
+        mixed_precision="bf16" if bf16 else "no",
+        log_with=list(config.trackers) or None,
+        project_dir=out,
+    )
+    if accelerator.num_processes > 1:
+        raise PairscopeError(f"{accelerator.num_processes} processes: training runs in a single one so far.")
+    if accelerator.device.type == "cpu":  # or gradients of gathered rows are summed in any order
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield accelerator
+    finally:
+        torch.use_deterministic_algorithms(False)
+        accelerator.end_training()
+
+
+class _Run:
+    """One run, from its beginning or its last saved state to its end."""
+
+    def __init__(
+        self, config: TrainConfig, out: Path, accelerator: Accelerator, *, resume: bool, progress: bool
+    ) -> None:
+        self.config, self.out, self.accelerator, self.progress = config, out, accelerator, progress
+        self.pairs = open_pairs(config, config.source, config.limit)
+        self.words = {word for texts in self.pairs.captions for text in texts for word in words_of(text)}
+        encoder = self._start_encoder(out if resume else None)
+        self.learner = Learner(config, encoder, accelerator)
+
+        images = open_images(config, self.pairs, config.image_features, encoder, progress)
+        self.batches = Batches(
+            images,
+            self.pairs.captions,
+            encoder.tokenizer,
+            Plan(usable_rows(self.pairs, images), config.batch_size, config.seed),
+            captions_per_image=config.captions_per_image,
+            word_dropout=config.word_dropout,
+        )
+        self.undecodable = dict(images.unusable)
+        self.validation: tuple[PairSet, ImageRows] | None = None
+        if config.validation:
+            pairs = open_pairs(config, config.validation)
+            features = config.validation_features or config.image_features
+            self.validation = pairs, open_images(config, pairs, features, encoder, progress)
+
+        whole = math.ceil(config.epochs * self.batches.plan.per_epoch / config.accumulate)
+        self.total = config.max_steps or whole
+        self.facts: dict[str, Any] = {"config": config.as_json(), "source_sha256": self.pairs.fingerprint}
+        self.facts |= {"step": 0, "seconds": 0.0, "best": {}}
+        if resume:
+            self._restore()
+        else:
+            self._keep(out)
+
+    def _start_encoder(self, stopped: Path | None) -> DualEncoder:
+        """The model to begin with; a stopped run's brings the tokenizer, its weights come with the state."""
+        config, device = self.config, str(self.accelerator.device)
+        if stopped is not None:
+            return load_encoder(f"local-dir:{stopped}", device=device)
+        tokenizer = None
+        if config.model.endswith("/none") and config.vocab_size:
+            tokenizer = train_tokenizer(self.pairs.flat_captions()[0], vocab_size=config.vocab_size)
+        weights = Path(config.image_weights) if config.image_weights else None
+        return load_encoder(
+            config.model, device=device, tokenizer=tokenizer, image_weights=weights, seed=config.seed
+        )
+
+    def go(self) -> None:
+        """Train to the end; on Ctrl-C save the state and raise KeyboardInterrupt."""
+        config, facts, start = self.config, self.facts, self.facts["step"]
+        log = TrainingLog(
+            self.out / LOG, self.accelerator, start=start, total=self.total, progress=self.progress
+        )
+        with log, stop_requested() as stop:
+            batches = iter(self._loader(start))
+            pairs, since = 0, time.monotonic()
+            while facts["step"] < self.total and not stop.is_set():
+                loaded = list(islice(batches, config.accumulate))
+                values = self.learner.update(loaded, facts["step"], self.total)
+                if not all(map(math.isfinite, values.values())):
+                    self._give_up(loaded, values, log)
+                facts["step"] += 1
+                step, done = facts["step"], facts["step"] == self.total
+                pairs += sum(len(each.pairs.captions) for each in loaded)
+                for each in loaded:
+                    self.undecodable |= each.unusable
+                if step % LOG_EVERY == 0 or done:
+                    seconds = time.monotonic() - since
+                    log.write(step, **values, epoch=loaded[-1].epoch, pairs_per_s=round(pairs / seconds, 1))
+                    log.news(loss=f"{values['loss']:.3f}", pairs_per_s=f"{pairs / seconds:,.0f}")
+                    facts["seconds"] += seconds
+                    pairs, since = 0, time.monotonic()
+                log.advance(step)
+                if self.validation and (step % config.eval_every == 0 or done):
+                    self._validate(*self.validation, log)
+                    since = time.monotonic()
+                if step % config.save_every == 0 or done or stop.is_set():
+                    self._save_state()
+            if facts["step"] < self.total:
+                raise KeyboardInterrupt(
+                    f"Stopped after step {facts['step']} of {self.total}; the state is saved. Repeat the "
+                    "command with --resume to go on."
+                )
+            self._keep(self.out / LAST if self.validation else self.out)
+            for text in self._left_out():
+                log.say(text)
+
+    def _loader(self, step: int) -> DataLoader:
+        each = self.config.accumulate
+        return DataLoader(
+            self.batches,
+            sampler=range(step * each, self.total * each),
+            batch_size=None,
+            collate_fn=as_it_is,
+            num_workers=self.config.workers,
+            worker_init_fn=leave_signals_to_parent,
+        )
+
+    def _validate(self, pairs: PairSet, images: ImageRows, log: TrainingLog) -> None:
+        model = self.learner.model.eval()
+        embeddings, rows = encode_rows(model, images, usable_rows(pairs, images))
+        figures = score(model, embeddings, [pairs.captions[row] for row in rows])
+        step = self.facts["step"]
+        log.write(step, **figures)
+        log.news(validation_rsum=f"{figures['rsum']:.1f}")
+        if figures["rsum"] > self.facts["best"].get("rsum", -1):
+            self.facts["best"] = figures | {"step": step}
+            self._keep(self.out)
+
+    def _left_out(self) -> list[str]:
+        """What of the source was not trained on, and why."""
+        silent = sum(not texts for texts in self.pairs.captions)
+        named = [f"{name}: {reason}" for name, reason in self.pairs.skipped]
+        named += [
+            f"{self.pairs.image_ids[row]}: {reason}" for row, reason in sorted(self.undecodable.items())
+        ]
+        return named + ([f"{silent} images have no caption."] if silent else [])
+
+    def _give_up(self, loaded: list[LoadedBatch], values: dict[str, float], log: TrainingLog) -> None:
+        rows = torch.cat([each.pairs.image_id for each in loaded]).tolist()
+        names = [self.pairs.image_ids[row] for row in dict.fromkeys(rows)]
+        step = self.facts["step"] + 1
+        log.write(step, **{name: str(value) for name, value in values.items()}, image_ids=names)
+        raise PairscopeError(
+            f"Step {step}: loss {values['loss']}, gradient norm {values['grad_norm']}, on a batch of the "
+            f"images {', '.join(names[:5])}{', ...' if len(names) > 5 else ''} (all in {self.out / LOG}). "
+            f"{self.out} keeps the last good model. Try a lower lr, a longer warmup or precision fp32."
+        )
+
+    def _keep(self, folder: Path) -> None:
+        """Write the model as a checkpoint."""
+        record = {**self.facts, "device": str(self.learner.encoder.device), "left_out": self._left_out()}
+        with _writing(folder):
+            save_checkpoint(folder, self.learner.model, words=self.words, training=record)
+
+    def _save_state(self) -> None:
+        with _writing(self.out):
+            save_state(self.out / STATE, self.learner.modules, self.learner.optimiser, self.facts)
+
+    def _restore(self) -> None:
+        facts = load_facts(self.out / STATE)
+        if facts["source_sha256"] != self.facts["source_sha256"]:
+            raise PairscopeError(
+                f"{self.config.source} has other images or captions than when the run in {self.out} began; "
+                "a resumed run must go on with the same data."
+            )
+        load_state(self.out / STATE, self.learner.modules, self.learner.optimiser)
+        self.facts = facts
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except (OSError, SafetensorError) as error:
+        raise PairscopeError(
+            f"Cannot write to {folder}: {error}. What was saved there before is whole; make room and repeat "
+            "the command with --resume."
+        ) from error

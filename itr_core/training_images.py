@@ -1,0 +1,180 @@
+"""Where a run's images come from: decoded when asked for, decoded once, or as features of a frozen trunk."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from itr_core import image as image_tower
+from itr_core.encoder import DualEncoder
+from itr_core.errors import ImageError, SourceError, did_you_mean
+from itr_core.files import cache_dir
+from itr_core.pairs import PairSet
+from itr_core.row_cache import Chunk, cached_rows
+
+CHUNK, BATCH = 64, 256
+
+
+class ImageRows(Protocol):
+    """Images by row number, as the trainer reads them: uint8 pixels (3, H, W) or float32 features (f,)."""
+
+    unusable: dict[int, str]
+    """Row -> reason, as far as is known by now."""
+
+    def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """Return the values (b, ...) of those rows that are usable, and which rows these are (b,)."""
+        ...
+
+
+class DecodedImages(Dataset):
+    """Pixels as the encoder's eval transform makes them before it normalises, decoded at every reading."""
+
+    def __init__(self, pairs: PairSet, encoder: DualEncoder) -> None:
+        self.pairs = pairs
+        self.unusable: dict[int, str] = {}
+        self._steps = encoder.preprocess.transforms[:-1]
+        self._crop_strips = encoder.model.visual.preprocess_cfg["resize_mode"] == "shortest"
+        self._shape = (3, *encoder.model.visual.image_size)
+
+    def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        pixels = torch.empty(len(rows), *self._shape, dtype=torch.uint8)
+        good = []
+        for row in rows.tolist():
+            try:
+                pixels[len(good)] = self._decode(row)
+                good.append(row)
+            except ImageError as error:
+                self.unusable[row] = str(error)
+        return pixels[: len(good)], np.array(good, np.int64)
+
+    def _decode(self, row: int) -> Tensor:
+        image = self.pairs.image(row)
+        if self._crop_strips:
+            image = image_tower.centre_of_strip(image)
+        for step in self._steps:
+            image = step(image)
+        return (image * 255).round().to(torch.uint8)
+
+    def __getitem__(self, start: int) -> Chunk:
+        """Return the chunk of rows that begins at `start`; what cannot be decoded is black."""
+        rows = np.arange(start, min(start + CHUNK, len(self.pairs)))
+        pixels, good = self.read(rows)
+        chunk = np.zeros((len(rows), *self._shape), np.uint8)
+        chunk[good - start] = pixels.numpy()
+        return chunk, {row: self.unusable[row] for row in rows.tolist() if row in self.unusable}
+
+    def chunks(self, start: int, workers: int) -> Iterable[Chunk]:
+        """All chunks from row `start` on, in order, decoded in `workers` processes."""
+        starts = range(start, len(self.pairs), CHUNK)
+        return DataLoader(self, sampler=starts, batch_size=None, collate_fn=as_it_is, num_workers=workers)
+
+
+class StoredImages:
+    """Pixels or features (n, ...) that lie ready, in memory or mapped from disk."""
+
+    def __init__(self, values: np.ndarray, unusable: dict[int, str]) -> None:
+        self.values = values
+        self.unusable = unusable
+
+    def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        return torch.from_numpy(np.asarray(self.values[rows])), rows
+
+
+def cached_pixels(pairs: PairSet, encoder: DualEncoder, *, workers: int, progress: bool) -> StoredImages:
+    """Decode (or draw) every image once and keep the pixels (n, 3, H, W) uint8 on disk."""
+    images = DecodedImages(pairs, encoder)
+    folder = cache_dir("pixels") / _key(pairs, encoder)
+    title = f"Preparing the images of {pairs.source}"
+    rows = cached_rows(
+        folder, len(pairs), lambda start: images.chunks(start, workers), title=title, progress=progress
+    )
+    return StoredImages(rows.values, rows.unusable)
+
+
+def cached_features(pairs: PairSet, encoder: DualEncoder, *, workers: int, progress: bool) -> StoredImages:
+    """Run every image once through the frozen trunk and keep its features (n, f) float32 on disk.
+
+    Raises ModelError where the image tower cannot be split (see `itr_core.image.trunk`).
+    """
+    images = DecodedImages(pairs, encoder)
+    visual, normalise = encoder.model.visual.eval(), encoder.preprocess.transforms[-1]
+
+    def make(start: int) -> Iterator[Chunk]:
+        for pixels, unusable in images.chunks(start, workers):
+            with torch.inference_mode():
+                batch = normalise(torch.from_numpy(pixels).to(encoder.device) / 255)
+                yield image_tower.trunk(visual, batch).float().cpu().numpy(), unusable
+
+    folder = cache_dir("features") / _key(pairs, encoder, trunk_state(visual))
+    title = f"Encoding the images of {pairs.source}"
+    rows = cached_rows(folder, len(pairs), make, title=title, progress=progress)
+    return StoredImages(rows.values, rows.unusable)
+
+
+def features_from_file(spec: str, n: int) -> StoredImages:
+    """Read `FILE.safetensors:KEY`, float features (n, f), or uint8 `KEY_q` (n, f) times `KEY_scale` (f,).
+
+    Raises SourceError when the file cannot be read, has no such key or another number of rows than `n`.
+    """
+    path, _, key = spec.rpartition(":")
+    try:
+        arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise SourceError(
+            f"Cannot read image features {spec!r} ({error}); write FILE.safetensors:KEY."
+        ) from error
+    if f"{key}_q" in arrays and f"{key}_scale" in arrays:
+        values = arrays[f"{key}_q"] * arrays[f"{key}_scale"]
+    elif key in arrays:
+        values = arrays[key]
+    else:
+        keys = {name.removesuffix("_q").removesuffix("_scale") for name in arrays}
+        raise SourceError(f"{path} has no features {key!r}.{did_you_mean(key, keys)}")
+    if values.ndim != 2 or len(values) != n:
+        raise SourceError(
+            f"{spec} has shape {values.shape}; the source has {n} images, one row each is needed."
+        )
+    return StoredImages(values.astype(np.float32), {})
+
+
+def trunk_state(visual: nn.Module) -> dict[str, Tensor]:
+    """The weights and buffers of an image tower in front of its last projection, by name."""
+    state = visual.state_dict(keep_vars=True)
+    return {name: value for name, value in state.items() if name != "proj" and not name.startswith("head.")}
+
+
+@torch.inference_mode()
+def encode_rows(encoder: DualEncoder, images: ImageRows, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Embed rows of images: unit vectors (n, d) of those that are usable, float32, and which these are (n,)."""
+    embeddings, kept = [], []
+    for part in np.split(rows, range(BATCH, len(rows), BATCH)):
+        values, good = images.read(part)
+        x = values.to(encoder.device)
+        if x.dtype == torch.uint8:
+            x = encoder.model.encode_image(encoder.preprocess.transforms[-1](x / 255))
+        else:
+            x = encoder.project(x)
+        embeddings.append(nn.functional.normalize(x.float(), dim=-1).cpu().numpy())
+        kept.append(good)
+    return np.concatenate(embeddings), np.concatenate(kept)
+
+
+def _key(pairs: PairSet, encoder: DualEncoder, weights: dict[str, Tensor] | None = None) -> str:
+    settings = encoder.model.visual.preprocess_cfg
+    digest = hashlib.sha256(f"{pairs.fingerprint} {json.dumps(settings, sort_keys=True)}".encode())
+    for name, value in sorted((weights or {}).items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:32]
+
+
+def as_it_is(item: Any) -> Any:
+    """Collate nothing: a loader's item already is a batch."""
+    return item
