@@ -1,8 +1,9 @@
 """The stage: sky, place and weather of a scene, drawn once per look and size and then kept.
 
-Every file in `backdrops/` is 400 x 400 units. A shape shows always, or, if its class names a time, a weather or a
-variant (v0, v1, v2), only then. `sky.svg` lies behind all places; `data-sky="x y scale"` on a place says where an
-indoor window shows it. In a place, group `scene` takes the light of the hour and group `lights` shines at night.
+Every file in `backdrops/` is 400 x 400 units. A shape shows always, or, if its class names a time, a weather
+or a variant (v0, v1, v2), only then. `sky.svg` lies behind all places; `data-sky="x y scale"` on a place says
+where its window shows it. A place has up to three groups, drawn in this order: `outside` (what an indoor
+window shows) and `scene` take the light of the hour; `lights` shine at night.
 """
 
 import re
@@ -16,6 +17,7 @@ from itr_core.picturebook.ontology import PLACES, TIMES, WEATHERS
 
 FOLDER = Path(__file__).with_name("backdrops")
 VARIANTS = 3
+GROUPS = ("outside", "scene", "lights")
 
 Matrix = tuple[float, ...]
 
@@ -29,12 +31,12 @@ _HOURS = {
 _LAMPLIT = {
     "day": _PLAIN,
     "sunset": (0.95, 1.0, 0.86, 0.72, 8, 0, 0),
-    "night": (0.90, 0.74, 0.58, 0.44, 6, 2, 6),
+    "night": (0.96, 0.86, 0.71, 0.53, 8, 2, 4),
 }
 _THINGS = {
     "day": _PLAIN,
     "sunset": (1.0, 1.0, 0.91, 0.84, 6, 0, 0),
-    "night": (0.94, 0.72, 0.74, 0.84, 2, 5, 18),
+    "night": (1.05, 0.80, 0.80, 0.88, 0, 2, 8),
 }
 _THINGS_LAMPLIT = {
     "day": _PLAIN,
@@ -76,17 +78,10 @@ def _relight(image: Image.Image, *looks: tuple[float, ...]) -> Image.Image:
 
 
 def lit(image: Image.Image, place: str, time: str, weather: str) -> Image.Image:
-    """Return a thing's colours (RGB) in the light of the scene; weaker than the stage's, so that red stays red."""
+    """Return a thing's colours (RGB) in the scene's light, weaker than the stage's: red stays red."""
     if PLACES[place].indoors:
         return _relight(image, _THINGS_LAMPLIT[time])
     return _relight(image, _THINGS[time], _SKIES_FOR_THINGS[weather])
-
-
-def _style(time: str, weather: str, variant: int, hidden: str) -> str:
-    """The style sheet that shows the shapes of this hour, weather and variant only, and hides class `hidden`."""
-    names = [*TIMES, *WEATHERS, *(f"v{i}" for i in range(VARIANTS)), hidden]
-    shown = {time, weather, f"v{variant}"}
-    return ",".join(f".{name}" for name in names if name not in shown) + "{display:none}"
 
 
 @cache
@@ -94,40 +89,51 @@ def _text(name: str) -> str:
     return (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
 
 
+@cache
+def _sky(place: str) -> str:
+    """The sky as it is seen in a place: all of it, or moved into the window."""
+    window = re.search(r'data-sky="(\S+) (\S+) (\S+)"', _text(place))
+    if window is None:
+        return _text("sky")
+    x, y, scale = window.groups()
+    moved = f'<g transform="translate({x} {y}) scale({scale})">'
+    return _text("sky").replace("</defs>", f"</defs>{moved}").replace("</svg>", "</g></svg>")
+
+
+def _layer(text: str, group: str, time: str, weather: str, variant: int, size: int) -> Image.Image:
+    """Draw one group of a stage's text (RGBA, size x size) for this time, weather and variant."""
+    names = {*TIMES, *WEATHERS, *GROUPS, *(f"v{i}" for i in range(VARIANTS))}
+    hidden = sorted(names - {time, weather, group, f"v{variant}"})
+    return render(text, size, ",".join(f".{name}" for name in hidden) + "{display:none}")
+
+
 @lru_cache(maxsize=64)
 def overlay(time: str, weather: str, size: int) -> Image.Image | None:
     """What falls in front of everything (RGBA, size x size), or None when nothing does."""
     if weather not in ("rain", "snow"):
         return None
-    layer = render(_text("weather"), size, _style(time, weather, 0, "lights"))
-    alpha = layer.getchannel("A")
-    if time == "night":
-        layer = _relight(layer, (1.0, 0.72, 0.76, 0.88, 0, 0, 0))
-    result = layer.convert("RGB")
-    result.putalpha(alpha)
+    drops = _layer(_text("weather"), "scene", time, weather, 0, size)
+    result = _relight(drops, _THINGS[time])
+    result.putalpha(drops.getchannel("A"))
     return result
 
 
 @lru_cache(maxsize=384)
 def backdrop(place: str, time: str, weather: str, variant: int, size: int) -> Image.Image:
     """Return the empty stage (RGB, size x size). The cache holds it: copy before drawing on it."""
-    text = _text(place)
-    window = re.search(r'data-sky="([-\d.]+) ([-\d.]+) ([-\d.]+)"', text)
-    sky = _text("sky")
-    if window:
-        x, y, scale = window.groups()
-        sky = sky.replace("</defs>", f'</defs><g transform="translate({x} {y}) scale({scale})">').replace(
-            "</svg>", "</g></svg>"
-        )
-    picture = render(sky, size, _style(time, weather, variant, "lights")).convert("RGB")
-    indoors = PLACES[place].indoors
-    falling = overlay(time, weather, size) if indoors else None
-    if falling:
-        picture.paste(falling, mask=falling)
-    scene = render(text, size, _style(time, weather, variant, "lights"))
-    looks = (_LAMPLIT[time],) if indoors else (_HOURS[time], _SKIES[weather])
-    picture.paste(_relight(scene, *looks), mask=scene)
+    now = (time, weather, variant, size)
+    text, indoors = _text(place), PLACES[place].indoors
+    picture = _layer(_sky(place), "scene", *now).convert("RGB")
+    daylight = (_HOURS[time], _SKIES[weather])
+    if indoors:
+        outside = _layer(text, "outside", *now)
+        picture.paste(_relight(outside, *daylight), mask=outside)
+        falling = overlay(time, weather, size)
+        if falling:
+            picture.paste(falling, mask=falling)
+    scene = _layer(text, "scene", *now)
+    picture.paste(_relight(scene, *((_LAMPLIT[time],) if indoors else daylight)), mask=scene)
     if time == "night":
-        lights = render(text, size, _style(time, weather, variant, "scene"))
+        lights = _layer(text, "lights", *now)
         picture.paste(lights, mask=lights)
     return picture

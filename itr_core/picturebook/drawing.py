@@ -1,12 +1,14 @@
-"""Scenes as pictures: the stage of the place and hour, the things on it from far to near, the weather in front.
+"""Scenes as pictures: the stage of place and hour, the things on it from far to near, the weather in front.
 
-The same scene gives the same bytes wherever resvg and Pillow are the same version: colours and edges are computed
-by resvg's own rasteriser and by Pillow's C code, with no system fonts and no randomness.
+The same scene gives the same bytes with the same versions of resvg and Pillow: edges and colours come from
+resvg's own rasteriser and Pillow's integer pastes, with no system fonts and no randomness. One limit: the
+light of the hour is a float32 colour matrix in Pillow's C code, so a build that fuses multiply and add may
+differ by 1 in 255.
 """
 
 from functools import lru_cache
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from itr_core.picturebook.backdrops import VARIANTS, backdrop, lit, overlay
 from itr_core.picturebook.drawings import render, sprite
@@ -14,12 +16,11 @@ from itr_core.picturebook.ontology import PLACES
 from itr_core.picturebook.scene import Scene, Thing, box
 
 SHADE = (22, 22, 44)
-MIRROR = Image.Transpose.FLIP_LEFT_RIGHT
-RIPPLES = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 12"><g fill="none" stroke="#f2fbff" '
-    'stroke-width="2.6" stroke-linecap="round"><path stroke-opacity=".75" d="M6 3q10-2.5 22 0t24 0t24 0t18 0"/>'
-    '<path stroke-opacity=".45" d="M22 9.5q9-2 18 0M56 9q9-2 20 0"/></g></svg>'
-)
+MIRROR, UPSIDE_DOWN = Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM
+RIPPLES = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 24">
+<g fill="none" stroke="#f2fbff" stroke-width="5" stroke-linecap="round">
+<path stroke-opacity=".75" d="M6 5q24-5 47 0t47 0t47 0t47 0"/>
+<path stroke-opacity=".45" d="M44 18q18-4 36 0M112 17q18-4 40 0"/></g></svg>"""
 
 
 def draw(scene: Scene, size: int = 224) -> Image.Image:
@@ -48,22 +49,24 @@ def _far_to_near(things: tuple[Thing, ...]) -> list[Thing]:
 def _put(picture: Image.Image, scene: Scene, thing: Thing) -> None:
     size = picture.width
     left, top, right, bottom = (round(share * size) for share in box(thing, scene.things))
-    shape = sprite(thing.kind, thing.state, thing.colour, thing.pattern, _quantised(bottom - top), thing.flip)
+    look = (thing.kind, thing.state, thing.colour, thing.pattern)
+    shape = sprite(*look, _quantised(bottom - top), thing.flip, glowing=scene.time == "night")
     left = (left + right - shape.width) // 2
     top = (top + bottom - shape.height) // 2 if thing.in_sky else bottom - shape.height
     colours = lit(shape, scene.place, scene.time, scene.weather)
-    if thing.on is None and not thing.in_sky:
-        if _in_water(scene.place, thing.y):
-            _reflect(picture, colours, shape, left, bottom)
-        else:
-            shadow = _shadow(shape.width, scene.time)
-            x, y = left + (shape.width - shadow.width) // 2, bottom - round(shadow.height * 0.55)
-            picture.paste(SHADE, (x, y, x + shadow.width, y + shadow.height), shadow)
+    afloat = thing.on is None and _in_water(scene.place, thing.y)
+    if afloat:
+        _reflect(picture, colours, shape, left, bottom)
+    elif thing.on is None and not thing.in_sky:
+        shadow = _shadow(shape.width)
+        x, y = left + (shape.width - shadow.width) // 2, bottom - round(shadow.height * 0.55)
+        picture.paste(SHADE, (x, y, x + shadow.width, y + shadow.height), shadow)
     picture.paste(colours, (left, top), shape)
-    if thing.on is None and _in_water(scene.place, thing.y):
-        ripples = _ripples(round(shape.width * 1.15))
+    if afloat:
+        ripples = _ripples(round(shape.width * 1.15), max(3, size // 40))
+        light = lit(ripples, scene.place, scene.time, scene.weather)
         picture.paste(
-            ripples, (left + (shape.width - ripples.width) // 2, bottom - ripples.height // 3), ripples
+            light, (left + (shape.width - ripples.width) // 2, bottom - ripples.height // 3), ripples
         )
 
 
@@ -79,25 +82,25 @@ def _in_water(place: str, feet: float) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _shadow(width: int, time: str) -> Image.Image:
+def _shadow(width: int) -> Image.Image:
     """A soft ellipse (L) to lie under a thing `width` pixels wide."""
-    strength = {"day": 0.42, "sunset": 0.42, "night": 0.5}[time]
-    spot = Image.radial_gradient("L").point([round(max(0, 255 - 2 * i) * strength) for i in range(256)])
+    spot = Image.radial_gradient("L").point([max(0, 255 - 2 * i) * 7 // 16 for i in range(256)])
     wide = max(4, round(width * 1.12))
     return spot.resize((wide, max(3, round(wide**0.8 * 0.42))), Image.Resampling.BILINEAR)
 
 
-@lru_cache(maxsize=256)
-def _ripples(width: int) -> Image.Image:
-    return render(RIPPLES, max(2, round(width * 0.12)))
+@lru_cache(maxsize=512)
+def _ripples(width: int, height: int) -> Image.Image:
+    return render(RIPPLES, 48).resize((max(2, width), height), Image.Resampling.BOX)
 
 
 def _reflect(
     picture: Image.Image, colours: Image.Image, shape: Image.Image, left: int, waterline: int
 ) -> None:
-    """Mirror the lower part of a thing faintly in the water below it."""
-    depth = max(2, shape.height // 3)
+    """Mirror the lower part of a thing in the water below it, fading downwards."""
+    depth = max(1, shape.height * 2 // 5)
     lower = (0, shape.height - depth, shape.width, shape.height)
-    upside_down = Image.Transpose.FLIP_TOP_BOTTOM
-    mask = shape.getchannel("A").crop(lower).transpose(upside_down).point([i // 4 for i in range(256)])
-    picture.paste(colours.crop(lower).transpose(upside_down), (left, waterline), mask)
+    below = colours.crop(lower).transpose(UPSIDE_DOWN)
+    fade = Image.linear_gradient("L").point([(255 - i) * 3 // 8 for i in range(256)]).resize(below.size)
+    mask = ImageChops.multiply(shape.getchannel("A").crop(lower).transpose(UPSIDE_DOWN), fade)
+    picture.paste(below, (left, waterline), mask)

@@ -2,21 +2,23 @@
 
 A drawing is `drawings/<kind>.svg` (the first or only state) or `drawings/<kind>.<state>.svg`. 100 units of
 its viewBox are the kind's height, so a lower state (a sleeping dog) is a lower viewBox. Shapes of class
-`main`, `shade` and `light` take the thing's colour; shapes of class `pattern` take its stripes or spots.
+`main`, `shade` and `light` take the thing's colour, `pattern` its stripes or spots; `glow` shines at night.
 """
 
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 
 import resvg_py
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from itr_core.errors import PairscopeError, did_you_mean
 from itr_core.picturebook.ontology import COLOURS, KINDS
 
 FOLDER = Path(__file__).with_name("drawings")
+GLOW = ".glow{fill:#ffe08a}"
 CREAM, INK = (251, 246, 234), (70, 64, 74)
 UPRIGHT_STRIPES = {"cat", "fish", "ball", "hot-air balloon", "sofa", "bed", "umbrella", "tent", "kite"}
 
@@ -106,9 +108,11 @@ def render(text: str, height: int, style: str = "") -> Image.Image:
 
 
 @lru_cache(maxsize=12_288)
-def _facing_right(kind: str, state: str | None, colour: str | None, pattern: str, height: int) -> Image.Image:
+def _facing_right(
+    kind: str, state: str | None, colour: str | None, pattern: str, height: int, glowing: bool
+) -> Image.Image:
     text, style = dressed(kind, state, colour, pattern)
-    return render(text, height, style)
+    return render(text, height, style + GLOW if glowing else style)
 
 
 def sprite(
@@ -118,7 +122,38 @@ def sprite(
     pattern: str = "plain",
     height_px: int = 100,
     flip: bool = False,
+    glowing: bool = False,
 ) -> Image.Image:
     """Return the thing as an RGBA picture `height_px` pixels high; it faces right, or left if `flip`."""
-    image = _facing_right(kind, state, colour, pattern, max(1, height_px))
+    glowing = glowing and 'class="glow"' in svg(kind, state)
+    image = _facing_right(kind, state, colour, pattern, max(1, height_px), glowing)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
+
+
+def looks() -> Iterator[tuple[str, str | None, str | None, str]]:
+    """Yield (kind, state, colour, pattern): each kind in all its states, patterns and up to three colours."""
+    for kind in KINDS.values():
+        colours: list[str | None] = [*kind.colours] or [None]
+        states: list[str | None] = [*kind.states] or [None]
+        patterns = [*kind.patterns]
+        for i in range(max(len(states), len(patterns), min(3, len(colours)))):
+            pattern = patterns[i % len(patterns)]
+            yield kind.name, states[i % len(states)], colours[i % len(colours)], pattern
+
+
+def contact_sheet(columns: int = 16, cell: int = 112) -> Image.Image:
+    """Return one RGB picture of every kind in its states, patterns and some colours, with their names."""
+    shown = list(looks())
+    sheet = Image.new("RGB", (columns * cell, -(-len(shown) // columns) * (cell + 24)), "#dfe9dc")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
+    for i, (kind, state, colour, pattern) in enumerate(shown):
+        width, height = extent(kind, state)
+        scale = (cell - 20) / max(width, height, 1.0)
+        picture = sprite(kind, state, colour, pattern, round(height * scale))
+        left, floor = i % columns * cell, i // columns * (cell + 24) + cell - 8
+        sheet.paste(picture, (left + (cell - picture.width) // 2, floor - picture.height), picture)
+        look = " ".join(word for word in (colour, pattern, state) if word and word != "plain")
+        middle = left + cell // 2
+        pen.text((middle, floor + 4), kind, "#26332a", font, anchor="ma")
+        pen.text((middle, floor + 15), look, "#6b7a6e", font, anchor="ma")
+    return sheet
