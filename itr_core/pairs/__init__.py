@@ -55,9 +55,11 @@ def load_pairs(
 def _parse(spec: str) -> tuple[str, str]:
     scheme, colon, rest = spec.partition(":")
     if scheme in _SOURCES:
+        if not rest and scheme != "picturebook":
+            raise SourceError(f"{spec!r}: say which, as in {scheme}:PATH.")
         return scheme, rest
     path = Path(spec)
-    if path.is_dir():
+    if spec and path.is_dir():
         return ("parquet" if next(path.rglob("*.parquet"), None) else "folder"), spec
     if path.suffix == ".parquet" and path.is_file():
         return "parquet", spec
@@ -70,4 +72,4 @@ def _parse(spec: str) -> tuple[str, str]:
     if colon:
         raise SourceError(f"Unknown kind of source {scheme!r} in {spec!r}.{did_you_mean(scheme, _SOURCES)}")
     known = ", ".join(f"{scheme}:..." for scheme in _SOURCES)
-    raise SourceError(f"{spec}: no such file or folder. A source is a path or one of: {known}.")
+    raise SourceError(f"{spec!r}: no such file or folder. A source is a path or one of: {known}.")

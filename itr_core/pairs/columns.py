@@ -9,9 +9,9 @@ from itr_core.errors import SourceError, did_you_mean
 Columns = Mapping[str, str | list[str]]
 
 _ROLES = ("image", "captions", "image_id", "labels")
-# The first pattern that matches counts. jxie/flickr8k has caption_0 ... caption_4; lmms-lab/flickr30k caption
-# (a list); HuggingFaceM4/COCO sentences (structs) or sentences_raw; Mozilla/flickr30k-transformed-captions
-# alt_text; lmms-lab/COCO-Caption answer (a list); clip-benchmark's webdatasets txt (one caption a line), __key__.
+# The first pattern that matches counts. jxie/flickr8k has caption_0 ... caption_4; lmms-lab/flickr30k a list
+# in caption; HuggingFaceM4/COCO structs in sentences; Mozilla/flickr30k-transformed-captions alt_text;
+# lmms-lab/COCO-Caption a list in answer; clip-benchmark's webdatasets txt, with one caption a line.
 _CAPTIONS = (
     r"captions?(_?\d+)?", r"sentences?(_raw)?(_?\d+)?", r"alt_texts?", r"texts?(_?\d+)?", r"comments?",
     r"raw", r"answers?", r"txt",

@@ -39,7 +39,7 @@ def decode_image(
     """
     try:
         with _opened(source, max_pixels) as image:
-            if min_side:
+            if min_side and image is not source:
                 image.draft(image.mode, (min_side, min_side))
             image.load()
             with suppress(Exception):  # a damaged EXIF block says nothing about the pixels

@@ -1,0 +1,269 @@
+"""Tables: parquet files, and data sets in the hub's layout under the column names of the sets people use."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import Image as ImageFeature
+from PIL import Image
+
+from itr_core.errors import SourceError
+from itr_core.pairs import PairSet, load_pairs
+
+COLOURS = ("red", "green", "blue", "white")
+
+
+def picture(colour: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write(path: Path, columns: dict[str, list[Any]], **features: Any) -> Path:
+    """Write a parquet file as `datasets` does, with an image column of one colour a row."""
+    rows = len(next(iter(columns.values())))
+    images = [{"bytes": picture(COLOURS[row % 4]), "path": f"{row}.png"} for row in range(rows)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = Dataset.from_dict(columns).features
+    types = Features({"image": ImageFeature(), **plain, **features})
+    Dataset.from_dict({"image": images, **columns}, features=types).to_parquet(path)
+    return path
+
+
+def assert_colours(pairs: PairSet, *colours: str) -> None:
+    shown = [pair.image.getpixel((0, 0)) for pair in pairs]
+    assert shown == [Image.new("RGB", (1, 1), colour).getpixel((0, 0)) for colour in colours]
+
+
+LAYOUTS: dict[str, dict[str, list[Any]]] = {
+    "ours": {"captions": [["a", "b"], ["c"]], "image_id": ["x", "y"]},
+    "jxie/flickr8k": {"caption_0": ["a", "c"], "caption_1": ["b", None]},
+    "lmms-lab/flickr30k": {
+        "caption": [["a", "b"], ["c"]],
+        "sentids": [["0", "1"], ["2"]],
+        "img_id": ["0", "1"],
+        "filename": ["x.jpg", "y.jpg"],
+    },
+    "HuggingFaceM4/COCO": {
+        "sentences": [
+            [{"raw": "a", "tokens": ["a"]}, {"raw": "b", "tokens": ["b"]}],
+            [{"raw": "c", "tokens": ["c"]}],
+        ],
+        "cocoid": [57870, 384029],
+    },
+    "lmms-lab/COCO-Caption": {
+        "question": ["Describe it.", "Describe it."],
+        "answer": [["a", "b"], ["c"]],
+        "file_name": ["x.jpg", "y.jpg"],
+    },
+    "Mozilla/flickr30k-transformed-captions": {
+        "alt_text": [["a", "b"], ["c"]],
+        "filename": ["x.jpg", "y.jpg"],
+    },
+    "a row per caption": {"caption": ["a", "c", "b"], "image_id": [7, 8, 7]},
+    "a row per sentence": {"sentences": [{"raw": "a"}, {"raw": "c"}, {"raw": "b"}], "imgid": [7, 8, 7]},
+}
+IDS = {
+    "ours": ["x", "y"],
+    "jxie/flickr8k": ["0.png", "1.png"],
+    "HuggingFaceM4/COCO": ["57870", "384029"],
+    "a row per caption": ["7", "8"],
+    "a row per sentence": ["7", "8"],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_known_layouts(layout: str, tmp_path: Path) -> None:
+    pairs = load_pairs(f"parquet:{write(tmp_path / 'data.parquet', LAYOUTS[layout])}")
+    assert pairs.captions == [["a", "b"], ["c"]]
+    assert pairs.image_ids == IDS.get(layout, ["x.jpg", "y.jpg"])
+    assert_colours(pairs, "red", "green")
+    assert pairs.labels is None
+
+
+def test_chosen_columns(tmp_path: Path) -> None:
+    columns = {
+        "caption": ["no", "no"],
+        "first": ["a", "c"],
+        "second": ["b", ""],
+        "key": [5, 6],
+        "kind": [1, 0],
+    }
+    kinds = ClassLabel(names=["cat", "dog"])
+    path = write(tmp_path / "data.parquet", columns, kind=kinds)
+    chosen = {"captions": ["first", "second"], "image_id": "key", "labels": "kind"}
+    pairs = load_pairs(f"parquet:{path}", columns=chosen)
+    assert pairs.captions == [["a", "b"], ["c"]]
+    assert pairs.image_ids == ["5", "6"]
+    assert pairs.labels == [["dog"], ["cat"]]
+    assert load_pairs(str(path), columns={"captions": []}).captions == [[], []]
+    with pytest.raises(SourceError, match=r"no column 'frist'. Did you mean 'first'"):
+        load_pairs(str(path), columns={"captions": "frist"})
+    with pytest.raises(SourceError, match=r"no column of images .* columns={\"image\": NAME}"):
+        load_pairs(str(path), columns={"image": "key"})
+
+
+def test_labels_are_read_where_they_are_called_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", {"captions": [["a"], []], "labels": [["dog", "sea"], None]},
+                 labels=List(Value("string")))  # fmt: skip
+    assert load_pairs(str(path)).labels == [["dog", "sea"], []]
+
+
+def test_plain_bytes_and_plain_structs_are_images(tmp_path: Path) -> None:
+    data = [picture("blue"), picture("white")]
+    for name, column in (("bytes", data), ("struct", [{"bytes": one, "path": None} for one in data])):
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"image": column, "caption": ["b", "w"]}), path)
+        pairs = load_pairs(f"parquet:{path}")
+        assert_colours(pairs, "blue", "white")
+        assert pairs.image_ids == ["000000", "000001"]
+
+
+def test_file_names_are_images_beside_the_table(paint, tmp_path: Path) -> None:
+    paint("set/photos/a.png", "blue")
+    table = pa.table({"file_name": ["photos/a.png", "photos/gone.png"], "caption": ["one", "two"]})
+    pq.write_table(table, tmp_path / "set" / "table.parquet")
+    pairs = load_pairs(f"parquet:{tmp_path}/set/table.parquet")
+    assert_colours(pairs, "blue")
+    assert pairs.image_ids == ["photos/a.png"]
+    assert pairs.skipped[0].name == "photos/gone.png"
+    paint("other/photos/gone.png", "red")
+    pairs = load_pairs(f"parquet:{tmp_path}/set/table.parquet", image_root=tmp_path / "other")
+    assert pairs.captions == [["two"]]
+
+
+def test_several_files_a_glob_and_a_folder(tmp_path: Path) -> None:
+    for part in range(3):
+        columns = {"captions": [[f"{part}"]], "image_id": [f"id {part}"]}
+        write(tmp_path / "data" / f"train-{part}.parquet", columns)
+    folder = load_pairs(f"parquet:{tmp_path}/data")
+    assert folder.image_ids == ["id 0", "id 1", "id 2"]
+    assert load_pairs(f"{tmp_path}/data").image_ids == folder.image_ids
+    assert load_pairs(f"parquet:{tmp_path}/data/*-[12].parquet").image_ids == ["id 1", "id 2"]
+    assert load_pairs(f"parquet:{tmp_path}/data", limit=2).image_ids == ["id 0", "id 1"]
+
+
+def test_bad_tables(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no such parquet file"):
+        load_pairs(f"parquet:{tmp_path}/gone.parquet")
+    (tmp_path / "words.parquet").write_text("PAR1 these are words")
+    with pytest.raises(SourceError, match="not readable as one parquet table"):
+        load_pairs(str(tmp_path / "words.parquet"))
+    path = write(tmp_path / "a.parquet", {"captions": [["a"], ["b"]], "image_id": ["same", "same"]})
+    with pytest.raises(SourceError, match=r"1 image ids occur more than once \('same'\)"):
+        load_pairs(str(path))
+    path = write(tmp_path / "b.parquet", {"words": ["a"]})
+    with pytest.raises(SourceError, match=r"no column of captions among words"):
+        load_pairs(str(path))
+
+
+# No network here: a local folder in the hub's layout goes the same way through datasets.load_dataset as a set on
+# the hub, and stands in for one. What it cannot show is the download itself.
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    root = tmp_path / "org" / "set"
+    for split, names in (("train", ["x", "y"]), ("test", ["z"])):
+        columns = {"caption": [[name, name.upper()] for name in names], "filename": names}
+        write(root / "data" / f"{split}-00000-of-00001.parquet", columns)
+    (root / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n"
+        "  - split: train\n    path: data/train-*\n  - split: test\n    path: data/test-*\n---\n# A set\n"
+    )
+    return root
+
+
+def test_hub_splits(hub: Path) -> None:
+    pairs = load_pairs(f"hub:{hub}:test")
+    assert pairs.captions == [["z", "Z"]]
+    assert pairs.source == f"hub:{hub}:test"
+    assert load_pairs(f"hub:{hub}:train").image_ids == ["x", "y"]
+    assert load_pairs(f"hub:{hub}:train", limit=1, columns={"image_id": "caption"}).image_ids == [
+        "['x', 'X']"
+    ]
+    with pytest.raises(SourceError, match=r"say which split: hub:.*:train, hub:.*:test"):
+        load_pairs(f"hub:{hub}")
+    with pytest.raises(SourceError, match=r"no split 'tests'. Did you mean 'test'"):
+        load_pairs(f"hub:{hub}:tests")
+
+
+def test_hub_reads_only_the_files_of_the_split(hub: Path) -> None:
+    (hub / "data" / "train-00000-of-00001.parquet").write_text("not parquet at all")
+    assert load_pairs(f"hub:{hub}:test").image_ids == ["z"]
+    with pytest.raises(SourceError, match="cannot be loaded"):
+        load_pairs(f"hub:{hub}:train")
+
+
+def test_hub_splits_in_a_column(tmp_path: Path) -> None:
+    columns = {
+        "caption": [["a"], ["b"], ["c"], ["d"]],
+        "split": ["train", "val", "restval", "test"],
+        "filename": ["0", "1", "2", "3"],
+    }
+    write(tmp_path / "flickr30k" / "TEST-0.parquet", columns)
+    whole = load_pairs(f"hub:{tmp_path}/flickr30k")
+    assert len(whole) == 4
+    for split, ids, colours in (("test", ["3"], ["white"]), ("train", ["0", "2"], ["red", "blue"])):
+        pairs = load_pairs(f"hub:{tmp_path}/flickr30k:{split}")
+        assert pairs.image_ids == ids
+        assert_colours(pairs, *colours)
+    with pytest.raises(SourceError, match=r"no split 'dev'. Known: restval, test, train, val"):
+        load_pairs(f"hub:{tmp_path}/flickr30k:dev")
+
+
+def test_hub_webdataset_has_one_caption_a_line(tmp_path: Path) -> None:
+    folder = tmp_path / "wds"
+    folder.mkdir()
+    with tarfile.open(folder / "0.tar", "w") as tar:
+        for key, colour in (("s0", "red"), ("s1", "blue")):
+            for suffix, data in (("png", picture(colour)), ("txt", f"one {key}\ntwo {key}\n".encode())):
+                member = tarfile.TarInfo(f"{key}.{suffix}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    pairs = load_pairs(f"hub:{folder}:train")
+    assert pairs.captions == [["one s0", "two s0"], ["one s1", "two s1"]]
+    assert pairs.image_ids == ["s0", "s1"]
+    assert_colours(pairs, "red", "blue")
+
+
+def test_hub_image_folder(paint, tmp_path: Path) -> None:
+    for split, colour in (("train", "red"), ("test", "blue")):
+        paint(f"set/{split}/a.png", colour)
+        line = json.dumps({"file_name": "a.png", "caption_0": split, "caption_1": "again"})
+        (tmp_path / "set" / split / "metadata.jsonl").write_text(line)
+    pairs = load_pairs(f"hub:{tmp_path}/set:test")
+    assert pairs.captions == [["test", "again"]]
+    assert pairs.image_ids == ["a.png"]
+    assert_colours(pairs, "blue")
+
+
+def test_a_loading_script_is_explained(tmp_path: Path) -> None:
+    folder = tmp_path / "flickr30k"
+    folder.mkdir()
+    (folder / "flickr30k.py").write_text("raise SystemExit('run')")
+    with pytest.raises(SourceError, match=r"loading script.*@refs/convert/parquet.*lmms-lab/flickr30k"):
+        load_pairs(f"hub:{folder}:test")
+
+
+def test_without_a_network_the_hub_is_an_error() -> None:
+    with pytest.raises(SourceError, match=r"^hub:no-such-org/no-such-set:test: "):
+        load_pairs("hub:no-such-org/no-such-set:test")
+
+
+def test_real_flickr8k(data_dir: Path) -> None:
+    pairs = load_pairs(f"parquet:{data_dir / 'flickr8k' / 'dev.parquet'}")
+    assert len(pairs) == 1000
+    texts, image_of_caption = pairs.flat_captions()
+    assert len(texts) == 5000
+    assert image_of_caption[[0, 4, 5, 4999]].tolist() == [0, 0, 1, 999]
+    assert all(name.endswith(".jpg") for name in pairs.image_ids)
+    assert pairs.image(999).size == (192, 192)
+    last = pairs.select(range(990, 1000))
+    assert last.image(9).tobytes() == pairs.image(999).tobytes()
