@@ -39,7 +39,9 @@ def load(
         raise SourceError(f"{source}: {_explain(error)}") from error
     rows = None
     if split and "split" in table.column_names:
-        rows = rows_of_split(table["split"][:], split, source)
+        said = table["split"][:]
+        if split in said or split != str(table.split):
+            rows = rows_of_split(said, split, source)
     root = Path(image_root) if image_root is not None else None
     return pairs_of_table(table, source=source, columns=columns, rows=rows, image_root=root, limit=limit)
 

@@ -163,8 +163,8 @@ def test_bad_tables(tmp_path: Path) -> None:
         load_pairs(str(path))
 
 
-# No network here: a local folder in the hub's layout goes the same way through datasets.load_dataset as a set on
-# the hub, and stands in for one. What it cannot show is the download itself.
+# No network here: a local folder in the hub's layout goes the same way through datasets.load_dataset as a set
+# on the hub, and stands in for one. What it cannot show is the download itself.
 
 
 @pytest.fixture
@@ -216,6 +216,14 @@ def test_hub_splits_in_a_column(tmp_path: Path) -> None:
         assert_colours(pairs, *colours)
     with pytest.raises(SourceError, match=r"no split 'dev'. Known: restval, test, train, val"):
         load_pairs(f"hub:{tmp_path}/flickr30k:dev")
+
+
+def test_a_hub_split_may_have_another_name_in_the_column(tmp_path: Path) -> None:
+    """As in HuggingFaceM4/COCO: `validation` holds rows that say "val", `train` also rows that say "restval"."""
+    for name, says in (("train", ["train", "restval"]), ("validation", ["val", "val"])):
+        write(tmp_path / "coco" / f"{name}.parquet", {"caption": [["a"], ["b"]], "split": says})
+    assert len(load_pairs(f"hub:{tmp_path}/coco:validation")) == 2
+    assert len(load_pairs(f"hub:{tmp_path}/coco:train")) == 2
 
 
 def test_hub_webdataset_has_one_caption_a_line(tmp_path: Path) -> None:
