@@ -1,8 +1,9 @@
 """Five captions of a scene, from terse to full: each a meaning and one of the many ways to say it in English.
 
-Every caption is true of its scene. They spread over the length buckets of Fig. 5 of AsCL (<= 8, 9-10, 11-12, 13-15, > 15
-words): 1 names one thing ("a dog"), 2 is what people type into a search box ("red car beach night"), 3 is a short
-sentence, 4 one of middle length, 5 tells every fact that `meaning.tellable` counts and so nearly always picks out its scene.
+Every caption is true of its scene. They spread over the length buckets of Fig. 5 of AsCL (<= 8, 9-10, 11-12,
+13-15, > 15 words): 1 names one thing ("a dog"), 2 is what people type into a search box ("red car beach night"), 3 is
+a short sentence, 4 one of middle length, 5 tells every fact that `meaning.tellable` counts and so nearly always
+picks out its scene.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,7 +29,7 @@ _SMALL_TALK = (
 )
 _SEEING = ("I can see", "we see", "you can see")
 _SHOWING = (*_SEEING, "this picture shows", "the picture shows", "a picture of", "here we have")
-_CLOSING = ("the scene takes place {}", "all this is seen {}", "it all happens {}", "we are {}")
+_CLOSING = ("the scene takes place {}", "all this is seen {}", "it all happens {}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,10 @@ class _Mention:
     again: str
     several: bool
     doing: str | None = None
+
+    @property
+    def be(self) -> str:
+        return "are" if self.several else "is"
 
 
 class _Telling:
@@ -86,9 +91,13 @@ class _Telling:
     def mention(
         self, group: int, said: Collection[str], term: str | None = None, bare: bool = False
     ) -> _Mention:
-        """Introduce a group with the attributes `said`. `bare`: no articles and no verbs, as in a search box."""
+        """Introduce a group with the attributes `said`. `bare`: without articles, as in a search box."""
         look, mask, speaker = self.looks[group], self.masks[group], self.speaker
         term, said, count = term or look.kind, set(said), mask.bit_count()
+        if look.colour and any(self.looks[other].kind == look.kind for other in self.told):
+            said.add("colour")
+        if term in MASS:
+            said.discard("size")
         vague = count > 1 and speaker.chance(0.6 if bare else 0.15)
         least, most = (2, None) if vague else (count, count)
         if term in MASS or (count == 1 and not speaker.chance(0.04)):
@@ -112,7 +121,8 @@ class _Telling:
         later = not bare and "after" in ways and ("before" not in ways or speaker.chance(0.7))
         phrase = speaker.described(noun, look, said - {"state"} if later else said, terse=bare)
         if bare:
-            text = f"{NUMBERS[count]} {phrase}" if several and most else phrase
+            number = str(count) if speaker.chance(0.25) else NUMBERS[count]
+            text = f"{number} {phrase}" if several and most else phrase
         elif several:
             quantity = (
                 speaker.number(count) if most else speaker.pick(("some", "a few") if count > 2 else ("some",))
@@ -125,6 +135,14 @@ class _Telling:
         twin = look.colour and any(other.kind == look.kind for other in self.looks if other is not look)
         again = speaker.described(noun, look, ["colour"], terse=True) if twin else noun
         return _Mention(group, text, f"the {again}", several, look.state if later else None)
+
+    def posed(self, mention: _Mention) -> str:
+        """Its text with what it is doing, if that is still to be said: "a cow lying down"."""
+        return (
+            f"{mention.text} {self.speaker.usual(STATES[mention.doing]['after'])}"
+            if mention.doing
+            else mention.text
+        )
 
     # ---- how they stand to each other
 
@@ -151,28 +169,27 @@ class _Telling:
 
     # ---- sentences
 
-    def clause(self, subject: _Mention, rest: str, seeing: Sequence[str] = _SHOWING) -> str:
-        """One clause on `subject` and what it is doing; `rest` (a relation, the setting) follows."""
-        speaker, be, text = self.speaker, "are" if subject.several else "is", subject.text
-        after = ""
+    def clause(
+        self, subject: _Mention, where: str, setting: Sequence[str], seeing: Sequence[str] = _SHOWING
+    ) -> str:
+        """One clause on `subject`, what it is doing, `where` (beside what), and parts of the setting."""
+        speaker, be, text = self.speaker, subject.be, subject.text
+        rest, after = " ".join([where, *setting]).strip(), ""
+        shapes: list[str] = []
         if subject.doing:
             ways = STATES[subject.doing]
             after = speaker.usual(ways["after"])
-            shapes = [f"{text} {be} {after} {rest}", f"{text} {ways['verb'][subject.several]} {rest}"] * 2
+            shapes += [f"{text} {be} {after} {rest}", f"{text} {ways['verb'][subject.several]} {rest}"] * 2
         elif rest:
-            shapes = [
-                f"{text} {be} {rest}",
-                f"{text} {be} {speaker.pick(('shown', 'seen', 'pictured'))} {rest}",
-            ]
+            shapes += [f"{text} {be} {speaker.pick(('shown', 'seen', 'pictured'))} {rest}"]
             shapes += [f"{text} can be seen {rest}"]
-        else:
-            shapes = []
+            if where or setting[0] in PLACES[self.scene.place].words:  # nothing simply "is under a clear sky"
+                shapes += [f"{text} {be} {rest}"] * 2
         shapes += [f"{what} {text} {after} {rest}" for what in (f"there {be}", speaker.pick(seeing))]
-        return speaker.pick([*shapes, f"{text} {after} {rest}"])
+        return " ".join(speaker.pick([*shapes, f"{text} {after} {rest}"]).split())
 
     def utter(self, text: str) -> Caption:
         """A proper sentence, or as people type; now and then with small talk, which states nothing."""
-        text = " ".join(text.split())
         if self.speaker.chance(0.06):
             talk = self.speaker.pick(_SMALL_TALK)
             text = f"{talk}, {text}" if self.speaker.chance(0.5) else f"{text}, {talk}"
@@ -185,9 +202,8 @@ def _terse(telling: _Telling) -> Caption:
     kind = KINDS[telling.looks[group].kind]
     term = speaker.pick(kind.is_a[1:]) if kind.is_a[1:] and speaker.chance(0.2) else kind.name
     said = speaker.shuffled(sorted(telling.sayable(group)))[: speaker.pick((0, 0, 1, 1, 2))]
-    text = telling.mention(group, said, term, bare=speaker.chance(0.4))
-    phrase = text.text + (f" {speaker.usual(STATES[text.doing]['after'])}" if text.doing else "")
-    return telling.caption(sentence(phrase) if speaker.chance(0.2) else phrase)
+    text = telling.posed(telling.mention(group, said, term, bare=speaker.chance(0.4)))
+    return telling.caption(sentence(text) if speaker.chance(0.2) else text)
 
 
 def _telegraphic(telling: _Telling) -> Caption:
@@ -200,7 +216,7 @@ def _telegraphic(telling: _Telling) -> Caption:
         words = [f"{words[0]} on {words[1]}"]
     words += [
         telling.set(name, bare=True)
-        for name, share in zip(_SETTING, (0.75, 0.5, 0.25))
+        for name, share in zip(_SETTING, (0.75, 0.5, 0.25), strict=True)
         if speaker.chance(share)
     ]
     return telling.caption(" ".join(speaker.shuffled(words) if speaker.chance(0.25) else words))
@@ -224,30 +240,23 @@ def _statement(telling: _Telling, groups: Sequence[int], share: float, fewest_wo
     mentions = [telling.mention(group, telling.sayable(group, share)) for group in groups]
     subject, *others = mentions
     relation = telling.relate(subject, others[0]) if len(others) == 1 else None
-    rest = f"{relation} {others[0].text}" if relation else ""
+    where = f"{relation} {others[0].text}" if relation else ""
     if others and not relation:
-        together = [
-            m.text + (" " + speaker.usual(STATES[m.doing]["after"]) if m.doing else "") for m in mentions
-        ]
-        subject = _Mention(-1, listed(together), "", subject.several)
-    order = (
-        ["place", *speaker.shuffled(("time", "weather"))]
-        if speaker.chance(0.7)
-        else speaker.shuffled(_SETTING)
-    )
+        subject = _Mention(-1, listed([telling.posed(mention) for mention in mentions]), "", subject.several)
+    order = speaker.shuffled(_SETTING)
+    if speaker.chance(0.6):
+        order.sort(key=lambda name: name != "place")
     setting: list[str] = []
-    while order and len(f"{subject.text} {rest} {' '.join(setting)}".split()) + 2 < fewest_words:
+    while order and len(f"{subject.text} {where} {' '.join(setting)}".split()) + 2 < fewest_words:
         setting.append(telling.set(order.pop(0)))
     if setting and speaker.chance(0.2):
         front = setting.pop(0)
-        return telling.utter(
-            f"{front}, {telling.clause(subject, ' '.join([rest, *setting]).strip(), _SEEING)}"
-        )
-    return telling.utter(telling.clause(subject, " ".join([rest, *setting]).strip()))
+        return telling.utter(f"{front}, {telling.clause(subject, where, setting, _SEEING)}")
+    return telling.utter(telling.clause(subject, where, setting))
 
 
 def _full(telling: _Telling) -> Caption:
-    """Every group with all that can be said of it and one relation to a group named before, and the whole setting."""
+    """All that can be said of every group, one relation of each to a group named before, and the whole setting."""
     speaker = telling.speaker
     setting = [telling.set(name) for name in speaker.shuffled(_SETTING)]
     closing = [setting.pop() for _ in range(2) if speaker.chance(0.2)]
@@ -259,7 +268,7 @@ def _full(telling: _Telling) -> Caption:
         if mentions:
             clauses.append(_addition(telling, mention, speaker.shuffled(mentions)))
         else:
-            main = telling.clause(mention, " ".join(setting), _SEEING if front else _SHOWING)
+            main = telling.clause(mention, "", setting, _SEEING if front else _SHOWING)
             clauses.append(f"{front}, {main}" if front else main)
         mentions.append(mention)
     if closing:
@@ -267,32 +276,33 @@ def _full(telling: _Telling) -> Caption:
     text = clauses[0]
     for clause in clauses[1:]:
         text += speaker.pick((". ", ". ", "; ", ", and ")) + clause
-    sentences = " ".join(text.split()).split(". ")
-    return telling.caption(
-        " ".join(map(sentence, sentences)) if speaker.chance(0.75) else ". ".join(sentences)
-    )
+    sentences = text.split(". ")
+    if speaker.chance(0.75):
+        return telling.caption(" ".join(map(sentence, sentences)))
+    return telling.caption(". ".join(sentences))
 
 
 def _addition(telling: _Telling, new: _Mention, known: Sequence[_Mention]) -> str:
-    """A clause that places `new` by one of the `known` (what it stands on, or what stands on it, before others)."""
-    speaker, be = telling.speaker, "are" if new.several else "is"
-    after = speaker.usual(STATES[new.doing]["after"]) if new.doing else ""
-    masks = telling.masks
+    """A clause that places `new` by one of the `known`, first of all by what it stands on or what stands on it."""
+    speaker = telling.speaker
+
+    def on(a: _Mention, b: _Mention) -> bool:
+        return telling.facts.related("on", telling.masks[a.group], telling.masks[b.group])
+
     for old in known:
-        if telling.facts.related("on", masks[old.group], masks[new.group]):
-            return (
-                f"{old.again} {'are' if old.several else 'is'} {telling.relate(old, new)} {new.text} {after}"
-            )
-    for old in sorted(known, key=lambda m: not telling.facts.related("on", masks[new.group], masks[m.group])):
+        if on(old, new):
+            return f"{old.again} {old.be} {telling.relate(old, new)} {telling.posed(new)}"
+    for old in sorted(known, key=lambda old: not on(new, old)):
         if relation := telling.relate(new, old):
-            verb = STATES[new.doing]["verb"][new.several] if new.doing else be
-            turned = f"{relation} {old.again} {verb} {new.text}"
-            return turned if speaker.chance(0.3) else telling.clause(new, f"{relation} {old.again}", _SEEING)
-    return f"there {be} also {new.text} {after}"
+            where = f"{relation} {old.again}"
+            if speaker.chance(0.3):
+                return f"{where} {STATES[new.doing]['verb'][new.several] if new.doing else new.be} {new.text}"
+            return telling.clause(new, where, (), _SEEING)
+    return f"there {new.be} also {telling.posed(new)}"
 
 
 def captions_of(scene: Scene) -> list[Caption]:
-    """The scene's five captions: terse, telegraphic, short, medium, full. The same scene gets the same ones."""
+    """The scene's five captions: terse, telegraphic, short, medium, full. Same scene, same captions."""
     facts, speaker = Facts(scene), Speaker(np.random.default_rng([scene.seed, 5]))
     return [slot(_Telling(facts, speaker)) for slot in (_terse, _telegraphic, _short, _medium, _full)]
 

@@ -1,4 +1,4 @@
-"""Just enough English: plurals, articles, lists, and a speaker who never says the same thing the same way twice."""
+"""Just enough English: plurals, articles, lists, and a speaker who rarely says a thing the same way twice."""
 
 from collections.abc import Collection, Sequence
 from functools import cache
@@ -77,7 +77,7 @@ class Speaker:
         return self.usual((NUMBERS[count], "a pair of", "a couple of") if count == 2 else (NUMBERS[count],))
 
     def described(self, noun: str, look: Look, said: Collection[str], terse: bool = False) -> str:
-        """The noun with what is `said` of its look: "big striped red ball", "man in blue clothes", "cow lying down"."""
+        """The noun with what is `said` of its look: "big striped ball", "man in blue clothes", "cow lying down"."""
         words = [
             self.adjective(getattr(look, name)) for name in ("size", "pattern", "colour") if name in said
         ]
@@ -91,6 +91,8 @@ class Speaker:
         if (forms := KINDS[look.kind].colour_as) and (worn := ("pattern" in said) + ("colour" in said)):
             if "pattern" in said:  # "in striped blue" lacks its noun
                 forms = tuple(form for form in forms if not form.endswith("{}"))
-            after.insert(0, (forms[0] if terse else self.pick(forms)).format(" ".join(words[-worn:])))
+            if after:  # "sitting wearing blue" has one participle too many
+                forms = tuple(form for form in forms if form.startswith(("in ", "with ")))
+            after.append((forms[0] if terse else self.pick(forms)).format(" ".join(words[-worn:])))
             words = words[:-worn]
         return " ".join([*words, noun, *after])

@@ -1,11 +1,13 @@
 """What a caption claims, whether a scene bears it out, and how much of the scene it tells.
 
-A meaning speaks of variables ("a brown dog", "two boats"), relations between them, and the place, time and weather.
-It is true of a scene if one binding of its variables to things makes every stated fact true; distinct variables bind
-distinct things. A variable without a number ("a dog") binds one thing of that description: there may be more. One
-with a number ("two dogs", "one dog", "dogs") binds *all* things of that description, which must be as many as it says.
+A meaning speaks of variables ("a brown dog", "two boats"), relations between them, and the place, time and
+weather. It is true of a scene if one binding of its variables to things makes every stated fact true; distinct
+variables bind distinct things. A variable without a number ("a dog") binds one thing of that description: there may
+be more. One with a number ("two dogs", "one dog", "dogs") binds *all* things of that description, which must be as
+many as it says: "two dogs" is false of three.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,7 +27,7 @@ CONVERSE = {
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """Things described by what is stated of them; None: not stated. Between `least` and `most` of them are meant."""
+    """Things described by what is stated of them (None: not stated), between `least` and `most` in number."""
 
     term: str
     colour: str | None = None
@@ -77,16 +79,17 @@ def _told(variable: Variable) -> float:
 
 
 def tellable(scene: Scene) -> int:
-    """How many facts there are to tell: of each group of things of equal look its kind, number (if above one), colour,
-    pattern (if any), size (unless medium) and state (where its kind has several); how the groups stand to each other
-    (one fact less than groups); and place, time and weather."""
-    looks: dict[tuple[object, ...], int] = {}
-    for thing in scene.things:
-        looks[thing.look] = looks.get(thing.look, 0) + 1
+    """How many facts there are to tell.
+
+    Of each group of things of equal look: kind, number (if above one), colour, pattern (if any), size (unless medium)
+    and state (where its kind has several); how the groups stand to each other (one fact less than groups); and place,
+    time and weather.
+    """
+    looks = Counter(thing.look for thing in scene.things)
     facts = 3 + len(looks) - 1
-    for (kind, colour, pattern, size, _state), count in looks.items():
-        facts += 1 + (count > 1) + (colour is not None) + (pattern != "plain") + (size != "medium")
-        facts += len(KINDS[str(kind)].states) > 1
+    for look, number in looks.items():
+        facts += 1 + (number > 1) + (look.colour is not None) + (look.pattern != "plain")
+        facts += (look.size != "medium") + (len(KINDS[look.kind].states) > 1)
     return facts
 
 
@@ -162,8 +165,8 @@ def _relations(scene: Scene) -> dict[str, list[int]]:
     """Relation -> for each thing i the mask of the things j of which "i <relation> j" is true.
 
     left of, right of: centres at least 0.08 apart. above, below: one is in the sky, clear of the other's box.
-    in front of, behind: both on the ground, feet at least 0.04 nearer, and seen in one direction (boxes overlap in x).
-    next to: both in the sky or both on the ground, feet within 0.09, a gap of at most 0.12 and no overlap to speak of.
+    in front of, behind: both on the ground, feet at least 0.04 nearer, and boxes that overlap in x.
+    next to: both in the sky or both on the ground, feet within 0.09, a gap of at most 0.12 and hardly any overlap.
     on: one stands on the other; such a thing is only left or right of anything else.
     """
     things = scene.things

@@ -12,7 +12,7 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a scene plays. `bands`: sky, water, ground or floor -> (far, near), shares of the height from the top."""
+    """Where a scene plays. `bands`: sky, water, ground or floor -> (far, near), shares of the height from above."""
 
     name: str
     weight: float
@@ -77,4 +77,4 @@ NOUNS: dict[str, tuple[str, ...]] = (
     | {term: tuple(words) for term, words in _DATA["terms"].items()}
     | {k.name: k.words for k in KINDS.values()}
 )
-"""Every noun a caption may use: a kind, or something kinds also are (dog, pet, animal) -> its words, most usual first."""
+"""Every noun: a kind, or something kinds also are (dog, pet, animal) -> its words, most usual first."""

@@ -3,13 +3,12 @@
 from bisect import bisect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from itr_core.picturebook.drawings import DrawingError, extent
+from itr_core.picturebook.drawings import extent
 from itr_core.picturebook.ontology import KINDS, PLACES, SIZES, TIMES, Kind, Place
 
 HORIZON = 0.45
@@ -22,7 +21,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One thing. `x`: its centre; `y`: its feet (in the sky: its centre); both shares from the top left corner.
+    """One thing. `x`: its centre; `y`: its feet (in the sky: its centre); shares from the top left corner.
 
     `flip`: it faces left. `on`: index of the thing it stands on, whose seat is then at `y`.
     """
@@ -57,10 +56,10 @@ class Look(NamedTuple):
 
 
 class Group(NamedTuple):
-    """`count` things of equal look that keep together in one band of the place."""
+    """`number` things of equal look that keep together in one band of the place."""
 
     look: Look
-    count: int
+    number: int
     band: str
 
 
@@ -85,7 +84,7 @@ class Scene:
 
     @staticmethod
     def sample(rng: np.random.Generator, accept: Callable[[Content], bool] = lambda content: True) -> "Scene":
-        """Draw a scene of 1 to 6 things in 1 to 5 groups; the same generator state gives the same scene anywhere.
+        """Draw a scene of 1 to 6 things in 1 to 5 groups; same generator state, same scene, on every machine.
 
         `accept` sees what the scene would contain before it is arranged, and may have another one drawn.
         """
@@ -101,14 +100,6 @@ class Scene:
 # ---- geometry
 
 
-@cache
-def _extent(kind: str, state: str | None) -> tuple[float, float]:
-    try:
-        return extent(kind, state)
-    except DrawingError:
-        return 1.0, 1.0
-
-
 def depth(y: float) -> float:
     """How large things look whose feet are at `y`: 0.8 far away, 1.1 close by.
 
@@ -118,16 +109,16 @@ def depth(y: float) -> float:
 
 
 def box(thing: Thing, things: Sequence[Thing] = ()) -> Box:
-    """Where `thing` is seen. `things`: the scene's, needed only if it stands on another one (its depth counts)."""
+    """Where `thing` is seen. `things`: the scene's, needed if it stands on another one, whose depth counts."""
     feet = things[thing.on].y if thing.on is not None and things else thing.y
     scale = KINDS[thing.kind].height * SIZES[thing.size] * (1.0 if thing.in_sky else depth(feet))
-    width, height = _extent(thing.kind, thing.state)
+    width, height = extent(thing.kind, thing.state)
     half, bottom = width * scale / 2, thing.y + (height * scale / 2 if thing.in_sky else 0.0)
     return thing.x - half, bottom - height * scale, thing.x + half, bottom
 
 
 def nearness(thing: Thing, things: Sequence[Thing]) -> float:
-    """Things are painted in this order: the sky's first, then by the feet; what stands on a thing right after it."""
+    """The order of painting: the sky's first, then by the feet; what stands on a thing right after it."""
     if thing.on is not None:
         return things[thing.on].y + 1e-4
     return thing.y - 1.0 if thing.in_sky else thing.y
@@ -155,8 +146,9 @@ _STATE_BAND = {"flying": "sky", "swimming": "water", "jumping": "water"}
 def _stances(kind: Kind, place: Place) -> dict[tuple[str | None, str], float]:
     """Every (state, band) in which `kind` is found at `place`, with its weight."""
     taken = {_STATE_BAND.get(state) for state in kind.states}
-    stances = {}
-    for state, weight in (kind.states or {None: 1.0}).items():
+    stances: dict[tuple[str | None, str], float] = {}
+    states: Mapping[str | None, float] = {**kind.states} or {None: 1.0}
+    for state, weight in states.items():
         own = _STATE_BAND.get(state or "")
         bands = [b for b in kind.bands if b in place.bands and (b == own if own else b not in taken)]
         stances |= {(state, band): weight / len(bands) for band in bands}
@@ -182,10 +174,18 @@ _KIND = {
     )
     for place in PLACES
 }
+_HELD = {
+    (place, kind.name): _Lottery(held)
+    for place in PLACES
+    for kind in KINDS.values()
+    if place in kind.places
+    and (held := {name: KINDS[name].weight for name in kind.holds if place in KINDS[name].places})
+}
 _COLOUR = {name: _Lottery(kind.colours) for name, kind in KINDS.items() if kind.colours}
 _PATTERN = {name: _Lottery(kind.patterns) for name, kind in KINDS.items()}
 _SIZE = _Lottery({"small": 0.2, "medium": 0.6, "big": 0.2})
-_GROUPS = _Lottery({1: 0.16, 2: 0.33, 3: 0.29, 4: 0.15, 5: 0.07})
+_SIZE_OF_SMALL_KINDS = _Lottery({"medium": 0.8, "big": 0.2})  # a small apple would be a few pixels
+_GROUPS = _Lottery({1: 0.1, 2: 0.32, 3: 0.32, 4: 0.18, 5: 0.08})
 _COUNT = _Lottery({2: 0.55, 3: 0.3, 4: 0.15})
 
 
@@ -193,16 +193,19 @@ def _content(rng: np.random.Generator) -> Content:
     place = _PLACE.draw(rng)
     groups: list[Group] = []
     wanted, room = _GROUPS.draw(rng), MOST_THINGS
+    kinds = _KIND[place]
     while len(groups) < wanted and room:
-        kind = KINDS[_KIND[place].draw(rng)]
+        kind = KINDS[kinds.draw(rng)]
         state, band = _STANCE[place, kind.name].draw(rng)
         colour = _COLOUR[kind.name].draw(rng) if kind.colours else None
-        look = Look(kind.name, colour, _PATTERN[kind.name].draw(rng), _SIZE.draw(rng), state)
+        size = (_SIZE if kind.height > 0.12 else _SIZE_OF_SMALL_KINDS).draw(rng)
+        look = Look(kind.name, colour, _PATTERN[kind.name].draw(rng), size, state)
         count = min(_COUNT.draw(rng), room) if rng.random() < kind.herd else 1
         # Groups of one kind differ in colour: whoever says "two brown dogs" cannot mean some of three.
         if all(colour != g.look.colour or not _akin(kind, KINDS[g.look.kind]) for g in groups):
             groups.append(Group(look, count, band))
             room -= count
+            kinds = _HELD.get((place, kind.name), _KIND[place]) if rng.random() < 0.6 else _KIND[place]
     return Content(
         place, _TIME.draw(rng), _WEATHER[place].draw(rng), tuple(sorted(groups, key=_placing_order))
     )
@@ -231,16 +234,27 @@ def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) ->
     things: list[Thing] = []
     boxes: list[Box] = []
     for look, count, band in groups:
-        holders = [i for i, t in enumerate(things) if look.kind in KINDS[t.kind].holds]
-        holder = holders[0] if holders and look.state not in _RESTLESS and rng.random() < 0.7 else None
+        holders = [i for i, thing in enumerate(things) if look.kind in KINDS[thing.kind].holds]
+        holder = holders[0] if holders and look.state not in _RESTLESS and rng.random() < 0.9 else None
         first = len(things)
         for _ in range(count):
-            for _attempt in range(24):
-                if holder is not None:
-                    x, y = _spot_on(rng, things[holder], boxes[holder])
+            for _attempt in range(16):
+                flip = rng.random() < 0.5
+                if holder is None:
+                    y = _feet(rng, look, place.bands[band], things[first:])
+                    left, right = 0.0, 1.0
                 else:
-                    x, y = _spot(rng, look, place.bands[band], things[first:], count)
-                thing = Thing(*look, round(x, 3), round(y, 3), rng.random() < 0.5, holder)
+                    left, top, right, bottom = boxes[holder]
+                    y = bottom - KINDS[things[holder].kind].seat * (bottom - top)
+                reach = box(Thing(*look, 0.0, y, flip, holder), things)[2]
+                left, right = left + reach, right - reach
+                if things[first:]:
+                    near = 1.6 * count * reach
+                    left, right = max(left, things[first].x - near), min(right, things[first].x + near)
+                if left > right:
+                    continue
+                x = left + (right - left) * rng.random()
+                thing = Thing(*look, round(x, 3), round(y, 3), flip, holder)
                 seen = box(thing, things)
                 if _fits(thing, seen, things, boxes):
                     things.append(thing)
@@ -251,47 +265,33 @@ def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) ->
     return tuple(things)
 
 
-def _spot(
-    rng: np.random.Generator, look: Look, band: tuple[float, float], herd: Sequence[Thing], count: int
-) -> tuple[float, float]:
+def _feet(rng: np.random.Generator, look: Look, band: tuple[float, float], herd: Sequence[Thing]) -> float:
+    """Where in its band a thing stands: herds keep together, tall things far back, small ones in front."""
     far, near = band
     if herd:
-        left, top, right, bottom = box(herd[0])
-        x = herd[0].x + (2 * rng.random() - 1) * count * 0.8 * (right - left)
-        y = herd[0].y + (2 * rng.random() - 1) * 0.06
-        return x, min(max(y, far), near)
+        return min(max(herd[0].y + 0.12 * (rng.random() - 0.5), far), near)
     share, height = rng.random(), KINDS[look.kind].height
-    if far > HORIZON:  # tall things further back, small ones in front of them
+    if far > HORIZON:
         share = 0.5 * share if height > 0.4 else 0.35 + 0.65 * share if height < 0.17 else share
-    return 0.04 + 0.92 * rng.random(), far + (near - far) * share
-
-
-def _spot_on(rng: np.random.Generator, holder: Thing, seen: Box) -> tuple[float, float]:
-    left, top, right, bottom = seen
-    return left + (right - left) * (0.15 + 0.7 * rng.random()), bottom - KINDS[holder.kind].seat * (
-        bottom - top
-    )
+    return far + (near - far) * share
 
 
 def _fits(thing: Thing, seen: Box, things: Sequence[Thing], boxes: Sequence[Box]) -> bool:
-    """Inside the picture, no wider than what it stands on, and neither covering nor covered by more than a quarter."""
+    """Inside the picture, and neither covering another thing nor covered by it by more than a quarter."""
     left, top, right, bottom = seen
-    if left < 0.0 or right > 1.0 or top < 0.01 or bottom > 0.985:
+    if top < 0.01 or bottom > 0.985:
         return False
     order = nearness(thing, things)
     for index, (other, theirs) in enumerate(zip(things, boxes, strict=True)):
-        if thing.on == index:
-            if left < theirs[0] - 0.01 or right > theirs[2] + 0.01:
-                return False
-            continue
         wide = min(right, theirs[2]) - max(left, theirs[0])
         high = min(bottom, theirs[3]) - max(top, theirs[1])
-        if wide <= 0 or high <= 0:
+        if thing.on == index or wide <= 0 or high <= 0:
             continue
         step = order - nearness(other, things)
         behind = theirs if step > 0 else seen
-        level = abs(step) < 0.03 and other.on is None and thing.on is None
-        limit = 0.0 if level else 0.1 if thing.on is not None and thing.on == other.on else 0.25
+        beside = thing.on is not None and thing.on == other.on
+        # Side by side, nobody could tell which of two overlapping things is in front.
+        limit = 0.1 if beside else 0.0 if abs(step) < 0.03 else 0.25
         if wide * high > limit * (behind[2] - behind[0]) * (behind[3] - behind[1]):
             return False
     return True
