@@ -49,30 +49,30 @@ def load(
 def _download(name: str, split: str | None, source: str) -> "Dataset":
     from datasets import load_dataset, load_dataset_builder
 
-    config = revision = None
+    config = revision = ""
     if not Path(name).exists():
         name, _, revision = name.partition("@")
-        organisation, _, name = name.partition("/")
-        name, _, config = name.partition("/")
-        name = f"{organisation}/{name}" if name else organisation
+        parts = name.split("/")
+        name, config = "/".join(parts[:2]), "/".join(parts[2:])
     where = {"path": name, "name": config or None, "revision": revision or None}
     files = load_dataset_builder(**where).config.data_files
-    if split is None and len(files) > 1:
+    if split not in files and len(files) > 1:
+        if split is not None:
+            raise unknown_split(source, split, list(files))
         raise SourceError(f"{source}: say which split: {', '.join(f'{source}:{part}' for part in files)}.")
-    only = next(iter(files))
-    part = split if split in files else only
+    part = split if split in files else next(iter(files))
     # Without data_files, every split would be downloaded; with them, the checks miss the other splits.
     chosen = {part: list(files[part])}
     table = load_dataset(**where, data_files=chosen, split=part, verification_mode="no_checks")
-    if split not in (None, part) and (len(files) > 1 or "split" not in table.column_names):
-        raise unknown_split(source, split, list(files))
+    if split is not None and split != part and "split" not in table.column_names:
+        raise unknown_split(source, split, [part])
     return table
 
 
 def _explain(error: Exception) -> str:
     from datasets.exceptions import DatasetNotFoundError
 
-    reason = str(error.__cause__ or error).strip().splitlines()[0]
+    reason = str(error.__cause__ or error).strip().partition("\n")[0]
     if "scripts are no longer supported" in reason:
         return (
             "this data set is a loading script, which `datasets` does not run any more, for safety. Add "

@@ -28,7 +28,7 @@ def load(
     try:
         table = load_dataset("parquet", data_files=files, split="train", cache_dir=str(cache_dir("datasets")))
     except Exception as error:  # pyarrow's and datasets' own, wrapped in one another
-        reason = str(error.__cause__ or error).splitlines()[0]
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
         raise SourceError(f"{source}: not readable as one parquet table ({reason}).") from error
     root = Path(image_root) if image_root is not None else Path(files[0]).parent
     return pairs_of_table(table, source=source, columns=columns, image_root=root, limit=limit)

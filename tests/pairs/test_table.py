@@ -219,7 +219,7 @@ def test_hub_splits_in_a_column(tmp_path: Path) -> None:
 
 
 def test_a_hub_split_may_have_another_name_in_the_column(tmp_path: Path) -> None:
-    """As in HuggingFaceM4/COCO: `validation` holds rows that say "val", `train` also rows that say "restval"."""
+    """As in HuggingFaceM4/COCO: `validation` holds rows that say "val", and `train` some "restval"."""
     for name, says in (("train", ["train", "restval"]), ("validation", ["val", "val"])):
         write(tmp_path / "coco" / f"{name}.parquet", {"caption": [["a"], ["b"]], "split": says})
     assert len(load_pairs(f"hub:{tmp_path}/coco:validation")) == 2
@@ -250,6 +250,13 @@ def test_hub_image_folder(paint, tmp_path: Path) -> None:
     assert pairs.captions == [["test", "again"]]
     assert pairs.image_ids == ["a.png"]
     assert_colours(pairs, "blue")
+
+
+def test_a_hub_set_of_one_split_without_a_column(tmp_path: Path) -> None:
+    write(tmp_path / "set" / "test.parquet", {"caption": [["a"]]})
+    assert len(load_pairs(f"hub:{tmp_path}/set")) == 1
+    with pytest.raises(SourceError, match=r"no split 'val'. Known: test"):
+        load_pairs(f"hub:{tmp_path}/set:val")
 
 
 def test_a_loading_script_is_explained(tmp_path: Path) -> None:
