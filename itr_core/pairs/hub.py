@@ -55,15 +55,15 @@ def _download(name: str, split: str | None, source: str) -> "Dataset":
         parts = name.split("/")
         name, config = "/".join(parts[:2]), "/".join(parts[2:])
     where = {"path": name, "name": config or None, "revision": revision or None}
-    files = load_dataset_builder(**where).config.data_files
-    if split not in files and len(files) > 1:
+    data_files = load_dataset_builder(**where).config.data_files
+    files = {str(split_name): list(urls) for split_name, urls in data_files.items()}
+    if len(files) > 1 and split not in files:
         if split is not None:
             raise unknown_split(source, split, list(files))
         raise SourceError(f"{source}: say which split: {', '.join(f'{source}:{part}' for part in files)}.")
-    part = split if split in files else next(iter(files))
+    part = split if split and split in files else next(iter(files))
     # Without data_files, every split would be downloaded; with them, the checks miss the other splits.
-    chosen = {part: list(files[part])}
-    table = load_dataset(**where, data_files=chosen, split=part, verification_mode="no_checks")
+    table = load_dataset(**where, data_files={part: files[part]}, split=part, verification_mode="no_checks")
     if split is not None and split != part and "split" not in table.column_names:
         raise unknown_split(source, split, [part])
     return table
