@@ -19,37 +19,36 @@ FOLDER = Path(__file__).with_name("backdrops")
 VARIANTS = 3
 GROUPS = ("outside", "scene", "lights")
 
-Matrix = tuple[float, ...]
-
-# (saturation, gain of red, green, blue, lift of red, green, blue); weather is applied on top of the hour
-_PLAIN = (1.0, 1.0, 1.0, 1.0, 0, 0, 0)
-_HOURS = {
+# A light: saturation; gain of red, green, blue; lift of red, green, blue. Weather comes on top of the hour.
+Light = tuple[float, float, float, float, float, float, float]
+_PLAIN: Light = (1.0, 1.0, 1.0, 1.0, 0, 0, 0)
+_HOURS: dict[str, Light] = {
     "day": _PLAIN,
     "sunset": (1.0, 0.98, 0.84, 0.76, 14, 2, 4),
-    "night": (0.80, 0.42, 0.48, 0.62, 6, 10, 28),
+    "night": (0.88, 0.44, 0.50, 0.62, 6, 10, 28),
 }
-_LAMPLIT = {
+_LAMPLIT: dict[str, Light] = {
     "day": _PLAIN,
     "sunset": (0.95, 1.0, 0.86, 0.72, 8, 0, 0),
     "night": (0.96, 0.86, 0.71, 0.53, 8, 2, 4),
 }
-_THINGS = {
+_THINGS: dict[str, Light] = {
     "day": _PLAIN,
     "sunset": (1.0, 1.0, 0.91, 0.84, 6, 0, 0),
     "night": (1.05, 0.80, 0.80, 0.88, 0, 2, 8),
 }
-_THINGS_LAMPLIT = {
+_THINGS_LAMPLIT: dict[str, Light] = {
     "day": _PLAIN,
     "sunset": (1.0, 1.0, 0.94, 0.88, 4, 0, 0),
     "night": (1.0, 0.90, 0.80, 0.68, 4, 0, 0),
 }
-_SKIES = {
+_SKIES: dict[str, Light] = {
     "clear": _PLAIN,
     "cloudy": (0.72, 0.95, 0.96, 0.97, 0, 0, 2),
     "rain": (0.68, 0.85, 0.88, 0.93, 0, 0, 4),
-    "snow": (0.72, 0.95, 0.97, 1.0, 6, 6, 8),
+    "snow": (0.75, 0.92, 0.94, 0.98, 4, 4, 6),
 }
-_SKIES_FOR_THINGS = {
+_SKIES_FOR_THINGS: dict[str, Light] = {
     "clear": _PLAIN,
     "cloudy": (0.97, 0.96, 0.96, 0.96, 0, 0, 2),
     "rain": (0.94, 0.92, 0.93, 0.95, 0, 0, 3),
@@ -57,23 +56,22 @@ _SKIES_FOR_THINGS = {
 }
 
 
-def _matrix(saturation: float, *rest: float) -> Matrix:
+def _matrix(saturation: float, red: float, green: float, blue: float, *lifts: float) -> tuple[float, ...]:
     """Pillow's 12-number colour matrix (RGB -> RGB): desaturate, then gain and lift each channel."""
-    gains, lifts = rest[:3], rest[3:]
-    grey = [weight * (1 - saturation) for weight in (0.299, 0.587, 0.114)]
-    return tuple(
-        number
-        for row, (gain, lift) in enumerate(zip(gains, lifts, strict=True))
-        for number in (*(gain * (grey[i] + (saturation if i == row else 0.0)) for i in range(3)), lift)
-    )
+    numbers: list[float] = []
+    for channel, (gain, lift) in enumerate(zip((red, green, blue), lifts, strict=True)):
+        mixed = [weight * (1 - saturation) for weight in (0.299, 0.587, 0.114)]
+        mixed[channel] += saturation
+        numbers += [gain * share for share in mixed] + [lift]
+    return tuple(numbers)
 
 
-def _relight(image: Image.Image, *looks: tuple[float, ...]) -> Image.Image:
-    """Return the RGB part of `image` under each look in turn."""
+def _relight(image: Image.Image, *lights: Light) -> Image.Image:
+    """Return the RGB part of `image` under each light in turn."""
     image = image.convert("RGB")
-    for look in looks:
-        if look is not _PLAIN:
-            image = image.convert("RGB", _matrix(*look))
+    for light in lights:
+        if light != _PLAIN:
+            image = image.convert("RGB", _matrix(*light))
     return image
 
 
