@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from itr_core.errors import SourceError
 from itr_core.outputs import PairBatch
 from itr_core.training_images import ImageRows
 
@@ -75,6 +76,10 @@ class Batches(Dataset):
     def __getitem__(self, number: int) -> LoadedBatch:
         epoch, rows = self.plan[number]
         values, rows = self.images.read(rows)
+        if not len(rows):
+            raise SourceError(
+                f"No image of batch {number} can be decoded: {[*self.images.unusable.values()][-1]}"
+            )
         texts = [text for row in rows.tolist() for text in self._captions(epoch, row)]
         pairs = PairBatch(
             text=self.tokenizer(texts),

@@ -19,7 +19,7 @@ class TrainConfig:
     source: str
     """Where the training pairs come from, a spec of `load_pairs`."""
     model: str
-    """What to train, a spec of `load_encoder`; NAME/none starts from nothing and trains its tokenizer first."""
+    """What to train, a spec of `load_encoder`; NAME/none starts from nothing, with a tokenizer of its own."""
 
     validation: str | None = None
     """Source by whose rSum the best weights are chosen; without one the last weights are kept."""
@@ -33,8 +33,8 @@ class TrainConfig:
     """Safetensors file that the image tower of NAME/none starts from."""
 
     image_features: str | None = None
-    """None: train on pixels. 'cache': encode the images once with the frozen image trunk and train what is
-    behind it. 'FILE.safetensors:KEY': the same on features made elsewhere, rows in the order of the source."""
+    """None: train on pixels. 'cache': encode the images once with the frozen image trunk and train the rest.
+    'FILE.safetensors:KEY': the same on features made elsewhere, rows in the order of the source."""
     validation_features: str | None = None
     """'FILE.safetensors:KEY' for the validation source, where `image_features` names a file."""
     freeze_image: bool = False

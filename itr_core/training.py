@@ -82,6 +82,7 @@ def _on_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
         raise PairscopeError(f"{accelerator.num_processes} processes: training runs in a single one so far.")
     if accelerator.device.type == "cpu":  # or gradients of gathered rows are summed in any order
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield accelerator
     finally:

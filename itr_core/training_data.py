@@ -34,7 +34,7 @@ def open_images(
 
 
 def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:
-    """Return the rows with a caption and, as far as is known, an image; raise SourceError if none has both."""
+    """Return the rows with a caption and, as far as is known, an image; raise SourceError if none has."""
     rows = [row for row, texts in enumerate(pairs.captions) if texts and row not in images.unusable]
     if not rows:
         raise SourceError(

@@ -152,7 +152,7 @@ def trunk_state(visual: nn.Module) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def encode_rows(encoder: DualEncoder, images: ImageRows, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Embed rows of images: unit vectors (n, d) of those that are usable, float32, and which these are (n,)."""
+    """Embed rows of images: unit vectors (n, d) float32 of those that are usable, and these rows (n,)."""
     embeddings, kept = [], []
     for part in np.split(rows, range(BATCH, len(rows), BATCH)):
         values, good = images.read(part)

@@ -21,7 +21,7 @@ from itr_core.files import whole_file
 def save_state(
     path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, facts: dict[str, Any]
 ) -> None:
-    """Write `modules`' weights and buffers, the optimiser's moments and `facts` (JSON), whole or not at all."""
+    """Write weights and buffers, the optimiser's moments and `facts` (JSON), whole or not at all."""
     tensors = {
         f"{name}/{key}": value
         for name, module in modules.items()

@@ -1,0 +1,72 @@
+"""Rows on disk: built once, resumed after a break, never half there."""
+
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from itr_core.errors import PairscopeError
+from itr_core.row_cache import Chunk, cached_rows
+
+VALUES = np.random.default_rng(0).integers(0, 256, (50, 3, 4), dtype=np.uint8)
+
+
+class Maker:
+    """Yields VALUES seven at a time, breaking off before row `stop`; notes where it was asked to start."""
+
+    def __init__(self, stop: int = 99) -> None:
+        self.stop = stop
+        self.starts: list[int] = []
+
+    def __call__(self, start: int) -> Iterator[Chunk]:
+        self.starts.append(start)
+        for first in range(start, len(VALUES), 7):
+            if first >= self.stop:
+                raise KeyboardInterrupt
+            yield VALUES[first : first + 7], {10: "broken"} if first <= 10 < first + 7 else {}
+
+
+def build(folder: Path, make: Maker) -> None:
+    rows = cached_rows(folder, len(VALUES), make, title="", progress=False)
+    np.testing.assert_array_equal(rows.values, VALUES)
+    assert rows.unusable == {10: "broken"}
+
+
+def test_built_once_then_opened(tmp_path: Path) -> None:
+    make = Maker()
+    build(tmp_path / "cache", make)
+    build(tmp_path / "cache", make)
+    assert make.starts == [0]
+
+
+@pytest.mark.parametrize("cut", [None, 0, 5, 400])
+def test_goes_on_where_it_was_interrupted(tmp_path: Path, cut: int | None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "cache", Maker(stop=28))
+    assert not (tmp_path / "cache").exists()
+    rows = tmp_path / "cache.part" / "rows.npy"
+    whole_rows = 28
+    if cut is not None:  # as a killed process leaves it: a half-written header or row
+        rows.write_bytes(rows.read_bytes()[:cut])
+        whole_rows = max(0, cut - 128) // 12
+    make = Maker()
+    build(tmp_path / "cache", make)
+    assert make.starts == [whole_rows]
+
+
+def test_full_disk_is_told_and_what_is_done_stays_done(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))  # a disk with room for 300 bytes
+    try:
+        with pytest.raises(PairscopeError, match="Make room"):
+            build(tmp_path / "cache", Maker())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    make = Maker()
+    build(tmp_path / "cache", make)
+    assert make.starts[0] > 0
