@@ -8,6 +8,7 @@ the argument does not hold run as open_clip runs them.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from open_clip import CLIP
@@ -25,8 +26,8 @@ class TextTower:
     """
 
     def __init__(self, model: nn.Module, special_ids: Sequence[int], end_id: int | None) -> None:
-        self.model = model
-        self.tower = getattr(model, "text", model)
+        self.model: Any = model
+        self.tower: Any = getattr(model, "text", model)
         self.pool: str = getattr(self.tower, "pool_type", None) or getattr(self.tower, "text_pool_type", "")
         self.special_ids = list(special_ids)
         self.end_id = end_id
@@ -115,7 +116,7 @@ class _Rows:
 
     def unpack(self, x: Tensor) -> Tensor:
         if self.even:
-            return x.view(*self.used.shape, -1)
+            return x.unflatten(0, self.used.shape)
         padded = x.new_zeros(*self.used.shape, x.shape[-1])
         padded[self.used] = x
         return padded
@@ -124,27 +125,39 @@ class _Rows:
         return x.flatten(0, 1) if self.even else x[self.used]
 
 
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`F.linear` for (T, w); the rows of one query are so few that BLAS takes half as long with the weights first."""
+    if x.is_cpu and 4 <= len(x) <= 64:
+        return torch.addmm(bias[:, None], weight, x.T).T
+    return F.linear(x, weight, bias)
+
+
 def _heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, l, w) -> (B, h, l, w / h)
 
 
+def _rest_of_block(block: ResidualAttentionBlock, x: Tensor, mixed: Tensor) -> Tensor:
+    out, mlp = block.attn.out_proj, block.mlp
+    x = x + block.ls_1(_linear(mixed, out.weight, out.bias))
+    hidden = mlp.gelu(_linear(block.ln_2(x), mlp.c_fc.weight, mlp.c_fc.bias))
+    return x + block.ls_2(_linear(hidden, mlp.c_proj.weight, mlp.c_proj.bias))
+
+
 def _block(block: ResidualAttentionBlock, x: Tensor, rows: _Rows) -> Tensor:
     attn = block.attn
-    qkv = rows.unpack(F.linear(block.ln_1(x), attn.in_proj_weight, attn.in_proj_bias))
+    qkv = rows.unpack(_linear(block.ln_1(x), attn.in_proj_weight, attn.in_proj_bias))
     q, k, v = (_heads(part, attn.num_heads) for part in qkv.chunk(3, dim=-1))
     mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
-    x = x + block.ls_1(attn.out_proj(rows.pack(mixed)))
-    return x + block.ls_2(block.mlp(block.ln_2(x)))
+    return _rest_of_block(block, x, rows.pack(mixed))
 
 
 def _last_block(block: ResidualAttentionBlock, x: Tensor, rows: _Rows, ends: Tensor) -> Tensor:
     """The last block for the pooled position alone: (T, w) -> (B, w)."""
     attn, width = block.attn, x.shape[-1]
     normed = block.ln_1(x)
-    q = F.linear(normed[ends], attn.in_proj_weight[:width], attn.in_proj_bias[:width])[:, None]
-    kv = rows.unpack(F.linear(normed, attn.in_proj_weight[width:], attn.in_proj_bias[width:]))
+    q = _linear(normed[ends], attn.in_proj_weight[:width], attn.in_proj_bias[:width])[:, None]
+    kv = rows.unpack(_linear(normed, attn.in_proj_weight[width:], attn.in_proj_bias[width:]))
     q, k, v = (_heads(part, attn.num_heads) for part in (q, *kv.chunk(2, dim=-1)))
     mask = None if rows.even else rows.used[:, None, None, :]
-    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).flatten(1)
-    x = x[ends] + block.ls_1(attn.out_proj(mixed))
-    return x + block.ls_2(block.mlp(block.ln_2(x)))
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return _rest_of_block(block, x[ends], mixed.flatten(1))
