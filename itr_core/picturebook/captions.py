@@ -1,9 +1,9 @@
 """Five captions of a scene, from terse to full: each a meaning and one of the many ways to say it in English.
 
-Every caption is true of its scene. They spread over the length buckets of Fig. 5 of AsCL (<= 8, 9-10, 11-12,
-13-15, > 15 words): 1 names one thing ("a dog"), 2 is what people type into a search box ("red car beach night"), 3 is
-a short sentence, 4 one of middle length, 5 tells every fact that `meaning.tellable` counts and so nearly always
-picks out its scene.
+Every caption is true of its scene. They spread over the length buckets of Fig. 5 of AsCL (<= 8, 9-10,
+11-12, 13-15, > 15 words): 1 names one thing ("a dog"), 2 is what people type into a search box ("red car
+beach night"), 3 is a short sentence, 4 one of middle length, 5 tells every fact that `meaning.tellable`
+counts and so nearly always picks out its scene.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,6 +16,7 @@ from itr_core.picturebook.meaning import Facts, Meaning, Relation, Variable
 from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIMES, WEATHERS
 from itr_core.picturebook.scene import Look, Scene
 
+_ATTRIBUTES = ("colour", "pattern", "size", "state")
 _SETTING = ("place", "time", "weather")
 _SMALL_TALK = (
     "what a day",
@@ -256,7 +257,7 @@ def _statement(telling: _Telling, groups: Sequence[int], share: float, fewest_wo
 
 
 def _full(telling: _Telling) -> Caption:
-    """All that can be said of every group, one relation of each to a group named before, and the whole setting."""
+    """All there is to say of every group, a relation of each to a group named before, and the setting."""
     speaker = telling.speaker
     setting = [telling.set(name) for name in speaker.shuffled(_SETTING)]
     closing = [setting.pop() for _ in range(2) if speaker.chance(0.2)]
@@ -283,7 +284,7 @@ def _full(telling: _Telling) -> Caption:
 
 
 def _addition(telling: _Telling, new: _Mention, known: Sequence[_Mention]) -> str:
-    """A clause that places `new` by one of the `known`, first of all by what it stands on or what stands on it."""
+    """A clause that places `new` by one of the `known`, rather by what is on what than anything else."""
     speaker = telling.speaker
 
     def on(a: _Mention, b: _Mention) -> bool:
@@ -305,6 +306,36 @@ def captions_of(scene: Scene) -> list[Caption]:
     """The scene's five captions: terse, telegraphic, short, medium, full. Same scene, same captions."""
     facts, speaker = Facts(scene), Speaker(np.random.default_rng([scene.seed, 5]))
     return [slot(_Telling(facts, speaker)) for slot in (_terse, _telegraphic, _short, _medium, _full)]
+
+
+def plainly(meaning: Meaning) -> str:
+    """Say a meaning in the plainest words, always the same: "two brown dogs behind a car in a forest"."""
+    speaker = Speaker()
+
+    def phrase(index: int) -> str:
+        variable = meaning.things[index]
+        several = variable.least > 1 and variable.term not in MASS
+        look = Look(*(getattr(variable, name) for name in ("term", *_ATTRIBUTES)))
+        said = [name for name in _ATTRIBUTES if getattr(variable, name)]
+        noun = speaker.noun(variable.term, several)
+        text = speaker.described(noun, look, said)
+        if index in known:
+            twin = any(other.term == variable.term for other in meaning.things if other is not variable)
+            return f"the {text if twin else noun}"
+        known.add(index)
+        if variable.term in MASS or (several and not variable.most):
+            return f"some {text}"
+        return f"{NUMBERS[variable.least]} {text}" if variable.most else article(text)
+
+    known: set[int] = set()
+    phrases = [f"{phrase(r.a)} {RELATIONS[r.name][0]} {phrase(r.b)}" for r in meaning.relations]
+    phrases += [phrase(index) for index in range(len(meaning.things)) if index not in known]
+    setting = [
+        meaning.place and PLACES[meaning.place].words[0],
+        meaning.time and TIMES[meaning.time]["words"][0],
+        meaning.weather and WEATHERS[meaning.weather]["words"][1],  # right both outdoors and indoors
+    ]
+    return " ".join(filter(None, [listed(phrases) if phrases else "", *setting]))
 
 
 def telegraphic(scene: Scene, rng: np.random.Generator) -> Caption:

@@ -1,6 +1,6 @@
 """Just enough English: plurals, articles, lists, and a speaker who rarely says a thing the same way twice."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import TypeVar
 
@@ -33,6 +33,11 @@ def plural(noun: str) -> str:
     return noun + "s"
 
 
+@cache
+def _colour_as(term: str) -> tuple[str, ...]:
+    return next(kind.colour_as for kind in KINDS.values() if term in kind.is_a)
+
+
 def article(phrase: str) -> str:
     """Put "a" or "an" before a phrase. No word of this world begins with a silent h or a spoken "you"."""
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
@@ -48,10 +53,10 @@ def sentence(text: str) -> str:
 
 
 class Speaker:
-    """Makes a person's free choices of words, from one random generator."""
+    """Makes a person's free choices of words from a random generator; without one, the most usual choice."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.random = rng.random
+    def __init__(self, rng: np.random.Generator | None = None) -> None:
+        self.random: Callable[[], float] = rng.random if rng else lambda: 0.0
 
     def chance(self, share: float) -> bool:
         return self.random() < share
@@ -77,7 +82,7 @@ class Speaker:
         return self.usual((NUMBERS[count], "a pair of", "a couple of") if count == 2 else (NUMBERS[count],))
 
     def described(self, noun: str, look: Look, said: Collection[str], terse: bool = False) -> str:
-        """The noun with what is `said` of its look: "big striped ball", "man in blue clothes", "cow lying down"."""
+        """The noun with what is `said` of its look: "big striped ball", "man in blue", "cow lying down"."""
         words = [
             self.adjective(getattr(look, name)) for name in ("size", "pattern", "colour") if name in said
         ]
@@ -88,7 +93,7 @@ class Speaker:
                 words.insert("size" in said, self.usual(ways["before"]))
             else:
                 after.append(self.usual(ways.get("after", ways.get("before", ()))))
-        if (forms := KINDS[look.kind].colour_as) and (worn := ("pattern" in said) + ("colour" in said)):
+        if (forms := _colour_as(look.kind)) and (worn := ("pattern" in said) + ("colour" in said)):
             if "pattern" in said:  # "in striped blue" lacks its noun
                 forms = tuple(form for form in forms if not form.endswith("{}"))
             if after:  # "sitting wearing blue" has one participle too many

@@ -1,10 +1,10 @@
 """What a caption claims, whether a scene bears it out, and how much of the scene it tells.
 
 A meaning speaks of variables ("a brown dog", "two boats"), relations between them, and the place, time and
-weather. It is true of a scene if one binding of its variables to things makes every stated fact true; distinct
-variables bind distinct things. A variable without a number ("a dog") binds one thing of that description: there may
-be more. One with a number ("two dogs", "one dog", "dogs") binds *all* things of that description, which must be as
-many as it says: "two dogs" is false of three.
+weather. It is true of a scene if one binding of its variables to things makes every stated fact true;
+distinct variables bind distinct things. A variable without a number ("a dog") binds one thing of that
+description: there may be more. One with a number ("two dogs", "one dog", "dogs") binds *all* things of that
+description, which must be as many as it says: "two dogs" is false of three.
 """
 
 from collections import Counter
@@ -81,9 +81,9 @@ def _told(variable: Variable) -> float:
 def tellable(scene: Scene) -> int:
     """How many facts there are to tell.
 
-    Of each group of things of equal look: kind, number (if above one), colour, pattern (if any), size (unless medium)
-    and state (where its kind has several); how the groups stand to each other (one fact less than groups); and place,
-    time and weather.
+    Of each group of things of equal look: kind, number (if above one), colour, pattern (if any), size
+    (unless medium) and state (where its kind has several); how the groups stand to each other (one fact
+    less than groups); and place, time and weather.
     """
     looks = Counter(thing.look for thing in scene.things)
     facts = 3 + len(looks) - 1
@@ -166,7 +166,7 @@ def _relations(scene: Scene) -> dict[str, list[int]]:
 
     left of, right of: centres at least 0.08 apart. above, below: one is in the sky, clear of the other's box.
     in front of, behind: both on the ground, feet at least 0.04 nearer, and boxes that overlap in x.
-    next to: both in the sky or both on the ground, feet within 0.09, a gap of at most 0.12 and hardly any overlap.
+    next to: both in the sky or neither, feet within 0.09, a gap of at most 0.12, hardly any overlap.
     on: one stands on the other; such a thing is only left or right of anything else.
     """
     things = scene.things

@@ -12,7 +12,7 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a scene plays. `bands`: sky, water, ground or floor -> (far, near), shares of the height from above."""
+    """Where a scene plays. `bands`: sky, water, ground, floor -> (far, near), shares from the top."""
 
     name: str
     weight: float

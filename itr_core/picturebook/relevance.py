@@ -17,9 +17,9 @@ _EVERY = slice(None)
 class Truth:
     """Exact relevance of n scenes and m meanings; equal to `entails` and `grade` on every pair.
 
-    Things are bits: for every word that can describe one, an (n,) array of masks tells which things of a scene it
-    is true of, so that one `and` decides a description for all scenes. Only scenes in which every variable finds its
-    things are looked at one by one, to bind several variables at once.
+    Things are bits: for every word that can describe one, an (n,) array of masks tells which things of a
+    scene it is true of, so that one `and` decides a description for all scenes. Only scenes in which every
+    variable finds its things are looked at one by one, to bind several variables at once.
     """
 
     def __init__(self, scenes: Sequence[Scene], meanings: Sequence[Meaning]) -> None:

@@ -109,7 +109,7 @@ def depth(y: float) -> float:
 
 
 def box(thing: Thing, things: Sequence[Thing] = ()) -> Box:
-    """Where `thing` is seen. `things`: the scene's, needed if it stands on another one, whose depth counts."""
+    """Where `thing` is seen. `things`: the scene's, needed if it stands on one, whose depth counts."""
     feet = things[thing.on].y if thing.on is not None and things else thing.y
     scale = KINDS[thing.kind].height * SIZES[thing.size] * (1.0 if thing.in_sky else depth(feet))
     width, height = extent(thing.kind, thing.state)
@@ -147,7 +147,7 @@ def _stances(kind: Kind, place: Place) -> dict[tuple[str | None, str], float]:
     """Every (state, band) in which `kind` is found at `place`, with its weight."""
     taken = {_STATE_BAND.get(state) for state in kind.states}
     stances: dict[tuple[str | None, str], float] = {}
-    states: Mapping[str | None, float] = {**kind.states} or {None: 1.0}
+    states: dict[str | None, float] = dict(kind.states.items()) or {None: 1.0}
     for state, weight in states.items():
         own = _STATE_BAND.get(state or "")
         bands = [b for b in kind.bands if b in place.bands and (b == own if own else b not in taken)]

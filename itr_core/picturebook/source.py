@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def load(rest: str, *, limit: int | None = None) -> PairSet:
     """Load `[split[@size]]`: train (also when nothing is named), val, test, gallery or test_unseen.
 
-    A split has its usual size (train 20,000, gallery 2,000, others 1,000) or the one asked for (`train@200000`).
-    Labels are the kinds in the picture; `relevance` is exact. Captions are kept in the cache; the first time they
-    take about a millisecond per scene.
+    A split has its usual size (train 20,000, gallery 2,000, others 1,000) or the one asked for
+    (`train@200000`). Labels are the kinds in the picture; `relevance` is exact. Captions are kept in the
+    cache; the first time they take about a millisecond per scene.
     """
     split, at, size = rest.partition("@")
     split = split or "train"

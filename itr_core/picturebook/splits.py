@@ -12,7 +12,7 @@ from itr_core.picturebook.scene import Content, Scene
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`number` seeds it, `size` is its usual length, `buckets`: which sixteenths of all contents it may show."""
+    """`number` seeds it, `size` is its usual length, `buckets` tells which contents it may show."""
 
     number: int
     size: int
@@ -51,8 +51,8 @@ def split_named(name: str) -> Split:
 def scene_of(split: str, index: int) -> Scene:
     """Scene `index` (from 0, without end) of a split.
 
-    What a scene contains, wherever it stands, is hashed to one of 16 buckets, and every split draws until it has
-    one of its own; so the splits are disjoint in content, not merely in seeds.
+    What a scene contains, wherever it stands, is hashed to one of 16 buckets, and every split draws until
+    it has one of its own; so the splits are disjoint in content, not merely in seeds.
     """
     own = split_named(split)
 

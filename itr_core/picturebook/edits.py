@@ -1,0 +1,191 @@
+"""Controlled edits of a caption with known truth: the asymmetry types of AsCL (arXiv 2405.10029) with labels.
+
+An edit changes one fact of a meaning and leaves the rest alone; both are said in the plainest words, so that
+the two texts differ in the edit only. `drop detail` tells less and `add true detail` more, and both stay true;
+all others say what the picture does not show.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from itr_core.picturebook.captions import Caption, captions_of, plainly
+from itr_core.picturebook.english import MASS, Speaker
+from itr_core.picturebook.meaning import Facts, Meaning, Relation, Variable
+from itr_core.picturebook.ontology import COLOURS, KINDS, PLACES, RELATIONS, SIZES, TIMES
+from itr_core.picturebook.scene import Scene
+
+_ATTRIBUTES = ("colour", "pattern", "size", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What was changed ("swap object"), the true caption before, the one after, and whether that is true."""
+
+    name: str
+    before: Caption
+    after: Caption
+    true: bool
+
+
+def edits_of(scene: Scene, rng: np.random.Generator, meaning: Meaning | None = None) -> list[Edit]:
+    """One edit of each sort that can be made to `meaning`; by default to a part of the scene's full caption.
+
+    Raises ValueError if the meaning is not true of the scene.
+    """
+    facts, speaker = Facts(scene), Speaker(rng)
+    meaning = meaning or _part(facts, captions_of(scene)[-1].meaning, speaker)
+    if not facts.entail(meaning):
+        raise ValueError(
+            f"Only a true caption can be edited with known truth: {plainly(meaning)!r} is false."
+        )
+    before = Caption(plainly(meaning), meaning)
+    edits = []
+    for name, (change, true) in EDITS.items():
+        sorts = [list(sort) for sort in change(meaning, scene)]
+        ways = (way for sort in speaker.shuffled(sorts) for way in speaker.shuffled(sort))
+        after = next((way for way in ways if way != meaning and facts.entail(way) == true), None)
+        if after:
+            edits.append(Edit(name, before, Caption(plainly(after), after), true))
+    return edits
+
+
+def _part(facts: Facts, full: Meaning, speaker: Speaker) -> Meaning:
+    """One or two things of a full meaning, some details of each, and some of the setting."""
+    keep: tuple[int, ...] = (0,)
+    if full.relations and speaker.chance(0.7):
+        relation = speaker.pick(full.relations)
+        keep = (relation.a, relation.b)
+    meaning = full
+    for index in reversed(range(len(full.things))):
+        if index not in keep:
+            meaning = _without(meaning, index)
+    for _ in range(3):
+        details = [way for sort in _drop_detail(meaning, facts.scene) for way in sort]
+        less = speaker.pick(details or [meaning])
+        if facts.entail(less) and len(less.things) == len(meaning.things):
+            meaning = less
+    return meaning
+
+
+# ---- the ways to change a meaning, by sort of change; whether they are true is found out by whoever asks
+
+Ways = Iterator[Iterator[Meaning]]
+
+
+def _with(meaning: Meaning, index: int, **changes: Any) -> Meaning:
+    things = list(meaning.things)
+    things[index] = replace(things[index], **changes)
+    return replace(meaning, things=tuple(things))
+
+
+def _setting(meaning: Meaning, name: str, value: str | None) -> Meaning:
+    changes: dict[str, Any] = {name: value}
+    return replace(meaning, **changes)
+
+
+def _without(meaning: Meaning, index: int) -> Meaning:
+    """Drop variable `index` and every relation it is in."""
+    relations = (
+        Relation(r.name, r.a - (r.a > index), r.b - (r.b > index))
+        for r in meaning.relations
+        if index not in (r.a, r.b)
+    )
+    return replace(
+        meaning, things=meaning.things[:index] + meaning.things[index + 1 :], relations=tuple(relations)
+    )
+
+
+def _values(variable: Variable, field: str) -> list[str]:
+    """The values that may be stated of the variable."""
+    kind = KINDS.get(variable.term)
+    values = {
+        "colour": kind.colours if kind else COLOURS,
+        "pattern": kind.patterns if kind else (),
+        "size": SIZES,
+        "state": kind.states if kind and len(kind.states) > 1 else (),
+    }[field]
+    return [value for value in values if value not in ("plain", "medium")]
+
+
+def _swap_attribute(meaning: Meaning, scene: Scene) -> Ways:
+    for i, variable in enumerate(meaning.things):
+        for field in _ATTRIBUTES:
+            if getattr(variable, field) is not None:
+                yield (_with(meaning, i, **{field: value}) for value in _values(variable, field))
+    for i, j in permutations(range(len(meaning.things)), 2):
+        a, b = meaning.things[i], meaning.things[j]
+        if i < j and a.colour and b.colour:
+            yield iter([_with(_with(meaning, i, colour=b.colour), j, colour=a.colour)])
+
+
+def _swap_object(meaning: Meaning, scene: Scene) -> Ways:
+    for i, variable in enumerate(meaning.things):
+        others = (
+            kind for kind in KINDS.values() if scene.place in kind.places and kind.name != variable.term
+        )
+        fitting = (kind for kind in others if not variable.colour or variable.colour in kind.colours)
+        fitting = (kind for kind in fitting if not variable.pattern or variable.pattern in kind.patterns)
+        fitting = (kind for kind in fitting if not variable.state or variable.state in kind.states)
+        yield (_with(meaning, i, term=kind.name) for kind in fitting)
+
+
+def _swap_relation(meaning: Meaning, scene: Scene) -> Ways:
+    for i, relation in enumerate(meaning.relations):
+        before, after = meaning.relations[:i], meaning.relations[i + 1 :]
+        turned = Relation(relation.name, relation.b, relation.a)
+        yield iter([replace(meaning, relations=(*before, turned, *after))])
+        others = (replace(relation, name=name) for name in RELATIONS)
+        yield (replace(meaning, relations=(*before, other, *after)) for other in others)
+
+
+def _change_count(meaning: Meaning, scene: Scene) -> Ways:
+    for i, variable in enumerate(meaning.things):
+        if variable.term not in MASS:
+            yield (_with(meaning, i, least=number, most=number) for number in range(1, 5))
+
+
+def _drop_detail(meaning: Meaning, scene: Scene) -> Ways:
+    for i, variable in enumerate(meaning.things):
+        yield (_with(meaning, i, **{f: None}) for f in _ATTRIBUTES if getattr(variable, f) is not None)
+        if variable.least > 1:
+            yield iter([_with(meaning, i, least=1, most=None)])
+        if len(meaning.things) > 1:
+            yield iter([_without(meaning, i)])
+    for name in ("place", "time", "weather"):
+        if getattr(meaning, name) is not None:
+            yield iter([_setting(meaning, name, None)])
+
+
+def _add_detail(meaning: Meaning, scene: Scene) -> Ways:
+    for i, variable in enumerate(meaning.things):
+        for field in _ATTRIBUTES:
+            if getattr(variable, field) is None:
+                yield (_with(meaning, i, **{field: value}) for value in _values(variable, field))
+    settings: dict[str, Iterable[str]] = {
+        "place": PLACES,
+        "time": TIMES,
+        "weather": PLACES[meaning.place or scene.place].weathers,
+    }
+    for name, values in settings.items():
+        if getattr(meaning, name) is None:
+            yield (_setting(meaning, name, value) for value in values)
+    kinds = (kind for kind in KINDS.values() if scene.place in kind.places)
+    yield (replace(meaning, things=(*meaning.things, Variable(kind.name))) for kind in kinds)
+    if len(meaning.things) == 2 and not meaning.relations:
+        yield (replace(meaning, relations=(Relation(name, 0, 1),)) for name in RELATIONS)
+
+
+EDITS: dict[str, tuple[Callable[[Meaning, Scene], Ways], bool]] = {
+    "swap attribute": (_swap_attribute, False),
+    "swap object": (_swap_object, False),
+    "swap relation": (_swap_relation, False),
+    "change count": (_change_count, False),
+    "drop detail": (_drop_detail, True),
+    "add true detail": (_add_detail, True),
+    "add false detail": (_add_detail, False),
+}
+"""Sort of edit -> the ways to make it, and whether what it says is true."""
