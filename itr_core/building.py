@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from errno import EACCES, EPERM, EROFS
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from itr_core.errors import GalleryError, ImageError
 from itr_core.files import replace_folder, whole_file
 from itr_core.gallery import IMAGES, ITEMS, TEXTS, Progress
+from itr_core.interrupts import leave_signals_to_parent
 from itr_core.manifest import FORMAT, NAME, Left, Manifest, stamps
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ _SCHEMA = pa.schema(
 
 def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progress) -> None:
     """See `Gallery.build`."""
-    if path.exists() and not (path / NAME).is_file() and not (path.is_dir() and not any(path.iterdir())):
+    if path.exists() and not (path / NAME).is_file() and (path.is_file() or any(path.iterdir())):
         raise GalleryError(f"{path} exists and is no gallery; choose another folder, or move it away.")
     part = path.absolute().with_name(f".{path.absolute().name}.part")
     try:
@@ -54,10 +56,12 @@ def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progre
         with FileLock(part / "lock", blocking=False):
             _Build(pairs, encoder, part).run(path, progress)
         shutil.rmtree(part, ignore_errors=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Stopped. Repeat the command to go on; to give up, delete {part}.") from None
     except Timeout as error:
         raise GalleryError(f"Another build is writing {path}; wait until it is done.") from error
     except OSError as error:
-        raise GalleryError(_no_room(error, path, part, _need(pairs, encoder.dim))) from error
+        raise GalleryError(_not_written(error, path, part, _need(pairs, encoder.dim))) from error
 
 
 class _Picture(NamedTuple):
@@ -98,16 +102,20 @@ def _stream(pairs: "PairSet", start: int) -> Iterator[_Picture]:
     # Not threads, as drawing holds the interpreter's lock; forked, as that takes no time and needs no guarded
     # main module. Where forking is unsafe (macOS) or unknown (Windows), this process does the work.
     workers = min(8, len(os.sched_getaffinity(0))) if sys.platform == "linux" else 0
-    return iter(
-        DataLoader(
-            _Pictures(pairs), batch_size=None, sampler=range(start, len(pairs)), collate_fn=_as_is,
-            num_workers=workers, multiprocessing_context="fork" if workers else None,
-            prefetch_factor=16 if workers else None,
-        )
-    )  # fmt: skip
+    loader: DataLoader = DataLoader(
+        _Pictures(pairs),
+        batch_size=None,
+        sampler=range(start, len(pairs)),
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+        prefetch_factor=16 if workers else None,
+        worker_init_fn=leave_signals_to_parent,
+    )
+    return iter(loader)
 
 
-def _as_is(picture: Any) -> Any:
+def _as_it_is(picture: Any) -> Any:
     return picture
 
 
@@ -185,7 +193,7 @@ class _Build:
         }
 
     def _finish(self) -> None:
-        shards = [np.load(file, allow_pickle=False) for file in sorted(self.shards.glob("*.npz"))]
+        shards = [_read(file) for file in sorted(self.shards.glob("*.npz"))]
         records = [record for shard in shards for record in json.loads(shard["records"].tobytes())]
         items = [record for record in records if "image_id" in record]
         skipped = [Left(*skip) for skip in self.pairs.skipped] + [
@@ -213,17 +221,24 @@ class _Build:
         ).write(self.gallery)
 
 
+def _read(shard: Path) -> dict[str, np.ndarray]:
+    with np.load(shard, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 def _need(pairs: "PairSet", dim: int) -> int:
     """Bytes a build takes at its peak, roughly: embeddings twice (shards, arrays), 12 kB a thumbnail."""
     captions = sum(map(len, pairs.captions))
     return 2 * 4 * dim * (len(pairs) + captions) + 12_000 * len(pairs) + 200 * captions
 
 
-def _no_room(error: OSError, path: Path, part: Path, need: int) -> str:
-    free = shutil.disk_usage(next(folder for folder in (part, *part.parents) if folder.exists())).free
+def _not_written(error: OSError, path: Path, part: Path, need: int) -> str:
+    why = f"The gallery {path} cannot be written ({error.strerror or error})."
+    if error.errno in (EACCES, EPERM, EROFS):
+        return f"{why} Choose a folder that you may write to."
+    free = shutil.disk_usage(next(folder for folder in part.parents if folder.exists())).free
     return (
-        f"The gallery {path} cannot be written ({error.strerror or error}). It takes about "
-        f"{need / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free. Make room and run the same command again "
-        f"(it goes on where it was), or choose another folder. What was there before is whole; to give up, "
-        f"delete {part}."
+        f"{why} It takes about {need / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free. Make room and repeat "
+        "the command (it goes on where it was), or choose another folder. What was there before is whole; "
+        f"to give up, delete {part}."
     )
