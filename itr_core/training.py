@@ -1,6 +1,7 @@
 """The training loop: a method, a source and a model make a checkpoint folder in open_clip's layout."""
 
 import math
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +9,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
+from itr_core import checkpoints, tokenizer
 from itr_core.batches import Batches, LoadedBatch, Plan
-from itr_core.checkpoints import save_checkpoint
 from itr_core.encoder import DualEncoder, load_encoder
 from itr_core.errors import PairscopeError
 from itr_core.evaluation import score
@@ -22,7 +24,6 @@ from itr_core.interrupts import leave_signals_to_parent, stop_requested
 from itr_core.learner import Learner
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
-from itr_core.tokenizer import train_tokenizer, words_of
 from itr_core.train_config import TrainConfig
 from itr_core.training_data import open_images, open_pairs, usable_rows
 from itr_core.training_images import ImageRows, as_it_is, encode_rows
@@ -98,7 +99,9 @@ class _Run:
     ) -> None:
         self.config, self.out, self.accelerator, self.progress = config, out, accelerator, progress
         self.pairs = open_pairs(config, config.source, config.limit)
-        self.words = {word for texts in self.pairs.captions for text in texts for word in words_of(text)}
+        self.words = {
+            word for texts in self.pairs.captions for text in texts for word in tokenizer.words_of(text)
+        }
         encoder = self._start_encoder(out if resume else None)
         self.learner = Learner(config, encoder, accelerator)
 
@@ -132,12 +135,18 @@ class _Run:
         config, device = self.config, str(self.accelerator.device)
         if stopped is not None:
             return load_encoder(f"local-dir:{stopped}", device=device)
-        tokenizer = None
-        if config.model.endswith("/none") and config.vocab_size:
-            tokenizer = train_tokenizer(self.pairs.flat_captions()[0], vocab_size=config.vocab_size)
-        weights = Path(config.image_weights) if config.image_weights else None
+        own_tokenizer = None
+        name, _, weights = config.model.partition("/")
+        if weights == "none" and name in open_clip.list_models() and config.vocab_size:
+            length = open_clip.get_model_config(name)["text_cfg"].get("context_length", 77)
+            texts, _ = self.pairs.flat_captions()
+            own_tokenizer = tokenizer.train(texts, vocab_size=config.vocab_size, context_length=length)
         return load_encoder(
-            config.model, device=device, tokenizer=tokenizer, image_weights=weights, seed=config.seed
+            config.model,
+            device=device,
+            tokenizer=own_tokenizer,
+            image_weights=Path(config.image_weights) if config.image_weights else None,
+            seed=config.seed,
         )
 
     def go(self) -> None:
@@ -223,10 +232,23 @@ class _Run:
         )
 
     def _keep(self, folder: Path) -> None:
-        """Write the model as a checkpoint."""
-        record = {**self.facts, "device": str(self.learner.encoder.device), "left_out": self._left_out()}
-        with _writing(folder):
-            save_checkpoint(folder, self.learner.model, words=self.words, training=record)
+        """Write the model as a checkpoint, file by file: what else the folder holds stays."""
+        model = self.learner.model
+        record = {**self.facts, "device": str(model.device), "left_out": self._left_out()}
+        heads = self.learner.method.state_dict()
+        with _writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
+            new = Path(scratch) / folder.name
+            checkpoints.save(
+                new,
+                model.model,
+                model.tokenizer,
+                model.config,
+                words=self.words,
+                training=record,
+                heads=heads,
+            )
+            for file in new.iterdir():
+                file.replace(folder / file.name)
 
     def _save_state(self) -> None:
         with _writing(self.out):
