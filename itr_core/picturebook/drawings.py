@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import resvg_py
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from itr_core.errors import PairscopeError, did_you_mean
 from itr_core.picturebook.ontology import COLOURS, KINDS
@@ -22,7 +22,7 @@ GLOW = ".glow{fill:#ffe08a}"
 CREAM, INK = (251, 246, 234), (70, 64, 74)
 UPRIGHT_STRIPES = {"cat", "fish", "ball", "hot-air balloon", "sofa", "bed", "umbrella", "tent", "kite"}
 
-Rgb = tuple[int, int, int]
+Rgb = tuple[int, ...]
 
 
 class DrawingError(PairscopeError):
@@ -50,18 +50,9 @@ def extent(kind: str, state: str | None = None) -> tuple[float, float]:
     return float(match[1]) / 100, float(match[2]) / 100
 
 
-def mix(a: Rgb, b: Rgb, share: float) -> Rgb:
+def _mix(a: Rgb, b: Rgb, share: float) -> Rgb:
     """The colour `share` of the way from `a` to `b`."""
-    return (
-        round(a[0] + (b[0] - a[0]) * share),
-        round(a[1] + (b[1] - a[1]) * share),
-        round(a[2] + (b[2] - a[2]) * share),
-    )
-
-
-def rgb(colour: str) -> Rgb:
-    """Parse '#rrggbb'."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+    return tuple(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
 
 
 def _hex(colour: Rgb) -> str:
@@ -71,7 +62,7 @@ def _hex(colour: Rgb) -> str:
 def _pattern(kind: str, pattern: str, colour: Rgb) -> str:
     """An SVG pattern element in a tone that stands out from `colour`; coarser on small kinds."""
     light = (299 * colour[0] + 587 * colour[1] + 114 * colour[2]) / 255_000
-    tone = _hex(CREAM if light < 0.72 else INK if light > 0.9 else mix(colour, (96, 44, 24), 0.62))
+    tone = _hex(CREAM if light < 0.72 else INK if light > 0.9 else _mix(colour, (96, 44, 24), 0.62))
     scale = max(1.0, (0.24 / KINDS[kind].height) ** 0.5)
     if pattern == "striped":
         turn = 90 if kind in UPRIGHT_STRIPES else 0
@@ -90,8 +81,8 @@ def dressed(kind: str, state: str | None, colour: str | None, pattern: str = "pl
     """Return the drawing's text with its pattern's definition in it, and the style sheet that colours it."""
     text, style = svg(kind, state), ""
     if colour is not None:
-        main = rgb(COLOURS[colour])
-        shade, light = mix(main, (24, 16, 48), 0.2), mix(main, (255, 252, 240), 0.28)
+        main = ImageColor.getrgb(COLOURS[colour])
+        shade, light = _mix(main, (24, 16, 48), 0.2), _mix(main, (255, 252, 240), 0.28)
         style = f".main{{fill:{_hex(main)}}}.shade{{fill:{_hex(shade)}}}.light{{fill:{_hex(light)}}}"
         if pattern != "plain":
             style += ".pattern{fill:url(#pattern)}"
