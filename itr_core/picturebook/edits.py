@@ -1,8 +1,8 @@
 """Controlled edits of a caption with known truth: the asymmetry types of AsCL (arXiv 2405.10029) with labels.
 
 An edit changes one fact of a meaning and leaves the rest alone; both are said in the plainest words, so that
-the two texts differ in the edit only. `drop detail` tells less and `add true detail` more, and both stay true;
-all others say what the picture does not show.
+the two texts differ in the edit only. `drop detail` tells less and `add true detail` more, and both stay
+true; all others say what the picture does not show.
 """
 
 from collections.abc import Callable, Iterable, Iterator

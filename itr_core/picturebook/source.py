@@ -50,10 +50,10 @@ def draw_row(row: str) -> Image.Image:
 
 
 def scene_of_id(image_id: str) -> Scene:
-    """The scene behind an image id ("test-000017")."""
-    split, _, index = image_id.rpartition("-")
+    """The scene behind an image id ("test-000017.png")."""
+    split, _, index = image_id.removesuffix(".png").rpartition("-")
     if not index.isdecimal():
-        raise SourceError(f"{image_id!r} is no image of Picturebook; they are called like 'test-000017'.")
+        raise SourceError(f"{image_id!r} is no image of Picturebook; they are called like 'test-000017.png'.")
     return scene_of(split, int(index))
 
 
@@ -106,7 +106,7 @@ def _rows(split: str, count: int, chunk: int = 10_000) -> Iterator[list[dict[str
     for start in range(0, count, chunk):
         rows = []
         for index in range(start, min(start + chunk, count)):
-            scene, image_id = scene_of(split, index), f"{split}-{index:06d}"
+            scene, image_id = scene_of(split, index), f"{split}-{index:06d}.png"
             rows.append(
                 {
                     "image": f"{image_id} {art}",
