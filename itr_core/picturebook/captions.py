@@ -6,198 +6,22 @@ beach night"), 3 is a short sentence, 4 one of middle length, 5 tells every fact
 counts and so nearly always picks out its scene.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from itr_core.picturebook.english import MASS, NUMBERS, Speaker, article, listed, sentence
-from itr_core.picturebook.meaning import Facts, Meaning, Relation, Variable
+from itr_core.picturebook.meaning import Facts, Meaning, Variable
 from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIMES, WEATHERS
 from itr_core.picturebook.scene import Look, Scene
+from itr_core.picturebook.telling import SEEING, SHOWING, Caption, Mention, Telling
 
 _ATTRIBUTES = ("colour", "pattern", "size", "state")
 _SETTING = ("place", "time", "weather")
-_SMALL_TALK = (
-    "what a day",
-    "so nice",
-    "look at this",
-    "hello there",
-    "wow",
-    "how lovely",
-    "just look",
-    "oh my",
-)
-_SEEING = ("I can see", "we see", "you can see")
-_SHOWING = (*_SEEING, "this picture shows", "the picture shows", "a picture of", "here we have")
 _CLOSING = ("the scene takes place {}", "all this is seen {}", "it all happens {}")
 
 
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """What is said, and what is meant by it."""
-
-    text: str
-    meaning: Meaning
-
-
-@dataclass(frozen=True, slots=True)
-class _Mention:
-    """A group of things as it was introduced, and how to refer to it afterwards ("the dog").
-
-    `doing`: its state, if that is still to be said as a verb or a participle.
-    """
-
-    group: int
-    text: str
-    again: str
-    several: bool
-    doing: str | None = None
-
-    @property
-    def be(self) -> str:
-        return "are" if self.several else "is"
-
-
-class _Telling:
-    """One caption in the making: what has been said so far, and the speaker who says it."""
-
-    def __init__(self, facts: Facts, speaker: Speaker) -> None:
-        self.facts, self.scene, self.speaker = facts, facts.scene, speaker
-        groups: dict[Look, int] = {}
-        for i, thing in enumerate(self.scene.things):
-            groups[thing.look] = groups.get(thing.look, 0) | 1 << i
-        self.looks, self.masks = list(groups), list(groups.values())
-        self.variables: list[Variable] = []
-        self.told: list[int] = []
-        self.relations: list[Relation] = []
-        self.setting: dict[str, str] = {}
-
-    def caption(self, text: str) -> Caption:
-        return Caption(text, Meaning(tuple(self.variables), tuple(self.relations), **self.setting))
-
-    # ---- things
-
-    def sayable(self, group: int, share: float = 1.0) -> set[str]:
-        """The attributes of a group that are worth a word, each with probability `share`."""
-        look = self.looks[group]
-        worth = {
-            "colour": look.colour is not None,
-            "pattern": look.pattern != "plain",
-            "size": look.size != "medium",
-            "state": len(KINDS[look.kind].states) > 1,
-        }
-        return {name for name in worth if worth[name] and self.speaker.chance(share)}
-
-    def mention(
-        self, group: int, said: Collection[str], term: str | None = None, bare: bool = False
-    ) -> _Mention:
-        """Introduce a group with the attributes `said`. `bare`: without articles, as in a search box."""
-        look, mask, speaker = self.looks[group], self.masks[group], self.speaker
-        term, said, count = term or look.kind, set(said), mask.bit_count()
-        if look.colour and any(self.looks[other].kind == look.kind for other in self.told):
-            said.add("colour")
-        if term in MASS:
-            said.discard("size")
-        vague = count > 1 and speaker.chance(0.6 if bare else 0.15)
-        least, most = (2, None) if vague else (count, count)
-        if term in MASS or (count == 1 and not speaker.chance(0.04)):
-            least, most = 1, None
-        while True:
-            variable = Variable(term, **{name: getattr(look, name) for name in said}, least=least, most=most)
-            if not variable.binds_all or self.facts.matching(variable) == mask:
-                break
-            if (
-                look.colour is None or "colour" in said
-            ):  # others of the same description: speak of one of them
-                least, most, count = 1, None, 1
-            else:
-                said.add("colour")
-        self.variables.append(variable)
-        self.told.append(group)
-
-        several = count > 1 and term not in MASS
-        noun = speaker.noun(term, several)
-        ways = STATES[look.state] if look.state and "state" in said else {}
-        later = not bare and "after" in ways and ("before" not in ways or speaker.chance(0.7))
-        phrase = speaker.described(noun, look, said - {"state"} if later else said, terse=bare)
-        if bare:
-            number = str(count) if speaker.chance(0.25) else NUMBERS[count]
-            text = f"{number} {phrase}" if several and most else phrase
-        elif several:
-            quantity = (
-                speaker.number(count) if most else speaker.pick(("some", "a few") if count > 2 else ("some",))
-            )
-            text = f"{quantity} {phrase}"
-        elif term in MASS:
-            text = f"some {phrase}"
-        else:
-            text = f"{speaker.pick(('one', 'a single'))} {phrase}" if most else article(phrase)
-        twin = look.colour and any(other.kind == look.kind for other in self.looks if other is not look)
-        again = speaker.described(noun, look, ["colour"], terse=True) if twin else noun
-        return _Mention(group, text, f"the {again}", several, look.state if later else None)
-
-    def posed(self, mention: _Mention) -> str:
-        """Its text with what it is doing, if that is still to be said: "a cow lying down"."""
-        return (
-            f"{mention.text} {self.speaker.usual(STATES[mention.doing]['after'])}"
-            if mention.doing
-            else mention.text
-        )
-
-    # ---- how they stand to each other
-
-    def relate(self, a: _Mention, b: _Mention) -> str | None:
-        """State one true relation of `a` to `b` and return its words; None if there is none."""
-        names = [n for n in RELATIONS if self.facts.related(n, self.masks[a.group], self.masks[b.group])]
-        if not names:
-            return None
-        name = "on" if "on" in names else self.speaker.pick(names)
-        self.relations.append(Relation(name, self.told.index(a.group), self.told.index(b.group)))
-        return self.speaker.usual(RELATIONS[name])
-
-    # ---- place, time, weather
-
-    def set(self, name: str, bare: bool = False) -> str:
-        """State the place, the time or the weather and return its words."""
-        value = self.setting[name] = getattr(self.scene, name)
-        words: Sequence[str] = PLACES[self.scene.place].words
-        if name == "time":
-            words = TIMES[value]["words"]
-        elif name == "weather":
-            words = WEATHERS[value]["indoors" if PLACES[self.scene.place].indoors else "words"]
-        return words[-1] if bare else self.speaker.usual(words[:-1])
-
-    # ---- sentences
-
-    def clause(
-        self, subject: _Mention, where: str, setting: Sequence[str], seeing: Sequence[str] = _SHOWING
-    ) -> str:
-        """One clause on `subject`, what it is doing, `where` (beside what), and parts of the setting."""
-        speaker, be, text = self.speaker, subject.be, subject.text
-        rest, after = " ".join([where, *setting]).strip(), ""
-        shapes: list[str] = []
-        if subject.doing:
-            ways = STATES[subject.doing]
-            after = speaker.usual(ways["after"])
-            shapes += [f"{text} {be} {after} {rest}", f"{text} {ways['verb'][subject.several]} {rest}"] * 2
-        elif rest:
-            shapes += [f"{text} {be} {speaker.pick(('shown', 'seen', 'pictured'))} {rest}"]
-            shapes += [f"{text} can be seen {rest}"]
-            if where or setting[0] in PLACES[self.scene.place].words:  # nothing simply "is under a clear sky"
-                shapes += [f"{text} {be} {rest}"] * 2
-        shapes += [f"{what} {text} {after} {rest}" for what in (f"there {be}", speaker.pick(seeing))]
-        return " ".join(speaker.pick([*shapes, f"{text} {after} {rest}"]).split())
-
-    def utter(self, text: str) -> Caption:
-        """A proper sentence, or as people type; now and then with small talk, which states nothing."""
-        if self.speaker.chance(0.06):
-            talk = self.speaker.pick(_SMALL_TALK)
-            text = f"{talk}, {text}" if self.speaker.chance(0.5) else f"{text}, {talk}"
-        return self.caption(sentence(text) if self.speaker.chance(0.6) else text)
-
-
-def _terse(telling: _Telling) -> Caption:
+def _terse(telling: Telling) -> Caption:
     speaker = telling.speaker
     group = int(speaker.random() * len(telling.looks))
     kind = KINDS[telling.looks[group].kind]
@@ -207,7 +31,7 @@ def _terse(telling: _Telling) -> Caption:
     return telling.caption(sentence(text) if speaker.chance(0.2) else text)
 
 
-def _telegraphic(telling: _Telling) -> Caption:
+def _telegraphic(telling: Telling) -> Caption:
     speaker = telling.speaker
     groups = speaker.shuffled(range(len(telling.looks)))[: 1 + speaker.chance(0.35)]
     mentions = [telling.mention(group, telling.sayable(group, 0.45), bare=True) for group in groups]
@@ -223,19 +47,19 @@ def _telegraphic(telling: _Telling) -> Caption:
     return telling.caption(" ".join(speaker.shuffled(words) if speaker.chance(0.25) else words))
 
 
-def _short(telling: _Telling) -> Caption:
+def _short(telling: Telling) -> Caption:
     speaker = telling.speaker
     groups = speaker.shuffled(range(len(telling.looks)))[: 1 + speaker.chance(0.25)]
     return _statement(telling, groups, 0.35, fewest_words=speaker.pick((5, 6, 7, 8)))
 
 
-def _medium(telling: _Telling) -> Caption:
+def _medium(telling: Telling) -> Caption:
     speaker = telling.speaker
     groups = speaker.shuffled(range(len(telling.looks)))[: speaker.pick((1, 2, 2, 2, 3))]
     return _statement(telling, groups, 0.5, fewest_words=speaker.pick((9, 11, 13)))
 
 
-def _statement(telling: _Telling, groups: Sequence[int], share: float, fewest_words: int) -> Caption:
+def _statement(telling: Telling, groups: Sequence[int], share: float, fewest_words: int) -> Caption:
     """One sentence on the groups; place, time and weather join it, in any order, until it is long enough."""
     speaker = telling.speaker
     mentions = [telling.mention(group, telling.sayable(group, share)) for group in groups]
@@ -243,7 +67,7 @@ def _statement(telling: _Telling, groups: Sequence[int], share: float, fewest_wo
     relation = telling.relate(subject, others[0]) if len(others) == 1 else None
     where = f"{relation} {others[0].text}" if relation else ""
     if others and not relation:
-        subject = _Mention(-1, listed([telling.posed(mention) for mention in mentions]), "", subject.several)
+        subject = Mention(-1, listed([telling.posed(mention) for mention in mentions]), "", subject.several)
     order = speaker.shuffled(_SETTING)
     if speaker.chance(0.6):
         order.sort(key=lambda name: name != "place")
@@ -252,24 +76,24 @@ def _statement(telling: _Telling, groups: Sequence[int], share: float, fewest_wo
         setting.append(telling.set(order.pop(0)))
     if setting and speaker.chance(0.2):
         front = setting.pop(0)
-        return telling.utter(f"{front}, {telling.clause(subject, where, setting, _SEEING)}")
+        return telling.utter(f"{front}, {telling.clause(subject, where, setting, SEEING)}")
     return telling.utter(telling.clause(subject, where, setting))
 
 
-def _full(telling: _Telling) -> Caption:
+def _full(telling: Telling) -> Caption:
     """All there is to say of every group, a relation of each to a group named before, and the setting."""
     speaker = telling.speaker
     setting = [telling.set(name) for name in speaker.shuffled(_SETTING)]
     closing = [setting.pop() for _ in range(2) if speaker.chance(0.2)]
     front = setting.pop() if speaker.chance(0.3) else ""
-    mentions: list[_Mention] = []
+    mentions: list[Mention] = []
     clauses: list[str] = []
     for group in speaker.shuffled(range(len(telling.looks))):
         mention = telling.mention(group, telling.sayable(group))
         if mentions:
             clauses.append(_addition(telling, mention, speaker.shuffled(mentions)))
         else:
-            main = telling.clause(mention, "", setting, _SEEING if front else _SHOWING)
+            main = telling.clause(mention, "", setting, SEEING if front else SHOWING)
             clauses.append(f"{front}, {main}" if front else main)
         mentions.append(mention)
     if closing:
@@ -283,11 +107,11 @@ def _full(telling: _Telling) -> Caption:
     return telling.caption(". ".join(sentences))
 
 
-def _addition(telling: _Telling, new: _Mention, known: Sequence[_Mention]) -> str:
+def _addition(telling: Telling, new: Mention, known: Sequence[Mention]) -> str:
     """A clause that places `new` by one of the `known`, rather by what is on what than anything else."""
     speaker = telling.speaker
 
-    def on(a: _Mention, b: _Mention) -> bool:
+    def on(a: Mention, b: Mention) -> bool:
         return telling.facts.related("on", telling.masks[a.group], telling.masks[b.group])
 
     for old in known:
@@ -298,14 +122,14 @@ def _addition(telling: _Telling, new: _Mention, known: Sequence[_Mention]) -> st
             where = f"{relation} {old.again}"
             if speaker.chance(0.3):
                 return f"{where} {STATES[new.doing]['verb'][new.several] if new.doing else new.be} {new.text}"
-            return telling.clause(new, where, (), _SEEING)
+            return telling.clause(new, where, (), SEEING)
     return f"there {new.be} also {telling.posed(new)}"
 
 
 def captions_of(scene: Scene) -> list[Caption]:
     """The scene's five captions: terse, telegraphic, short, medium, full. Same scene, same captions."""
     facts, speaker = Facts(scene), Speaker(np.random.default_rng([scene.seed, 5]))
-    return [slot(_Telling(facts, speaker)) for slot in (_terse, _telegraphic, _short, _medium, _full)]
+    return [slot(Telling(facts, speaker)) for slot in (_terse, _telegraphic, _short, _medium, _full)]
 
 
 def plainly(meaning: Meaning) -> str:
@@ -340,9 +164,20 @@ def plainly(meaning: Meaning) -> str:
 
 def telegraphic(scene: Scene, rng: np.random.Generator) -> Caption:
     """What somebody might type to find the scene ("red car beach night")."""
-    return _telegraphic(_Telling(Facts(scene), Speaker(rng)))
+    return _telegraphic(Telling(Facts(scene), Speaker(rng)))
+
+
+def telegraphic_queries(scenes: Sequence[Scene], count: int = 100, seed: int = 0) -> list[Caption]:
+    """`count` queries as people type them, each about one of the scenes and of at least three facts."""
+    rng = np.random.default_rng(seed)
+    queries: list[Caption] = []
+    while len(queries) < count:
+        query = telegraphic(scenes[int(rng.random() * len(scenes))], rng)
+        if query.meaning.told() >= 3:
+            queries.append(query)
+    return queries
 
 
 def kind_queries() -> list[Caption]:
-    """One query of one word (its most usual) per kind."""
-    return [Caption(kind.words[0], Meaning((Variable(name),))) for name, kind in KINDS.items()]
+    """One query per kind: its bare name."""
+    return [Caption(name, Meaning((Variable(name),))) for name in KINDS]

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from itr_core.picturebook.captions import Caption, captions_of, plainly
+from itr_core.picturebook.captions import captions_of, plainly
 from itr_core.picturebook.english import MASS, Speaker
 from itr_core.picturebook.meaning import Facts, Meaning, Relation, Variable
 from itr_core.picturebook.ontology import COLOURS, KINDS, PLACES, RELATIONS, SIZES, TIMES
 from itr_core.picturebook.scene import Scene
+from itr_core.picturebook.telling import Caption
 
 _ATTRIBUTES = ("colour", "pattern", "size", "state")
 
