@@ -1,8 +1,8 @@
 """Text encoding against open_clip's own path, in one run: `python benchmarks/text_encoding.py [--threads 2]`.
 
-ViT-B-32 with random weights (speed does not depend on them), from strings to unit vectors on both sides: 64 ordinary
-captions of 8 to 14 words, and single queries. Rounds of the two paths alternate, so that a busy machine hurts both;
-the figure is the median over rounds of the ratio within a round.
+ViT-B-32 with random weights (speed does not depend on them), from strings to unit vectors on both sides: 64
+ordinary captions of 8 to 14 words, and single queries. Rounds of the two paths alternate, so that a busy
+machine hurts both; the figure is the median over rounds of the ratio within a round.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def compare(encoder: DualEncoder, texts: list[str], rounds: int) -> dict[str, float]:
-    """Milliseconds of both paths and their ratio, medians over `rounds`; and the largest difference of a component."""
+    """Milliseconds of both paths and their ratio, medians over `rounds`; the largest difference."""
     ours, theirs = encoder.encode_texts(texts), open_clip_path(encoder, texts)
     pairs = [
         (seconds(lambda: open_clip_path(encoder, texts)), seconds(lambda: encoder.encode_texts(texts)))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import torch
@@ -38,10 +38,10 @@ def load_encoder(
 ) -> "DualEncoder":
     """Load the model that `spec` names (see `itr_core.specs`), ready to encode.
 
-    `device` is 'auto' (also None), 'cpu', 'cuda[:n]' or 'mps'; `dtype` is what the towers compute in, outputs are
-    float32 whatever it is. For NAME/none only: `tokenizer` (from `itr_core.tokenizer.train`) takes the place of the
-    architecture's own, `image_weights` is a safetensors file for the image tower (for timm towers: its trunk), and
-    `seed` draws the other weights. Raises `ModelError`.
+    `device` is 'auto' (also None), 'cpu', 'cuda[:n]' or 'mps'; `dtype` is what the towers compute in,
+    outputs are float32 whatever it is. For NAME/none only: `tokenizer` (from `itr_core.tokenizer.train`)
+    takes the place of the architecture's own, `image_weights` is a safetensors file for the image tower
+    (for timm towers: its trunk), and `seed` draws the other weights. Raises `ModelError`.
     """
     if dtype not in _DTYPES:
         raise ModelError(f"No dtype {dtype!r}; one of {', '.join(_DTYPES)}.")
@@ -54,26 +54,27 @@ def load_encoder(
 
 
 class DualEncoder(nn.Module):
-    """An image tower and a text tower (always an open_clip model) that map into one space of `dim` dimensions.
+    """Two towers (always an open_clip model) that map images and texts into one space of `dim` dimensions.
 
-    `encode_images` and `encode_texts` take what people have and give unit vectors as numpy arrays; calling the
-    module takes tensors, gives `EncoderOutput`, and can be trained.
+    `encode_images` and `encode_texts` take what people have and give unit vectors as numpy arrays; the module
+    itself takes tensors, gives an `EncoderOutput`, and can be trained.
     """
 
     def __init__(self, spec: str, parts: Parts) -> None:
         super().__init__()
         self.spec = spec
-        self.model = parts.model.eval()
+        self.model: Any = parts.model
         self.tokenizer = parts.tokenizer
         self.config = parts.config
         self.words = parts.words
-        pixels = PreprocessCfg(**parts.model.visual.preprocess_cfg)
+        pixels = PreprocessCfg(**self.model.visual.preprocess_cfg)
         self.preprocess = image_transform_v2(pixels, is_train=False)
         self._crop_strips = pixels.resize_mode == "shortest"
         self.dim: int = parts.config["model_cfg"]["embed_dim"]
         self.context_length: int = parts.tokenizer.context_length
         self._text = TextTower(parts.model, *special_ids(parts.tokenizer))
         self.eval()
+        self._modules_once = tuple(self.modules())  # walking the tree takes as long as encoding a short query
 
     @property
     def device(self) -> torch.device:
@@ -94,7 +95,7 @@ class DualEncoder(nn.Module):
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
-    # -- what people have -> unit vectors ------------------------------------------------------------------------
+    # what people have -> unit vectors
 
     @overload
     def encode_images(
@@ -109,12 +110,16 @@ class DualEncoder(nn.Module):
     ) -> Floats | tuple[Floats, Floats]:
         """PIL images of any mode and size -> (N, d) float32 of unit norm.
 
-        With `tokens` also the patches, (N, P, d) of unit norm, in reading order; `ModelError` where the tower has none.
+        With `tokens` also the patches, (N, P, d) of unit norm, in reading order; `ModelError` where the tower
+        has none.
         """
         with self._encoding():
             batches = self._pixel_batches(images, batch_size)
             if not tokens:
-                return _stack([_unit(self.model.encode_image(pixels)) for pixels in batches], (0, self.dim))
+                return _stack(
+                    [_unit(self.model.encode_image(pixels, normalize=False)) for pixels in batches],
+                    (0, self.dim),
+                )
             both = [image_tower.with_tokens(self.model.visual, pixels) for pixels in batches]
             pooled = _stack([_unit(image) for image, _ in both], (0, self.dim))
             return pooled, _stack([_unit(patches) for _, patches in both], (0, 0, self.dim))
@@ -132,8 +137,9 @@ class DualEncoder(nn.Module):
     ) -> Floats | tuple[Floats, Floats, NDArray[np.bool_]]:
         """Texts -> (N, d) float32 of unit norm; what is longer than the context is cut (see `cut`).
 
-        With `tokens` also the sub-word positions, (N, L, d) of unit norm with L that of the longest text, and the mask
-        (N, L) of those that are words: neither start, end nor padding. Rows outside the mask are zero.
+        With `tokens` also the sub-word positions, (N, L, d) of unit norm with L that of the longest text,
+        and the mask (N, L) of those that are words: neither start, end nor padding. Rows outside the mask
+        are zero.
         """
         texts = list(texts)
         if not texts:
@@ -155,7 +161,7 @@ class DualEncoder(nn.Module):
     def image_features(self, images: Iterable[Image.Image], *, batch_size: int = 64) -> Floats:
         """PIL images -> (N, f) float32, what enters the image tower's last projection (see `project`).
 
-        Compute it once for a frozen trunk and train on it. Raises `ModelError` where the tower cannot be split.
+        Compute it once for a frozen trunk and train on it. `ModelError` where the tower cannot be split.
         """
         with self._encoding():
             parts = [
@@ -164,7 +170,7 @@ class DualEncoder(nn.Module):
             ]
         return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
-    # -- tensors, with gradients ---------------------------------------------------------------------------------
+    # tensors, with gradients
 
     def forward(
         self,
@@ -173,52 +179,57 @@ class DualEncoder(nn.Module):
         image_features: Tensor | None = None,
         tokens: bool = False,
     ) -> EncoderOutput:
-        """Token ids (B, L) with pixels (B, 3, H, W) or cached features (B, f) -> `EncoderOutput`; differentiable.
+        """Token ids (B, L) with pixels (B, 3, H, W) or cached features (B, f) -> embeddings, with gradients.
 
         With `tokens` also word tokens and, from pixels, patch tokens; nothing is normalised.
         """
         if text is None or (image is None) == (image_features is None):
             raise ValueError("give text and exactly one of image and image_features")
         patches = None
-        if image_features is not None:
-            pooled = self.project(image_features)
+        if image is None:
+            pooled = self.project(cast(Tensor, image_features))
         elif tokens:
             pooled, patches = image_tower.with_tokens(self.model.visual, image)
         else:
-            pooled = self.model.encode_image(image)
-        words, word_tokens, mask = (
-            self.embed_text(text, tokens=True) if tokens else (self.embed_text(text), None, None)
-        )
+            pooled = self.model.encode_image(image, normalize=False)
         scale = self.model.logit_scale.exp().squeeze()
-        return EncoderOutput(pooled, words, scale, patches, word_tokens, mask)
+        if not tokens:
+            return EncoderOutput(pooled, self.embed_text(text), scale)
+        sentence, words, mask = self.embed_text_tokens(text)
+        return EncoderOutput(pooled, sentence, scale, patches, words, mask)
 
     def project(self, features: Tensor) -> Tensor:
         """Cached image features (N, f) -> (N, d), not normalised; `encode_images` is this and unit length."""
         return image_tower.head(self.model.visual, features)
 
-    def embed_text(self, ids: Tensor, tokens: bool = False) -> Any:
-        """Token ids (B, L) -> (B, d), or with `tokens` that, (B, l, d) and the mask (B, l); not normalised."""
-        return self._text.with_tokens(ids) if tokens else self._text(ids)
+    def embed_text(self, ids: Tensor) -> Tensor:
+        """Token ids (B, L) -> (B, d), not normalised, with gradients; run at the length the texts have."""
+        return self._text(ids)
 
-    # -- what a query loses and what the model never met ---------------------------------------------------------
+    def embed_text_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Token ids (B, L) -> (B, d), word tokens (B, l, d) and their mask (B, l); as `embed_text`."""
+        return self._text.with_tokens(ids)
+
+    # what a query loses and what the model never met
 
     def cut(self, text: str) -> tuple[str, str]:
-        """`(kept, lost)` with `kept + lost == text`: the words the model reads whole, and the rest ('' if none)."""
+        """`(kept, lost)`, `kept + lost == text`: the words the model reads whole, and the rest."""
         return cut(self.tokenizer, text)
 
     def unseen_words(self, text: str) -> list[str]:
-        """Words that the training captions never held, in order; [] where the model does not tell its words."""
+        """Words that the training captions never held, in order; [] where the model does not tell."""
         if not self.words:
             return []
         return [word for word in dict.fromkeys(words_of(text)) if word not in self.words]
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # inside
 
     @contextmanager
     def _encoding(self) -> Iterator[None]:
         """No gradients and no batch statistics; a training in progress finds its modules as they were."""
-        training = [module for module in self.modules() if module.training]
-        self.eval()
+        training = [module for module in self._modules_once if module.training]
+        for module in training:
+            module.training = False
         try:
             with torch.inference_mode():
                 yield

@@ -3,12 +3,14 @@
 Training on cached image features runs the trunk once and learns only what comes behind the seam.
 """
 
+from typing import Any
+
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from itr_core.errors import ModelError
@@ -16,7 +18,7 @@ from itr_core.errors import ModelError
 _LONGEST = 8  # times the shorter side
 
 
-def trunk(visual: nn.Module, pixels: Tensor) -> Tensor:
+def trunk(visual: Any, pixels: Tensor) -> Tensor:
     """Pixels (B, 3, H, W) -> (B, f), what enters the tower's last projection.
 
     Raises `ModelError` where pooling and projection are one step (attention-pooled ResNets, some timm heads).
@@ -26,22 +28,23 @@ def trunk(visual: nn.Module, pixels: Tensor) -> Tensor:
     if isinstance(visual, TimmModel) and "pool" not in visual.head._modules and len(visual.head):
         return visual.trunk(pixels)
     raise ModelError(
-        f"The image tower {_name(visual)} cannot be split before its last projection, so it cannot learn from "
+        f"The image tower {_name(visual)} has no seam before its last projection: it cannot learn from "
         "cached features; train on the images themselves, or choose a ViT or a timm tower with a linear head."
     )
 
 
-def head(visual: nn.Module, features: Tensor) -> Tensor:
+def head(visual: Any, features: Tensor) -> Tensor:
     """What `trunk` left out: (B, f) -> (B, d), not normalised."""
     return features @ visual.proj if isinstance(visual, VisionTransformer) else visual.head(features)
 
 
-def with_tokens(visual: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def with_tokens(visual: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels (B, 3, H, W) -> embeddings (B, d) and patch tokens (B, P, d) in the joint space, not normalised.
 
-    A token is what the tower would make of its patch alone: final norm and projection for a ViT, the pooling head
-    applied to one place of the feature map for convolutional towers (for attention-pooled ResNets value and output
-    projection, as in MaskCLIP, Zhou et al. 2022). Raises `ModelError` for towers without such places.
+    A token is what the tower would make of its patch alone: final norm and projection for a ViT, the
+    pooling head applied to one place of the feature map for convolutional towers (for attention-pooled
+    ResNets value and output projection, as in MaskCLIP, Zhou et al. 2022). Raises `ModelError` for towers
+    without such places.
     """
     if isinstance(visual, VisionTransformer) and visual.pool_type != "none" and visual.attn_pool is None:
         pooled, tokens = visual._pool(visual.transformer(visual._embeds(pixels)))
@@ -60,7 +63,7 @@ def with_tokens(visual: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
     raise ModelError(f"The image tower {_name(visual)} has no patch tokens in the joint space.")
 
 
-def _each_place(visual: TimmModel, places: Tensor) -> Tensor:
+def _each_place(visual: Any, places: Tensor) -> Tensor:
     net = visual.trunk
     if places.ndim == 4:  # a map, made a row of 1 x 1 maps
         channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
@@ -79,7 +82,7 @@ def _each_place(visual: TimmModel, places: Tensor) -> Tensor:
     return visual.head(net.forward_head(single)).unflatten(0, rows.shape[:2])
 
 
-def _name(visual: nn.Module) -> str:
+def _name(visual: Any) -> str:
     return type(visual.trunk if isinstance(visual, TimmModel) else visual).__name__
 
 
@@ -102,7 +105,7 @@ def unit(x: Tensor) -> Tensor:
 
 
 def pick_device(name: str | None) -> torch.device:
-    """`auto` or None -> the best there is; anything else must be a device that works here, else `ModelError`."""
+    """'auto' or None -> the best there is; anything else must work here, else `ModelError`."""
     if name in (None, "auto"):
         return torch.device(
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""What passes between the encoder, the training loop and a method: one batch in, one set of embeddings out."""
+"""What passes between the encoder, the training loop and a method: a batch in, its embeddings out."""
 
 from dataclasses import dataclass
 

@@ -1,17 +1,17 @@
 """Model specs: one string that names an open_clip model, wherever its weights are.
 
     starter:METHOD              shipped with Pairscope
-    NAME/PRETRAINED             an open_clip architecture and the tag of its weights, or a local .safetensors file
+    NAME/PRETRAINED             an open_clip architecture with the weights of a tag, or of a .safetensors file
     NAME/none                   the architecture with random weights
     hf-hub:ORG/REPO             an open_clip repository on the Hugging Face hub
     local-dir:PATH, or PATH     a checkpoint folder in open_clip's layout
 
-Nothing is unpickled on a user's word: folders, files and hub repositories must hold safetensors. Tags of open_clip's
-own list may still be old pickles; open_clip reads those with `weights_only=True`.
+Nothing is unpickled on a user's word: folders, files and hub repositories must hold safetensors. The tags on
+open_clip's own list may still be old pickles; open_clip reads those with `weights_only=True`.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ import open_clip
 import torch
 from open_clip.pretrained import download_pretrained_from_hf
 from safetensors.torch import load_file
-from torch import nn
 
 import assets
 from itr_core.errors import ModelError, did_you_mean
@@ -38,7 +37,7 @@ open_clip.add_model_config(Path(__file__).parent / "model_configs")
 class Parts:
     """What a model spec stands for."""
 
-    model: nn.Module
+    model: Any
     tokenizer: Any
     config: dict[str, Any]
     """`model_cfg` and `preprocess_cfg`, as in open_clip_config.json."""
@@ -49,7 +48,7 @@ class Parts:
 def open_parts(
     spec: str, *, tokenizer: Any = None, image_weights: Path | None = None, seed: int = 0
 ) -> Parts:
-    """Build the model that `spec` names, in float32 on the CPU; `itr_core.encoder.load_encoder` says what the rest is.
+    """Build the model that `spec` names, in float32 on the CPU; `load_encoder` explains the options.
 
     Raises `ModelError` naming the spec and the remedy.
     """
@@ -65,7 +64,7 @@ def open_parts(
     name, slash, weights = spec.partition("/")
     if name not in open_clip.list_models():
         raise ModelError(
-            f"No model {spec!r}: it is neither a checkpoint folder nor one of starter:METHOD, NAME/PRETRAINED, "
+            f"No model {spec!r}: it is no checkpoint folder and none of starter:METHOD, NAME/PRETRAINED, "
             f"hf-hub:ORG/REPO, local-dir:PATH.{_nearest(name, open_clip.list_models())}"
         )
     if not slash:
@@ -90,8 +89,8 @@ def _folder(folder: Path) -> Parts:
     weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if weights is None:
         raise ModelError(
-            f"{str(folder)!r} holds no {WEIGHT_FILES[0]}. Pickled weights (.bin, .pt, .pth) are never read, since they "
-            "can run code; convert them on a machine that trusts them with safetensors.torch.save_file."
+            f"{str(folder)!r} holds no {WEIGHT_FILES[0]}. Pickled weights (.bin, .pt, .pth) are never read, "
+            "since they can run code; where you trust them, convert them with safetensors.torch.save_file."
         )
     spec = f"local-dir:{folder}"
     with _as_model_error(spec, "the folder is damaged or was written for another open_clip"):
@@ -104,9 +103,7 @@ def _folder(folder: Path) -> Parts:
 
 def _hub(repository: str) -> Parts:
     spec = f"hf-hub:{repository}"
-    with _as_model_error(
-        spec, "check the name and the network, or copy the files here and use local-dir:PATH"
-    ):
+    with _as_model_error(spec, "check name and network, or copy the files here and use local-dir:PATH"):
         config = open_clip.get_model_config(spec)
         weights = download_pretrained_from_hf(repository)
         if not weights.endswith(".safetensors"):
@@ -148,7 +145,7 @@ def _fresh(name: str, tokenizer: Any, image_weights: Path | None, seed: int) -> 
         config["text_cfg"] |= {
             "vocab_size": len(tokenizer.tokenizer),
             "context_length": tokenizer.context_length,
-            "hf_tokenizer_name": "pairscope",  # open_clip then reads the tokenizer from the checkpoint's own folder
+            "hf_tokenizer_name": "pairscope",  # any name makes open_clip look into the checkpoint's folder
         }
     with (
         _as_model_error(f"{name}/none", "its text tower or tokenizer comes from the hub"),
@@ -161,17 +158,16 @@ def _fresh(name: str, tokenizer: Any, image_weights: Path | None, seed: int) -> 
         return _parts(model, tokenizer or open_clip.get_tokenizer(name), config)
 
 
-def _build(name: str, *, load_weights: bool = False, **options: Any) -> nn.Module:
+def _build(name: str, *, load_weights: bool = False, **options: Any) -> Any:
     return open_clip.create_model(
         name, load_weights=load_weights, pretrained_text=False, weights_only=True, **options
     )
 
 
-def _parts(model: nn.Module, tokenizer: Any, model_config: dict[str, Any], words: Any = ()) -> Parts:
+def _parts(model: Any, tokenizer: Any, model_config: dict[str, Any], words: Iterable[str] = ()) -> Parts:
     preprocess = {key: value for key, value in model.visual.preprocess_cfg.items() if key != "size"}
-    return Parts(
-        model, tokenizer, {"model_cfg": model_config, "preprocess_cfg": preprocess}, frozenset(words)
-    )
+    config = {"model_cfg": model_config, "preprocess_cfg": preprocess}
+    return Parts(model, tokenizer, config, frozenset(words))
 
 
 @contextmanager

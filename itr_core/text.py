@@ -1,10 +1,10 @@
 """The text tower, run at the length each text has instead of the full context.
 
-open_clip pads every text to the context (77 tokens for CLIP) and runs the transformer over all of it. Where the tower
-is causal and pools one position, nothing behind that position can reach the result, so the rest need not be computed.
-`TextTower` drops it, lays the texts of a batch end to end so that the linear layers see no padding at all, and in the
-last block follows only the pooled position. The result is open_clip's `encode_text` up to rounding; towers for which
-the argument does not hold run as open_clip runs them.
+open_clip pads every text to the context (77 tokens for CLIP) and runs the transformer over all of it. Where
+the tower is causal and pools one position, nothing behind that position can reach the result. `TextTower`
+leaves it out, lays the texts of a batch end to end so that the linear layers see no padding at all, and in
+the last block follows only the pooled position. The result is open_clip's `encode_text` up to rounding;
+towers for which the argument does not hold run as open_clip runs them.
 """
 
 from collections.abc import Sequence
@@ -28,19 +28,21 @@ class TextTower:
     def __init__(self, model: nn.Module, special_ids: Sequence[int], end_id: int | None) -> None:
         self.model: Any = model
         self.tower: Any = getattr(model, "text", model)
-        self.pool: str = getattr(self.tower, "pool_type", None) or getattr(self.tower, "text_pool_type", "")
+        self.pool = getattr(self.tower, "pool_type", None) or getattr(self.tower, "text_pool_type", "")
         self.special_ids = list(special_ids)
         self.end_id = end_id
         self.trims = self._padding_cannot_matter()
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Token ids (B, L) -> embeddings (B, d), not normalised; differentiable."""
-        return self._packed(ids, tokens=False)[0] if self.trims else self.model.encode_text(ids)
+        if not self.trims:
+            return self.model.encode_text(ids, normalize=False)
+        return self._packed(ids, tokens=False)[0]
 
     def with_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Token ids (B, L) -> embeddings (B, d), word tokens (B, l, d) with l <= L, and their mask (B, l).
 
-        Word tokens pass the tower's final norm and projection like the pooled position does (methods: X-CLIP, FILIP).
+        Word tokens pass the tower's final norm and projection, as the pooled position does.
         Raises `ModelError` where the tower has no such tokens (Hugging Face text towers).
         """
         if self.trims:
@@ -52,7 +54,7 @@ class TextTower:
             pooled, tokens = out["text_features"], self._project(out["text_intermediates"][-1])
         else:
             raise ModelError(
-                f"{type(self.tower).__name__} gives no word tokens in the joint space; use an open_clip text tower."
+                f"{type(self.tower).__name__} has no word tokens in the joint space; use open_clip's own."
             )
         mask = self._words(ids)[:, : tokens.shape[1]]
         return pooled, tokens, mask
@@ -126,7 +128,7 @@ class _Rows:
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`F.linear` for (T, w); the rows of one query are so few that BLAS takes half as long with the weights first."""
+    """`F.linear`; with the few rows of one query, BLAS takes half as long if the weights come first."""
     if x.is_cpu and 4 <= len(x) <= 64:
         return torch.addmm(bias[:, None], weight, x.T).T
     return F.linear(x, weight, bias)

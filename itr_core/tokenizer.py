@@ -1,10 +1,53 @@
 """Words and sub-words: a small tokenizer trained on captions, and what a tokenizer makes of a text."""
 
 import re
+import tempfile
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
+from open_clip.tokenizer import HFTokenizer
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+PAD, START, END = "<pad>", "<start_of_text>", "<end_of_text>"
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+def train(texts: Iterable[str], *, vocab_size: int = 4096, context_length: int = 64) -> HFTokenizer:
+    """Learn a byte-level BPE (Sennrich et al. 2016) from captions: lower case, NFKC, never an unknown token.
+
+    Returns open_clip's own tokenizer class, (list of str) -> ids (N, context_length): start, sub-words, end,
+    padding with 0. The end token has the highest id, so that CLIP's `argmax` pooling finds it. `vocab_size`
+    counts the 256 bytes and the three special tokens too; few texts make fewer.
+    """
+    bpe = Tokenizer(models.BPE())
+    bpe.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)  # 'dog' alone is the 'dog' of 'a dog'
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - 1,
+        special_tokens=[PAD, START],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    bpe.add_special_tokens([END])
+    bpe.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A {END}",
+        special_tokens=[(token, bpe.token_to_id(token)) for token in (START, END)],
+    )
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        pad_token=PAD,
+        bos_token=START,
+        eos_token=END,
+        model_max_length=context_length,
+        clean_up_tokenization_spaces=False,
+    )
+    with tempfile.TemporaryDirectory() as folder:  # open_clip's class reads folders only
+        wrapped.save_pretrained(folder)
+        return HFTokenizer(folder, context_length=context_length)
 
 
 def words_of(text: str) -> list[str]:
@@ -26,7 +69,7 @@ def special_ids(tokenizer: Any) -> tuple[list[int], int | None]:
 def cut(tokenizer: Any, text: str) -> tuple[str, str]:
     """Split `text` where the tokenizer cuts it to its context: `(kept, lost)`, `kept + lost == text`.
 
-    `kept` is the longest run of whole words that survives; of a single word that is too long, the longest part.
+    `kept` is the longest run of whole words that survives; if the first word is too long, its longest part.
     """
     if _fits(tokenizer, text):
         return text, ""
