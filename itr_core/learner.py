@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from itr_core.methods import make_method
 from itr_core.optimiser import make_optimiser, set_learning_rate
 from itr_core.outputs import EncoderOutput, PairBatch
 from itr_core.train_config import TrainConfig
-from itr_core.training_images import trunk_state
+from itr_core.training_images import normalise, trunk_state
 
 MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5: a higher one makes training unstable
 
@@ -34,20 +35,17 @@ class Learner:
         self.config, self.encoder, self.accelerator = config, encoder, accelerator
         self.frozen = config.freeze_image or config.image_features is not None
         if self.frozen:
-            for value in trunk_state(encoder.model.visual).values():
+            for value in trunk_state(encoder).values():
                 value.requires_grad_(False)
         self.method = make_method(config.method).to(accelerator.device)
         self.optimiser = make_optimiser(encoder, self.method, config)
         self.modules: dict[str, nn.Module] = {"encoder": encoder, "method": self.method}
-        self.average = None
+        self.average: Any = None
         if config.ema_decay:
             averaging = get_ema_multi_avg_fn(config.ema_decay)
             self.average = self.modules["average"] = AveragedModel(encoder, multi_avg_fn=averaging)
-
-    @property
-    def model(self) -> DualEncoder:
+        self.model: DualEncoder = self.average.module if self.average else encoder
         """What is validated and kept: the average of the weights where there is one."""
-        return self.average.module if self.average is not None else self.encoder
 
     def update(self, loaded: Sequence[LoadedBatch], step: int, total: int) -> dict[str, float]:
         """Take step number `step` of `total`; return loss, its terms, gradient norm, rate and temperature.
@@ -66,12 +64,12 @@ class Learner:
                 values[name] = values.get(name, 0.0) + value.item() / len(loaded)
         weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
         values["grad_norm"] = self.accelerator.clip_grad_norm_(weights, self.config.clip).item()
-        scale = self.encoder.model.logit_scale
+        scale: Any = self.encoder.model.logit_scale
         if all(map(math.isfinite, values.values())):
             self.optimiser.step()
             with torch.no_grad():
                 scale.clamp_(0, MAX_LOGIT_SCALE)
-            if self.average is not None:
+            if self.average:
                 self.average.update_parameters(self.encoder)
         self.optimiser.zero_grad()
         rate = max(group["lr"] for group in self.optimiser.param_groups)
@@ -79,7 +77,7 @@ class Learner:
 
     def _train_mode(self) -> None:
         self.encoder.train()
-        visual = self.encoder.model.visual
+        visual: Any = self.encoder.model.visual
         if self.frozen:
             visual.eval()
             if hasattr(visual, "head"):
@@ -91,14 +89,14 @@ class Learner:
 
     def _on_device(self, pairs: PairBatch) -> PairBatch:
         device, config = self.encoder.device, self.config
-        placed = {
+        placed: dict[str, Any] = {
             field.name: value.to(device, non_blocking=True)
             for field in fields(pairs)
             if isinstance(value := getattr(pairs, field.name), Tensor)
         }
         if "image" in placed:
             pixels = augment(placed["image"] / 255, crop=config.crop, flip=config.flip, jitter=config.jitter)
-            placed["image"] = self.encoder.preprocess.transforms[-1](pixels)
+            placed["image"] = normalise(self.encoder, pixels)
         return replace(pairs, **placed)
 
     def _terms(self, batch: PairBatch) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ _JOINT = ("text_projection", "logit_scale", "logit_bias")
 
 def make_optimiser(encoder: DualEncoder, method: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """Collect what is to be trained; each group carries its `peak_lr` for `set_learning_rate`."""
-    trunk = {id(weight) for weight in trunk_state(encoder.model.visual).values()}
+    trunk = {id(weight) for weight in trunk_state(encoder).values()}
 
     def factor(name: str, weight: nn.Parameter) -> float:
         if id(weight) in trunk:

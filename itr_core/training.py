@@ -83,7 +83,7 @@ def _on_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
         raise PairscopeError(f"{accelerator.num_processes} processes: training runs in a single one so far.")
     if accelerator.device.type == "cpu":  # or gradients of gathered rows are summed in any order
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield accelerator
     finally:
@@ -157,30 +157,31 @@ class _Run:
         )
         with log, stop_requested() as stop:
             batches = iter(self._loader(start))
-            pairs, since = 0, time.monotonic()
+            pairs, seconds = 0, 0.0
             while facts["step"] < self.total and not stop.is_set():
+                before = time.monotonic()
                 loaded = list(islice(batches, config.accumulate))
                 values = self.learner.update(loaded, facts["step"], self.total)
                 if not all(map(math.isfinite, values.values())):
                     self._give_up(loaded, values, log)
                 facts["step"] += 1
                 step, done = facts["step"], facts["step"] == self.total
+                seconds += time.monotonic() - before
                 pairs += sum(len(each.pairs.captions) for each in loaded)
                 for each in loaded:
                     self.undecodable |= each.unusable
                 if step % LOG_EVERY == 0 or done:
-                    seconds = time.monotonic() - since
                     log.write(step, **values, epoch=loaded[-1].epoch, pairs_per_s=round(pairs / seconds, 1))
                     log.news(loss=f"{values['loss']:.3f}", pairs_per_s=f"{pairs / seconds:,.0f}")
                     facts["seconds"] += seconds
-                    pairs, since = 0, time.monotonic()
+                    pairs, seconds = 0, 0.0
                 log.advance(step)
                 if self.validation and (step % config.eval_every == 0 or done):
                     self._validate(*self.validation, log)
-                    since = time.monotonic()
-                if step % config.save_every == 0 or done or stop.is_set():
+                if step % config.save_every == 0 or done:
                     self._save_state()
             if facts["step"] < self.total:
+                self._save_state()
                 raise KeyboardInterrupt(
                     f"Stopped after step {facts['step']} of {self.total}; the state is saved. Repeat the "
                     "command with --resume to go on."
@@ -201,7 +202,7 @@ class _Run:
         )
 
     def _validate(self, pairs: PairSet, images: ImageRows, log: TrainingLog) -> None:
-        model = self.learner.model.eval()
+        model = self.learner.model
         embeddings, rows = encode_rows(model, images, usable_rows(pairs, images))
         figures = score(model, embeddings, [pairs.captions[row] for row in rows])
         step = self.facts["step"]

@@ -39,13 +39,14 @@ class DecodedImages(Dataset):
     def __init__(self, pairs: PairSet, encoder: DualEncoder) -> None:
         self.pairs = pairs
         self.unusable: dict[int, str] = {}
+        visual: Any = encoder.model.visual
         self._steps = encoder.preprocess.transforms[:-1]
-        self._crop_strips = encoder.model.visual.preprocess_cfg["resize_mode"] == "shortest"
-        self._shape = (3, *encoder.model.visual.image_size)
+        self._crop_strips = visual.preprocess_cfg["resize_mode"] == "shortest"
+        self._shape = (3, *visual.image_size)
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
         pixels = torch.empty(len(rows), *self._shape, dtype=torch.uint8)
-        good = []
+        good: list[int] = []
         for row in rows.tolist():
             try:
                 pixels[len(good)] = self._decode(row)
@@ -55,7 +56,7 @@ class DecodedImages(Dataset):
         return pixels[: len(good)], np.array(good, np.int64)
 
     def _decode(self, row: int) -> Tensor:
-        image = self.pairs.image(row)
+        image: Any = self.pairs.image(row)
         if self._crop_strips:
             image = image_tower.centre_of_strip(image)
         for step in self._steps:
@@ -104,15 +105,15 @@ def cached_features(pairs: PairSet, encoder: DualEncoder, *, workers: int, progr
     Raises ModelError where the image tower cannot be split (see `itr_core.image.trunk`).
     """
     images = DecodedImages(pairs, encoder)
-    visual, normalise = encoder.model.visual.eval(), encoder.preprocess.transforms[-1]
+    visual: Any = encoder.model.visual
 
     def make(start: int) -> Iterator[Chunk]:
         for pixels, unusable in images.chunks(start, workers):
             with torch.inference_mode():
-                batch = normalise(torch.from_numpy(pixels).to(encoder.device) / 255)
+                batch = normalise(encoder, torch.from_numpy(pixels).to(encoder.device) / 255)
                 yield image_tower.trunk(visual, batch).float().cpu().numpy(), unusable
 
-    folder = cache_dir("features") / _key(pairs, encoder, trunk_state(visual))
+    folder = cache_dir("features") / _key(pairs, encoder, trunk_state(encoder))
     title = f"Encoding the images of {pairs.source}"
     rows = cached_rows(folder, len(pairs), make, title=title, progress=progress)
     return StoredImages(rows.values, rows.unusable)
@@ -144,8 +145,14 @@ def features_from_file(spec: str, n: int) -> StoredImages:
     return StoredImages(values.astype(np.float32), {})
 
 
-def trunk_state(visual: nn.Module) -> dict[str, Tensor]:
-    """The weights and buffers of an image tower in front of its last projection, by name."""
+def normalise(encoder: DualEncoder, pixels: Tensor) -> Tensor:
+    """Pixels in [0, 1] -> what the encoder's image tower takes."""
+    return encoder.preprocess.transforms[-1](pixels)
+
+
+def trunk_state(encoder: DualEncoder) -> dict[str, Tensor]:
+    """The weights and buffers of the image tower in front of its last projection, by name."""
+    visual: Any = encoder.model.visual
     state = visual.state_dict(keep_vars=True)
     return {name: value for name, value in state.items() if name != "proj" and not name.startswith("head.")}
 
@@ -153,25 +160,26 @@ def trunk_state(visual: nn.Module) -> dict[str, Tensor]:
 @torch.inference_mode()
 def encode_rows(encoder: DualEncoder, images: ImageRows, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Embed rows of images: unit vectors (n, d) float32 of those that are usable, and these rows (n,)."""
+    encoder.eval()
+    model: Any = encoder.model
     embeddings, kept = [], []
     for part in np.split(rows, range(BATCH, len(rows), BATCH)):
         values, good = images.read(part)
         x = values.to(encoder.device)
-        if x.dtype == torch.uint8:
-            x = encoder.model.encode_image(encoder.preprocess.transforms[-1](x / 255))
-        else:
-            x = encoder.project(x)
+        is_pixels = x.dtype == torch.uint8
+        x = model.encode_image(normalise(encoder, x / 255)) if is_pixels else encoder.project(x)
         embeddings.append(nn.functional.normalize(x.float(), dim=-1).cpu().numpy())
         kept.append(good)
     return np.concatenate(embeddings), np.concatenate(kept)
 
 
 def _key(pairs: PairSet, encoder: DualEncoder, weights: dict[str, Tensor] | None = None) -> str:
-    settings = encoder.model.visual.preprocess_cfg
+    visual: Any = encoder.model.visual
+    settings = visual.preprocess_cfg
     digest = hashlib.sha256(f"{pairs.fingerprint} {json.dumps(settings, sort_keys=True)}".encode())
     for name, value in sorted((weights or {}).items()):
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:32]
 
 
