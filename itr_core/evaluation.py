@@ -54,7 +54,8 @@ def evaluate(
                 f"{len(image_features)} rows of features, {len(pairs)} images in {pairs.source}."
             )
         with torch.inference_mode():
-            projected = encoder.project(torch.as_tensor(image_features, device=encoder.device))
+            features = torch.as_tensor(image_features, dtype=encoder.dtype, device=encoder.device)
+            projected = encoder.project(features)
         images = torch.nn.functional.normalize(projected.float(), dim=-1).cpu().numpy()
         captions = pairs.captions
     return score(encoder, images, captions) | {

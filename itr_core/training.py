@@ -64,7 +64,7 @@ def train(
     elif (out / STATE).exists():
         raise PairscopeError(f"{out} holds a training run; resume it (--resume) or choose another folder.")
     make_method(method)  # a slip of the pen should not wait for the data
-    with _on_accelerator(config, out) as accelerator:
+    with _on_accelerator(config, out) as accelerator, deterministic(accelerator.device):
         _Run(config, out, accelerator, resume=resume, progress=progress).go()
     return out
 
@@ -81,14 +81,25 @@ def _on_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
     )
     if accelerator.num_processes > 1:
         raise PairscopeError(f"{accelerator.num_processes} processes: training runs in a single one so far.")
-    if accelerator.device.type == "cpu":  # or gradients of gathered rows are summed in any order
-        torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield accelerator
     finally:
-        torch.use_deterministic_algorithms(False)
         accelerator.end_training()
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """On a CPU, add up the gradients of gathered rows in one order, whatever thread is first."""
+    options: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), options.fill_uninitialized_memory
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+        options.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        options.fill_uninitialized_memory = before[1]
 
 
 class _Run:
