@@ -17,14 +17,14 @@ MASS = {"food"}
 @cache
 def plural(noun: str) -> str:
     """
-    >>> [plural(n) for n in ("slice of watermelon", "butterfly", "bench", "policewoman", "sheep")]
-    ['slices of watermelon', 'butterflies', 'benches', 'policewomen', 'sheep']
+    >>> [plural(n) for n in ("slice of watermelon", "butterfly", "bench", "snowman", "sheep")]
+    ['slices of watermelon', 'butterflies', 'benches', 'snowmen', 'sheep']
     """
     head, of, rest = noun.partition(" of ")
     if of:
         return plural(head) + of + rest
     for one, many in PLURALS.items():
-        if noun == one or noun.endswith((" " + one, "wo" + one)):
+        if noun == one or noun.endswith(" " + one):
             return noun.removesuffix(one) + many
     if noun.endswith(("s", "x", "z", "ch", "sh")):
         return noun + "es"

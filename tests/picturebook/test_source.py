@@ -1,0 +1,88 @@
+"""Picturebook as a source of pairs."""
+
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from itr_core.errors import SourceError
+from itr_core.pairs import PairSet, load_pairs
+from itr_core.picturebook import source
+from itr_core.picturebook.captions import captions_of
+from itr_core.picturebook.drawing import draw
+from itr_core.picturebook.meaning import entails, grade
+from itr_core.picturebook.source import scene_of_id
+from itr_core.picturebook.splits import scene_of
+
+
+@pytest.fixture(scope="module")
+def pairs() -> PairSet:
+    return load_pairs("picturebook:val@40")
+
+
+def test_pairs_are_the_split_in_order(pairs: PairSet) -> None:
+    assert len(pairs) == 40
+    assert pairs.image_ids[:2] == ["val-000000.png", "val-000001.png"]
+    assert pairs.captions[7] == [caption.text for caption in captions_of(scene_of("val", 7))]
+    assert pairs.labels is not None
+    assert pairs.labels[7] == sorted({thing.kind for thing in scene_of("val", 7).things})
+    assert pairs.image(7).tobytes() == draw(scene_of("val", 7)).tobytes()
+    assert scene_of_id(pairs.image_ids[7]) == scene_of("val", 7)
+
+
+def test_relevance_is_exact_and_follows_a_selection(pairs: PairSet) -> None:
+    assert pairs.relevance is not None
+    matrix, grades = pairs.relevance.matrix(), pairs.relevance.grade()
+    assert matrix.shape == grades.shape == (40, 200)
+    assert matrix[np.arange(200) // 5, np.arange(200)].all()
+    for image, caption in ((3, 15), (3, 40), (20, 104), (8, 10)):
+        scene, meaning = (
+            scene_of("val", image),
+            captions_of(scene_of("val", caption // 5))[caption % 5].meaning,
+        )
+        assert matrix[image, caption] == entails(scene, meaning)
+        assert grades[image, caption] == pytest.approx(grade(scene, meaning))
+    chosen = pairs.select([5, 2])
+    assert chosen.relevance is not None
+    columns = [*range(25, 30), *range(10, 15)]
+    assert (chosen.relevance.matrix() == matrix[[5, 2]][:, columns]).all()
+
+
+def test_other_captions_are_true_of_an_image_too(pairs: PairSet) -> None:
+    assert pairs.relevance is not None
+    assert (
+        pairs.relevance.matrix().sum() > 220
+    )  # 200 pairs, and those that a data set of photos would call wrong
+
+
+def test_sizes_limits_and_names() -> None:
+    assert len(load_pairs("picturebook:test", limit=3)) == 3
+    assert load_pairs("picturebook", limit=2).image_ids == ["train-000000.png", "train-000001.png"]
+    assert load_pairs("picturebook:train@5", limit=9).image_ids[-1] == "train-000004.png"
+    assert load_pairs("picturebook:val@4").captions == load_pairs("picturebook:val@6").captions[:4]
+
+
+def test_a_second_load_reads_what_the_first_wrote(pairs: PairSet) -> None:
+    with patch.object(source, "scene_of", side_effect=AssertionError("drawn up again")):
+        again = load_pairs("picturebook:val@40")
+        assert again.captions == pairs.captions
+    assert again.fingerprint == pairs.fingerprint
+    assert again.fingerprint != load_pairs("picturebook:val@39").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("picturebook:vall", "Did you mean 'val'"),
+        ("picturebook:train@many", "train@5000"),
+        ("picturebook:train@0", "train@5000"),
+    ],
+)
+def test_bad_specs(spec: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        load_pairs(spec)
+
+
+def test_an_id_of_something_else() -> None:
+    with pytest.raises(SourceError, match="test-000017"):
+        scene_of_id("COCO_val2014_000000391895.jpg")
