@@ -37,7 +37,7 @@ def export(
     """Write `pairs` as the new folder `out`, whole or not at all; return the images left out as undecodable.
 
     parquet: `pairs.parquet` with image, captions, image_id and, where the set has them, labels, as `datasets`
-    writes them. karpathy: `images/` and `dataset.json`, in which every image is of `split` and labels are lost.
+    writes them. karpathy: `images/` and `dataset.json`; every image is of `split`, and labels are lost.
     folder: images and `metadata.jsonl`.
 
     Image files are copied as they are; drawn images become PNG. Files are called by the image ids, which come

@@ -1,0 +1,11 @@
+"""Picturebook: a drawn world whose pictures, captions and exact relevance all come from one seed.
+
+    from itr_core.picturebook.splits import scene_of
+    from itr_core.picturebook.captions import captions_of
+    from itr_core.picturebook.drawing import draw
+
+    scene = scene_of("test", 17)
+    draw(scene), captions_of(scene)
+
+ontology (the data) -> scene, sampling, splits -> meaning (truth) -> captions, edits, relevance -> source (pairs).
+"""

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from itr_core.picturebook.meaning import Facts, Meaning, Variable, tellable
 from itr_core.picturebook.ontology import KINDS
-from itr_core.picturebook.scene import MOST_THINGS, Scene
+from itr_core.picturebook.sampling import MOST_THINGS
+from itr_core.picturebook.scene import Scene
 
 Rows = slice | NDArray[np.integer]
 _EVERY = slice(None)

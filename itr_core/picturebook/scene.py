@@ -1,19 +1,16 @@
 """A scene: things with attributes in a place, at a time, in some weather. It knows no words and no pixels."""
 
-from bisect import bisect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from itr_core.picturebook.drawings import extent
-from itr_core.picturebook.ontology import KINDS, PLACES, SIZES, TIMES, Kind, Place
+from itr_core.picturebook.ontology import KINDS, SIZES
 
 HORIZON = 0.45
 """Bands of the sky lie above this height, all others below it."""
-MOST_THINGS = 6
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) as shares of the picture, from its top left corner."""
@@ -55,23 +52,6 @@ class Look(NamedTuple):
     state: str | None
 
 
-class Group(NamedTuple):
-    """`number` things of equal look that keep together in one band of the place."""
-
-    look: Look
-    number: int
-    band: str
-
-
-class Content(NamedTuple):
-    """What there is in a scene, wherever it stands."""
-
-    place: str
-    time: str
-    weather: str
-    groups: tuple[Group, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A picture's whole truth. `seed` varies the backdrop only."""
@@ -83,21 +63,11 @@ class Scene:
     seed: int = 0
 
     @staticmethod
-    def sample(rng: np.random.Generator, accept: Callable[[Content], bool] = lambda content: True) -> "Scene":
-        """Draw a scene of 1 to 6 things in 1 to 5 groups; same generator state, same scene, on every machine.
+    def sample(rng: np.random.Generator) -> "Scene":
+        """Draw a scene of 1 to 6 things; the same generator state gives the same scene on every machine."""
+        from itr_core.picturebook.sampling import sample_scene
 
-        `accept` sees what the scene would contain before it is arranged, and may have another one drawn.
-        """
-        while True:
-            content = _content(rng)
-            if accept(content):
-                for _ in range(4):
-                    things = _arrange(rng, PLACES[content.place], content.groups)
-                    if things:
-                        return Scene(*content[:3], things, seed=int(rng.integers(2**31)))
-
-
-# ---- geometry
+        return sample_scene(rng)
 
 
 def depth(y: float) -> float:
@@ -122,176 +92,3 @@ def nearness(thing: Thing, things: Sequence[Thing]) -> float:
     if thing.on is not None:
         return things[thing.on].y + 1e-4
     return thing.y - 1.0 if thing.in_sky else thing.y
-
-
-# ---- what there is
-
-T = TypeVar("T", bound=Hashable)
-
-
-class _Lottery(Generic[T]):
-    """Draws names by weight, faster than `Generator.choice`."""
-
-    def __init__(self, weights: Mapping[T, float]) -> None:
-        self.names = list(weights)
-        self.sums = list(accumulate(weights.values()))
-
-    def draw(self, rng: np.random.Generator) -> T:
-        return self.names[bisect(self.sums, rng.random() * self.sums[-1])]
-
-
-_STATE_BAND = {"flying": "sky", "swimming": "water", "jumping": "water"}
-
-
-def _stances(kind: Kind, place: Place) -> dict[tuple[str | None, str], float]:
-    """Every (state, band) in which `kind` is found at `place`, with its weight."""
-    taken = {_STATE_BAND.get(state) for state in kind.states}
-    stances: dict[tuple[str | None, str], float] = {}
-    states: dict[str | None, float] = dict(kind.states.items()) or {None: 1.0}
-    for state, weight in states.items():
-        own = _STATE_BAND.get(state or "")
-        bands = [b for b in kind.bands if b in place.bands and (b == own if own else b not in taken)]
-        stances |= {(state, band): weight / len(bands) for band in bands}
-    return stances
-
-
-_PLACE = _Lottery({name: place.weight for name, place in PLACES.items()})
-_TIME = _Lottery({name: time["weight"] for name, time in TIMES.items()})
-_WEATHER = {name: _Lottery(place.weathers) for name, place in PLACES.items()}
-_STANCE = {
-    (place.name, kind.name): _Lottery(_stances(kind, place))
-    for place in PLACES.values()
-    for kind in KINDS.values()
-    if place.name in kind.places
-}
-_KIND = {
-    place: _Lottery(
-        {
-            k.name: k.weight * k.places[place] / sum(k.places.values())
-            for k in KINDS.values()
-            if place in k.places
-        }
-    )
-    for place in PLACES
-}
-_HELD = {
-    (place, kind.name): _Lottery(held)
-    for place in PLACES
-    for kind in KINDS.values()
-    if place in kind.places
-    and (held := {name: KINDS[name].weight for name in kind.holds if place in KINDS[name].places})
-}
-_COLOUR = {name: _Lottery(kind.colours) for name, kind in KINDS.items() if kind.colours}
-_PATTERN = {name: _Lottery(kind.patterns) for name, kind in KINDS.items()}
-_SIZE = _Lottery({"small": 0.2, "medium": 0.6, "big": 0.2})
-_SIZE_OF_SMALL_KINDS = _Lottery({"medium": 0.8, "big": 0.2})  # a small apple would be a few pixels
-_GROUPS = _Lottery({1: 0.1, 2: 0.32, 3: 0.32, 4: 0.18, 5: 0.08})
-_COUNT = _Lottery({2: 0.55, 3: 0.3, 4: 0.15})
-
-
-def _content(rng: np.random.Generator) -> Content:
-    place = _PLACE.draw(rng)
-    groups: list[Group] = []
-    wanted, room = _GROUPS.draw(rng), MOST_THINGS
-    kinds = _KIND[place]
-    while len(groups) < wanted and room:
-        kind = KINDS[kinds.draw(rng)]
-        state, band = _STANCE[place, kind.name].draw(rng)
-        colour = _COLOUR[kind.name].draw(rng) if kind.colours else None
-        size = (_SIZE if kind.height > 0.12 else _SIZE_OF_SMALL_KINDS).draw(rng)
-        look = Look(kind.name, colour, _PATTERN[kind.name].draw(rng), size, state)
-        count = min(_COUNT.draw(rng), room) if rng.random() < kind.herd else 1
-        # Groups of one kind differ in colour: whoever says "two brown dogs" cannot mean some of three.
-        if all(colour != g.look.colour or not _akin(kind, KINDS[g.look.kind]) for g in groups):
-            groups.append(Group(look, count, band))
-            room -= count
-            kinds = _HELD.get((place, kind.name), _KIND[place]) if rng.random() < 0.6 else _KIND[place]
-    return Content(
-        place, _TIME.draw(rng), _WEATHER[place].draw(rng), tuple(sorted(groups, key=_placing_order))
-    )
-
-
-def _akin(a: Kind, b: Kind) -> bool:
-    return a.name in b.is_a or b.name in a.is_a
-
-
-def _placing_order(group: Group) -> tuple[bool, float, Look]:
-    kind = KINDS[group.look.kind]
-    return (
-        not kind.holds,
-        -kind.height * SIZES[group.look.size],
-        group.look._replace(colour=group.look.colour or ""),
-    )
-
-
-# ---- where it stands
-
-_RESTLESS = {"running", "walking"}
-
-
-def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) -> tuple[Thing, ...] | None:
-    """Find a spot for every thing where it can be recognised; None if that fails."""
-    things: list[Thing] = []
-    boxes: list[Box] = []
-    for look, count, band in groups:
-        holders = [i for i, thing in enumerate(things) if look.kind in KINDS[thing.kind].holds]
-        holder = holders[0] if holders and look.state not in _RESTLESS and rng.random() < 0.9 else None
-        first = len(things)
-        for _ in range(count):
-            for _attempt in range(16):
-                flip = rng.random() < 0.5
-                if holder is None:
-                    y = _feet(rng, look, place.bands[band], things[first:])
-                    left, right = 0.0, 1.0
-                else:
-                    left, top, right, bottom = boxes[holder]
-                    y = bottom - KINDS[things[holder].kind].seat * (bottom - top)
-                reach = box(Thing(*look, 0.0, y, flip, holder), things)[2]
-                left, right = left + reach, right - reach
-                if things[first:]:
-                    near = 1.6 * count * reach
-                    left, right = max(left, things[first].x - near), min(right, things[first].x + near)
-                if left > right:
-                    continue
-                x = left + (right - left) * rng.random()
-                thing = Thing(*look, round(x, 3), round(y, 3), flip, holder)
-                seen = box(thing, things)
-                if _fits(thing, seen, things, boxes):
-                    things.append(thing)
-                    boxes.append(seen)
-                    break
-            else:
-                return None
-    return tuple(things)
-
-
-def _feet(rng: np.random.Generator, look: Look, band: tuple[float, float], herd: Sequence[Thing]) -> float:
-    """Where in its band a thing stands: herds keep together, tall things far back, small ones in front."""
-    far, near = band
-    if herd:
-        return min(max(herd[0].y + 0.12 * (rng.random() - 0.5), far), near)
-    share, height = rng.random(), KINDS[look.kind].height
-    if far > HORIZON:
-        share = 0.5 * share if height > 0.4 else 0.35 + 0.65 * share if height < 0.17 else share
-    return far + (near - far) * share
-
-
-def _fits(thing: Thing, seen: Box, things: Sequence[Thing], boxes: Sequence[Box]) -> bool:
-    """Inside the picture, and neither covering another thing nor covered by it by more than a quarter."""
-    left, top, right, bottom = seen
-    if top < 0.01 or bottom > 0.985:
-        return False
-    order = nearness(thing, things)
-    for index, (other, theirs) in enumerate(zip(things, boxes, strict=True)):
-        wide = min(right, theirs[2]) - max(left, theirs[0])
-        high = min(bottom, theirs[3]) - max(top, theirs[1])
-        if thing.on == index or wide <= 0 or high <= 0:
-            continue
-        step = order - nearness(other, things)
-        behind = theirs if step > 0 else seen
-        beside = thing.on is not None and thing.on == other.on
-        # Side by side, nobody could tell which of two overlapping things is in front.
-        limit = 0.1 if beside else 0.0 if abs(step) < 0.03 else 0.25
-        if wide * high > limit * (behind[2] - behind[0]) * (behind[3] - behind[1]):
-            return False
-    return True

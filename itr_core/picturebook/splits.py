@@ -7,7 +7,8 @@ import numpy as np
 
 from itr_core.errors import SourceError, did_you_mean
 from itr_core.picturebook.ontology import KINDS
-from itr_core.picturebook.scene import Content, Scene
+from itr_core.picturebook.sampling import Content, sample_scene
+from itr_core.picturebook.scene import Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +61,4 @@ def scene_of(split: str, index: int) -> Scene:
         novel = any((g.look.kind, g.look.colour) in UNSEEN for g in content.groups)
         return novel == own.unseen and _digest(content) % 16 in own.buckets
 
-    return Scene.sample(np.random.default_rng([own.number, index]), accept)
+    return sample_scene(np.random.default_rng([own.number, index]), accept)

@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 
 from itr_core.picturebook.ontology import KINDS, PLACES, SIZES
-from itr_core.picturebook.scene import MOST_THINGS, Scene, box, depth, nearness
+from itr_core.picturebook.sampling import MOST_THINGS, sample_scene
+from itr_core.picturebook.scene import Scene, box, depth, nearness
 
 
 def test_every_thing_belongs_where_it_is(scenes: list[Scene]) -> None:
@@ -93,5 +94,5 @@ def test_the_generator_decides_everything() -> None:
 def test_a_scene_may_be_refused_for_its_content() -> None:
     rng = np.random.default_rng(5)
     for _ in range(20):
-        scene = Scene.sample(rng, lambda content: content.place == "sea" and content.time == "night")
+        scene = sample_scene(rng, lambda content: content.place == "sea" and content.time == "night")
         assert (scene.place, scene.time) == ("sea", "night")
