@@ -7,5 +7,5 @@
     scene = scene_of("test", 17)
     draw(scene), captions_of(scene)
 
-ontology (the data) -> scene, sampling, splits -> meaning (truth) -> captions, edits, relevance -> source (pairs).
+ontology (data) -> scene, sampling, splits -> meaning (truth) -> captions, edits, relevance -> source.
 """
