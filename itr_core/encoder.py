@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from itr_core import image as image_tower
 from itr_core.errors import ModelError
@@ -45,7 +46,7 @@ def load_encoder(
     """
     if dtype not in _DTYPES:
         raise ModelError(f"No dtype {dtype!r}; one of {', '.join(_DTYPES)}.")
-    target = image_tower.pick_device(device)
+    target = _pick_device(device)
     parts = open_parts(spec, tokenizer=tokenizer, image_weights=image_weights, seed=seed)
     encoder = DualEncoder(spec, parts)
     if dtype != "float32":
@@ -141,22 +142,25 @@ class DualEncoder(nn.Module):
         and the mask (N, L) of those that are words: neither start, end nor padding. Rows outside the mask
         are zero.
         """
-        texts = list(texts)
-        if not texts:
-            return _text_nothing(self.dim) if tokens else np.zeros((0, self.dim), np.float32)
+        if isinstance(texts, str):
+            raise TypeError("encode_texts takes a list of texts, not one text")
+        ids = (
+            self.tokenizer(list(texts[start : start + batch_size])).to(self.device)
+            for start in range(0, len(texts), batch_size)
+        )
         with self._encoding():
-            ids = self.tokenizer(texts).to(self.device)
             if not tokens:
-                return _stack([_unit(self._text(part)) for part in ids.split(batch_size)], (0, self.dim))
-            parts = [self._text.with_tokens(part) for part in ids.split(batch_size)]
-            longest = max(mask.shape[1] for *_, mask in parts)
-            out = np.zeros((len(texts), longest, self.dim), np.float32)
-            masks = np.zeros((len(texts), longest), np.bool_)
-            for start, (_, words, mask) in zip(range(0, len(texts), batch_size), parts, strict=True):
-                rows = slice(start, start + len(mask))
-                masks[rows, : mask.shape[1]] = mask.cpu().numpy()
-                out[rows, : mask.shape[1]] = _unit(words * mask[..., None])
-            return _stack([_unit(pooled) for pooled, *_ in parts], (0, self.dim)), out, masks
+                return _stack([_unit(self._text(part)) for part in ids], (0, self.dim))
+            parts = [self._text.with_tokens(part) for part in ids]
+            longest = max((mask.shape[1] for *_, mask in parts), default=0)
+            emb = _stack([_unit(pooled) for pooled, *_ in parts], (0, self.dim))
+            words = np.zeros((len(emb), longest, self.dim), np.float32)
+            masks = np.zeros((len(emb), longest), np.bool_)
+            for start, (_, vectors, mask) in zip(range(0, len(emb), batch_size), parts, strict=True):
+                rows, length = slice(start, start + len(mask)), mask.shape[1]
+                words[rows, :length] = _unit(vectors * mask[..., None])
+                masks[rows, :length] = mask.cpu().numpy()
+        return emb, words, masks
 
     def image_features(self, images: Iterable[Image.Image], *, batch_size: int = 64) -> Floats:
         """PIL images -> (N, f) float32, what enters the image tower's last projection (see `project`).
@@ -246,12 +250,20 @@ class DualEncoder(nn.Module):
 
 
 def _unit(x: Tensor) -> Floats:
-    return image_tower.unit(x).cpu().numpy()
+    return F.normalize(x.float(), dim=-1).cpu().numpy()
 
 
 def _stack(parts: list[Floats], empty: tuple[int, ...]) -> Floats:
     return np.concatenate(parts) if parts else np.zeros(empty, np.float32)
 
 
-def _text_nothing(dim: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    return np.zeros((0, dim), np.float32), np.zeros((0, 0, dim), np.float32), np.zeros((0, 0), np.bool_)
+def _pick_device(name: str | None) -> torch.device:
+    if name in (None, "auto"):
+        best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(best)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"Device {name!r} cannot be used here ({error}); try 'auto' or 'cpu'.") from error
+    return device

@@ -11,7 +11,6 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from itr_core.errors import ModelError
 
@@ -65,20 +64,18 @@ def with_tokens(visual: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 def _each_place(visual: Any, places: Tensor) -> Tensor:
     net = visual.trunk
-    if places.ndim == 4:  # a map, made a row of 1 x 1 maps
-        channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
-        rows = places.flatten(1, 2) if channels_last else places.flatten(2).mT
-        single = (
-            rows.flatten(0, 1)[:, None, None, :] if channels_last else rows.flatten(0, 1)[:, :, None, None]
-        )
-    else:
+    if places.ndim == 3:  # a sequence
         prefix = getattr(net, "num_prefix_tokens", 0)
-        if prefix and net.global_pool not in ("token", "map"):
-            raise ModelError(
-                f"The image tower {_name(visual)} pools its patches in a way that has no patch tokens."
-            )
         rows = places[:, prefix:]
-        single = rows.flatten(0, 1)[:, None, :]
+        single = rows.flatten(0, 1)[:, None]
+        if net.global_pool != "token":  # the other pools first drop the prefix, so each patch brings it along
+            single = torch.cat([places[:, :prefix].repeat_interleave(rows.shape[1], 0), single], dim=1)
+    elif getattr(net, "output_fmt", "NCHW") == "NHWC":  # a map, made a row of 1 x 1 maps
+        rows = places.flatten(1, 2)
+        single = rows.flatten(0, 1)[:, None, None]
+    else:
+        rows = places.flatten(2).mT
+        single = rows.flatten(0, 1)[:, :, None, None]
     return visual.head(net.forward_head(single)).unflatten(0, rows.shape[:2])
 
 
@@ -97,22 +94,3 @@ def centre_of_strip(image: Image.Image) -> Image.Image:
         return image
     left, top = max(0, (width - most) // 2), max(0, (height - most) // 2)
     return image.crop((left, top, min(width, left + most), min(height, top + most)))
-
-
-def unit(x: Tensor) -> Tensor:
-    """Rows scaled to length 1 in float32; a zero row stays zero."""
-    return F.normalize(x.float(), dim=-1)
-
-
-def pick_device(name: str | None) -> torch.device:
-    """'auto' or None -> the best there is; anything else must work here, else `ModelError`."""
-    if name in (None, "auto"):
-        return torch.device(
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ModelError(f"Device {name!r} cannot be used here ({error}); try 'auto' or 'cpu'.") from error
-    return device

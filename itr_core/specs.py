@@ -147,10 +147,8 @@ def _fresh(name: str, tokenizer: Any, image_weights: Path | None, seed: int) -> 
             "context_length": tokenizer.context_length,
             "hf_tokenizer_name": "pairscope",  # any name makes open_clip look into the checkpoint's folder
         }
-    with (
-        _as_model_error(f"{name}/none", "its text tower or tokenizer comes from the hub"),
-        torch.random.fork_rng([]),
-    ):
+    remedy = "text towers and tokenizers of others come from the hub; image weights must fit the tower"
+    with _as_model_error(f"{name}/none", remedy), torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = _build(name, text_cfg=config["text_cfg"])
         if image_weights is not None:
