@@ -1,4 +1,4 @@
-"""The rules of the house that a machine can hold: doors between rooms, no pickle, a light start, a Space as it stands."""
+"""The rules of the house that a machine can hold: doors, no pickle, a light start, a Space as it stands."""
 
 import re
 import subprocess
@@ -11,12 +11,18 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CODE = [path for folder in ("itr_core", "analysis", "ui") for path in (ROOT / folder).rglob("*.py")] + [ROOT / "app.py"]
+CODE = [path for folder in ("itr_core", "analysis", "ui") for path in (ROOT / folder).rglob("*.py")] + [
+    ROOT / "app.py"
+]
 
 
 def test_doors_between_rooms() -> None:
     lint = subprocess.run(
-        [Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
+        [Path(sys.executable).with_name("lint-imports")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert lint.returncode == 0, lint.stdout
 
@@ -36,7 +42,11 @@ def test_app_starts_light(module: str) -> None:
 
 
 def test_files_stay_small() -> None:
-    long = {str(path.relative_to(ROOT)): n for path in CODE if (n := len(path.read_text("utf-8").splitlines())) > 400}
+    long = {
+        str(path.relative_to(ROOT)): n
+        for path in CODE
+        if (n := len(path.read_text("utf-8").splitlines())) > 400
+    }
     assert long == {}
 
 
@@ -49,8 +59,12 @@ def test_readme_is_a_space_card() -> None:
     card = yaml.safe_load(front)
     assert card["sdk"] == "gradio"
     assert (ROOT / card["app_file"]).is_file()
-    floor = next(re.search(r">=([\d.]+)", need)[1] for need in PROJECT["dependencies"] if need.startswith("gradio"))
-    assert [int(part) for part in str(card["sdk_version"]).split(".")] >= [int(part) for part in floor.split(".")]
+    floor = next(
+        re.search(r">=([\d.]+)", need)[1] for need in PROJECT["dependencies"] if need.startswith("gradio")
+    )
+    assert [int(part) for part in str(card["sdk_version"]).split(".")] >= [
+        int(part) for part in floor.split(".")
+    ]
     assert str(card["python_version"]) == "3.11"
     assert card["license"] == "apache-2.0"
     assert len(card["short_description"]) <= 60  # the Hub's limit

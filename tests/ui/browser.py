@@ -25,7 +25,7 @@ def find_browser() -> str | None:
 
 
 def main() -> int:
-    """Find a browser, or fetch one the normal way, or from the system's packages; 1 when none could be had."""
+    """Find a browser, else fetch Playwright's, else the system's package; 1 if none could be had."""
     ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
         ways += [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]]
@@ -34,7 +34,11 @@ def main() -> int:
             break
         subprocess.run(way, check=False)
     browser = find_browser()
-    print(f"browser for the tests: {browser}" if browser else "No browser: install Chromium, or set PAIRSCOPE_BROWSER.")
+    print(
+        f"browser for the tests: {browser}"
+        if browser
+        else "No browser: install Chromium, or set PAIRSCOPE_BROWSER."
+    )
     return 0 if browser else 1
 
 
