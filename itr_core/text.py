@@ -99,7 +99,9 @@ class TextTower:
         ends = (last + 1).cumsum(0) - 1  # of each text, in the packed rows
 
         position = positions.expand(len(ids), -1)[rows.used]
-        x = tower.token_embedding(ids[:, :length][rows.used]) + tower.positional_embedding[position]
+        x = tower.token_embedding(ids[:, :length][rows.used]) + F.embedding(
+            position, tower.positional_embedding
+        )
         x = x.to(tower.transformer.get_cast_dtype())
         *blocks, final = tower.transformer.resblocks
         for block in blocks:
