@@ -36,7 +36,11 @@ class Shelf:
 
     def __init__(self, wanted: Sequence[str], model: str | None) -> None:
         self._model = model
-        self._wanted = {self._name(spec): spec for spec in wanted}
+        self._wanted: dict[str, str] = {}
+        for spec in wanted:
+            name = _name(spec)
+            taken = sum(other == name or other.startswith(f"{name} ") for other in self._wanted)
+            self._wanted[f"{name} {taken + 1}" if taken else name] = spec
         self._slots = {name: _Slot() for name in self._wanted}
         self._encoders: dict[str, DualEncoder] = {}
         threading.Thread(target=self._load_all, name="shelf", daemon=True).start()
@@ -93,9 +97,7 @@ class Shelf:
             return Searcher(gallery, self._encoder(self._model or gallery.manifest.model))
         encoder = self._encoder(self._model or "starter:infonce")
         pairs = load_pairs(spec)
-        folder = (
-            cache_dir("galleries") / f"{self._name(spec)}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
-        )
+        folder = cache_dir("galleries") / f"{_name(spec)}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
         try:
             return Searcher(Gallery.open(folder), encoder)
         except PairscopeError as reason:  # not there yet, or damaged: a cache may be made anew
@@ -112,6 +114,10 @@ class Shelf:
             self._encoders[spec] = load_encoder(spec)
         return self._encoders[spec]
 
-    @staticmethod
-    def _name(spec: str) -> str:
-        return Path(spec).resolve().name if Path(spec).is_dir() else spec.partition(":")[0]
+
+def _name(spec: str) -> str:
+    """What visitors call it: 'photos' for photos/ and folder:my/photos, 'picturebook' for any part of it."""
+    if Path(spec).exists():
+        return Path(spec).resolve().stem
+    scheme, _, rest = spec.partition(":")
+    return scheme if scheme == "picturebook" else Path(rest).stem

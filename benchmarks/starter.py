@@ -1,0 +1,129 @@
+"""Make a starter model, and hold any model to the yardstick of Picturebook's test split.
+
+    python benchmarks/starter.py make infonce --work runs/infonce     # trains; writes assets/models/infonce
+    python benchmarks/starter.py measure starter:infonce              # prints the figures of the model card
+
+The yardstick, on 1,000 unseen scenes with 5,000 captions: the full caption of each scene (T2I), one-word
+queries for every kind of thing, and queries as people type them ("red car beach night"), judged by truth.
+"""
+
+import json
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from itr_core import DualEncoder, load_encoder, load_pairs, train
+from itr_core.checkpoints import TRAINING_FILE, save
+from itr_core.metrics import retrieval_metrics
+from itr_core.picturebook.captions import kind_queries, telegraphic_queries
+from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.source import scene_of_id
+
+CARD = Path(__file__).with_name("starter_card.md")
+MODELS = Path(__file__).parents[1] / "assets" / "models"
+# Chosen for two CPU cores; on a GPU the same command takes minutes.
+RECIPE = {
+    "model": "picturebook-vit/none",
+    "validation": "picturebook:val",
+    "batch_size": 128,
+    "captions_per_image": 2,
+    "lr": 1e-3,
+    "warmup": 0.04,
+    "weight_decay": 0.1,
+    "crop": 0.06,
+    "eval_every": 500,
+    "seed": 0,
+}
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+
+@app.command()
+def make(
+    method: Annotated[str, typer.Argument(help="infonce, ...")],
+    work: Annotated[Path, typer.Option(help="Folder of the run: log, states, full-precision weights.")],
+    scenes: Annotated[int, typer.Option(help="Training scenes, each with five captions.")] = 80_000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3_000,
+    workers: Annotated[int, typer.Option(help="Processes that draw and load.")] = 2,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in `work`.")] = False,
+) -> None:
+    """Train a starter on Picturebook and ship it in half precision, with its figures in the card."""
+    source = f"picturebook:train@{scenes}"
+    train(method, source, out=work, max_steps=steps, workers=workers, resume=resume, **RECIPE)
+    ship(method, work)
+
+
+@app.command()
+def ship(method: str, work: Path) -> None:
+    """Store the run's best weights in half precision under assets/models, measure them, write the card."""
+    trained = load_encoder(f"local-dir:{work}", device="cpu")
+    record = json.loads((work / TRAINING_FILE).read_text(encoding="utf-8"))
+    words = (work / "words.txt").read_text(encoding="utf-8").split()
+    half = {"dtype": "float16", "words": words, "training": record}
+    save(MODELS / method, trained.model, trained.tokenizer, trained.config, **half)
+    figures = yardstick(load_encoder(f"starter:{method}", device="cpu"))
+    record["yardstick"] = {name: round(value, 2) for name, value in figures.items()}
+    save(MODELS / method, trained.model, trained.tokenizer, trained.config, **half, card=card(method, record))
+
+
+@app.command()
+def measure(model: Annotated[str, typer.Argument(help="Model spec.")] = "starter:infonce") -> None:
+    """Print the yardstick's figures as JSON."""
+    print(json.dumps(yardstick(load_encoder(model)), indent=2))
+
+
+def yardstick(encoder: DualEncoder) -> dict[str, float]:
+    """Percentages on `picturebook:test`.
+
+    full_*: each scene's fullest caption against all images. kinds_p10: of the first 10 pictures for a kind's
+    bare name (as many as exist, for a kind with fewer), how many contain it; mean over kinds. typed_top5: of
+    100 typed queries, how many have a picture among the first 5 in which every fact is right. And the
+    standard metrics.
+    """
+    pairs = load_pairs("picturebook:test")
+    scenes = [scene_of_id(image_id) for image_id in pairs.image_ids]
+    images = encoder.encode_images(pairs.image(index) for index in range(len(pairs)))
+    texts, image_of_caption = pairs.flat_captions()
+    standard = retrieval_metrics(images @ encoder.encode_texts(texts).T, image_of_caption)
+    fullest = encoder.encode_texts([captions[-1] for captions in pairs.captions])
+    full = retrieval_metrics(images @ fullest.T, np.arange(len(pairs)))
+
+    kinds = kind_queries()
+    true = Truth(scenes, [query.meaning for query in kinds]).matrix()
+    best = (images @ encoder.encode_texts([query.text for query in kinds]).T).argsort(axis=0)[::-1]
+    found = [
+        true[best[: min(10, true[:, kind].sum()), kind], kind].mean()
+        for kind in range(len(kinds))
+        if true[:, kind].any()
+    ]
+    typed = telegraphic_queries(scenes)
+    true = Truth(scenes, [query.meaning for query in typed]).matrix()
+    best = (images @ encoder.encode_texts([query.text for query in typed]).T).argsort(axis=0)[::-1][:5]
+    return {
+        "full_t2i_r1": full["t2i_r1"],
+        "full_t2i_r10": full["t2i_r10"],
+        "kinds_p10": 100 * float(np.mean(found)),
+        "typed_top5": 100 * float(np.take_along_axis(true, best, axis=0).any(axis=0).mean()),
+        **standard,
+    }
+
+
+def card(method: str, record: dict) -> str:
+    """The model card: data, seed, wall time, device, figures, and the commands that made them."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in record["yardstick"].items())
+    return CARD.read_text(encoding="utf-8").format(
+        method=method,
+        rows=rows,
+        minutes=round(record["seconds"] / 60),
+        machine=f"{record['device']}, {torch.get_num_threads()} threads, {platform.machine()}",
+        scenes=record["config"]["source"].partition("@")[2],
+        **record["config"] | {"steps": record["step"]},
+    )
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,90 @@
+"""A served app with two small galleries, and a real browser."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+from browser import find_browser
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def nasty() -> str:
+    """A caption that a careless page would run."""
+    return "<img src=x onerror='window.hacked=1'> ${window.hacked=2} {{nasty}} `tick`"
+
+
+@pytest.fixture(scope="session")
+def nasty_folder(nasty: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three pictures whose captions and names come from an enemy."""
+    folder = tmp_path_factory.mktemp("data") / "nasty"
+    folder.mkdir()
+    rows = []
+    for number, colour in enumerate(["red", "green", "blue"]):
+        name = f"'\"><b>{number}.png"
+        Image.new("RGB", (64, 48), colour).save(folder / name)
+        rows.append(json.dumps({"file_name": name, "caption": f"{nasty} {number}"}))
+    (folder / "metadata.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def app_url(nasty_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app as a visitor's browser sees it, in a process of its own, once both galleries are ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("app") / "log.txt"
+    command = [sys.executable, "app.py", "--port", str(port)]
+    command += ["--gallery", "picturebook:gallery@80", "--gallery", f"folder:{nasty_folder}"]
+    with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as app:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(240):
+                assert app.poll() is None, log.read_text()
+                try:
+                    urllib.request.urlopen(url, timeout=2)
+                    break
+                except (URLError, TimeoutError):
+                    time.sleep(0.5)
+            yield url
+        finally:
+            app.terminate()
+            app.wait(20)
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = find_browser()
+    if path is None:
+        pytest.fail("No browser: `python tests/ui/browser.py` finds or fetches one.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, app_url: str) -> Iterator[Page]:
+    """A fresh page that may only talk to the app; what it failed to fetch or threw fails the test."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    faults: list[str] = []
+    home = (app_url, "data:", "blob:")
+    page.on("request", lambda r: None if r.url.startswith(home) else faults.append(f"foreign {r.url}"))
+    page.on("response", lambda r: faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    page.on("pageerror", lambda error: faults.append(f"error {error}"))
+    page.set_default_timeout(60_000)
+    yield page
+    page.close()
+    assert faults == []

@@ -1,0 +1,168 @@
+"""The search page in a real browser."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.ui
+
+CARDS, CAPTIONS, NOTE = "#results .cards li", "#results .captions li", "#status .note"
+
+
+def open_page(page: Page, url: str) -> None:
+    page.goto(url)
+    expect(page.locator("#results .results").first).to_be_visible()
+
+
+def search(page: Page, words: str) -> None:
+    page.locator("#query textarea").fill(words)
+    page.locator("#query textarea").press("Enter")
+
+
+def heading(page: Page, text: str) -> None:
+    expect(page.locator("#results h2").first).to_contain_text(text)
+
+
+def test_first_page_has_results(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    expect(page.locator(CARDS)).to_have_count(12)
+    pictures = page.locator(f"{CARDS} img")
+    pictures.last.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('#results img')].every(i => i.complete)")
+    assert all(pictures.evaluate_all("all => all.map(i => i.naturalWidth > 100)"))
+    expect(page.locator("#status .how")).to_contain_text(re.compile(r"[\d.]+ ms over 80 pictures"))
+
+
+def test_words_find_pictures_best_first(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    search(page, "a house at night")
+    heading(page, "a house at night")
+    scores = [float(text) for text in page.locator(f"{CARDS} .score").all_inner_texts()]
+    assert scores == sorted(scores, reverse=True)
+    assert page.locator(f"{CARDS} .rank").all_inner_texts() == [f"{rank}" for rank in range(1, 13)]
+    page.get_by_label("24 results").check()
+    expect(page.locator(CARDS)).to_have_count(24)
+
+
+def test_link_reproduces_the_search(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    search(page, "red & white / 50% ship?")
+    heading(page, "red & white / 50% ship?")
+    page.wait_for_url("**/?q=red*")
+    cards = page.locator(CARDS).all_inner_texts()
+    open_page(page, page.url)
+    heading(page, "red & white / 50% ship?")
+    expect(page.locator("#query textarea")).to_have_value("red & white / 50% ship?")
+    assert page.locator(CARDS).all_inner_texts() == cards
+
+
+def test_a_result_searches_on_and_a_caption_searches_back(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    page.locator(f"{CARDS} button").first.click()
+    heading(page, "Captions that fit it")
+    expect(page.locator(CAPTIONS)).to_have_count(12)
+    expect(page.locator(CARDS)).to_have_count(12)
+    expect(page.locator("#picture img")).to_be_visible()
+    page.wait_for_url("**/?item=*")
+    caption = page.locator(f"{CAPTIONS} .text").first.inner_text()
+    page.locator(f"{CAPTIONS} button").first.click()
+    heading(page, f"Pictures for “{caption[:60]}")
+
+
+def test_an_upload_finds_captions(page: Page, app_url: str, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.linear_gradient("L").resize((900, 600)).save(photo)
+    open_page(page, app_url)
+    page.locator("#picture input[type=file]").set_input_files(photo)
+    heading(page, "Captions that fit it")
+    scores = [float(text) for text in page.locator(f"{CAPTIONS} .score").all_inner_texts()]
+    assert len(scores) == 12
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("kind", ["text", "bomb", "dot"])
+def test_odd_uploads(page: Page, app_url: str, tmp_path: Path, kind: str) -> None:
+    upload = tmp_path / "odd.png"
+    if kind == "text":
+        upload.write_text("no picture at all")
+    else:
+        Image.new("1", (20_000, 20_000) if kind == "bomb" else (1, 1)).save(upload)
+    open_page(page, app_url)
+    page.locator("#picture input[type=file]").set_input_files(upload)
+    if kind == "dot":
+        heading(page, "Captions that fit it")
+    else:
+        expect(page.locator(NOTE)).to_contain_text(
+            "20,000" if kind == "bomb" else re.compile("not an image|no image")
+        )
+    search(page, "a ship")  # and the page lives on
+    heading(page, "a ship")
+
+
+def test_empty_long_and_unknown_words_are_answered_kindly(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    search(page, "   ")
+    expect(page.locator(NOTE)).to_contain_text("type a few words")
+    search(page, "a zeppelin over the sea")
+    expect(page.locator(NOTE)).to_contain_text("never met “zeppelin”")
+    search(page, "a red car and a blue car " * 40)
+    expect(page.locator(NOTE)).to_contain_text("longer than the model reads")
+
+
+def test_strange_links_do_no_harm(page: Page, app_url: str) -> None:
+    for query in ("?item=nobody", "?g=elsewhere", "?k=0&q=car", "?k=9999&q=car"):
+        page.goto(f"{app_url}/{query}")
+        expect(page.locator(NOTE)).to_be_visible()
+    search(page, "a ship")
+    heading(page, "a ship")
+
+
+def test_foreign_captions_stay_text(page: Page, app_url: str, nasty: str) -> None:
+    open_page(page, f"{app_url}/?g=nasty&q=green")
+    expect(page.locator(CARDS)).to_have_count(3)
+    expect(page.locator(f"{CARDS} .caption").first).to_contain_text(nasty)
+    page.locator(f"{CARDS} button").first.click()
+    heading(page, "Captions that fit it")
+    expect(page.locator(f"{CAPTIONS} .text").first).to_contain_text(nasty)
+    page.locator(f"{CAPTIONS} button").first.click()
+    heading(page, "Pictures for")
+    assert page.evaluate("window.hacked") is None
+
+
+def test_surprise_and_examples(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    page.get_by_role("button", name="lighthouse at sunset").click()
+    heading(page, "lighthouse at sunset")
+    page.get_by_role("button", name="Surprise me").click()
+    expect(page.locator("#results h2").first).not_to_contain_text("lighthouse at sunset")
+    assert page.locator("#query textarea").input_value()
+
+
+def test_keyboard_alone_is_enough(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    page.locator("#query textarea").focus()
+    page.keyboard.type("a dog")
+    page.keyboard.press("Enter")
+    heading(page, "a dog")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.item !== undefined"):
+            break
+    page.keyboard.press("Enter")
+    heading(page, "Captions that fit it")
+
+
+def test_phone_width(page: Page, app_url: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, app_url)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    columns = page.locator(CARDS).evaluate_all(
+        "all => new Set(all.map(c => Math.round(c.getBoundingClientRect().x))).size"
+    )
+    assert columns == 2
+    page.locator(f"{CARDS} button").first.click()
+    heading(page, "Captions that fit it")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
