@@ -72,17 +72,15 @@ class TextTower:
             and tower.attn_mask is not None
             and getattr(tower, "cls_emb", None) is None
             and not getattr(tower, "use_pad_mask", False)
-            and self.pool in ("argmax", "eos", "first")
+            and self.pool in ("argmax", "eos")
             and all(type(block) is ResidualAttentionBlock for block in tower.transformer.resblocks)
         )
 
     def _pooled_position(self, ids: Tensor) -> Tensor:
         if self.pool == "argmax":
             return ids.argmax(dim=1)
-        if self.pool == "eos":
-            eos = self.tower.eos_id if hasattr(self.tower, "eos_id") else self.tower.text_eos_id
-            return (ids == eos).int().argmax(dim=1)
-        return torch.zeros(len(ids), dtype=torch.long, device=ids.device)
+        eos = self.tower.eos_id if hasattr(self.tower, "eos_id") else self.tower.text_eos_id
+        return (ids == eos).int().argmax(dim=1)
 
     def _project(self, x: Tensor) -> Tensor:
         projection = self.tower.text_projection

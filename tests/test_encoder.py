@@ -102,8 +102,7 @@ def test_patches_of_an_averaging_tower_average_to_the_image() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    "name", ["vit", "convnext", "channels-last", "resnet", "timm-mlp", "timm-average", "map-pooled"]
+    "name", "name", ["vit", "convnext", "channels-last", "resnet", "timm-mlp", "timm-average", "map-pooled"]
 )
 def test_patches_are_in_reading_order(name: str) -> None:
     encoder = load_encoder(f"small-{name}/none", device="cpu")
