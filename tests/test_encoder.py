@@ -101,9 +101,10 @@ def test_patches_of_an_averaging_tower_average_to_the_image() -> None:
     torch.testing.assert_close(out.image_tokens.mean(1), out.image, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "name", "name", ["vit", "convnext", "channels-last", "resnet", "timm-mlp", "timm-average", "map-pooled"]
-)
+IN_ORDER = ["vit", "convnext", "channels-last", "resnet", "timm-mlp", "timm-average", "map-pooled"]
+
+
+@pytest.mark.parametrize("name", IN_ORDER)
 def test_patches_are_in_reading_order(name: str) -> None:
     encoder = load_encoder(f"small-{name}/none", device="cpu")
     side = TOWERS[name]["image_size"]
