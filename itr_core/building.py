@@ -1,38 +1,33 @@
 """Build a gallery: in shards that survive a kill, beside the old one, which is replaced at the very end."""
 
 import json
-import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from errno import EACCES, EPERM, EROFS
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
 
-from itr_core.errors import GalleryError, ImageError
+from itr_core.errors import GalleryError
 from itr_core.files import replace_folder, whole_file
 from itr_core.gallery import IMAGES, ITEMS, TEXTS, Progress
-from itr_core.interrupts import leave_signals_to_parent
+from itr_core.interrupts import stop_requested
 from itr_core.manifest import FORMAT, NAME, Left, Manifest, stamps
+from itr_core.thumbnails import Picture, pictures
 
 if TYPE_CHECKING:
     from itr_core.encoder import DualEncoder
     from itr_core.pairs import PairSet
 
-SHARD = 256
+SHARD = 64
 """Images between two points where a build can go on; encoded by themselves, so resuming changes no bit."""
-THUMBNAIL = 320
-"""Longest side of a thumbnail, pixels."""
 
 _SCHEMA = pa.schema(
     {
@@ -56,67 +51,10 @@ def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progre
         with FileLock(part / "lock", blocking=False):
             _Build(pairs, encoder, part).run(path, progress)
         shutil.rmtree(part, ignore_errors=True)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Stopped. Repeat the command to go on; to give up, delete {part}.") from None
     except Timeout as error:
         raise GalleryError(f"Another build is writing {path}; wait until it is done.") from error
     except OSError as error:
         raise GalleryError(_not_written(error, path, part, _need(pairs, encoder.dim))) from error
-
-
-class _Picture(NamedTuple):
-    """What is needed of one image of the source; `image` is None if it could not be decoded."""
-
-    image: Image.Image | None
-    thumbnail: bytes
-    reason: str
-
-
-class _Pictures(Dataset):
-    """Decoding (or drawing) and thumbnails, done by worker processes ahead of the encoder."""
-
-    def __init__(self, pairs: "PairSet") -> None:
-        self.pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> _Picture:
-        try:
-            image = self.pairs.image(index)
-        except ImageError as error:
-            return _Picture(None, b"", str(error))
-        return _Picture(image, _thumbnail(image), "")
-
-
-def _thumbnail(image: Image.Image) -> bytes:
-    small = image.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
-    out = BytesIO()
-    small.save(out, "WEBP", quality=80, method=2)
-    return out.getvalue()
-
-
-def _stream(pairs: "PairSet", start: int) -> Iterator[_Picture]:
-    """Yield the pictures from `start` on, in order."""
-    # Not threads, as drawing holds the interpreter's lock; forked, as that takes no time and needs no guarded
-    # main module. Where forking is unsafe (macOS) or unknown (Windows), this process does the work.
-    workers = min(8, len(os.sched_getaffinity(0))) if sys.platform == "linux" else 0
-    loader: DataLoader = DataLoader(
-        _Pictures(pairs),
-        batch_size=None,
-        sampler=range(start, len(pairs)),
-        collate_fn=_as_it_is,
-        num_workers=workers,
-        multiprocessing_context="fork" if workers else None,
-        prefetch_factor=16 if workers else None,
-        worker_init_fn=leave_signals_to_parent,
-    )
-    return iter(loader)
-
-
-def _as_it_is(picture: Any) -> Any:
-    return picture
 
 
 class _Build:
@@ -139,9 +77,19 @@ class _Build:
         done = self._resume()
         total = len(self.pairs)
         progress(min(done * SHARD, total), total)
-        stream = _stream(self.pairs, done * SHARD)
-        for start in range(done * SHARD, total, SHARD):
-            self._shard(stream, range(start, min(start + SHARD, total)), lambda n: progress(n, total))
+        # The stop is an event, because an exception may be lost while processes are forked.
+        with stop_requested() as stop, pictures(self.pairs, done * SHARD) as stream:
+
+            def tell(count: int) -> None:
+                progress(count, total)
+                if stop.is_set():
+                    raise KeyboardInterrupt(
+                        f"Stopped after {count} of {total} images. Repeat the command to go on; to give up, "
+                        f"delete {self.part}."
+                    )
+
+            for start in range(done * SHARD, total, SHARD):
+                self._shard(stream, range(start, min(start + SHARD, total)), tell)
         self._finish()
         replace_folder(self.gallery, path)
 
@@ -156,13 +104,13 @@ class _Build:
                 file.write_text(json.dumps(self.plan))
         return len(list(self.shards.glob("*.npz")))
 
-    def _shard(self, stream: Iterator[_Picture], rows: range, progress: Callable[[int], None]) -> None:
+    def _shard(self, stream: Iterator[Picture], rows: range, tell: Callable[[int], None]) -> None:
         records: list[dict[str, Any]] = []
 
         def images() -> Iterator[Image.Image]:
             for row, picture in zip(rows, islice(stream, len(rows)), strict=True):
                 records.append(self._record(row, picture))
-                progress(row + 1)
+                tell(row + 1)
                 if picture.image is not None:
                     yield picture.image
 
@@ -176,10 +124,10 @@ class _Build:
                 texts=self.encoder.encode_texts(texts),
             )
 
-    def _record(self, row: int, picture: _Picture) -> dict[str, Any]:
+    def _record(self, row: int, picture: Picture) -> dict[str, Any]:
         image_id = self.pairs.image_ids[row]
         if picture.image is None:
-            return {"name": image_id, "reason": picture.reason.removeprefix(f"{image_id}: ")}
+            return {"name": image_id, "reason": picture.reason}
         thumbnail = f"thumbnails/{row // 1000:03}/{row:06}.webp"  # never from an id: ids are anybody's text
         (self.gallery / thumbnail).parent.mkdir(parents=True, exist_ok=True)
         (self.gallery / thumbnail).write_bytes(picture.thumbnail)

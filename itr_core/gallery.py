@@ -65,7 +65,8 @@ class Gallery:
         pairs with the same model goes on where it was. Images that cannot be decoded are left out and named,
         with the reason, in `manifest.skipped`, as are those the source already left out.
 
-        Raises GalleryError if `path` is a folder of something else, no image can be decoded, another build is
+        Ctrl-C ends it after the image in hand; the text of the KeyboardInterrupt says how to go on. Raises
+        GalleryError if `path` is a folder of something else, no image can be decoded, another build is
         writing there, or the disk is full.
         """
         from itr_core.building import build  # torch, and only when something is built

@@ -1,0 +1,86 @@
+"""The pictures of a source with their thumbnails, made by other processes ahead of whoever takes them."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from itr_core.errors import ImageError
+from itr_core.interrupts import leave_signals_to_parent
+
+if TYPE_CHECKING:
+    from itr_core.pairs import PairSet
+
+LONGEST = 320
+"""Longest side of a thumbnail, pixels."""
+AHEAD = 32
+"""Pictures that are made before they are taken; a large photo takes 36 MB."""
+
+
+class Picture(NamedTuple):
+    """One image of a source and its thumbnail as WebP; without an image, the reason."""
+
+    image: Image.Image | None
+    thumbnail: bytes = b""
+    reason: str = ""
+
+
+@contextmanager
+def pictures(pairs: "PairSet", start: int) -> Iterator[Iterator[Picture]]:
+    """Give an iterator over the pictures from row `start` on, in order.
+
+    Inside, half of the cores make pictures and torch keeps to the other half: threads that share a core with
+    another process spend most of their time waiting for each other.
+    """
+    # Not threads, as drawing holds the interpreter's lock; forked, as that takes no time and needs no guarded
+    # main module. Where forking is unsafe (macOS) or unknown (Windows), this process does the work.
+    workers = max(1, len(os.sched_getaffinity(0)) // 2) if sys.platform == "linux" else 0
+    loader: DataLoader = DataLoader(
+        _Pictures(pairs),
+        batch_size=None,
+        sampler=range(start, len(pairs)),
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+        prefetch_factor=max(2, AHEAD // workers) if workers else None,
+        worker_init_fn=leave_signals_to_parent,
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - workers))
+    try:
+        yield iter(loader)
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Pictures(Dataset):
+    def __init__(self, pairs: "PairSet") -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, row: int) -> Picture:
+        try:
+            image = self.pairs.image(row)
+        except ImageError as error:
+            return Picture(None, reason=str(error).removeprefix(f"{self.pairs.image_ids[row]}: "))
+        return Picture(image, _thumbnail(image))
+
+
+def _as_it_is(picture: Any) -> Any:
+    return picture
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    small = image.copy()
+    small.thumbnail((LONGEST, LONGEST), reducing_gap=2.0)
+    out = BytesIO()
+    small.save(out, "WEBP", quality=80, method=2)
+    return out.getvalue()

@@ -1,0 +1,341 @@
+"""A gallery on disk: what goes in comes out, whatever happens while it is written and to it afterwards."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from itr_core.building import SHARD
+from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.errors import GalleryError, QueryError
+from itr_core.gallery import Gallery
+from itr_core.manifest import Manifest, stamps
+from itr_core.pairs import PairSet, load_pairs
+
+MODEL = "picturebook-vit/none"
+MANY = SHARD + 60
+FILES = ["image_embeddings.npy", "text_embeddings.npy", "items.parquet", "manifest.json"]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> DualEncoder:
+    return load_encoder(MODEL)
+
+
+def paint(folder: Path, count: int, size: tuple[int, int] = (16, 16)) -> PairSet:
+    """A folder of pictures of different colours; the n-th has n % 3 captions."""
+    folder.mkdir(parents=True)
+    colours = np.random.default_rng(count).integers(0, 256, (count, 3)).tolist()
+    with (folder / "metadata.jsonl").open("w") as out:
+        for n, colour in enumerate(colours):
+            Image.new("RGB", size, tuple(colour)).save(folder / f"{n:04}.png")
+            captions = [f"picture {n} in colour {colour}", f"number {n}"][: n % 3]
+            line = {"file_name": f"{n:04}.png", "captions": captions, "labels": [f"mod {n % 5}"]}
+            out.write(json.dumps(line) + "\n")
+    return load_pairs(f"folder:{folder}")
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> PairSet:
+    return paint(tmp_path_factory.mktemp("few") / "pictures", 7, size=(640, 100))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> PairSet:
+    return paint(tmp_path_factory.mktemp("many") / "pictures", MANY)
+
+
+@pytest.fixture(scope="module")
+def built(few: PairSet, encoder: DualEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("built") / "gallery"
+    Gallery.build(few, encoder, path)
+    return path
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    """A gallery that a test may damage."""
+    return Path(shutil.copytree(built, tmp_path / "gallery"))
+
+
+# ---- what goes in comes out
+
+
+def test_round_trip(few: PairSet, encoder: DualEncoder, built: Path) -> None:
+    gallery = Gallery.open(built)
+    assert gallery.items["image_id"].tolist() == few.image_ids
+    assert gallery.items["captions"].tolist() == few.captions
+    assert [list(labels) for labels in gallery.items["labels"]] == few.labels
+    images = encoder.encode_images(pair.image for pair in few)
+    texts, image_of_caption = few.flat_captions()
+    np.testing.assert_allclose(gallery.image_embeddings, images, atol=1e-6)
+    np.testing.assert_allclose(gallery.text_embeddings, encoder.encode_texts(texts), atol=1e-6)
+    np.testing.assert_array_equal(gallery.image_of_caption, image_of_caption)
+    about = gallery.manifest
+    assert (about.images, about.captions, about.dim) == (7, 6, encoder.dim)
+    assert (about.source, about.source_fingerprint) == (few.source, few.fingerprint)
+    assert (about.model, about.model_fingerprint) == (MODEL, encoder.fingerprint)
+
+
+def test_thumbnails_are_small_webp_files_named_by_row(few: PairSet, built: Path) -> None:
+    gallery = Gallery.open(built)
+    assert (gallery.items["width"][3], gallery.items["height"][3]) == (640, 100)
+    path = gallery.thumbnail(few.image_ids[3])
+    assert path == built / "thumbnails" / "000" / "000003.webp"
+    with Image.open(path) as thumbnail:
+        assert thumbnail.format == "WEBP"
+        assert thumbnail.size == (320, 50)
+        assert np.abs(np.asarray(thumbnail)[25, 160].astype(int) - few.image(3).getpixel((0, 0))).max() < 8
+    with pytest.raises(QueryError, match="no image 'nobody'"):
+        gallery.row("nobody")
+
+
+def test_manifest_stamps_every_file(built: Path) -> None:
+    files = {path.relative_to(built).as_posix() for path in built.rglob("*") if path.is_file()}
+    assert files == Manifest.read(built).files.keys() | {"manifest.json"}
+
+
+def test_embeddings_cannot_be_written_to(built: Path) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        Gallery.open(built).image_embeddings[0] = 0
+
+
+def test_pictures_without_any_caption(tmp_path: Path, encoder: DualEncoder) -> None:
+    for n in range(3):
+        Image.new("RGB", (8, 8), (80 * n, 0, 0)).save(tmp_path / f"{n}.png")
+    gallery = Gallery.build(load_pairs(f"folder:{tmp_path}"), encoder, tmp_path / "gallery")
+    assert gallery.text_embeddings.shape == (0, encoder.dim)
+    assert gallery.items["captions"].tolist() == [[], [], []]
+
+
+def test_bad_pictures_are_left_out_and_named(tmp_path: Path, encoder: DualEncoder) -> None:
+    pairs = paint(tmp_path / "pictures", 5)
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "pictures" / "0002.png")
+    whole = (tmp_path / "pictures" / "0002.png").read_bytes()
+    (tmp_path / "pictures" / "0002.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "pictures" / "text.jpg").write_text("This is no picture.")
+    Image.new("RGB", (1, 1)).save(tmp_path / "pictures" / "pixel.png")
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "pictures" / "vast.png")
+    pairs = load_pairs(f"folder:{tmp_path / 'pictures'}")
+    gallery = Gallery.build(pairs, encoder, tmp_path / "gallery")
+    assert gallery.items["image_id"].tolist() == ["0000.png", "0001.png", "0003.png", "0004.png", "pixel.png"]
+    reasons = dict(gallery.manifest.skipped)
+    assert reasons.keys() == {"0002.png", "text.jpg", "vast.png"}
+    assert "truncated" in reasons["0002.png"]
+    assert "not a JPEG" in reasons["text.jpg"]
+    assert "the limit for one image" in reasons["vast.png"]
+    expected = [text for n in (1, 4) for text in pairs.captions[n]]  # 0 and 3 have none, 2 is left out
+    assert [text for captions in gallery.items["captions"] for text in captions] == expected
+    np.testing.assert_allclose(gallery.text_embeddings, encoder.encode_texts(expected), atol=1e-6)
+    np.testing.assert_array_equal(gallery.image_of_caption, [1, 3])
+
+
+def test_nothing_but_bad_pictures(tmp_path: Path, encoder: DualEncoder) -> None:
+    pairs = paint(tmp_path / "pictures", 2)
+    for file in (tmp_path / "pictures").glob("*.png"):
+        data = bytearray(file.read_bytes())
+        data[-30:] = bytes(30)
+        file.write_bytes(data)
+    with pytest.raises(GalleryError, match=r"none of its 2 images can be used.*0000\.png"):
+        Gallery.build(pairs, encoder, tmp_path / "gallery")
+    assert not (tmp_path / "gallery").exists()
+
+
+# ---- a build that is stopped
+
+
+BUILD = """
+import os, resource, signal, sys
+from itr_core import Gallery, load_encoder, load_pairs
+def progress(done, total):
+    if done == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[4] != "0":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)
+try:
+    encoder = load_encoder("picturebook-vit/none")
+    Gallery.build(load_pairs(sys.argv[1]), encoder, sys.argv[2], progress=progress)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def build_elsewhere(
+    pairs: PairSet, path: Path, *, kill_at: int = -1, file_limit: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """Build in a process of its own, killed after so many pictures, or with files limited in size."""
+    arguments = [pairs.source, str(path), str(kill_at), str(file_limit)]
+    return subprocess.run(
+        [sys.executable, "-c", BUILD, *arguments],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_killed_build_goes_on_and_ends_with_the_same_bytes(
+    few: PairSet, many: PairSet, encoder: DualEncoder, tmp_path: Path
+) -> None:
+    unbroken = Gallery.build(many, encoder, tmp_path / "unbroken").path
+    target = tmp_path / "gallery"
+    Gallery.build(few, encoder, target)
+    assert build_elsewhere(many, target, kill_at=SHARD + 20).returncode == -signal.SIGKILL
+    assert Gallery.open(target).manifest.source == few.source  # the old gallery is whole until the end
+
+    seen: list[tuple[int, int]] = []
+    Gallery.build(many, encoder, target, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(n, MANY) for n in range(SHARD, MANY + 1)]
+    for path in unbroken.rglob("*"):
+        if path.is_file() and path.name != "manifest.json":
+            assert path.read_bytes() == (target / path.relative_to(unbroken)).read_bytes(), path
+    assert sorted(os.listdir(tmp_path)) == ["gallery", "unbroken"]
+
+
+def test_stopped_build_of_another_model_does_not_go_on(
+    many: PairSet, encoder: DualEncoder, tmp_path: Path
+) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == SHARD + 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="Repeat the command to go on"):
+        Gallery.build(many, encoder, tmp_path / "gallery", progress=stop)
+    assert not (tmp_path / "gallery").exists()
+    other = load_encoder(MODEL, seed=1)
+    seen: list[int] = []
+    gallery = Gallery.build(many, other, tmp_path / "gallery", progress=lambda done, total: seen.append(done))
+    assert seen == list(range(MANY + 1))
+    np.testing.assert_allclose(gallery.image_embeddings[:1], other.encode_images([many.image(0)]), atol=1e-6)
+
+
+def test_full_disk(few: PairSet, many: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    target = tmp_path / "gallery"
+    Gallery.build(few, encoder, target)
+    said = build_elsewhere(many, target, file_limit=50_000).stdout
+    assert said.startswith(
+        f"GalleryError The gallery {target} cannot be written (File too large). It takes about"
+    )
+    assert "MB are free" in said
+    assert "repeat the command" in said
+    assert Gallery.open(target).manifest.source == few.source
+
+
+def test_two_builds_of_one_gallery(few: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    (tmp_path / ".gallery.part").mkdir()
+    with FileLock(tmp_path / ".gallery.part" / "lock"), pytest.raises(GalleryError, match="Another build"):
+        Gallery.build(few, encoder, tmp_path / "gallery")
+
+
+def test_never_replaces_what_is_no_gallery(few: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"dear to somebody")
+    for path in (tmp_path, tmp_path / "photo.jpg"):
+        with pytest.raises(GalleryError, match="is no gallery"):
+            Gallery.build(few, encoder, path)
+    assert (tmp_path / "photo.jpg").read_bytes() == b"dear to somebody"
+    (tmp_path / "empty").mkdir()
+    assert len(Gallery.build(few, encoder, tmp_path / "empty")) == 7
+
+
+# ---- a gallery that is damaged, foreign or hostile
+
+
+@pytest.mark.parametrize("name", [*FILES, "thumbnails/000/000004.webp"])
+def test_flipped_byte(copy: Path, name: str) -> None:
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) * 2 // 3] ^= 1
+    (copy / name).write_bytes(data)
+    with pytest.raises(GalleryError, match=rf"{name}.*pairscope build"):
+        Gallery.open(copy)
+
+
+def test_a_digit_changed_in_the_manifest(copy: Path) -> None:
+    text = (copy / "manifest.json").read_text()
+    (copy / "manifest.json").write_text(text.replace('"images": 7', '"images": 8'))
+    with pytest.raises(GalleryError, match=r"manifest\.json is damaged"):
+        Gallery.open(copy)
+
+
+@pytest.mark.parametrize("name", [*FILES, "thumbnails/000/000004.webp"])
+def test_missing_or_shortened_file(copy: Path, name: str) -> None:
+    (copy / name).write_bytes((copy / name).read_bytes()[:-1])
+    with pytest.raises(GalleryError, match=name):
+        Gallery.open(copy, verify=False)
+    (copy / name).unlink()
+    with pytest.raises(GalleryError, match=name):
+        Gallery.open(copy, verify=False)
+
+
+def test_remedy_is_the_command_that_made_it(copy: Path, few: PairSet) -> None:
+    (copy / "items.parquet").unlink()
+    with pytest.raises(GalleryError) as caught:
+        Gallery.open(copy)
+    assert str(caught.value).endswith(f"pairscope build {few.source} --model {MODEL} --out {copy}")
+
+
+def test_other_format_version(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text()) | {"format": 2, "something": "new"}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(GalleryError, match=r"format 2; this Pairscope reads format 1"):
+        Gallery.open(copy)
+
+
+def test_no_gallery(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(GalleryError, match=rf"{path} is no gallery .*pairscope build SOURCE"):
+            Gallery.open(path)
+
+
+def forge(folder: Path, names: list[str], **changes: object) -> None:
+    """Rewrite the manifest as somebody would who knows the format."""
+    about = Manifest.read(folder)
+    about.model_copy(update={"files": stamps(folder, names), **changes}).write(folder)
+
+
+def test_forged_manifest_cannot_reach_outside(copy: Path) -> None:
+    names = list(Manifest.read(copy).files)
+    (copy.parent / "secret").write_text("secret")
+    forge(copy, [*names, "../secret"])
+    with pytest.raises(GalleryError, match="lies outside"):
+        Gallery.open(copy)
+    (copy / "thumbnails" / "link.webp").symlink_to(copy.parent / "secret")
+    forge(copy, [*names, "thumbnails/link.webp"])
+    with pytest.raises(GalleryError, match="lies outside"):
+        Gallery.open(copy)
+
+
+def test_forged_items_cannot_name_other_files(copy: Path) -> None:
+    gallery = Gallery.open(copy)
+    items = gallery.items.assign(thumbnail=["../secret", *gallery.items["thumbnail"][1:]])
+    items.to_parquet(copy / "items.parquet")
+    forge(copy, list(gallery.manifest.files))
+    with pytest.raises(GalleryError, match=r"names '\.\./secret'"):
+        Gallery.open(copy)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((7, 192)), np.zeros((6, 192), np.float32), np.array([{"a": 1}] * 7, dtype=object)],
+    ids=["float64", "six rows", "objects"],
+)
+def test_forged_arrays(copy: Path, array: np.ndarray) -> None:
+    np.save(copy / "image_embeddings.npy", array)
+    forge(copy, list(Manifest.read(copy).files))
+    with pytest.raises(GalleryError, match=r"image_embeddings\.npy"):
+        Gallery.open(copy)
+
+
+def test_forged_counts(copy: Path) -> None:
+    np.save(copy / "image_embeddings.npy", np.zeros((8, 192), np.float32))
+    forge(copy, list(Manifest.read(copy).files), images=8)
+    with pytest.raises(GalleryError, match="counts differ"):
+        Gallery.open(copy)

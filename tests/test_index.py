@@ -1,0 +1,75 @@
+"""The index finds what a full sort of all inner products finds."""
+
+import threading
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from itr_core.index import ExactIndex
+
+
+def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    x = rng.standard_normal(shape, dtype=np.float32)
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def by_sorting(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    scores = queries @ vectors.T
+    rows = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, rows, axis=1), rows
+
+
+@pytest.mark.parametrize(("n", "d"), [(5000, 512), (700, 7), (1, 192)])
+def test_finds_what_a_full_sort_finds(n: int, d: int) -> None:
+    rng = np.random.default_rng(n)
+    vectors, queries = unit(rng, n, d), unit(rng, 40, d)
+    scores, rows = ExactIndex(vectors).search(queries, 10)
+    true_scores, true_rows = by_sorting(queries, vectors, 10)
+    np.testing.assert_array_equal(rows, true_rows)
+    np.testing.assert_allclose(scores, true_scores, atol=1e-6)
+    assert scores.dtype == np.float32
+    assert rows.dtype == np.int64
+
+
+def test_orders_by_single_precision() -> None:
+    """Vectors that are one and the same in half precision still come in their true order."""
+    vectors = np.ones((20, 4), np.float32)
+    vectors[:, 0] += np.random.default_rng(0).permutation(20) * 1e-6
+    _, rows = ExactIndex(vectors).search(np.ones((1, 4), np.float32), 20)
+    np.testing.assert_array_equal(rows[0], np.argsort(-vectors[:, 0], kind="stable"))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 80), st.integers(0, 2**32 - 1))
+def test_ties_come_in_the_order_of_rows(n: int, different: int, k: int, seed: int) -> None:
+    """Whatever is equal, and wherever k cuts, nothing is missing, doubled or out of order."""
+    rng = np.random.default_rng(seed)
+    vectors = np.eye(different, dtype=np.float32)[rng.integers(different, size=n)]
+    queries = np.eye(different, dtype=np.float32)[:2]
+    scores, rows = ExactIndex(vectors).search(queries, k)
+    true_scores, true_rows = by_sorting(queries, vectors, k)
+    np.testing.assert_array_equal(scores, true_scores)
+    np.testing.assert_array_equal(rows, true_rows)
+
+
+def test_of_nothing_finds_nothing() -> None:
+    scores, rows = ExactIndex(np.zeros((0, 8), np.float32)).search(np.ones((3, 8), np.float32), 5)
+    assert scores.shape == rows.shape == (3, 0)
+
+
+def test_takes_one_thread_in_whatever_thread_it_is_asked() -> None:
+    """OpenMP's setting belongs to a thread; a server answers from many."""
+    index = ExactIndex(unit(np.random.default_rng(0), 50, 8))
+    threads: list[int] = []
+
+    def ask() -> None:
+        index.search(np.ones((1, 8), np.float32), 3)
+        threads.append(faiss.omp_get_max_threads())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert threads == [1]

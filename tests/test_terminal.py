@@ -1,0 +1,244 @@
+"""The `pairscope` command: what it prints, where, and how it ends."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from itr_core.gallery import Gallery
+from itr_core.pairs import load_pairs
+from itr_core.train_config import TrainConfig
+from ui.terminal import app
+
+ROOT = Path(__file__).parents[1]
+MODEL = "picturebook-vit/none"
+SOURCE = "picturebook:test@12"
+
+
+def pairscope(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def in_own_process(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ui.terminal", *map(str, arguments)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("terminal") / "gallery"
+    result = pairscope("build", SOURCE, "--model", MODEL, "--out", path)
+    assert result.exit_code == 0, result.output
+    assert "12" in result.stdout
+    return path
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("picture") / "photo.png"
+    load_pairs(SOURCE).image(4).save(path)
+    return path
+
+
+# ---- the whole command
+
+
+def test_help_names_every_command() -> None:
+    shown = pairscope("--help").stdout
+    for command in ("demo", "data", "train", "build", "search", "evaluate"):
+        assert command in shown
+        assert "--help" in pairscope(command, "--help").stdout
+
+
+def test_starts_light() -> None:
+    """No command but the one that runs may import what takes seconds."""
+    heavy = "{'torch', 'datasets', 'pandas', 'faiss', 'gradio', 'open_clip'} & set(sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import sys, ui.terminal; print({heavy})"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert loaded.stdout.strip() == "set()"
+
+
+def test_bad_input_is_one_line_and_exit_code_2() -> None:
+    process = in_own_process("build", "picturebok:test", "--out", "nowhere")
+    stdout, stderr = process.communicate()
+    assert process.returncode == 2
+    assert stdout == ""
+    assert stderr == "Unknown kind of source 'picturebok' in 'picturebok:test'. Did you mean 'picturebook'?\n"
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    process = in_own_process("build", "picturebook:test@300", "--model", MODEL, "--out", tmp_path / "gallery")
+    while process.poll() is None and not (tmp_path / ".gallery.part" / "plan.json").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130, stderr
+    assert "Repeat the command to go on" in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "gallery").exists()
+
+
+# ---- galleries
+
+
+def test_build_prints_pure_json(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
+    (tmp_path / "bad.jpg").write_text("no picture")
+    process = in_own_process("build", tmp_path, "--model", MODEL, "--out", tmp_path / "gallery", "--json")
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    printed = json.loads(stdout)
+    assert (printed["images"], printed["captions"], printed["model"]) == (1, 0, MODEL)
+    assert printed["skipped"][0][0] == "bad.jpg"
+
+
+def test_build_names_what_it_left_out(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
+    (tmp_path / "bad.jpg").write_text("no picture")
+    result = pairscope("build", tmp_path, "--model", MODEL, "--out", tmp_path / "gallery")
+    assert "left out bad.jpg: not a JPEG" in result.stderr
+    assert "1 images left out" in result.stderr
+
+
+def test_search_with_words(gallery: Path) -> None:
+    result = pairscope("search", gallery, "two dogs on a beach", "-k", 3, "--json")
+    found = json.loads(result.stdout)
+    assert (found["query"], found["of"], found["cut"]) == ("two dogs on a beach", "images", "")
+    assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3]
+    assert all(Path(hit["thumbnail"]).is_file() for hit in found["hits"])
+    unquoted = pairscope("search", gallery, "two", "dogs", "on", "a", "beach", "-k", 3, "--json")
+    assert json.loads(unquoted.stdout)["hits"] == found["hits"]
+    table = pairscope("search", gallery, "two dogs on a beach", "-k", 3).stdout
+    assert all(hit["item_id"] in table for hit in found["hits"])
+
+
+def test_search_with_a_picture(gallery: Path, picture: Path) -> None:
+    found = json.loads(pairscope("search", gallery, picture, "--json").stdout)
+    assert found["of"] == "captions"
+    known = {caption for captions in Gallery.open(gallery).items["captions"] for caption in captions}
+    assert {hit["caption"] for hit in found["hits"]} <= known
+    alike = json.loads(pairscope("search", gallery, picture, "--of", "images", "-k", 1, "--json").stdout)
+    assert alike["hits"][0]["item_id"] == load_pairs(SOURCE).image_ids[4]
+
+
+def test_search_says_what_was_cut(gallery: Path) -> None:
+    found = pairscope("search", gallery, "dog " * 100, "-k", 1)
+    assert "longer than the model reads" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["  "], "type a few words"),
+        (["no such photo.jpg"], "no such file"),
+        (["dog", "-k", "0"], "0 results"),
+        (["dog", "--model", f"{MODEL}x"], "Did you mean"),
+    ],
+)
+def test_searches_that_cannot_be(gallery: Path, arguments: list[str], said: str) -> None:
+    result = pairscope("search", gallery, *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_search_of_no_gallery(tmp_path: Path) -> None:
+    result = pairscope("search", tmp_path, "dog")
+    assert result.exit_code == 2
+    assert "pairscope build SOURCE" in result.stderr
+
+
+# ---- data
+
+
+def test_data_show() -> None:
+    shown = json.loads(pairscope("data", "show", SOURCE, "--json").stdout)
+    pairs = load_pairs(SOURCE)
+    assert (shown["images"], shown["captions"], shown["fingerprint"]) == (12, 60, pairs.fingerprint)
+    lengths = [len(text.split()) for text in pairs.flat_captions()[0]]
+    assert shown["words_per_caption"] == {
+        "least": min(lengths), "mean": round(float(np.mean(lengths)), 2), "most": max(lengths),
+    }  # fmt: skip
+    dogs = sum("dog" in labels for labels in pairs.labels or [])
+    assert shown["labels"].get("dog", 0) == dogs
+    assert "picturebook:test@12" in pairscope("data", "show", SOURCE).stdout
+
+
+@pytest.mark.parametrize(
+    ("layout", "spec"),
+    [("parquet", "{}"), ("karpathy", "{}/dataset.json:test"), ("folder", "{}")],
+)
+def test_export_reads_back(layout: str, spec: str, tmp_path: Path) -> None:
+    result = pairscope("data", "export", SOURCE, "--to", layout, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    pairs, copy = load_pairs(SOURCE), load_pairs(spec.format(tmp_path / "out"))
+    assert copy.image_ids == pairs.image_ids
+    assert copy.captions == pairs.captions
+    assert copy.labels == (None if layout == "karpathy" else pairs.labels)
+    for n in (0, 11):
+        np.testing.assert_array_equal(np.asarray(copy.image(n)), np.asarray(pairs.image(n)))
+    again = pairscope("data", "export", SOURCE, "--to", layout, "--out", tmp_path / "out")
+    assert again.exit_code == 2
+    assert "exists already" in again.stderr
+
+
+def test_export_names_what_it_left_out(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.effect_noise((99, 99), 50).save(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "bad.png").write_bytes((tmp_path / "in" / "good.png").read_bytes()[:900])
+    result = pairscope("data", "export", tmp_path / "in", "--to", "folder", "--out", tmp_path / "out")
+    assert "left out bad.png" in result.stderr
+    assert "1 images" in result.stdout
+
+
+def test_contact_sheet(tmp_path: Path) -> None:
+    assert pairscope("data", "contact-sheet", "--out", tmp_path / "sheet.png").exit_code == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert min(sheet.size) > 500
+
+
+# ---- models
+
+
+def test_train_has_every_setting() -> None:
+    shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).stdout
+    for field in fields(TrainConfig):
+        assert f"--{field.name.replace('_', '-')} " in shown
+
+
+def test_train_then_evaluate(tmp_path: Path) -> None:
+    command = ["train", "--method", "infonce", "--source", "picturebook:train@24", "--model", MODEL]
+    command += ["--vocab-size", "300", "--max-steps", "2", "--batch-size", "8", "--device", "cpu"]
+    command += ["--out", str(tmp_path / "model")]
+    refused = pairscope(*command, "--columns", "captions=words")
+    assert refused.exit_code == 2
+    assert "takes no columns" in refused.stderr
+    trained = pairscope(*command)
+    assert trained.exit_code == 0, trained.output
+    measured = pairscope("evaluate", "--model", tmp_path / "model", "--source", SOURCE, "--json")
+    figures = json.loads(measured.stdout)
+    recalls = [figures[f"{way}_r{k}"] for way in ("t2i", "i2t") for k in (1, 5, 10)]
+    assert figures["rsum"] == pytest.approx(sum(recalls))
+    assert figures["n_captions"] == 60
+    table = pairscope("evaluate", "--model", tmp_path / "model", "--source", SOURCE).stdout
+    assert f"rSum {figures['rsum']:.1f}" in table
+
+
+def test_unknown_method(tmp_path: Path) -> None:
+    result = pairscope(
+        "train", "--method", "infonse", "--source", SOURCE, "--model", MODEL, "--out", tmp_path / "model"
+    )
+    assert result.exit_code == 2
+    assert "Did you mean 'infonce'?" in result.stderr

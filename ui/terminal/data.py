@@ -1,0 +1,78 @@
+"""`pairscope data`: look at sources of pairs, and write them in other layouts."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ui.terminal.out import (
+    Columns,
+    ImageRoot,
+    Json,
+    Limit,
+    Source,
+    open_source,
+    print_json,
+    print_table,
+    progress_bar,
+    report_skipped,
+)
+
+app = typer.Typer(no_args_is_help=True, help="Look at sources of pairs, and write them in other layouts.")
+
+
+@app.command()
+def show(
+    source: Source,
+    columns: Columns = None,
+    image_root: ImageRoot = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Count what there is in a source: images, captions, words, labels, files left out."""
+    from itr_core.pairs.summary import summary
+
+    figures = summary(open_source(source, columns, image_root, limit))
+    if as_json:
+        print_json(figures)
+        return
+    labels, skipped = figures.pop("labels"), figures.pop("skipped")
+    figures["labels"] = ", ".join(f"{label} {count}" for label, count in list(labels.items())[:20]) or "none"
+    print_table(source, ("", ""), [(name.replace("_", " "), _told(value)) for name, value in figures.items()])
+    report_skipped(f"{each['name']}: {each['reason']}" for each in skipped)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value['least']} to {value['most']}, mean {value['mean']}"
+    return "none" if value is None else str(value)
+
+
+@app.command()
+def export(
+    source: Source,
+    to: Annotated[Literal["parquet", "karpathy", "folder"], typer.Option(help="What to write.")],
+    out: Annotated[Path, typer.Option(help="New folder to write.")],
+    columns: Columns = None,
+    image_root: ImageRoot = None,
+    limit: Limit = None,
+) -> None:
+    """Write a source as parquet, Karpathy's JSON or a folder, for any other retrieval code to read."""
+    from itr_core.pairs.export import export as write
+
+    pairs = open_source(source, columns, image_root, limit)
+    with progress_bar("Writing") as progress:
+        skipped = write(pairs, to, out, progress=progress)
+    report_skipped(f"{name}: {reason}" for name, reason in [*pairs.skipped, *skipped])
+    typer.echo(f"{out}: {len(pairs) - len(skipped)} images with captions, as {to}.")
+
+
+@app.command()
+def contact_sheet(out: Annotated[Path, typer.Option(help="PNG file to write.")]) -> None:
+    """Draw everything there is in Picturebook on one sheet."""
+    from itr_core.files import whole_file
+    from itr_core.picturebook.drawings import contact_sheet as sheet
+
+    with whole_file(out) as part:
+        sheet().save(part, "PNG")
+    typer.echo(str(out))

@@ -1,0 +1,102 @@
+"""What the commands have in common: options, tables, JSON on stdout, everything else on stderr."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from itr_core.errors import SourceError
+
+if TYPE_CHECKING:
+    from itr_core.pairs import PairSet
+
+SOURCE_HELP = (
+    "picturebook[:split], folder:PATH, parquet:FILE, karpathy:FILE.json[:split], coco:FILE.json, "
+    "hub:ORG/NAME[:split], or a plain path."
+)
+MODEL_HELP = (
+    "starter:METHOD, NAME/PRETRAINED, hf-hub:ORG/REPO, local-dir:PATH, or the path of a checkpoint folder."
+)
+
+Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
+Model = Annotated[str, typer.Option(help=MODEL_HELP)]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda[:n] or mps; the best there is by default.")]
+Limit = Annotated[int | None, typer.Option(help="Only so many images, the first ones.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROLE=NAME[,NAME]",
+        help="The source's columns where they are not recognised, such as captions=alt_text. Roles: image, "
+        "captions, image_id, labels. Repeat for several.",
+    ),
+]
+ImageRoot = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="Folder of the images, where the source names files elsewhere."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def complain(message: str) -> None:
+    """One red line on stderr."""
+    typer.secho(message, fg="red", err=True)
+
+
+def parse_columns(columns: Sequence[str] | None) -> dict[str, Any] | None:
+    """["captions=a,b"] -> {"captions": ["a", "b"]}; a single name stays as it is. Raises SourceError."""
+    parsed: dict[str, Any] = {}
+    for item in columns or ():
+        role, equals, names = item.partition("=")
+        if not equals:
+            raise SourceError(f"--columns {item}: write ROLE=NAME, such as captions=alt_text.")
+        parsed[role] = names.split(",") if "," in names else names
+    return parsed or None
+
+
+def open_source(
+    spec: str, columns: Sequence[str] | None = None, image_root: str | None = None, limit: int | None = None
+) -> "PairSet":
+    """`load_pairs` with the options as the command line has them."""
+    from itr_core.pairs import load_pairs
+
+    return load_pairs(spec, columns=parse_columns(columns), image_root=image_root, limit=limit)
+
+
+def print_json(value: Any) -> None:
+    """The whole of stdout, as one JSON value."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on stdout; its header is left out where all columns are nameless."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, title=Text(title), title_justify="left", show_header=any(columns))
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row))  # Text: captions may hold [brackets]
+    Console().print(table)
+
+
+def report_skipped(skipped: Iterable[str]) -> None:
+    """List the images that were left out and why, with their count, on stderr."""
+    lines = list(skipped)
+    for line in lines:
+        typer.secho(f"left out {line}", fg="yellow", err=True)
+    if lines:
+        typer.secho(f"{len(lines)} images left out", fg="yellow", err=True)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, as a function of (done, total)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
