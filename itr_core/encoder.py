@@ -35,6 +35,8 @@ def load_encoder(
     dtype: str = "float32",
     tokenizer: Any = None,
     image_weights: Path | None = None,
+    pixel_norm: str = "clip",
+    resize: str = "shortest",
     seed: int = 0,
 ) -> "DualEncoder":
     """Load the model that `spec` names (see `itr_core.specs`), ready to encode.
@@ -42,12 +44,21 @@ def load_encoder(
     `device` is 'auto' (also None), 'cpu', 'cuda[:n]' or 'mps'; `dtype` is what the towers compute in,
     outputs are float32 whatever it is. For NAME/none only: `tokenizer` (from `itr_core.tokenizer.train`)
     takes the place of the architecture's own, `image_weights` is a safetensors file for the image tower
-    (for timm towers: its trunk), and `seed` draws the other weights. Raises `ModelError`.
+    (for timm towers: its trunk), `pixel_norm` ('clip', 'imagenet', or 'inception' for [-1, 1]) and `resize`
+    ('shortest' and a centre crop, or 'squash' to a square) are what those weights know, and `seed` draws the
+    other weights. Raises `ModelError`.
     """
     if dtype not in _DTYPES:
         raise ModelError(f"No dtype {dtype!r}; one of {', '.join(_DTYPES)}.")
     target = _pick_device(device)
-    parts = open_parts(spec, tokenizer=tokenizer, image_weights=image_weights, seed=seed)
+    parts = open_parts(
+        spec,
+        tokenizer=tokenizer,
+        image_weights=image_weights,
+        pixel_norm=pixel_norm,
+        resize=resize,
+        seed=seed,
+    )
     encoder = DualEncoder(spec, parts)
     if dtype != "float32":
         _ = encoder.fingerprint  # of the weights, not of their rounding

@@ -19,6 +19,14 @@ from typing import Any
 
 import open_clip
 import torch
+from open_clip.constants import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    INCEPTION_MEAN,
+    INCEPTION_STD,
+    OPENAI_DATASET_MEAN,
+    OPENAI_DATASET_STD,
+)
 from open_clip.pretrained import download_pretrained_from_hf
 from safetensors.torch import load_file
 
@@ -28,6 +36,12 @@ from itr_core.errors import ModelError, did_you_mean
 CONFIG_FILE = "open_clip_config.json"
 WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 WORDS_FILE = "words.txt"
+PIXEL_NORMS = {
+    "clip": (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD),
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "inception": (INCEPTION_MEAN, INCEPTION_STD),
+}
+RESIZE_MODES = ("shortest", "squash")
 STARTERS = Path(assets.__file__).parent / "models"
 
 open_clip.add_model_config(Path(__file__).parent / "model_configs")
@@ -46,7 +60,13 @@ class Parts:
 
 
 def open_parts(
-    spec: str, *, tokenizer: Any = None, image_weights: Path | None = None, seed: int = 0
+    spec: str,
+    *,
+    tokenizer: Any = None,
+    image_weights: Path | None = None,
+    pixel_norm: str = "clip",
+    resize: str = "shortest",
+    seed: int = 0,
 ) -> Parts:
     """Build the model that `spec` names, in float32 on the CPU; `load_encoder` explains the options.
 
@@ -71,7 +91,7 @@ def open_parts(
         tags = open_clip.list_pretrained_tags_by_model(name)
         raise ModelError(f"Model {name!r} needs weights: {name}/none (random), or {name}/ and one of {tags}.")
     if weights == "none":
-        return _fresh(name, tokenizer, image_weights, seed)
+        return _fresh(name, tokenizer, image_weights, pixel_norm, resize, seed)
     return _file(name, Path(weights)) if weights.endswith(".safetensors") else _tag(name, weights)
 
 
@@ -139,7 +159,14 @@ def _file(name: str, weights: Path) -> Parts:
         return _parts(model, open_clip.get_tokenizer(name), open_clip.get_model_config(name))
 
 
-def _fresh(name: str, tokenizer: Any, image_weights: Path | None, seed: int) -> Parts:
+def _fresh(
+    name: str, tokenizer: Any, image_weights: Path | None, pixel_norm: str, resize: str, seed: int
+) -> Parts:
+    for value, known in ((pixel_norm, [*PIXEL_NORMS]), (resize, [*RESIZE_MODES])):
+        if value not in known:
+            raise ModelError(f"No {value!r} among the ways to prepare pixels.{did_you_mean(value, known)}")
+    mean, std = PIXEL_NORMS[pixel_norm]
+    pixels = {"mean": mean, "std": std, "resize_mode": resize}
     config = open_clip.get_model_config(name)
     if tokenizer is not None:
         config["text_cfg"] |= {
@@ -150,7 +177,7 @@ def _fresh(name: str, tokenizer: Any, image_weights: Path | None, seed: int) -> 
     remedy = "text towers and tokenizers of others come from the hub; image weights must fit the tower"
     with _as_model_error(f"{name}/none", remedy), torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        model = _build(name, text_cfg=config["text_cfg"])
+        model = _build(name, text_cfg=config["text_cfg"], force_preprocess_cfg=pixels)
         if image_weights is not None:
             getattr(model.visual, "trunk", model.visual).load_state_dict(load_file(image_weights))
         return _parts(model, tokenizer or open_clip.get_tokenizer(name), config)

@@ -245,6 +245,19 @@ def test_image_weights_go_into_the_trunk(tmp_path: Path) -> None:
         load_encoder("small-vit/none", device="cpu", image_weights=file)
 
 
+def test_pixels_are_prepared_as_the_weights_know_them() -> None:
+    strip = Image.new("RGB", (64, 32), "white")
+    strip.paste("black", (0, 0, 16, 32))  # a centre crop would lose it
+    encoder = load_encoder("small-vit/none", device="cpu", pixel_norm="inception", resize="squash")
+    pixels = encoder.preprocess(strip)
+    assert pixels[:, :, 0].unique().tolist() == [-1]
+    assert pixels[:, :, -1].unique().tolist() == [1]
+    with pytest.raises(ModelError, match="Did you mean 'inception'"):
+        load_encoder("small-vit/none", device="cpu", pixel_norm="incepton")
+    with pytest.raises(ModelError, match="Did you mean 'squash'"):
+        load_encoder("small-vit/none", device="cpu", resize="squish")
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

@@ -1,0 +1,60 @@
+"""Token embeddings that begin with word vectors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+
+from itr_core import tokenizer
+from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.errors import ModelError
+from itr_core.word_vectors import set_word_vectors
+
+CAPTIONS = ["a dog and a cat", "the dog sees the cat", "a cat"] * 4
+WIDTH = 32
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> DualEncoder:
+    tower = {"width": WIDTH, "layers": 1, "heads": 2}
+    vision = {"image_size": 16, "patch_size": 8, "head_width": 16, "width": 32, "layers": 1}
+    (tmp_path / "wordy.json").write_text(
+        json.dumps({"embed_dim": 16, "vision_cfg": vision, "text_cfg": tower | {"context_length": 16}})
+    )
+    open_clip.add_model_config(tmp_path / "wordy.json")
+    own = tokenizer.train(CAPTIONS, vocab_size=300, context_length=16)
+    return load_encoder("wordy/none", device="cpu", tokenizer=own)
+
+
+def write(folder: Path, words: list[str], vectors: np.ndarray) -> Path:
+    (folder / "words.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    np.save(folder / "vectors.npy", vectors)
+    return folder
+
+
+def test_whole_words_get_their_vectors_and_nothing_else_changes(encoder: DualEncoder, tmp_path: Path) -> None:
+    vectors = np.arange(60, dtype=np.float16).reshape(3, 20)
+    before = encoder.model.token_embedding.weight.detach().clone()
+    assert set_word_vectors(encoder, write(tmp_path, ["cat", "zebra", "dog"], vectors)) == 2
+    after = encoder.model.token_embedding.weight.detach()
+    rows = [encoder.tokenizer([word])[0, 1].item() for word in ("cat", "dog")]
+    assert after[rows, :20].tolist() == vectors[[0, 2]].tolist()
+    assert torch.equal(after[:, 20:], before[:, 20:])
+    others = torch.ones(len(after), dtype=torch.bool).index_fill(0, torch.tensor(rows), False)
+    assert torch.equal(after[others], before[others])
+
+
+@pytest.mark.parametrize("vectors", [np.zeros((1, 8)), np.zeros((2, WIDTH + 1)), np.zeros(2)])
+def test_vectors_that_do_not_fit_are_refused(
+    encoder: DualEncoder, tmp_path: Path, vectors: np.ndarray
+) -> None:
+    with pytest.raises(ModelError, match=r"2 words and a text tower of width 32 need \(2, at most 32\)"):
+        set_word_vectors(encoder, write(tmp_path, ["cat", "dog"], vectors))
+
+
+def test_a_folder_without_vectors_is_named(encoder: DualEncoder, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"it needs words\.txt and vectors\.npy"):
+        set_word_vectors(encoder, tmp_path / "nowhere")
