@@ -31,6 +31,12 @@ class TrainConfig:
     """Folder of the images of both sources, as `load_pairs` takes it."""
     image_weights: str | None = None
     """Safetensors file that the image tower of NAME/none starts from."""
+    pixel_norm: Literal["clip", "imagenet", "inception"] = "clip"
+    """Mean and deviation of pixels that those weights know; inception means inputs in [-1, 1]."""
+    resize: Literal["shortest", "squash"] = "shortest"
+    """How NAME/none makes photos square: crop the middle, or squash them whole."""
+    word_vectors: str | None = None
+    """Folder with words.txt and vectors.npy (n, k), which the token embeddings of NAME/none start from."""
 
     image_features: str | None = None
     """None: train on pixels. 'cache': encode the images once with the frozen image trunk and train the rest.

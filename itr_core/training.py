@@ -29,6 +29,7 @@ from itr_core.training_data import open_images, open_pairs, usable_rows
 from itr_core.training_images import ImageRows, as_it_is, encode_rows
 from itr_core.training_log import TrainingLog
 from itr_core.training_state import load_facts, load_state, save_state
+from itr_core.word_vectors import set_word_vectors
 
 STATE, LOG, LAST = "state.safetensors", "metrics.jsonl", "last"
 LOG_EVERY = 10
@@ -152,13 +153,18 @@ class _Run:
             length = open_clip.get_model_config(name)["text_cfg"].get("context_length", 77)
             texts, _ = self.pairs.flat_captions()
             own_tokenizer = tokenizer.train(texts, vocab_size=config.vocab_size, context_length=length)
-        return load_encoder(
+        encoder = load_encoder(
             config.model,
             device=device,
             tokenizer=own_tokenizer,
             image_weights=Path(config.image_weights) if config.image_weights else None,
+            pixel_norm=config.pixel_norm,
+            resize=config.resize,
             seed=config.seed,
         )
+        if config.word_vectors:
+            set_word_vectors(encoder, Path(config.word_vectors))
+        return encoder
 
     def go(self) -> None:
         """Train to the end; on Ctrl-C save the state and raise KeyboardInterrupt."""
