@@ -86,8 +86,8 @@ class TrainConfig:
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 on CUDA, fp32 elsewhere."""
-    device: str | None = None
-    """'cpu', 'cuda[:n]', 'mps'; None takes the best there is."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the best there is (CUDA_VISIBLE_DEVICES chooses among several)."""
     workers: int = 0
     """Processes that load batches and prepare images; 0 does it in the training process."""
     cache_images: bool = True
@@ -115,6 +115,9 @@ class TrainConfig:
         for name in positive:
             if getattr(self, name) <= 0:
                 raise PairscopeError(f"{name}={getattr(self, name)}: must be above 0.")
+        for name, known in (("precision", ("auto", "fp32", "bf16")), ("device", ("auto", "cpu"))):
+            if getattr(self, name) not in known:
+                raise PairscopeError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(known)}.")
         for name in ("crop", "word_dropout", "ema_decay", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise PairscopeError(f"{name}={getattr(self, name)}: must be at least 0 and below 1.")

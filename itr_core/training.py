@@ -9,27 +9,28 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
 from itr_core import checkpoints, tokenizer
 from itr_core.batches import Batches, LoadedBatch, Plan
-from itr_core.encoder import DualEncoder, load_encoder
-from itr_core.errors import PairscopeError
+from itr_core.encoder import load_encoder
+from itr_core.errors import PairscopeError, did_you_mean
 from itr_core.evaluation import score
 from itr_core.interrupts import leave_signals_to_parent, stop_requested
 from itr_core.learner import Learner
+from itr_core.memory import release_freed_memory
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
 from itr_core.train_config import TrainConfig
-from itr_core.training_data import open_images, open_pairs, usable_rows
+from itr_core.training_data import new_encoder, open_images, open_pairs, usable_rows
 from itr_core.training_images import ImageRows, as_it_is, encode_rows
 from itr_core.training_log import TrainingLog
 from itr_core.training_state import load_facts, load_state, save_state
-from itr_core.word_vectors import set_word_vectors
 
 STATE, LOG, LAST = "state.safetensors", "metrics.jsonl", "last"
 LOG_EVERY = 10
@@ -72,6 +73,10 @@ def train(
 
 @contextmanager
 def _on_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
+    installed = [tracker.value for tracker in get_available_trackers()]
+    for name in config.trackers:
+        if name not in installed:
+            raise PairscopeError(f"The tracker {name!r} is not installed.{did_you_mean(name, installed)}")
     on_cuda = torch.cuda.is_available() and config.device != "cpu"
     bf16 = config.precision == "bf16" or (config.precision == "auto" and on_cuda)
     accelerator = Accelerator(
@@ -80,12 +85,20 @@ def _on_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
         log_with=list(config.trackers) or None,
         project_dir=out,
     )
-    if accelerator.num_processes > 1:
-        raise PairscopeError(f"{accelerator.num_processes} processes: training runs in a single one so far.")
     try:
+        if accelerator.num_processes > 1:
+            raise PairscopeError(
+                f"{accelerator.num_processes} processes: training runs in a single one so far."
+            )
+        if config.trackers:
+            plain = {
+                name: value for name, value in config.as_json().items() if not isinstance(value, list | dict)
+            }
+            accelerator.init_trackers("pairscope", plain)
         yield accelerator
     finally:
         accelerator.end_training()
+        AcceleratorState._reset_state(True)  # the next run may ask for another device or precision
 
 
 @contextmanager
@@ -114,7 +127,12 @@ class _Run:
         self.words = {
             word for texts in self.pairs.captions for text in texts for word in tokenizer.words_of(text)
         }
-        encoder = self._start_encoder(out if resume else None)
+        device = str(accelerator.device)
+        encoder = (
+            load_encoder(f"local-dir:{out}", device=device)
+            if resume
+            else new_encoder(config, self.pairs, device)
+        )
         self.learner = Learner(config, encoder, accelerator)
 
         images = open_images(config, self.pairs, config.image_features, encoder, progress)
@@ -142,30 +160,6 @@ class _Run:
         else:
             self._keep(out)
 
-    def _start_encoder(self, stopped: Path | None) -> DualEncoder:
-        """The model to begin with; a stopped run's brings the tokenizer, its weights come with the state."""
-        config, device = self.config, str(self.accelerator.device)
-        if stopped is not None:
-            return load_encoder(f"local-dir:{stopped}", device=device)
-        own_tokenizer = None
-        name, _, weights = config.model.partition("/")
-        if weights == "none" and name in open_clip.list_models() and config.vocab_size:
-            length = open_clip.get_model_config(name)["text_cfg"].get("context_length", 77)
-            texts, _ = self.pairs.flat_captions()
-            own_tokenizer = tokenizer.train(texts, vocab_size=config.vocab_size, context_length=length)
-        encoder = load_encoder(
-            config.model,
-            device=device,
-            tokenizer=own_tokenizer,
-            image_weights=Path(config.image_weights) if config.image_weights else None,
-            pixel_norm=config.pixel_norm,
-            resize=config.resize,
-            seed=config.seed,
-        )
-        if config.word_vectors:
-            set_word_vectors(encoder, Path(config.word_vectors))
-        return encoder
-
     def go(self) -> None:
         """Train to the end; on Ctrl-C save the state and raise KeyboardInterrupt."""
         config, facts, start = self.config, self.facts, self.facts["step"]
@@ -192,6 +186,7 @@ class _Run:
                     log.news(loss=f"{values['loss']:.3f}", pairs_per_s=f"{pairs / seconds:,.0f}")
                     facts["seconds"] += seconds
                     pairs, seconds = 0, 0.0
+                    release_freed_memory()
                 log.advance(step)
                 if self.validation and (step % config.eval_every == 0 or done):
                     self._validate(*self.validation, log)

@@ -1,8 +1,12 @@
-"""A training run's sources, opened: pairs, images in the form the run wants, and which of them are of use."""
+"""What a training run begins with: pairs, a model, and its images in the form in which they are wanted."""
+
+from pathlib import Path
 
 import numpy as np
+import open_clip
 
-from itr_core.encoder import DualEncoder
+from itr_core import tokenizer
+from itr_core.encoder import DualEncoder, load_encoder
 from itr_core.errors import SourceError
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.train_config import TrainConfig
@@ -13,11 +17,34 @@ from itr_core.training_images import (
     cached_pixels,
     features_from_file,
 )
+from itr_core.word_vectors import set_word_vectors
 
 
 def open_pairs(config: TrainConfig, spec: str, limit: int | None = None) -> PairSet:
     """Load a source the way the run's settings say."""
     return load_pairs(spec, columns=config.columns, image_root=config.image_root, limit=limit)
+
+
+def new_encoder(config: TrainConfig, pairs: PairSet, device: str) -> DualEncoder:
+    """Load the model to train; NAME/none first learns a tokenizer from the captions of `pairs`."""
+    own_tokenizer = None
+    name, _, weights = config.model.partition("/")
+    if weights == "none" and name in open_clip.list_models() and config.vocab_size:
+        length = open_clip.get_model_config(name)["text_cfg"].get("context_length", 77)
+        texts, _ = pairs.flat_captions()
+        own_tokenizer = tokenizer.train(texts, vocab_size=config.vocab_size, context_length=length)
+    encoder = load_encoder(
+        config.model,
+        device=device,
+        tokenizer=own_tokenizer,
+        image_weights=Path(config.image_weights) if config.image_weights else None,
+        pixel_norm=config.pixel_norm,
+        resize=config.resize,
+        seed=config.seed,
+    )
+    if config.word_vectors:
+        set_word_vectors(encoder, Path(config.word_vectors))
+    return encoder
 
 
 def open_images(

@@ -148,6 +148,19 @@ def test_without_validation_the_last_weights_are_kept(world: Path, tmp_path: Pat
     assert not (out / "last").exists()
 
 
+def test_bf16_learns_next_to_fp32_in_one_process(world: Path, tmp_path: Path) -> None:
+    out = {
+        name: train(
+            "infonce", f"folder:{world}", out=tmp_path / name, **settings(max_steps=10, precision=name)
+        )
+        for name in ("fp32", "bf16")
+    }
+    losses = {name: log(folder)[-1]["loss"] for name, folder in out.items()}
+    assert losses["fp32"] != losses["bf16"]
+    assert losses["fp32"] == pytest.approx(losses["bf16"], rel=0.05)
+    assert weights(out["bf16"])["visual.proj"].dtype == torch.float32
+
+
 # -- it goes on exactly ----------------------------------------------------------------------------------
 
 BUSY = {"max_steps": 24, "save_every": 4, "eval_every": 8, "crop": 0.2, "word_dropout": 0.2, "ema_decay": 0.8}
@@ -343,6 +356,8 @@ def test_a_loss_that_is_not_finite_stops_with_the_images_and_keeps_the_last_good
     [
         ({"batch_size": 0}, "batch_size=0: must be above 0"),
         ({"crop": 1.0}, r"crop=1\.0: must be at least 0 and below 1"),
+        ({"device": "gpu"}, "device='gpu': must be one of auto, cpu"),
+        ({"trackers": ("trakio",)}, "tracker 'trakio' is not installed"),
         ({"model": "tinny/none"}, "No model 'tinny/none'"),
         ({"validation": "foldr:here"}, "Did you mean 'folder'"),
     ],
