@@ -19,7 +19,8 @@ from itr_core.errors import GalleryError
 from itr_core.files import replace_folder, whole_file
 from itr_core.gallery import IMAGES, ITEMS, TEXTS, Progress
 from itr_core.interrupts import stop_requested
-from itr_core.manifest import FORMAT, NAME, Left, Manifest, stamps
+from itr_core.manifest import FORMAT, NAME, Manifest, stamps
+from itr_core.pairs import Skipped
 from itr_core.thumbnails import Picture, pictures
 
 if TYPE_CHECKING:
@@ -144,9 +145,7 @@ class _Build:
         shards = [_read(file) for file in sorted(self.shards.glob("*.npz"))]
         records = [record for shard in shards for record in json.loads(shard["records"].tobytes())]
         items = [record for record in records if "image_id" in record]
-        skipped = [Left(*skip) for skip in self.pairs.skipped] + [
-            Left(**record) for record in records if "reason" in record
-        ]
+        skipped = self.pairs.skipped + [Skipped(**record) for record in records if "reason" in record]
         if not items:
             first = f" The first: {skipped[0].name}: {skipped[0].reason}" if skipped else ""
             raise GalleryError(f"{self.pairs.source}: none of its {len(skipped)} images can be used.{first}")

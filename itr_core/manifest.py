@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256 as sha256_of_bytes
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from itr_core.errors import GalleryError
 from itr_core.files import sha256, whole_file
+from itr_core.pairs import Skipped
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -22,13 +24,6 @@ class Stamp(NamedTuple):
 
     size: int
     sha256: str
-
-
-class Left(NamedTuple):
-    """An image of the source that is not in the gallery, and why."""
-
-    name: str
-    reason: str
 
 
 class _Version(BaseModel):
@@ -49,7 +44,7 @@ class Manifest(BaseModel):
     images: int
     captions: int
     created: datetime
-    skipped: list[Left]
+    skipped: list[Skipped]
     files: dict[str, Stamp]
     checksum: str = ""
     """sha256 of everything above."""
@@ -64,19 +59,16 @@ class Manifest(BaseModel):
                 f"{folder} is no gallery (its {NAME} cannot be read). "
                 f"Make one: pairscope build SOURCE --model MODEL --out {join([str(folder)])}"
             ) from error
-        try:
+        with suppress(ValidationError):
             version = _Version.model_validate_json(text).format
-            if version == FORMAT:
-                manifest = cls.model_validate_json(text)
-                if manifest.checksum == manifest._digest():
-                    return manifest
-        except ValidationError:
-            version = FORMAT
-        if version != FORMAT:
-            raise GalleryError(
-                f"{folder} was written in gallery format {version}; this Pairscope reads format {FORMAT}. "
-                "Build it again with `pairscope build`, or use the version of Pairscope that made it."
-            )
+            if version != FORMAT:
+                raise GalleryError(
+                    f"{folder} was written in gallery format {version}; this Pairscope reads {FORMAT}. "
+                    "Build it again with `pairscope build`, or use the version of Pairscope that made it."
+                )
+            manifest = cls.model_validate_json(text)
+            if manifest.checksum == manifest._digest():
+                return manifest
         raise GalleryError(f"{folder / NAME} is damaged. Build the gallery again with `pairscope build`.")
 
     def write(self, folder: Path) -> None:

@@ -285,7 +285,7 @@ def test_remedy_is_the_command_that_made_it(copy: Path, few: PairSet) -> None:
 def test_other_format_version(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text()) | {"format": 2, "something": "new"}
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(GalleryError, match=r"format 2; this Pairscope reads format 1"):
+    with pytest.raises(GalleryError, match=r"format 2; this Pairscope reads 1"):
         Gallery.open(copy)
 
 
