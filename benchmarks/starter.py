@@ -116,7 +116,6 @@ def card(method: str, record: dict) -> str:
     """The model card: data, seed, wall time, device, figures, and the commands that made them."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in record["yardstick"].items())
     return CARD.read_text(encoding="utf-8").format(
-        method=method,
         rows=rows,
         minutes=round(record["seconds"] / 60),
         machine=f"{record['device']}, {torch.get_num_threads()} threads, {platform.machine()}",

@@ -13,7 +13,7 @@ from urllib.error import URLError
 import pytest
 from browser import find_browser
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +69,7 @@ def chromium() -> Iterator[Browser]:
     path = find_browser()
     if path is None:
         pytest.fail("No browser: `python tests/ui/browser.py` finds or fetches one.")
+    expect.set_options(timeout=60_000)  # a busy machine is no fault of the page
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from PIL import Image
 
-from itr_core.errors import PairscopeError, QueryError
+from itr_core.errors import ImageError, PairscopeError, QueryError
 from itr_core.pairs.images import decode_image
 from itr_core.search import Hit, Searcher
 from ui.pages import cards
@@ -30,6 +31,7 @@ class Page(NamedTuple):
 
     query: str
     picture: str | None
+    gallery: Any
     status: str
     results: str
     tick: gr.Timer
@@ -68,12 +70,14 @@ class Answers:
             return _page(status=cards.status(notes=["Search with words, or choose a picture."]))
         try:
             searcher = self._searcher(gallery)
-            image = decode_image(Path(path), min_side=UPLOAD_SIDE)
+            image = _decoded(path)
             start = time.perf_counter()
             results = _both(
                 searcher.search_image(image, count), searcher.search_image(image, count, of="images")
             )
             seconds = time.perf_counter() - start
+        except ImageError as error:
+            return _refusal(QueryError(f"That picture cannot be used: {error}."))
         except PairscopeError as error:
             return _refusal(error)
         notes = ["Your picture stays in this session, so there is no link to this search."]
@@ -129,8 +133,10 @@ class Answers:
             return _page(asked.get("q", ""), None, cards.waiting(name, *progress), waiting=True)
         number = int(asked["k"]) if asked.get("k", "").isdecimal() else count
         if item := asked.get("item"):
-            return self.by_item(item, number, name)
-        return self.by_words(asked.get("q") or EXAMPLES[0], number, name)
+            page = self.by_item(item, number, name)
+        else:
+            page = self.by_words(asked.get("q") or EXAMPLES[0], number, name)
+        return page._replace(gallery=name)
 
     def search_text(self, query: str, k: int = 10, gallery: str = "") -> list[dict[str, Any]]:
         """Search pictures with words (T2I).
@@ -160,8 +166,7 @@ class Answers:
         with _said_plainly():
             if not image:
                 raise QueryError("There is no picture to search with.")
-            picture = decode_image(Path(image), min_side=UPLOAD_SIDE)
-            return _as_json(self._searcher(gallery, timeout=60).search_image(picture, int(k)))
+            return _as_json(self._searcher(gallery, timeout=60).search_image(_decoded(image), int(k)))
 
     def _searcher(self, gallery: str, timeout: float = 0) -> Searcher:
         return self.shelf.searcher(gallery or self.shelf.names[0], timeout)
@@ -195,11 +200,16 @@ class _said_plainly:
 def _page(
     query: str = "", picture: str | None = None, status: str = "", results: str = "", *, waiting: bool = False
 ) -> Page:
-    return Page(query, picture, status, results, gr.Timer(active=waiting))
+    return Page(query, picture, gr.skip(), status, results, gr.Timer(active=waiting))
 
 
 def _refusal(error: PairscopeError, *, query: str = "") -> Page:
     return _page(query, status=cards.status(notes=[str(error)]))
+
+
+def _decoded(upload: str) -> Image.Image:
+    """Read an uploaded file; as bytes, so that an error does not tell where the server keeps it."""
+    return decode_image(Path(upload).read_bytes(), min_side=UPLOAD_SIDE)
 
 
 def _both(texts: list[Hit], pictures: list[Hit]) -> str:

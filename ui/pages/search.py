@@ -61,7 +61,7 @@ def search_page(page: gr.Blocks, shelf: Shelf) -> None:
     status = gr.HTML(elem_id="status")
     results = gr.HTML(elem_id="results", js_on_load=CLICKS)
     tick = gr.Timer(0.7, active=False)
-    outputs = [query, picture, status, results, tick]
+    outputs = [query, picture, gallery, status, results, tick]
 
     def wire(event: Any, answer: Callable[..., Any], inputs: list[Any]) -> None:
         done = event(
