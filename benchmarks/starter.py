@@ -9,8 +9,9 @@ queries for every kind of thing, and queries as people type them ("red car beach
 
 import json
 import platform
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from itr_core.metrics import retrieval_metrics
 from itr_core.picturebook.captions import kind_queries, telegraphic_queries
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.source import scene_of_id
+from itr_core.train_config import TrainConfig
 
 CARD = Path(__file__).with_name("starter_card.md")
 MODELS = Path(__file__).parents[1] / "assets" / "models"
@@ -61,13 +63,36 @@ def make(
 def ship(method: str, work: Path) -> None:
     """Store the run's best weights in half precision under assets/models, measure them, write the card."""
     trained = load_encoder(f"local-dir:{work}", device="cpu")
-    record = json.loads((work / TRAINING_FILE).read_text(encoding="utf-8"))
+    stages = history(work)
     words = (work / "words.txt").read_text(encoding="utf-8").split()
-    half = {"dtype": "float16", "words": words, "training": record}
+    half = {"dtype": "float16", "words": words, "training": {"stages": stages}}
     save(MODELS / method, trained.model, trained.tokenizer, trained.config, **half)
     figures = yardstick(load_encoder(f"starter:{method}", device="cpu"))
-    record["yardstick"] = {name: round(value, 2) for name, value in figures.items()}
-    save(MODELS / method, trained.model, trained.tokenizer, trained.config, **half, card=card(method, record))
+    half["training"]["yardstick"] = {name: round(value, 2) for name, value in figures.items()}
+    text = card(method, stages, figures)
+    save(MODELS / method, trained.model, trained.tokenizer, trained.config, **half, card=text)
+
+
+def history(work: Path) -> list[dict[str, Any]]:
+    """The records of the runs that led to the model in `work`, first to last, each called runs/NAME."""
+    record = json.loads((work / TRAINING_FILE).read_text(encoding="utf-8"))
+    before, _, folder = record["config"]["model"].partition("local-dir:")
+    record["out"] = f"runs/{work.name}"
+    if before or not folder:
+        return [record]
+    record["config"]["model"] = f"local-dir:runs/{Path(folder).name}"
+    return [*history(Path(folder)), record]
+
+
+def command(record: dict[str, Any]) -> str:
+    """The command line of one run: what differs from the defaults."""
+    usual = TrainConfig("", "", "").as_json()
+    words = ["pairscope", "train", "--out", record["out"]]
+    for name, value in record["config"].items():
+        if value != usual[name] and name not in ("device", "workers"):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    stopped = record["step"] < (record["config"]["max_steps"] or 0)
+    return shlex.join(words) + (f"   # stopped by Ctrl-C after step {record['step']:,}" if stopped else "")
 
 
 @app.command()
@@ -112,15 +137,18 @@ def yardstick(encoder: DualEncoder) -> dict[str, float]:
     }
 
 
-def card(method: str, record: dict) -> str:
+def card(method: str, stages: list[dict[str, Any]], figures: dict[str, float]) -> str:
     """The model card: data, seed, wall time, device, figures, and the commands that made them."""
-    rows = "\n".join(f"| {name} | {value} |" for name, value in record["yardstick"].items())
+    last = stages[-1]
     return CARD.read_text(encoding="utf-8").format(
-        rows=rows,
-        minutes=round(record["seconds"] / 60),
-        machine=f"{record['device']}, {torch.get_num_threads()} threads, {platform.machine()}",
-        scenes=record["config"]["source"].partition("@")[2],
-        **record["config"] | {"steps": record["step"]},
+        method=method,
+        source=last["config"]["source"],
+        validation=last["config"]["validation"],
+        commands="\n".join(map(command, stages)),
+        out=last["out"],
+        rows="\n".join(f"| {name} | {value:.2f} |" for name, value in figures.items()),
+        minutes=round(sum(stage["seconds"] for stage in stages) / 60),
+        machine=f"{last['device']}, {torch.get_num_threads()} threads, {platform.machine()}",
     )
 
 
