@@ -129,10 +129,13 @@ class TrainConfig:
     def check_resumes(self, stopped: dict[str, Any]) -> None:
         """Raise PairscopeError if a run stopped with the settings `stopped` would go on as another run."""
         ours = self.as_json()
+        theirs = {
+            field.name: field.default for field in fields(self)
+        } | stopped  # of before a setting existed
         changed = [
-            f"{field.name} was {stopped.get(field.name)!r}, is {ours[field.name]!r}"
-            for field in fields(self)
-            if field.name not in _FREE and stopped.get(field.name) != ours[field.name]
+            f"{name} was {theirs[name]!r}, is {ours[name]!r}"
+            for name in ours
+            if name not in _FREE and theirs[name] != ours[name]
         ]
         if changed:
             raise PairscopeError(
