@@ -49,6 +49,8 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the architecture `tiny`, known to open_clip here and in processes that tests start."""
     folder = tmp_path_factory.mktemp("configs")
     (folder / "tiny.json").write_text(json.dumps(TINY))
+    convolutional = {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "image_size": 32}
+    (folder / "tiny-conv.json").write_text(json.dumps(TINY | {"vision_cfg": convolutional}))
     open_clip.add_model_config(folder)
     return folder
 
@@ -210,22 +212,40 @@ def _log_so_far(out: Path) -> list[dict[str, Any]]:
         return []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_saves_and_says_how_to_go_on(world: Path, unbroken: Path, tmp_path: Path, number: int) -> None:
-    options = settings(**BUSY, validation=f"folder:{world}", workers=1)
+def train_and_press(number: signal.Signals, source: str, out: Path, **options: Any) -> None:
+    """Send this process a signal as soon as training has begun."""
 
     def press() -> None:
-        while not (tmp_path / "out" / "metrics.jsonl").exists():
+        while not (out / "metrics.jsonl").exists():
             time.sleep(0.005)
         os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=press)
     thread.start()
     with pytest.raises(KeyboardInterrupt, match=r"Stopped after step \d+ of 24.*--resume"):
-        train("infonce", f"folder:{world}", out=tmp_path / "out", **options)
+        train("infonce", source, out=out, **options)
     thread.join()
-    out = train("infonce", f"folder:{world}", out=tmp_path / "out", resume=True, **options)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    world: Path, unbroken: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    source = f"folder:{world}"
+    options = settings(**BUSY, validation=source, workers=1)
+    train_and_press(number, source, tmp_path / "out", **options)
+    out = train("infonce", source, out=tmp_path / "out", resume=True, **options)
     assert_same_run(out, unbroken)  # which had no loader process
+
+
+def test_a_convolutional_tower_resumes_with_its_batch_statistics(world: Path, tmp_path: Path) -> None:
+    source = f"folder:{world}"
+    options = settings(**BUSY, validation=source, model="tiny-conv/none")
+    unbroken = train("infonce", source, out=tmp_path / "unbroken", **options)
+    train_and_press(signal.SIGINT, source, tmp_path / "out", **options)
+    out = train("infonce", source, out=tmp_path / "out", resume=True, **options)
+    assert_same_run(out, unbroken)
+    assert weights(out)["visual.trunk.bn1.running_mean"].any()
 
 
 def test_resuming_a_finished_run_changes_nothing(world: Path, unbroken: Path, tmp_path: Path) -> None:
