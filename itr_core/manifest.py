@@ -100,9 +100,9 @@ class Manifest(BaseModel):
                     f"Build it again: {self.rebuild(folder)}"
                 )
 
-    def rebuild(self, folder: Path) -> str:
-        """Return the command that makes this gallery anew."""
-        return join(["pairscope", "build", self.source, "--model", self.model, "--out", str(folder)])
+    def rebuild(self, folder: Path, model: str | None = None) -> str:
+        """Return the command that makes this gallery anew, with the model that made it or another."""
+        return join(["pairscope", "build", self.source, "--model", model or self.model, "--out", str(folder)])
 
     def _digest(self) -> str:
         return sha256_of_bytes(self.model_dump_json(exclude={"checksum"}).encode()).hexdigest()

@@ -54,10 +54,13 @@ class Searcher:
     def __init__(self, gallery: Gallery, encoder: "DualEncoder") -> None:
         about = gallery.manifest
         if encoder.fingerprint != about.model_fingerprint:
+            search = (
+                f"Search it with --model {about.model}, or build" if about.model != encoder.spec else "Build"
+            )
             raise GalleryError(
                 f"The gallery {gallery.path} was made by {about.model} ({about.model_fingerprint[:12]}), "
                 f"not by {encoder.spec} ({encoder.fingerprint[:12]}); their embeddings cannot be compared. "
-                f"Search it with --model {about.model}, or build it with {encoder.spec}."
+                f"{search} it again: {about.rebuild(gallery.path, encoder.spec)}"
             )
         self.gallery = gallery
         self.encoder = encoder

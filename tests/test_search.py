@@ -173,6 +173,14 @@ def test_gallery_of_another_model(searcher: Searcher) -> None:
         Searcher(searcher.gallery, other)
     for fingerprint in (other.fingerprint, searcher.encoder.fingerprint):
         assert f"{MODEL} ({fingerprint[:12]})" in str(caught.value)
+    assert str(caught.value).endswith(
+        f"compared. Build it again: pairscope build stripes --model {MODEL} --out {searcher.gallery.path}"
+    )
+
+
+def test_gallery_of_another_architecture(searcher: Searcher) -> None:
+    with pytest.raises(GalleryError, match=f"Search it with --model {MODEL}, or build it again.*RN50/none"):
+        Searcher(searcher.gallery, load_encoder("RN50/none"))
 
 
 def test_gallery_without_captions(encoder: DualEncoder, tmp_path: Path) -> None:
