@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from itr_core.encoder import DualEncoder, load_encoder
+    from itr_core.evaluation import evaluate
     from itr_core.gallery import Gallery
     from itr_core.pairs import Pair, PairSet, load_pairs
     from itr_core.search import Hit, Searcher
@@ -22,13 +23,15 @@ _HOME = {
     "Pair": "itr_core.pairs",
     "PairSet": "itr_core.pairs",
     "Searcher": "itr_core.search",
+    "evaluate": "itr_core.evaluation",
     "load_encoder": "itr_core.encoder",
     "load_pairs": "itr_core.pairs",
     "train": "itr_core.training",
 }
 
 __all__ = [
-    "DualEncoder", "Gallery", "Hit", "Pair", "PairSet", "Searcher", "load_encoder", "load_pairs", "train",
+    "DualEncoder", "Gallery", "Hit", "Pair", "PairSet", "Searcher",
+    "evaluate", "load_encoder", "load_pairs", "train",
 ]  # fmt: skip
 
 
