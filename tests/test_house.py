@@ -28,7 +28,9 @@ def test_doors_between_rooms() -> None:
 
 
 def test_nothing_unpickles() -> None:
-    unsafe = re.compile(r"import pickle|pickle\.\w|torch\.load\(|joblib\.load\(|allow_pickle=True|weights_only=False")
+    unsafe = re.compile(
+        r"import pickle|pickle\.\w|torch\.load\(|joblib\.load\(|allow_pickle=True|weights_only=False"
+    )
     assert [str(path) for path in CODE if unsafe.search(path.read_text(encoding="utf-8"))] == []
 
 
