@@ -100,9 +100,21 @@ def _sky(place: str) -> str:
 
 def _layer(text: str, group: str, time: str, weather: str, variant: int, size: int) -> Image.Image:
     """Draw one group of a stage's text (RGBA, size x size) for this time, weather and variant."""
+    hidden = _classes(text) - {time, weather, group, f"v{variant}"}
+    return _drawn(text, frozenset(hidden), size)
+
+
+@cache
+def _classes(text: str) -> frozenset[str]:
+    """The names in a stage's text that decide when a shape shows."""
     names = {*TIMES, *WEATHERS, *GROUPS, *(f"v{i}" for i in range(VARIANTS))}
-    hidden = sorted(names - {time, weather, group, f"v{variant}"})
-    return render(text, size, ",".join(f".{name}" for name in hidden) + "{display:none}")
+    return frozenset(names.intersection(" ".join(re.findall(r'class="([^"]*)"', text)).split()))
+
+
+@lru_cache(maxsize=512)
+def _drawn(text: str, hidden: frozenset[str], size: int) -> Image.Image:
+    """A stage often looks alike in several hours and weathers, before the light is put on it."""
+    return render(text, size, ",".join(f".{name}" for name in sorted(hidden)) + "{display:none}")
 
 
 @lru_cache(maxsize=64)

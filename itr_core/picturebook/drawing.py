@@ -50,7 +50,7 @@ def _put(picture: Image.Image, scene: Scene, thing: Thing) -> None:
     size = picture.width
     left, top, right, bottom = (round(share * size) for share in box(thing, scene.things))
     look = (thing.kind, thing.state, thing.colour, thing.pattern)
-    shape = sprite(*look, _quantised(bottom - top), thing.flip, glowing=scene.time == "night")
+    shape = sprite(*look, max(1, bottom - top), thing.flip, glowing=scene.time == "night")
     left = (left + right - shape.width) // 2
     top = (top + bottom - shape.height) // 2 if thing.in_sky else bottom - shape.height
     colours = lit(shape, scene.place, scene.time, scene.weather)
@@ -68,12 +68,6 @@ def _put(picture: Image.Image, scene: Scene, thing: Thing) -> None:
         picture.paste(
             light, (left + (shape.width - ripples.width) // 2, bottom - ripples.height // 3), ripples
         )
-
-
-def _quantised(height: int) -> int:
-    """Round a height in pixels to 3 % or better, so that few different sizes need drawing and keeping."""
-    step = max(1, height // 32)
-    return max(1, round(height / step) * step)
 
 
 def _in_water(place: str, feet: float) -> bool:

@@ -98,8 +98,8 @@ def render(text: str, height: int, style: str = "") -> Image.Image:
     return Image.open(BytesIO(png)).convert("RGBA")
 
 
-@lru_cache(maxsize=12_288)
-def _facing_right(
+@lru_cache(maxsize=4_096)
+def _master(
     kind: str, state: str | None, colour: str | None, pattern: str, height: int, glowing: bool
 ) -> Image.Image:
     text, style = dressed(kind, state, colour, pattern)
@@ -115,9 +115,14 @@ def sprite(
     flip: bool = False,
     glowing: bool = False,
 ) -> Image.Image:
-    """Return the thing as an RGBA picture `height_px` pixels high; it faces right, or left if `flip`."""
+    """Return the thing as an RGBA picture `height_px` pixels high; it faces right, or left if `flip`.
+
+    Drawn at the next power of two and scaled down: of the many heights of a look only a few are drawn.
+    """
     glowing = glowing and 'class="glow"' in svg(kind, state)
-    image = _facing_right(kind, state, colour, pattern, max(1, height_px), glowing)
+    master = _master(kind, state, colour, pattern, 1 << (height_px - 1).bit_length(), glowing)
+    width = max(1, round(master.width * height_px / master.height))
+    image = master.resize((width, height_px), Image.Resampling.HAMMING)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
 
 
