@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from itr_core.errors import SourceError
 from itr_core.outputs import PairBatch
 from itr_core.training_images import ImageRows
+from itr_core.training_supplies import Supplies
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Batches(Dataset):
         *,
         captions_per_image: int = 1,
         word_dropout: float = 0.0,
+        supplies: Supplies | None = None,
     ) -> None:
         self.images = images
         self.captions = captions
@@ -72,6 +74,8 @@ class Batches(Dataset):
         self.plan = plan
         self.captions_per_image = captions_per_image
         self.word_dropout = word_dropout
+        self.supplies = supplies
+        self._first_caption = np.cumsum([0, *map(len, captions)])
 
     def __getitem__(self, number: int) -> LoadedBatch:
         epoch, rows = self.plan[number]
@@ -80,20 +84,31 @@ class Batches(Dataset):
             raise SourceError(
                 f"No image of batch {number} can be decoded: {[*self.images.unusable.values()][-1]}"
             )
-        texts = [text for row in rows.tolist() for text in self._captions(epoch, row)]
+        texts, chosen = zip(
+            *(pair for row in rows.tolist() for pair in self._captions(epoch, row)), strict=True
+        )
+        owners, which = rows.repeat(self.captions_per_image), np.array(chosen)
+        caption_ids = self._first_caption[owners] + which
+        extras = {}
+        if self.supplies is not None:
+            random = np.random.default_rng([self.plan.seed, number])
+            extras = self.supplies(owners, which, caption_ids, texts, random)
         pairs = PairBatch(
-            text=self.tokenizer(texts),
-            image_id=torch.from_numpy(rows.repeat(self.captions_per_image)),
-            captions=texts,
+            text=self.tokenizer(list(texts)),
+            image_id=torch.from_numpy(owners),
+            captions=list(texts),
+            caption_id=torch.from_numpy(caption_ids),
             **{"image" if values.dtype == torch.uint8 else "image_features": values},
+            **extras,
         )
         return LoadedBatch(epoch, pairs, self.images.unusable)
 
-    def _captions(self, epoch: int, row: int) -> list[str]:
+    def _captions(self, epoch: int, row: int) -> list[tuple[str, int]]:
+        """Draw captions of an image: (text, which of them it is)."""
         random = np.random.default_rng([self.plan.seed, epoch, row])
         texts, wanted = self.captions[row], self.captions_per_image
-        chosen = random.choice(len(texts), wanted, replace=wanted > len(texts))
-        return [drop_words(texts[index], self.word_dropout, random) for index in chosen]
+        chosen = random.choice(len(texts), wanted, replace=wanted > len(texts)).tolist()
+        return [(drop_words(texts[index], self.word_dropout, random), index) for index in chosen]
 
 
 def drop_words(text: str, share: float, random: np.random.Generator) -> str:

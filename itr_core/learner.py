@@ -15,9 +15,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from itr_core.augmentation import augment
 from itr_core.batches import LoadedBatch
 from itr_core.encoder import DualEncoder
-from itr_core.methods import make_method
+from itr_core.methods import Method
 from itr_core.optimiser import make_optimiser, set_learning_rate
-from itr_core.outputs import EncoderOutput, PairBatch
+from itr_core.outputs import EncoderOutput, PairBatch, TextOutput
 from itr_core.train_config import TrainConfig
 from itr_core.training_images import normalise, trunk_state
 
@@ -25,13 +25,15 @@ MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5: a higher one makes trainin
 
 
 class Learner:
-    """An encoder with what changes it: method, optimiser, and the average of its weights if one is kept.
+    """An encoder with what changes it: method, optimiser, and the averages of its weights if any are kept.
 
     `modules` and `optimiser` are all the state there is: what is random in a step depends on the seed and the
     step's number alone.
     """
 
-    def __init__(self, config: TrainConfig, encoder: DualEncoder, accelerator: Accelerator) -> None:
+    def __init__(
+        self, config: TrainConfig, encoder: DualEncoder, method: Method, accelerator: Accelerator
+    ) -> None:
         self.config, self.encoder, self.accelerator = config, encoder, accelerator
         self.frozen = config.freeze_image or config.image_features is not None
         if self.frozen:
@@ -41,9 +43,13 @@ class Learner:
         convolutional = sum(isinstance(module, nn.Conv2d) for module in visual.modules()) > 1
         self.layout = torch.channels_last if convolutional else torch.contiguous_format
         visual.to(memory_format=self.layout)  # MobileNetV2 learns 1.6 times as fast on a CPU
-        self.method = make_method(config.method).to(accelerator.device)
+        self.method = method.to(accelerator.device)
         self.optimiser = make_optimiser(encoder, self.method, config)
         self.modules: dict[str, nn.Module] = {"encoder": encoder, "method": self.method}
+        self.momentum: Any = None
+        if "momentum" in method.needs:
+            following = get_ema_multi_avg_fn(method.momentum)
+            self.momentum = self.modules["momentum"] = AveragedModel(encoder, multi_avg_fn=following).eval()
         self.average: Any = None
         if config.ema_decay:
             averaging = get_ema_multi_avg_fn(config.ema_decay)
@@ -59,6 +65,8 @@ class Learner:
         set_seed(int(np.random.SeedSequence([self.config.seed, step]).generate_state(1)[0]))
         set_learning_rate(self.optimiser, step, total, self.config.warmup)
         self._train_mode()
+        if self.momentum:
+            self.momentum.update_parameters(self.encoder)
         values: dict[str, float] = {}
         for each in loaded:
             terms = self._terms(self._on_device(each.pairs))
@@ -104,11 +112,27 @@ class Learner:
         return replace(pairs, **placed)
 
     def _terms(self, batch: PairBatch) -> dict[str, Tensor]:
+        tokens = "tokens" in self.method.needs
+        inputs = batch.image, batch.text, batch.image_features
         with self.accelerator.autocast():
-            out = self.encoder(
-                batch.image, batch.text, batch.image_features, tokens="tokens" in self.method.needs
-            )
-        # The loss is computed in float32, and each image stands beside each of its captions.
+            out = self.encoder(*inputs, tokens=tokens)
+            positive = self._texts(batch.positive_text, tokens)
+            negative = self._texts(batch.negative_text, tokens)
+            with torch.no_grad():
+                keys = self.momentum.module(*inputs) if self.momentum else None
+        out, keys = self._rows(out), keys and self._rows(keys)
+        return self.method(replace(out, positive=positive, negative=negative, momentum=keys), batch)
+
+    def _texts(self, ids: Tensor | None, tokens: bool) -> TextOutput | None:
+        if ids is None:
+            return None
+        if not tokens:
+            return TextOutput(self.encoder.embed_text(ids).float())
+        text, words, mask = self.encoder.embed_text_tokens(ids)
+        return TextOutput(text.float(), words.float(), mask)
+
+    def _rows(self, out: EncoderOutput) -> EncoderOutput:
+        """The same in float32, in which losses are computed, each image beside each of its captions."""
         parts = {field.name: getattr(out, field.name) for field in fields(out)}
         for name, value in parts.items():
             if value is not None and value.is_floating_point():
@@ -116,4 +140,4 @@ class Learner:
                 parts[name] = (
                     value.repeat_interleave(self.config.captions_per_image, 0) if "image" in name else value
                 )
-        return self.method(EncoderOutput(**parts), batch)
+        return EncoderOutput(**parts)

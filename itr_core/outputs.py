@@ -19,10 +19,38 @@ class PairBatch:
     """(B,) int64; two captions of one image carry the same id and are never each other's negatives."""
     captions: list[str]
     """The B captions as they were before tokenising."""
+    caption_id: Tensor | None = None
+    """(B,) int64, the place of each caption among all captions of the source, image by image."""
     image: Tensor | None = None
     """Preprocessed pixels, (B, 3, H, W) float32."""
     image_features: Tensor | None = None
     """Cached features of the frozen image tower, (B, f) float32."""
+
+    # Only where the method needs them:
+    positive_text: Tensor | None = None
+    """Token ids of a generated caption that says something true of the image, (B, L) int64."""
+    negative_text: Tensor | None = None
+    """Token ids of a generated caption that says something untrue of it, (B, L) int64."""
+    labels: Tensor | None = None
+    """(B, C) float32, 1 where the image has the label."""
+    concepts: Tensor | None = None
+    """(B, K) float32, 1 where the caption names the concept."""
+    teacher_image: Tensor | None = None
+    """(B, t_i) float32, what the frozen image teacher makes of each image."""
+    teacher_text: Tensor | None = None
+    """(B, t_t) float32, what the frozen text teacher makes of each caption."""
+
+
+@dataclass
+class TextOutput:
+    """The text tower's answer to further captions of the same batch; nothing is normalised."""
+
+    text: Tensor
+    """(B, d)."""
+    tokens: Tensor | None = None
+    """(B, L, d), one vector per sub-word position."""
+    mask: Tensor | None = None
+    """(B, L) bool, true at words."""
 
 
 @dataclass
@@ -41,3 +69,11 @@ class EncoderOutput:
     """(B, L, d), one vector per sub-word position."""
     text_mask: Tensor | None = None
     """(B, L) bool, true at words: neither start, end nor padding."""
+
+    # Only where the method needs them:
+    positive: TextOutput | None = None
+    """The captions of `PairBatch.positive_text`."""
+    negative: TextOutput | None = None
+    """The captions of `PairBatch.negative_text`."""
+    momentum: "EncoderOutput | None" = None
+    """The same batch through the slowly following copy of the encoder, without gradients."""

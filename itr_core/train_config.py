@@ -1,7 +1,7 @@
 """Every setting of a training run."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from itr_core.errors import PairscopeError
@@ -15,7 +15,7 @@ class TrainConfig:
     """Settings of `itr_core.training.train`; shares and probabilities are in [0, 1]."""
 
     method: str
-    """Training objective, a name of `itr_core.methods.METHODS`."""
+    """Training objective, a name of `itr_core.methods.METHODS`, or several joined by +."""
     source: str
     """Where the training pairs come from, a spec of `load_pairs`."""
     model: str
@@ -23,6 +23,17 @@ class TrainConfig:
 
     validation: str | None = None
     """Source by whose rSum the best weights are chosen; without one the last weights are kept."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Of the method, as name=value."""
+    labels: Literal["auto", "source", "concepts", "clusters"] = "auto"
+    """For methods that need labels: the source's own, the concepts that its captions name, or clusters of
+    its embeddings; auto takes the first of these that there is."""
+    image_teacher: str | None = None
+    """For methods that need teachers: a spec of `itr_core.teachers`."""
+    text_teacher: str | None = None
+    """The same for captions."""
+    triples: str | None = None
+    """For methods that need concepts: a tab-separated file of related concepts (ConceptNet's layout)."""
     limit: int | None = None
     """Use only so many training images, the first ones."""
     columns: dict[str, str] | None = None
@@ -129,9 +140,8 @@ class TrainConfig:
     def check_resumes(self, stopped: dict[str, Any]) -> None:
         """Raise PairscopeError if a run stopped with the settings `stopped` would go on as another run."""
         ours = self.as_json()
-        theirs = {
-            field.name: field.default for field in fields(self)
-        } | stopped  # of before a setting existed
+        usual = TrainConfig(self.method, self.source, self.model).as_json()
+        theirs = usual | stopped  # of before a setting existed
         changed = [
             f"{name} was {theirs[name]!r}, is {ours[name]!r}"
             for name in ours

@@ -27,7 +27,7 @@ from itr_core.memory import release_freed_memory
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
 from itr_core.train_config import TrainConfig
-from itr_core.training_data import new_encoder, open_images, open_pairs, usable_rows
+from itr_core.training_data import new_encoder, open_images, open_pairs, open_supplies, usable_rows
 from itr_core.training_images import ImageRows, as_it_is, encode_rows
 from itr_core.training_log import TrainingLog
 from itr_core.training_state import load_facts, load_state, save_state
@@ -65,7 +65,7 @@ def train(
         config.check_resumes(load_facts(out / STATE)["config"])
     elif (out / STATE).exists():
         raise PairscopeError(f"{out} holds a training run; resume it (--resume) or choose another folder.")
-    make_method(method)  # a slip of the pen should not wait for the data
+    make_method(method, config.options)  # a slip of the pen should not wait for the data
     with _on_accelerator(config, out) as accelerator, deterministic(accelerator.device):
         _Run(config, out, accelerator, resume=resume, progress=progress).go()
     return out
@@ -133,9 +133,13 @@ class _Run:
             if resume
             else new_encoder(config, self.pairs, device)
         )
-        self.learner = Learner(config, encoder, accelerator)
-
         images = open_images(config, self.pairs, config.image_features, encoder, progress)
+        method = make_method(config.method, config.options)
+        supplies, setup = open_supplies(config, method, self.pairs, images, encoder)
+        method.build(setup)
+        if not resume:
+            method.prepare(setup)
+        self.learner = Learner(config, encoder, method, accelerator)
         self.batches = Batches(
             images,
             self.pairs.captions,
@@ -143,6 +147,7 @@ class _Run:
             Plan(usable_rows(self.pairs, images), config.batch_size, config.seed),
             captions_per_image=config.captions_per_image,
             word_dropout=config.word_dropout,
+            supplies=supplies,
         )
         self.undecodable = dict(images.unusable)
         self.validation: tuple[PairSet, ImageRows] | None = None
@@ -248,7 +253,7 @@ class _Run:
         """Write the model as a checkpoint, file by file: what else the folder holds stays."""
         model = self.learner.model
         record = {**self.facts, "device": str(model.device), "left_out": self._left_out()}
-        heads = self.learner.method.state_dict()
+        heads = self.learner.method.heads()
         with _writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
             new = Path(scratch) / folder.name
             checkpoints.save(

@@ -8,6 +8,7 @@ import open_clip
 from itr_core import tokenizer
 from itr_core.encoder import DualEncoder, load_encoder
 from itr_core.errors import SourceError
+from itr_core.methods import Method, Setup
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.train_config import TrainConfig
 from itr_core.training_images import (
@@ -15,8 +16,10 @@ from itr_core.training_images import (
     ImageRows,
     cached_features,
     cached_pixels,
+    encode_rows,
     features_from_file,
 )
+from itr_core.training_supplies import Supplies
 from itr_core.word_vectors import set_word_vectors
 
 
@@ -69,3 +72,50 @@ def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:
             f"{sum(map(bool, pairs.captions))} with captions, {len(images.unusable)} undecodable."
         )
     return np.array(rows)
+
+
+def open_supplies(
+    config: TrainConfig, method: Method, pairs: PairSet, images: ImageRows, encoder: DualEncoder
+) -> tuple[Supplies, Setup]:
+    """Make what the method needs of the source, once, and tell the method its shapes."""
+    supplies = Supplies(method, encoder.tokenizer, pairs.captions)
+    names: list[str] = []
+
+    def embed() -> tuple[np.ndarray, np.ndarray]:
+        return embed_source(encoder, pairs, images)
+
+    if "labels" in method.needs:
+        from itr_core.labels import label_matrix
+
+        names, supplies.labels = label_matrix(pairs, config.labels, embed, seed=config.seed)
+    if "concepts" in method.needs:
+        from itr_core.concepts import concept_graph
+
+        supplies.concepts = concept_graph(pairs, Path(config.triples) if config.triples else None)
+    if "teachers" in method.needs:
+        from itr_core.teachers import open_teachers
+
+        supplies.teachers = open_teachers(config.image_teacher, config.text_teacher, pairs, images, encoder)
+    image_dims, text_dims = (rows.shape[1] for rows in supplies.teachers or (np.empty((0, 0)),) * 2)
+    setup = Setup(
+        dim=encoder.dim,
+        captions=pairs.captions,
+        labels=names,
+        concepts=supplies.concepts,
+        teacher_dims=(image_dims, text_dims),
+        embed=embed,
+        encode_texts=encoder.encode_texts,
+        seed=config.seed,
+    )
+    return supplies, setup
+
+
+def embed_source(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> tuple[np.ndarray, np.ndarray]:
+    """Embed images and, of each, the mean caption: unit rows (n, d) twice, zero where there is none."""
+    vectors, rows = encode_rows(encoder, images, np.arange(len(pairs)))
+    image = np.zeros((len(pairs), encoder.dim), np.float32)
+    image[rows] = vectors
+    texts, owner = pairs.flat_captions()
+    text = np.zeros_like(image)
+    np.add.at(text, owner, encoder.encode_texts(texts))
+    return image, text / np.maximum(np.linalg.norm(text, axis=1, keepdims=True), 1e-12)

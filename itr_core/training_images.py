@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from open_clip.utils import to_2tuple
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ class DecodedImages(Dataset):
         visual: Any = encoder.model.visual
         self._steps = encoder.preprocess.transforms[:-1]
         self._crop_strips = visual.preprocess_cfg["resize_mode"] == "shortest"
-        self._shape = (3, *visual.image_size)
+        self._shape = (3, *to_2tuple(visual.image_size))  # an int in open_clip's own ResNets
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
         pixels = torch.empty(len(rows), *self._shape, dtype=torch.uint8)

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from itr_core.errors import ModelError
-from itr_core.methods import METHODS, InfoNCE, infonce, make_method
-from itr_core.methods.infonce import symmetric_info_nce
+from itr_core.methods import METHODS, InfoNCE, contrast, make_method
+from itr_core.methods.contrast import symmetric_info_nce
 from itr_core.outputs import EncoderOutput, PairBatch
 
 
@@ -108,7 +108,7 @@ def test_method_reads_ids_and_temperature_from_what_it_is_given() -> None:
 
 
 def test_docstring() -> None:
-    assert doctest.testmod(infonce).failed == 0
+    assert doctest.testmod(contrast).failed == 0
 
 
 def test_unknown_method_names_the_nearest() -> None:

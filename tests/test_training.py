@@ -28,6 +28,7 @@ from itr_core.batches import Batches, Plan
 from itr_core.encoder import load_encoder
 from itr_core.errors import ModelError, PairscopeError, SourceError
 from itr_core.learner import Learner
+from itr_core.methods import make_method
 from itr_core.optimiser import make_optimiser, set_learning_rate
 from itr_core.pairs import load_pairs
 from itr_core.train_config import TrainConfig
@@ -416,7 +417,9 @@ def test_full_disk_leaves_the_old_checkpoint_whole(world: Path, tmp_path: Path) 
 @pytest.fixture
 def learner() -> Learner:
     config = TrainConfig("infonce", "x", "tiny/none", crop=0.0, warmup=0.0, clip=1e9)
-    return Learner(config, load_encoder("tiny/none", device="cpu"), Accelerator(cpu=True))
+    return Learner(
+        config, load_encoder("tiny/none", device="cpu"), make_method("infonce"), Accelerator(cpu=True)
+    )
 
 
 def some_batches(world: Path, learner: Learner, **options: Any) -> Batches:
@@ -427,7 +430,9 @@ def some_batches(world: Path, learner: Learner, **options: Any) -> Batches:
 
 def test_accumulating_one_batch_twice_is_that_batch_once(world: Path, learner: Learner) -> None:
     batch = some_batches(world, learner)[0]
-    other = Learner(learner.config, load_encoder("tiny/none", device="cpu"), learner.accelerator)
+    other = Learner(
+        learner.config, load_encoder("tiny/none", device="cpu"), make_method("infonce"), learner.accelerator
+    )
     one, two = learner.update([batch], 0, 10), other.update([batch, batch], 0, 10)
     assert one == pytest.approx(two, rel=1e-5)
     for mine, theirs in zip(learner.encoder.parameters(), other.encoder.parameters(), strict=True):

@@ -1,17 +1,54 @@
 """Training objectives, one file per paper; `METHODS` names them."""
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 from itr_core.errors import ModelError, did_you_mean
-from itr_core.methods.base import Method
+from itr_core.methods.base import Method, Setup
+from itr_core.methods.combined import Combined
 from itr_core.methods.infonce import InfoNCE
 
 METHODS: dict[str, type[Method]] = {"infonce": InfoNCE}
 
 
-def make_method(name: str) -> Method:
-    """Return a fresh objective; ModelError names the nearest one when `name` is unknown."""
-    if name not in METHODS:
-        raise ModelError(f"There is no method {name!r}.{did_you_mean(name, METHODS)}")
-    return METHODS[name]()
+def make_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
+    """Return a fresh objective, `ascl`, or several on one encoder, `ascl+cusa`.
+
+    An option goes to every member that has one of that name. Raises ModelError for an unknown method or
+    option, and for an option of another type than its default.
+    """
+    options = options or {}
+    known = {part: _options(part) for part in _parts(name)}
+    for option, value in options.items():
+        defaults = [own[option] for own in known.values() if option in own]
+        if not defaults:
+            names = {option for own in known.values() for option in own}
+            raise ModelError(f"The method {name!r} has no option {option!r}.{did_you_mean(option, names)}")
+        number = isinstance(defaults[0], float) and isinstance(value, int) and not isinstance(value, bool)
+        if not number and type(value) is not type(defaults[0]):
+            raise ModelError(f"{option}={value!r}: the method {name!r} wants a value like {defaults[0]!r}.")
+    members = {
+        part: METHODS[part](**{option: value for option, value in options.items() if option in own})
+        for part, own in known.items()
+    }
+    return Combined(members) if len(members) > 1 else next(iter(members.values()))
 
 
-__all__ = ["METHODS", "InfoNCE", "Method", "make_method"]
+def _parts(name: str) -> list[str]:
+    parts = name.split("+")
+    for part in parts:
+        if part not in METHODS:
+            raise ModelError(f"There is no method {part!r}.{did_you_mean(part, METHODS)}")
+    if len(set(parts)) < len(parts):
+        raise ModelError(f"The method {name!r} names one part twice.")
+    return parts
+
+
+def _options(part: str) -> dict[str, Any]:
+    """The options of a method, with their defaults."""
+    parameters = inspect.signature(METHODS[part].__init__).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+__all__ = ["METHODS", "InfoNCE", "Method", "Setup", "make_method"]

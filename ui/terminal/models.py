@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -20,6 +20,7 @@ from ui.terminal.out import (
     Model,
     open_source,
     parse_columns,
+    parse_options,
     print_json,
     print_table,
     report_skipped,
@@ -31,7 +32,7 @@ def _train_options() -> list[inspect.Parameter]:
     body = ast.parse(inspect.getsource(TrainConfig)).body[0].body  # type: ignore[attr-defined]
     described = [each for each in pairwise(body) if isinstance(each[0], ast.AnnAssign)]
     help_of = {ast.unparse(field.target): ast.literal_eval(text.value) for field, text in described}
-    hints = get_type_hints(TrainConfig) | {"trackers": list[str]}
+    hints = get_type_hints(TrainConfig) | {"trackers": list[str], "options": list[str]}
     options = []
     for field in fields(TrainConfig):
         option = typer.Option(help=" ".join(help_of[field.name].split()))
@@ -39,11 +40,17 @@ def _train_options() -> list[inspect.Parameter]:
             inspect.Parameter(
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if field.default is MISSING else field.default,
+                default=_default(field),
                 annotation=Columns if field.name == "columns" else Annotated[hints[field.name], option],
             )
         )
     return options
+
+
+def _default(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return []
+    return inspect.Parameter.empty if field.default is MISSING else field.default
 
 
 def train(
@@ -57,6 +64,7 @@ def train(
     from itr_core.training import train as run
 
     settings |= {"columns": parse_columns(settings["columns"]), "trackers": tuple(settings["trackers"])}
+    settings |= {"options": parse_options(settings["options"])}
     run(out=out, resume=resume, **settings)
     typer.echo(f"Trained {out}. Try: pairscope evaluate --model {out} --source {settings['source']}")
 

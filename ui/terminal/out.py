@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from itr_core.errors import SourceError
+from itr_core.errors import PairscopeError, SourceError
 
 if TYPE_CHECKING:
     from itr_core.pairs import PairSet
@@ -53,6 +53,20 @@ def parse_columns(columns: Sequence[str] | None) -> dict[str, Any] | None:
             raise SourceError(f"--columns {item}: write ROLE=NAME, such as captions=alt_text.")
         parsed[role] = names.split(",") if "," in names else names
     return parsed or None
+
+
+def parse_options(options: Sequence[str]) -> dict[str, Any]:
+    """["alpha=0.1", "scheme=exp"] -> {"alpha": 0.1, "scheme": "exp"}; values as in JSON."""
+    parsed: dict[str, Any] = {}
+    for item in options:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise PairscopeError(f"--options {item}: write NAME=VALUE, such as alpha=0.1.")
+        try:
+            parsed[name] = json.loads(value)
+        except ValueError:  # a word
+            parsed[name] = value
+    return parsed
 
 
 def open_source(

@@ -1,0 +1,61 @@
+"""Several methods on one encoder: each on its own terms, with one contrast between images and captions."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor, nn
+
+from itr_core.methods.base import INFONCE, Method, Setup
+from itr_core.outputs import EncoderOutput, PairBatch
+
+
+class Combined(Method):
+    """The sum of its members' losses.
+
+    Where a member has a contrast of its own (CODER's dictionaries, AsCL's noised captions), the others'
+    InfoNCE is left out, and where several members are built on InfoNCE it counts once.
+    """
+
+    def __init__(self, members: Mapping[str, Method]) -> None:
+        super().__init__()
+        self.members = nn.ModuleDict(members)
+        methods = list(members.values())
+        self.needs = frozenset().union(*(method.needs for method in methods))
+        self.replaces_infonce = any(method.replaces_infonce for method in methods)
+        self.momentum = max(method.momentum for method in methods)
+        self.weights = {
+            name: weight for method in reversed(methods) for name, weight in method.weights.items()
+        }
+        if self.replaces_infonce:
+            self.weights.pop(INFONCE, None)
+
+    def build(self, setup: Setup) -> None:
+        """Build every member."""
+        for method in self._methods():
+            method.build(setup)
+
+    def prepare(self, setup: Setup) -> None:
+        """Prepare every member."""
+        for method in self._methods():
+            method.prepare(setup)
+
+    def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
+        """Return the terms of all members that carry a weight."""
+        terms = {
+            name: term for method in reversed(self._methods()) for name, term in method(out, batch).items()
+        }
+        return {name: term for name, term in terms.items() if name in self.weights}
+
+    def positive_text(self, captions: Sequence[str], anchor: int, random: np.random.Generator) -> str:
+        """As the member that needs it makes it."""
+        return self._who_needs("positive_text").positive_text(captions, anchor, random)
+
+    def negative_text(self, caption: str, other: str, random: np.random.Generator) -> str:
+        """As the member that needs it makes it."""
+        return self._who_needs("negative_text").negative_text(caption, other, random)
+
+    def _methods(self) -> list[Method]:
+        return [*self.members.values()]  # type: ignore[list-item]
+
+    def _who_needs(self, need: str) -> Method:
+        return next(method for method in self._methods() if need in method.needs)
