@@ -155,20 +155,24 @@ class DualEncoder(nn.Module):
         """
         if isinstance(texts, str):
             raise TypeError("encode_texts takes a list of texts, not one text")
-        ids = (
-            self.tokenizer(list(texts[start : start + batch_size])).to(self.device)
-            for start in range(0, len(texts), batch_size)
-        )
+        order = np.argsort(
+            [len(text) for text in texts], kind="stable"
+        )  # texts of like length pad each other least
+        batches = [order[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+        emb = np.empty((len(texts), self.dim), np.float32)
         with self._encoding():
+            ids = (self.tokenizer([texts[row] for row in rows]).to(self.device) for rows in batches)
             if not tokens:
-                return _stack([_unit(self._text(part)) for part in ids], (0, self.dim))
+                for rows, part in zip(batches, ids, strict=True):
+                    emb[rows] = _unit(self._text(part))
+                return emb
             parts = [self._text.with_tokens(part) for part in ids]
             longest = max((mask.shape[1] for *_, mask in parts), default=0)
-            emb = _stack([_unit(pooled) for pooled, *_ in parts], (0, self.dim))
-            words = np.zeros((len(emb), longest, self.dim), np.float32)
-            masks = np.zeros((len(emb), longest), np.bool_)
-            for start, (_, vectors, mask) in zip(range(0, len(emb), batch_size), parts, strict=True):
-                rows, length = slice(start, start + len(mask)), mask.shape[1]
+            words = np.zeros((len(texts), longest, self.dim), np.float32)
+            masks = np.zeros((len(texts), longest), np.bool_)
+            for rows, (pooled, vectors, mask) in zip(batches, parts, strict=True):
+                length = mask.shape[1]
+                emb[rows] = _unit(pooled)
                 words[rows, :length] = _unit(vectors * mask[..., None])
                 masks[rows, :length] = mask.cpu().numpy()
         return emb, words, masks
@@ -254,10 +258,12 @@ class DualEncoder(nn.Module):
 
     def _pixel_batches(self, images: Iterable[Image.Image], size: int) -> Iterator[Tensor]:
         remaining = iter(images)
-        while batch := list(islice(remaining, size)):
-            if self._crop_strips:
-                batch = [image_tower.centre_of_strip(image) for image in batch]
-            yield torch.stack([self.preprocess(image) for image in batch]).to(self.device, self.dtype)
+        # One by one: a photo is let go as soon as it is small; a batch of large ones would take gigabytes.
+        while batch := [self._pixels(image) for image in islice(remaining, size)]:
+            yield torch.stack(batch).to(self.device, self.dtype)
+
+    def _pixels(self, image: Image.Image) -> Tensor:
+        return self.preprocess(image_tower.centre_of_strip(image) if self._crop_strips else image)
 
 
 def _unit(x: Tensor) -> Floats:
