@@ -51,4 +51,4 @@ def _options(part: str) -> dict[str, Any]:
     return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
 
-__all__ = ["METHODS", "InfoNCE", "Method", "Setup", "make_method"]
+__all__ = ["METHODS", "Combined", "InfoNCE", "Method", "Setup", "make_method"]

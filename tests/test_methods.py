@@ -1,0 +1,155 @@
+"""Methods by name: their options, and several on one encoder."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from itr_core.batches import Batches, Plan
+from itr_core.errors import ModelError
+from itr_core.methods import METHODS, Combined, Method, Setup, make_method
+from itr_core.methods.base import INFONCE
+from itr_core.outputs import EncoderOutput, PairBatch
+from itr_core.training_images import StoredImages
+from itr_core.training_supplies import Supplies
+
+
+class Loud(Method):
+    """Built upon InfoNCE, with a head, and captions that shout."""
+
+    needs = frozenset({"positive_text", "labels"})
+
+    def __init__(self, *, alpha: float = 0.5, mode: str = "each", both: bool = True) -> None:
+        super().__init__()
+        self.weights = {INFONCE: 1.0, "loud": alpha}
+        self.mode, self.both = mode, both
+        self.prepared = 0
+
+    def build(self, setup: Setup) -> None:
+        self.head = torch.nn.Linear(setup.dim, len(setup.labels))
+
+    def prepare(self, setup: Setup) -> None:
+        self.prepared += 1
+
+    def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
+        return {INFONCE: torch.tensor(3.0), "loud": torch.tensor(10.0)}
+
+    def positive_text(self, captions: Any, anchor: int, random: np.random.Generator) -> str:
+        return captions[anchor].upper()
+
+
+class Own(Method):
+    """With a contrast of its own."""
+
+    needs = frozenset({"negative_text"})
+    replaces_infonce = True
+    weights = {"own": 2.0}  # noqa: RUF012
+
+    def __init__(self, *, alpha: float = 0.1) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
+        return {"own": torch.tensor(100.0)}
+
+    def negative_text(self, caption: str, other: str, random: np.random.Generator) -> str:
+        return f"{caption} | {other}"
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "loud", Loud)
+    monkeypatch.setitem(METHODS, "own", Own)
+
+
+def total(method: Method) -> float:
+    terms = method(None, None)  # type: ignore[arg-type]
+    return sum(method.weights[name] * term.item() for name, term in terms.items())
+
+
+def test_options_reach_every_member_that_has_them() -> None:
+    assert make_method("loud", {"alpha": 2}).weights["loud"] == 2
+    both = make_method("loud+own", {"alpha": 0.25, "mode": "add"})
+    assert both.members["loud"].weights["loud"] == both.members["own"].alpha == 0.25  # type: ignore[union-attr,index]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("lout", {}, r"no method 'lout'\. Did you mean 'loud'"),
+        ("loud+", {}, "no method ''"),
+        ("loud+loud", {}, "names one part twice"),
+        ("loud", {"alfa": 1.0}, r"'loud' has no option 'alfa'\. Did you mean 'alpha'"),
+        ("infonce", {"alpha": 1.0}, "'infonce' has no option 'alpha'"),
+        ("loud", {"alpha": "much"}, r"alpha='much': the method 'loud' wants a value like 0\.5"),
+        ("loud", {"both": 1}, r"both=1: .* like True"),
+        ("loud", {"alpha": True}, r"alpha=True: .* like 0\.5"),
+    ],
+)
+def test_a_bad_name_or_option_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        make_method(name, options)
+
+
+def test_infonce_counts_once_or_not_at_all() -> None:
+    assert total(make_method("loud")) == 3 + 0.5 * 10
+    assert total(make_method("own+loud")) == 2 * 100 + 0.5 * 10
+    assert INFONCE not in make_method("loud+own")(None, None)  # type: ignore[arg-type]
+
+
+def test_a_combination_is_built_and_prepared_with_its_members() -> None:
+    both = make_method("loud+own")
+    assert isinstance(both, Combined)
+    setup = Setup(dim=4, labels=["a", "b", "c"])
+    both.build(setup)
+    both.prepare(setup)
+    assert both.needs == {"positive_text", "labels", "negative_text"}
+    assert both.members["loud"].prepared == 1
+    assert {tuple(weight.shape) for weight in both.heads().values()} == {(3, 4), (3,)}
+
+
+def test_supplies_follow_the_rows_and_are_the_same_every_time() -> None:
+    captions = [[f"image {row} text {k}" for k in range(1 + row % 3)] for row in range(9)]
+    captions[4] = []
+    labels = np.arange(9)[:, None] == np.arange(9)[None, :]
+    teachers = np.arange(9.0)[:, None], np.arange(sum(map(len, captions)), dtype=np.float16)[:, None]
+    supplies = Supplies(make_method("loud+own"), words_as_numbers, captions, labels, None, teachers)
+    images = StoredImages(np.arange(9, dtype=np.float32)[:, None], {})
+    plan = Plan(np.array([0, 1, 2, 3, 5, 6, 7, 8]), 4, seed=1)
+    batches = Batches(images, captions, words_as_numbers, plan, captions_per_image=2, supplies=supplies)
+    flat = [text for texts in captions for text in texts]
+    for number in range(8):
+        pairs = batches[number].pairs
+        rows = pairs.image_id
+        assert [flat[place] for place in pairs.caption_id.tolist()] == pairs.captions  # type: ignore[union-attr]
+        assert torch.equal(pairs.labels.argmax(1), rows)  # type: ignore[union-attr]
+        assert torch.equal(pairs.teacher_image[:, 0].long(), rows)  # type: ignore[index]
+        assert torch.equal(pairs.teacher_text[:, 0].long(), pairs.caption_id)  # type: ignore[index,arg-type]
+        assert [as_text(ids) for ids in pairs.positive_text] == [text.upper() for text in pairs.captions]  # type: ignore[union-attr]
+        for row, text, ids in zip(rows.tolist(), pairs.captions, pairs.negative_text, strict=True):  # type: ignore[arg-type]
+            own, other = as_text(ids).split(" | ")
+            assert own == text
+            assert other in flat
+            assert f"image {row} " not in other
+        again = batches[number].pairs
+        assert torch.equal(again.negative_text, pairs.negative_text)  # type: ignore[arg-type]
+
+
+def test_what_is_not_needed_is_not_made() -> None:
+    images = StoredImages(np.zeros((2, 1), np.float32), {})
+    supplies = Supplies(make_method("infonce"), words_as_numbers, [["a"], ["b"]])
+    pairs = Batches(images, [["a"], ["b"]], words_as_numbers, Plan(np.arange(2), 2, 0), supplies=supplies)[
+        0
+    ].pairs
+    extras = ("positive_text", "negative_text", "labels", "concepts", "teacher_image", "teacher_text")
+    assert all(getattr(pairs, name) is None for name in extras)
+
+
+def words_as_numbers(texts: list[str]) -> Tensor:
+    return torch.tensor([[ord(letter) for letter in text.ljust(60)[:60]] for text in texts])
+
+
+def as_text(ids: Tensor) -> str:
+    return "".join(map(chr, ids.tolist())).strip()
