@@ -29,7 +29,9 @@ CARD = Path(__file__).with_name("starter_card.md")
 MODELS = Path(__file__).parents[1] / "assets" / "models"
 # Chosen for two CPU cores; on a GPU the same command takes minutes.
 RECIPE = {
-    "model": "picturebook-vit/none",
+    "model": "picturebook-resnet/none",
+    "vocab_size": 2048,
+    "precision": "bf16",
     "validation": "picturebook:val",
     "batch_size": 128,
     "captions_per_image": 2,
@@ -38,6 +40,7 @@ RECIPE = {
     "weight_decay": 0.1,
     "crop": 0.06,
     "eval_every": 500,
+    "save_every": 250,
     "seed": 0,
 }
 
@@ -48,8 +51,8 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 def make(
     method: Annotated[str, typer.Argument(help="infonce, ...")],
     work: Annotated[Path, typer.Option(help="Folder of the run: log, states, full-precision weights.")],
-    scenes: Annotated[int, typer.Option(help="Training scenes, each with five captions.")] = 80_000,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3_000,
+    scenes: Annotated[int, typer.Option(help="Training scenes, each with five captions.")] = 60_000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 4_000,
     workers: Annotated[int, typer.Option(help="Processes that draw and load.")] = 2,
     resume: Annotated[bool, typer.Option(help="Go on with the run in `work`.")] = False,
 ) -> None:
