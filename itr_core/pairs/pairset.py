@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Images = slice | np.ndarray
+Triple = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,15 @@ class PairSet:
         source: str,
         decode: Callable[[Any], Image.Image] = decode_image,
         relevance: Relevance | None = None,
+        triples: Sequence[Triple] = (),
         skipped: Sequence[Skipped] = (),
     ) -> None:
         self.dataset = dataset
         self.source = source
         self.decode = decode
         self.relevance = relevance
+        self.triples = triples
+        """What the source knows of its words: (head, relation, tail)."""
         self.skipped = list(skipped)
         self.image_ids: list[str] = list(dataset["image_id"][:])
         if len(set(self.image_ids)) < len(self.image_ids):
@@ -149,6 +153,7 @@ class PairSet:
             source=self.source,
             decode=self.decode,
             relevance=relevance,
+            triples=self.triples,
             skipped=self.skipped,
         )
 

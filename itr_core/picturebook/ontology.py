@@ -78,3 +78,7 @@ NOUNS: dict[str, tuple[str, ...]] = (
     | {k.name: k.words for k in KINDS.values()}
 )
 """Every noun: a kind, or something kinds also are (dog, pet, animal) -> its words, most usual first."""
+TRIPLES: tuple[tuple[str, str, str], ...] = tuple(
+    (word, "IsA", term) for kind in KINDS.values() for word in kind.words for term in kind.is_a[1:]
+) + tuple((word, "Synonym", words[0]) for words in NOUNS.values() for word in words[1:])
+"""What is known of the nouns, as a graph of concepts has it: (puppy, IsA, pet), (puppy, Synonym, dog)."""

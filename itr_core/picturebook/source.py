@@ -14,6 +14,7 @@ from itr_core.files import cache_dir, whole_file
 from itr_core.pairs.pairset import PairSet
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.drawing import draw
+from itr_core.picturebook.ontology import TRIPLES
 from itr_core.picturebook.relevance import Rows, Truth
 from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.splits import scene_of, split_named
@@ -41,6 +42,7 @@ def load(rest: str, *, limit: int | None = None) -> PairSet:
         source=f"picturebook:{rest}" if rest else "picturebook",
         decode=draw_row,
         relevance=_SplitTruth(split, count),
+        triples=TRIPLES,
     )
 
 
