@@ -155,7 +155,7 @@ def trunk_state(encoder: DualEncoder) -> dict[str, Tensor]:
     """The weights and buffers of the image tower in front of its last projection, by name."""
     visual: Any = encoder.model.visual
     state = visual.state_dict(keep_vars=True)
-    return {name: value for name, value in state.items() if name != "proj" and not name.startswith("head.")}
+    return {name: value for name, value in state.items() if not image_tower.is_head(name)}
 
 
 @torch.inference_mode()

@@ -52,6 +52,8 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.json").write_text(json.dumps(TINY))
     convolutional = {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "image_size": 32}
     (folder / "tiny-conv.json").write_text(json.dumps(TINY | {"vision_cfg": convolutional}))
+    resnet = {"layers": [1, 1, 1, 1], "width": 8, "image_size": 32}
+    (folder / "tiny-resnet.json").write_text(json.dumps(TINY | {"vision_cfg": resnet}))
     open_clip.add_model_config(folder)
     return folder
 
@@ -320,6 +322,22 @@ def test_cached_features_train_only_what_is_behind_them(world: Path, tmp_path: P
         train("infonce", source, out=tmp_path / "bad", image_features=spec[:-5] + "tain", **options)
     with pytest.raises(SourceError, match=r"shape \(64, 32\); the source has 9 images"):
         train("infonce", source, out=tmp_path / "few", image_features=spec, limit=9, **options)
+
+
+def test_an_attention_pooled_tower_learns_from_pixels_and_from_cached_features(
+    world: Path, tmp_path: Path
+) -> None:
+    source = f"folder:{world}"
+    start = train(
+        "infonce", source, out=tmp_path / "start", **settings(model="tiny-resnet/none", max_steps=2)
+    )
+    out = train(
+        "infonce", source, out=tmp_path / "cache", image_features="cache",
+        **settings(model=str(start), max_steps=2),
+    )  # fmt: skip
+    before, after = weights(start), weights(out)
+    moved = {name for name in before if name.startswith("visual.") and not before[name].equal(after[name])}
+    assert moved == {"visual.attnpool.c_proj.weight", "visual.attnpool.c_proj.bias"}
 
 
 def test_pixel_and_feature_caches_hold_what_the_encoder_computes(world: Path) -> None:
