@@ -1,0 +1,82 @@
+"""Labels of images: the source's own, or pseudo-labels where it has none."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from itr_core.concepts import CONCEPTS, concept_graph, content_words
+from itr_core.errors import SourceError, did_you_mean
+from itr_core.pairs import PairSet
+
+CLUSTERS = 64
+KINDS = ("auto", "source", "concepts", "clusters")
+
+Embed = Callable[[], tuple[np.ndarray, np.ndarray]]
+"""As `Setup.embed`: -> unit images (n, d) and mean captions (n, d), zero where there is none."""
+
+
+def label_matrix(pairs: PairSet, kind: str, embed: Embed, *, seed: int) -> tuple[list[str], np.ndarray]:
+    """Return C names and which image has which label, (n, C) bool.
+
+    Args:
+        pairs: n images.
+        kind: 'source': the source's own labels. 'concepts': the most frequent content words of all captions;
+            an image has those that any of its captions names. 'clusters': k-means of mean captions, one label
+            for each image that has any. 'auto': the first of these that there is.
+        embed: asked for 'clusters' alone.
+        seed: of the clusters.
+
+    Raises:
+        SourceError: an unknown kind, or one that the source does not offer.
+    """
+    if kind == "auto":
+        kind = best_kind(pairs)
+    if kind == "source":
+        return _own(pairs)
+    if kind == "concepts":
+        return _concepts(pairs)
+    if kind == "clusters":
+        return _clusters(pairs, embed()[1], seed)
+    raise SourceError(f"There are no labels {kind!r}.{did_you_mean(kind, KINDS)}")
+
+
+def best_kind(pairs: PairSet) -> str:
+    """What 'auto' stands for."""
+    if any(pairs.labels or ()):
+        return "source"
+    return "concepts" if content_words(pairs.captions, 1) else "clusters"
+
+
+def _own(pairs: PairSet) -> tuple[list[str], np.ndarray]:
+    names = sorted({name for own in pairs.labels or () for name in own})
+    if not names:
+        raise SourceError(
+            f"{pairs.source} has no labels. Give it a column of them (`labels`, or --columns labels=NAME) or "
+            f"take pseudo-labels: --labels concepts ({CONCEPTS} words of the captions) or --labels clusters."
+        )
+    column = {name: index for index, name in enumerate(names)}
+    matrix = np.zeros((len(pairs), len(names)), np.bool_)
+    for row, own in enumerate(pairs.labels or ()):
+        matrix[row, [column[name] for name in own]] = True
+    return names, matrix
+
+
+def _concepts(pairs: PairSet) -> tuple[list[str], np.ndarray]:
+    graph = concept_graph(pairs)
+    texts, owner = pairs.flat_captions()
+    matrix = np.zeros((len(pairs), len(graph.names)), np.bool_)
+    np.logical_or.at(matrix, owner, graph.named_in(texts))
+    return [*graph.names], matrix
+
+
+def _clusters(pairs: PairSet, texts: np.ndarray, seed: int) -> tuple[list[str], np.ndarray]:
+    from sklearn.cluster import MiniBatchKMeans  # seconds to import
+
+    captioned = np.flatnonzero(texts.any(axis=1))
+    if not len(captioned):
+        raise SourceError(f"{pairs.source}: no image has a caption, so there is nothing to make clusters of.")
+    count = min(CLUSTERS, len(captioned))
+    means = MiniBatchKMeans(count, n_init=3, random_state=seed)
+    matrix = np.zeros((len(pairs), count), np.bool_)
+    matrix[captioned, means.fit_predict(texts[captioned])] = True
+    return [f"cluster {index}" for index in range(count)], matrix

@@ -1,0 +1,285 @@
+"""CRCGS: learn from what frozen image -> text and text -> image generators make of the other modality."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from itr_core.methods.base import INFONCE, Method, Setup
+from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods.generators import Generator, fit
+from itr_core.methods.supervised import shared_label_loss
+from itr_core.outputs import EncoderOutput, PairBatch
+
+
+def noise_contrast(
+    teacher: Tensor, student: Tensor, image_id: Tensor, temperature: float, log_c: Tensor | float
+) -> Tensor:
+    r"""Tell each teacher code's own student from those of the other rows, its noise.
+
+    With z_ij = cos(teacher_i, student_j) / T, prior c of the noise, and N_i = {j : image_id_j != image_id_i}:
+
+        L = -1/B sum_i [ log( e^{z_ii} / (e^{z_ii} + c) ) + sum_{j in N_i} log( c / (e^{z_ij} + c) ) ]
+          = -1/B sum_i [ log sigmoid(z_ii - log c) + sum_{j in N_i} log sigmoid(log c - z_ij) ]
+
+    of which the second form is computed, since it cannot overflow.
+
+    Args:
+        teacher: (B, h), of any length.
+        student: (B, h), of any length; row i answers to row i of the teacher.
+        image_id: (B,) integers; rows with equal ids show the same image.
+        temperature: T, dimensionless, > 0.
+        log_c: (), logarithm of the prior; -inf where there is no noise (B = 1), and then the loss is 0.
+
+    Returns:
+        Shape (), in nats, >= 0.
+
+    References:
+        Gutmann & Hyvarinen, Noise-contrastive estimation, AISTATS 2010; in the form of CRCGS's code.
+
+    Relations:
+        With all ids different, the sigmoid loss of SigLIP at bias -log c.
+
+    >>> codes = torch.eye(2)
+    >>> round(noise_contrast(codes, codes, torch.tensor([0, 1]), 1.0, 0.0).item(), 4)  # log(1 + 1/e) + log 2
+    1.0064
+    """
+    z = F.normalize(teacher, dim=-1) @ F.normalize(student, dim=-1).T / temperature
+    own = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    noise = image_id[:, None] != image_id[None, :]
+    logits = z - log_c
+    return -(F.logsigmoid(logits[own]).sum() + F.logsigmoid(-logits[noise]).sum()) / len(z)
+
+
+def support_weights(query: Tensor, support: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    r"""How much each row of the other modality supports each query: the alike ones with labels in common.
+
+        A_ij = C_ij exp(cos(query_i, support_j) / T_s) / sum_k C_ik exp(cos(query_i, support_k) / T_s)
+
+    where C_ij is the number of labels that i and j share. `query` and `support` are (B, h), `labels` (B, C)
+    with at least one in every row. Returns (B, B), >= 0, rows sum to 1; 0 where no label is shared.
+    """
+    alike = F.normalize(query, dim=-1) @ F.normalize(support, dim=-1).T
+    return (alike / temperature + (labels @ labels.T).log()).softmax(dim=1)
+
+
+def support_loss(image: Tensor, text: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    r"""Each image must be like the texts that support it, each text like the images that do.
+
+        L = -log( 1/2 [ mean_i cos(image_i, (A^v text)_i) + mean_i cos(text_i, (A^t image)_i) ] )
+
+    with A^v, A^t from `support_weights`. Rows without labels are left out.
+
+    Args:
+        image: (B, h), of any length, entries >= 0 (or else the mean may be negative, which counts as 1e-6).
+        text: (B, h); row i belongs to image i.
+        labels: (B, C), 1 where row i has the label, else 0.
+        temperature: T_s, dimensionless, > 0.
+
+    Returns:
+        Shape (), in nats, in [0, 13.9]; 0 where no row has a label.
+
+    >>> codes = torch.eye(2)
+    >>> support_loss(codes, codes, torch.eye(2), 0.1).item()  # each supports itself alone
+    -0.0
+    """
+    labelled = labels.any(dim=1)
+    if not labelled.any():
+        return (image.sum() + text.sum()) * 0
+    image, text, labels = image[labelled], text[labelled], labels[labelled]
+    for_image = support_weights(image, text, labels, temperature) @ text
+    for_text = support_weights(text, image, labels, temperature) @ image
+    alike = F.cosine_similarity(image, for_image).mean() + F.cosine_similarity(text, for_text).mean()
+    return -(alike / 2).clamp(min=1e-6).log()
+
+
+class CRCGS(Method):
+    r"""Contrastive learning with auxiliary generative features and support-set regularisation.
+
+    Two generators, image -> text and text -> image, are pretrained on the source's own embeddings and frozen;
+    their codes g^v (image -> text) and g^t (text -> image) know what one modality tells of the other. Student
+    heads turn the encoder's embeddings v, t into u^v, u^t, which learn from the codes:
+
+        L = InfoNCE(v, t) + L_o + w_t L_t + w_c (L_intra + L_inter + L_direct) + w_ss L_ss + w_ta L_ta
+
+        L_o      = phi [BCE(head(v), y) + BCE(head(t), y)] + alpha_pair `shared_label_loss`(v, t)
+                   + beta_inv mean_i |v_i - t_i|
+        L_t      = MSE(u^v, g^v) + MSE(u^t, g^t)
+        L_intra  = 1/4 [NCE(g^v, u^v) + NCE(g^t, u^t)]           with NCE = `noise_contrast` at T
+        L_inter  = 1/4 [NCE(g^v, u^t) + NCE(g^t, u^v)]
+        L_direct = 1/4 NCE(u^v, u^t)             (option `direct`; in the paper's figure, not in its code)
+        L_ss     = `support_loss`(u^v, u^t) at T_s
+        L_ta     = -mean log D_img(decode(u^t)) - mean log D_txt(decode(u^v))          (option `use_adv`)
+
+    Retrieval uses v and t alone; heads, generators and critics serve the training.
+
+    Args:
+        w_t, w_c, w_ss, w_ta: weights of the terms. The authors ran w_ss at 0.001 (COCO, MIRFLICKR) and at 40
+            (NUS-WIDE): choose it on validation.
+        phi, alpha_pair, beta_inv: weights within L_o; all 0: labels serve the support sets alone.
+        nce_temperature, support_temperature: T and T_s, dimensionless, > 0.
+        intra, inter, direct: which contrasts are computed.
+        noise_count: N of the prior c = (B - 1) / N; 0 takes the number of training images.
+        learn_bias: learn what is added to log c, from 0.
+        use_adv: add L_ta.
+        code_dim: h, dimensions of the codes and the students.
+        generator_width: hidden units of the generators.
+
+    References:
+        Zhang et al., Image-Text Retrieval via Contrastive Learning with Auxiliary Generative Features and
+        Support-set Regularization, SIGIR 2022, doi:10.1145/3477495.3531783; formulas and weights are those of
+        its code, github.com/Hambaobao/CRCGS.
+        Zhen et al., Deep Supervised Cross-Modal Retrieval, CVPR 2019 (the terms of L_o).
+
+    Relations:
+        With all weights but InfoNCE's at 0, InfoNCE.
+
+    Deviations from the paper:
+        The paper retrieves categories. InfoNCE, not among its terms, is added so that the retrieval of the
+        very image or caption is learned, too. Two captions of one image are not each other's noise.
+        The encoder's embeddings take the place of VGG features and bags of words in the generators, and of
+        the shared layer's output in L_o, at unit length in its last two terms. Inside the generators, GELU
+        stands for ReLU. Labels may be pseudo-labels.
+        The generators' pretraining is reconstructed: all that the code tells of it is L1. g^t is the code of
+        an image's mean caption, not of the caption in the batch, so that one code per image and modality, in
+        half precision, is all to be kept (100 MB of state for 100,000 images) and no generator need run.
+        N counts images, where the code passes the number of batches (`noise_count` restores that), and log c
+        may move. The mean in L_ss is kept above 1e-6; rows without labels have no part in it.
+        The critics learn in the students' own step, once rather than three times before it, by the same
+        optimiser and under the same bound of the gradient: the term "crcgs_critic" moves nothing but them,
+        "crcgs_adversary" everything but them. They answer with one logit instead of two.
+    """
+
+    needs = frozenset({"labels"})
+    image_codes: Tensor
+    """g^v of every training image, (n, h) float16."""
+    text_codes: Tensor
+    """g^t of the mean caption of every training image, (n, h) float16."""
+
+    def __init__(
+        self,
+        *,
+        w_t: float = 0.2,
+        w_c: float = 0.03,
+        w_ss: float = 0.001,
+        w_ta: float = 0.01,
+        phi: float = 1.0,
+        alpha_pair: float = 1.0,
+        beta_inv: float = 0.001,
+        nce_temperature: float = 0.07,
+        support_temperature: float = 0.06,
+        intra: bool = True,
+        inter: bool = True,
+        direct: bool = False,
+        noise_count: int = 0,
+        learn_bias: bool = True,
+        use_adv: bool = False,
+        code_dim: int = 256,
+        generator_width: int = 512,
+    ) -> None:
+        super().__init__()
+        self.intra, self.inter, self.direct, self.use_adv = intra, inter, direct, use_adv
+        self.nce_temperature, self.support_temperature = nce_temperature, support_temperature
+        self.noise_count, self.code_dim, self.generator_width = noise_count, code_dim, generator_width
+        self.bias = nn.Parameter(torch.zeros(()), requires_grad=learn_bias)
+        self.weights = {
+            INFONCE: 1.0,
+            "crcgs_label": phi,
+            "crcgs_pair": alpha_pair,
+            "crcgs_invariance": beta_inv,
+            "crcgs_match": w_t,
+            "crcgs_support": w_ss,
+        }
+        contrasts = {"crcgs_nce_intra": intra, "crcgs_nce_inter": inter, "crcgs_nce_direct": direct}
+        self.weights |= {name: w_c for name, wanted in contrasts.items() if wanted}
+        if use_adv:
+            self.weights |= {"crcgs_adversary": w_ta, "crcgs_critic": 1.0}
+
+    def build(self, setup: Setup) -> None:
+        """Make heads, generators, their codes and, if wanted, critics; draw their weights from the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            d, h = setup.dim, self.code_dim
+            self.image_head, self.text_head = (
+                nn.Sequential(nn.LayerNorm(d), nn.Linear(d, h), nn.ReLU()) for _ in range(2)
+            )
+            self.label_head = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, len(setup.labels)))
+            self.image_to_text = Generator(d, width=self.generator_width, code_dim=h).requires_grad_(False)
+            self.text_to_image = Generator(d, width=self.generator_width, code_dim=h).requires_grad_(False)
+            if self.use_adv:
+                self.image_critic, self.text_critic = _critic(d), _critic(d)
+        n = len(setup.captions)
+        self.noise_count = self.noise_count or n
+        self.register_buffer("image_codes", torch.zeros(n, h, dtype=torch.float16))
+        self.register_buffer("text_codes", torch.zeros(n, h, dtype=torch.float16))
+
+    def prepare(self, setup: Setup) -> None:
+        """Teach the generators on the source as the encoder sees it before training; keep their codes."""
+        assert setup.embed is not None
+        image, text = (torch.from_numpy(rows) * setup.dim**0.5 for rows in setup.embed())  # entries about 1
+        whole = image.any(dim=1) & text.any(dim=1)
+        for generator, codes, given, wanted in (
+            (self.image_to_text, self.image_codes, image, text),
+            (self.text_to_image, self.text_codes, text, image),
+        ):
+            generator.requires_grad_(True)
+            fit(generator, given[whole], wanted[whole], seed=setup.seed)
+            with torch.inference_mode():
+                codes.copy_(generator.encode(given))
+
+    def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
+        """Return the terms of `weights`."""
+        assert batch.labels is not None
+        v, t = F.normalize(out.image, dim=-1), F.normalize(out.text, dim=-1)
+        u_v, u_t = self.image_head(out.image), self.text_head(out.text)
+        g_v, g_t = self.image_codes[batch.image_id].float(), self.text_codes[batch.image_id].float()
+        guesses = torch.stack([self.label_head(out.image), self.label_head(out.text)])
+        terms = {
+            INFONCE: symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id),
+            "crcgs_label": 2 * F.binary_cross_entropy_with_logits(guesses, batch.labels.expand_as(guesses)),
+            "crcgs_pair": shared_label_loss(v, t, batch.labels),
+            "crcgs_invariance": (v - t).norm(dim=1).mean(),
+            "crcgs_match": F.mse_loss(u_v, g_v) + F.mse_loss(u_t, g_t),
+            "crcgs_support": support_loss(u_v, u_t, batch.labels, self.support_temperature),
+        }
+        if self.intra:
+            terms["crcgs_nce_intra"] = self._contrast(batch, [(g_v, u_v), (g_t, u_t)])
+        if self.inter:
+            terms["crcgs_nce_inter"] = self._contrast(batch, [(g_v, u_t), (g_t, u_v)])
+        if self.direct:
+            terms["crcgs_nce_direct"] = self._contrast(batch, [(u_v, u_t)])
+        if self.use_adv:
+            terms |= self._adversarial(u_v, u_t, g_v, g_t)
+        return terms
+
+    def _contrast(self, batch: PairBatch, sides: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        prior = self.bias.new_tensor((len(batch.image_id) - 1) / self.noise_count)
+        each = [
+            noise_contrast(teacher, student, batch.image_id, self.nce_temperature, prior.log() + self.bias)
+            for teacher, student in sides
+        ]
+        return torch.stack(each).sum() / 4
+
+    def _adversarial(self, u_v: Tensor, u_t: Tensor, g_v: Tensor, g_t: Tensor) -> dict[str, Tensor]:
+        """What is decoded from students should pass for a teacher's; critics learn to tell which it is."""
+        adversary, critic = u_v.new_zeros(()), u_v.new_zeros(())
+        for judge, decode, student, teacher in (
+            (self.image_critic, self.text_to_image.decode, u_t, g_t),
+            (self.text_critic, self.image_to_text.decode, u_v, g_v),
+        ):
+            made, real = decode(student), decode(teacher)
+            unmoved = {name: weight.detach() for name, weight in judge.named_parameters()}
+            adversary = adversary - F.logsigmoid(functional_call(judge, unmoved, made)).mean()
+            critic = critic - (F.logsigmoid(-judge(made.detach())) + F.logsigmoid(judge(real))).mean()
+        return {"crcgs_adversary": adversary, "crcgs_critic": critic}
+
+    def heads(self) -> dict[str, Tensor]:
+        """What was learned beside the encoder; neither the frozen generators nor their codes."""
+        return {name: weight.detach() for name, weight in self.named_parameters() if weight.requires_grad}
+
+
+def _critic(dim: int) -> nn.Module:
+    """(B, d) -> (B, 1), the log odds that it was decoded from a teacher's code."""
+    return nn.Sequential(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, 1))
