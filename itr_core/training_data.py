@@ -100,6 +100,7 @@ def open_supplies(
     setup = Setup(
         dim=encoder.dim,
         captions=pairs.captions,
+        triples=pairs.triples,
         labels=names,
         concepts=supplies.concepts,
         teacher_dims=(image_dims, text_dims),

@@ -12,6 +12,7 @@ from itr_core.outputs import EncoderOutput, PairBatch
 
 if TYPE_CHECKING:
     from itr_core.concepts import ConceptGraph
+    from itr_core.pairs.pairset import Triple
 
 NEEDS = frozenset({"tokens", "positive_text", "negative_text", "labels", "concepts", "teachers", "momentum"})
 """What a method may ask for: patch and word tokens, generated captions, labels, caption concepts, frozen
@@ -29,6 +30,8 @@ class Setup:
     """d, dimensions of the joint space."""
     captions: Sequence[Sequence[str]] = ()
     """The captions of each training image, by the rows that `PairBatch.image_id` names."""
+    triples: "Sequence[Triple]" = ()
+    """What the source knows of its words: (puppy, Synonym, dog)."""
     labels: Sequence[str] = ()
     """The C names behind the columns of `PairBatch.labels`."""
     concepts: "ConceptGraph | None" = None

@@ -1,0 +1,247 @@
+"""AsCL: contrast each image with captions that tell more, less, or what is untrue of it."""
+
+from collections.abc import Collection, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from itr_core.errors import ModelError, did_you_mean
+from itr_core.local_similarity import local_similarity
+from itr_core.methods import asymmetry
+from itr_core.methods.asymmetry import noise_tokens
+from itr_core.methods.base import Method, Setup
+from itr_core.outputs import EncoderOutput, PairBatch, TextOutput
+
+OPERATIONS = {"token": asymmetry.TEXT_NOISE, "feature": asymmetry.FEATURE_NOISE, "none": ()}
+
+
+class AsCL(Method):
+    r"""`asymmetric_contrast` of images with their captions, and again with captions generated to stay true.
+
+        S(I, T) = u1 S_local(I, T) + (1 - u1) S_global(I, T)         (hierarchical fusion)
+        L       = w_i L_I(I, T) + w_pos L_II&III(I, T+)              (both 1/2 in the paper)
+
+    S_global is the cosine of the two embeddings, S_local is `local_similarity`. T+ is, for every caption and
+    step anew, one of `positives`: two captions of the image in one (it tells more), the first half of the
+    caption (it tells less), or a paraphrase. L_I and L_II&III are one function; both also push T- away, a
+    caption made untrue by one of `operations`.
+
+    Args:
+        u1: share of the local similarity, in [0, 1]. 0 trains a plain dual encoder and needs no tokens; the
+            authors' code uses 0.8. Above 0 it needs pixels: cached features have no patches.
+        tau: temperature of both losses, > 0, the authors' code has 0.1; 0 for the encoder's own, learned one.
+        positives: names of `asymmetry.POSITIVES`, separated by commas; "none" leaves L_II&III out.
+        negatives: "token" noises the words before the encoder, "feature" the word tokens behind it (as the
+            authors' code does), "none" leaves T- out.
+        operations: names of `asymmetry.TEXT_NOISE` or `asymmetry.FEATURE_NOISE`, separated by commas;
+            "all" takes all, but not `drop` beside the positive `truncate`, whose captions are so alike that
+            they would be pulled and pushed.
+        filter_mode: what becomes of a T- that scores above the true caption: "zero" (its score becomes 0, it
+            stays in the sum) or "drop" (it leaves the sum).
+        w_i, w_pos: weights of the two losses.
+        heads: heads of the attention in S_local; must divide d.
+
+    References:
+        Gong, Mai & Huang, AsCL: An Asymmetry-sensitive Contrastive Learning Method for Image-Text Retrieval
+        with Cross-Modal Fusion, ICME 2024, arXiv:2405.10029; and the authors' code of its extension ACF-R+.
+
+    Relations:
+        Without T+ and T-, at u1 = 0 and tau = 0, L_I is twice `symmetric_info_nce`; L is InfoNCE then.
+
+    Deviations from the paper:
+        Both embeddings are pooled by their towers alone. The paper's gated fusion conditions an image's
+        embedding on a caption, which no index of single vectors can serve.
+        By default tau is the encoder's own, so that methods are compared at one temperature, and u1 is 0.
+        By default T- is made of words, so that the encoder itself learns what noise does to a caption. That
+        of a caption serves beside its T+, too; the authors' code noises T+ anew, here a further pass.
+        With "feature" noise, the embedding of T- is that of T moved by what noise did to the mean word
+        (reconstructed: in the authors' code the embedding is a projected mean of attended words).
+        Which of II and III tells less is not known here; operations go by their own names.
+        Two captions of one image are never each other's negatives (see `asymmetric_contrast`).
+    """
+
+    replaces_infonce = True
+
+    def __init__(
+        self,
+        *,
+        u1: float = 0.0,
+        tau: float = 0.0,
+        positives: str = "concat,truncate",
+        negatives: str = "token",
+        operations: str = "all",
+        filter_mode: str = "zero",
+        w_i: float = 0.5,
+        w_pos: float = 0.5,
+        heads: int = 1,
+    ) -> None:
+        super().__init__()
+        if not 0 <= u1 <= 1:
+            raise ModelError(f"u1={u1}: the share of the local similarity must be from 0 to 1.")
+        if tau < 0:
+            raise ModelError(f"tau={tau}: a temperature must be above 0, or 0 for the encoder's own.")
+        self.u1, self.tau, self.attention_heads = u1, tau, heads
+        self.negatives = _known("negatives", negatives, OPERATIONS)
+        self.filter_mode = _known("filter_mode", filter_mode, ("zero", "drop"))
+        self.positives = _names("positives", positives, asymmetry.POSITIVES) if positives != "none" else []
+        self.operations = _operations(operations, negatives, self.positives)
+        self.weights = {"ascl_i": w_i}
+        needs = set()
+        if self.positives:
+            self.weights["ascl_ii_iii"] = w_pos
+            needs.add("positive_text")
+        if negatives == "token":
+            needs.add("negative_text")
+        if u1 or negatives == "feature":
+            needs.add("tokens")
+        self.needs = frozenset(needs)
+
+    def build(self, setup: Setup) -> None:
+        """Learn from the captions which words can take each other's place."""
+        if self.u1 and setup.dim % self.attention_heads:
+            raise ModelError(f"heads={self.attention_heads}: must divide the model's {setup.dim} dimensions.")
+        self.synonyms = asymmetry.synonyms_of(setup.triples)
+        if "swap" in self.operations:
+            self.swaps = asymmetry.Swaps(setup.captions, self.synonyms)
+
+    def positive_text(self, captions: Sequence[str], anchor: int, random: np.random.Generator) -> str:
+        """Tell more of the image than `captions[anchor]` does, or less, or the same otherwise."""
+        match self.positives[random.integers(len(self.positives))]:
+            case "concat":
+                return asymmetry.concat(captions, random)
+            case "truncate":
+                return asymmetry.truncate(captions[anchor])
+            case _:
+                return asymmetry.paraphrase(captions[anchor], self.synonyms, random)
+
+    def negative_text(self, caption: str, other: str, random: np.random.Generator) -> str:
+        """Make the caption untrue; where an operation leaves it as it is, `insert` takes its place."""
+        match self.operations[random.integers(len(self.operations))]:
+            case "swap":
+                noised = self.swaps(caption, random)
+            case "shuffle":
+                noised = asymmetry.shuffle(caption, random)
+            case "drop":
+                noised = asymmetry.drop(caption, random)
+            case _:
+                noised = caption
+        return noised if noised != caption else asymmetry.insert(caption, other, random)
+
+    def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
+        """Return {"ascl_i": L_I, "ascl_ii_iii": L_II&III}, the latter if there are positives."""
+        scale = 1 / self.tau if self.tau else out.logit_scale
+        texts = {"ascl_i": TextOutput(out.text, out.text_tokens, out.text_mask)}
+        if self.positives:
+            texts["ascl_ii_iii"] = cast(TextOutput, out.positive)
+        noised = None
+        if self.negatives == "token":
+            noised = self._similarity(out, cast(TextOutput, out.negative))
+        terms = {}
+        for name, text in texts.items():
+            similarity = self._similarity(out, text)
+            if self.negatives == "feature":
+                noised = self._similarity(out, self._noise(text))
+            terms[name] = asymmetric_contrast(similarity, noised, scale, batch.image_id, self.filter_mode)
+        return terms
+
+    def _similarity(self, out: EncoderOutput, text: TextOutput) -> Tensor:
+        """S of all images with all captions, (B, B)."""
+        overall = F.normalize(out.image, dim=-1) @ F.normalize(text.text, dim=-1).T
+        if not self.u1:
+            return overall
+        if out.image_tokens is None:
+            raise ModelError(
+                f"u1={self.u1}: the local similarity of AsCL compares words with patches of the image, and "
+                "cached image features have none. Train from pixels (without --image-features), or with u1=0."
+            )
+        tokens, mask = cast(Tensor, text.tokens), cast(Tensor, text.mask)
+        local = local_similarity(out.image_tokens, tokens, mask, heads=self.attention_heads)
+        return self.u1 * local + (1 - self.u1) * overall
+
+    def _noise(self, text: TextOutput) -> TextOutput:
+        """The same captions behind one draw of noise on their word tokens."""
+        tokens, mask = cast(Tensor, text.tokens), cast(Tensor, text.mask)
+        noised = noise_tokens(tokens, self.operations[int(torch.randint(len(self.operations), ()))])
+        moved = ((noised - tokens) * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        return TextOutput(text.text + moved, noised, mask)
+
+
+def asymmetric_contrast(
+    similarity: Tensor,
+    noised: Tensor | None,
+    scale: Tensor | float,
+    image_id: Tensor,
+    filter_mode: str = "zero",
+) -> Tensor:
+    r"""InfoNCE in both directions, where an image must also tell its caption from all noised ones.
+
+    With S_ij = S(I_i, T_j), N_ij = S(I_i, T-_j), scale 1/tau, and the candidates of row i, R_i = {i} and
+    {j : image_id_j != image_id_i}:
+
+        L_i2t = -1/B sum_i log( e^(S_ii / tau) / sum_{j in R_i} (e^(S_ij / tau) + e^(f(N_ij) / tau)) )
+        L_t2i = -1/B sum_i log( e^(S_ii / tau) / sum_{j in R_i} e^(S_ji / tau) )
+        L     = L_i2t + L_t2i
+
+    f keeps over-hard negatives from teaching what is wrong: N_ij above S_ii may be true of the image after
+    all, and becomes 0, or (filter_mode "drop") leaves the sum.
+
+    Args:
+        similarity: (B, B), images by captions; row i and column i belong together.
+        noised: (B, B), images by noised captions; None for none.
+        scale: (), inverse temperature, > 0.
+        image_id: (B,) integers; rows with equal ids show the same image.
+        filter_mode: "zero" or "drop".
+
+    Returns:
+        Shape (), in nats, >= 0.
+
+    References:
+        arXiv:2405.10029, L_I and L_II&III; f as in the authors' code of ACF-R+.
+
+    Relations:
+        Without `noised`, on cosines: twice `symmetric_info_nce`.
+
+    Deviations from the paper:
+        A caption of the same image leaves the sum, as if it were not in the batch, and its noised copy with
+        it: noise may have changed little, and each row has a noised copy of its own.
+
+    >>> similarity, noised = torch.tensor([[[0.8, 0.2], [0.1, 0.6]], [[0.7, 0.3], [0.65, 0.5]]])
+    >>> round(asymmetric_contrast(similarity, noised, 10, torch.arange(2)).item(), 4)
+    0.3295
+    """
+    target = torch.arange(len(similarity), device=similarity.device)
+    siblings = (image_id[:, None] == image_id[None, :]).fill_diagonal_(False)
+    logits = (scale * similarity).masked_fill(siblings, -torch.inf)
+    candidates = logits
+    if noised is not None:
+        overhard = noised > similarity.diagonal()[:, None]
+        filtered = (scale * noised).masked_fill(overhard, 0.0 if filter_mode == "zero" else -torch.inf)
+        candidates = torch.cat([logits, filtered.masked_fill(siblings, -torch.inf)], dim=1)
+    return F.cross_entropy(candidates, target) + F.cross_entropy(logits.T, target)
+
+
+def _operations(operations: str, negatives: str, positives: Sequence[str]) -> list[str]:
+    known = OPERATIONS[negatives]
+    contradiction = negatives == "token" and "truncate" in positives
+    if operations == "all":
+        return [name for name in known if not (contradiction and name == "drop")]
+    names = _names("operations", operations, known)
+    if contradiction and "drop" in names:
+        raise ModelError(
+            "The negative 'drop' and the positive 'truncate' make much the same captions, to be pulled and "
+            "pushed at once: leave one out, as in positives=concat,paraphrase."
+        )
+    return names
+
+
+def _names(option: str, value: str, known: Collection[str]) -> list[str]:
+    return [_known(option, name, known) for name in value.split(",")]
+
+
+def _known(option: str, name: str, known: Collection[str]) -> str:
+    if name not in known:
+        raise ModelError(f"{option}: there is no {name!r}.{did_you_mean(name, known)}")
+    return name
