@@ -135,7 +135,10 @@ class _Run:
         )
         images = open_images(config, self.pairs, config.image_features, encoder, progress)
         method = make_method(config.method, config.options)
-        supplies, setup = open_supplies(config, method, self.pairs, images, encoder)
+        start = encoder
+        if resume and method.needs & {"labels", "teachers"}:  # made by the model as it was before training
+            start = new_encoder(config, self.pairs, device)
+        supplies, setup = open_supplies(config, method, self.pairs, images, start)
         method.build(setup)
         if not resume:
             method.prepare(setup)

@@ -7,11 +7,13 @@ from typing import Any
 from itr_core.errors import ModelError, did_you_mean
 from itr_core.methods.ascl import AsCL
 from itr_core.methods.base import Method, Setup
+from itr_core.methods.coder import CODER
 from itr_core.methods.combined import Combined
 from itr_core.methods.crcgs import CRCGS
+from itr_core.methods.cusa import CUSA
 from itr_core.methods.infonce import InfoNCE
 
-METHODS: dict[str, type[Method]] = {"ascl": AsCL, "crcgs": CRCGS, "infonce": InfoNCE}
+METHODS: dict[str, type[Method]] = {"ascl": AsCL, "coder": CODER, "crcgs": CRCGS, "cusa": CUSA, "infonce": InfoNCE}
 
 
 def make_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
