@@ -13,7 +13,13 @@ from itr_core.methods.crcgs import CRCGS
 from itr_core.methods.cusa import CUSA
 from itr_core.methods.infonce import InfoNCE
 
-METHODS: dict[str, type[Method]] = {"ascl": AsCL, "coder": CODER, "crcgs": CRCGS, "cusa": CUSA, "infonce": InfoNCE}
+METHODS: dict[str, type[Method]] = {
+    "ascl": AsCL,
+    "coder": CODER,
+    "crcgs": CRCGS,
+    "cusa": CUSA,
+    "infonce": InfoNCE,
+}
 
 
 def make_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
