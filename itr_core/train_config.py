@@ -29,9 +29,12 @@ class TrainConfig:
     """For methods that need labels: the source's own, the concepts that its captions name, or clusters of
     its embeddings; auto takes the first of these that there is."""
     image_teacher: str | None = None
-    """For methods that need teachers: a spec of `itr_core.teachers`."""
+    """For methods that need teachers, what the images are like: timm:NAME, timm:NAME@FILE.safetensors,
+    open_clip:SPEC or precomputed:FILE.safetensors:KEY; by default 'features', those of the model before
+    training or of `image_features`."""
     text_teacher: str | None = None
-    """The same for captions."""
+    """The same for captions: sentence-transformers:NAME (or a folder), open_clip:SPEC or
+    precomputed:FILE.safetensors:KEY; by default 'lsa', of the captions themselves."""
     triples: str | None = None
     """For methods that need concepts: a tab-separated file of related concepts (ConceptNet's layout)."""
     limit: int | None = None

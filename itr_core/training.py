@@ -138,7 +138,7 @@ class _Run:
         start = encoder
         if resume and method.needs & {"labels", "teachers"}:  # made by the model as it was before training
             start = new_encoder(config, self.pairs, device)
-        supplies, setup = open_supplies(config, method, self.pairs, images, start)
+        supplies, setup = open_supplies(config, method, self.pairs, images, start, progress)
         method.build(setup)
         if not resume:
             method.prepare(setup)

@@ -75,7 +75,12 @@ def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:
 
 
 def open_supplies(
-    config: TrainConfig, method: Method, pairs: PairSet, images: ImageRows, encoder: DualEncoder
+    config: TrainConfig,
+    method: Method,
+    pairs: PairSet,
+    images: ImageRows,
+    encoder: DualEncoder,
+    progress: bool = True,
 ) -> tuple[Supplies, Setup]:
     """Make what the method needs of the source, once, and tell the method its shapes."""
     supplies = Supplies(method, encoder.tokenizer, pairs.captions)
@@ -95,7 +100,9 @@ def open_supplies(
     if "teachers" in method.needs:
         from itr_core.teachers import open_teachers
 
-        supplies.teachers = open_teachers(config.image_teacher, config.text_teacher, pairs, images, encoder)
+        supplies.teachers = open_teachers(
+            config.image_teacher, config.text_teacher, pairs, images, encoder, progress=progress
+        )
     image_dims, text_dims = (rows.shape[1] for rows in supplies.teachers or (np.empty((0, 0)),) * 2)
     setup = Setup(
         dim=encoder.dim,

@@ -120,7 +120,7 @@ def cached_features(pairs: PairSet, encoder: DualEncoder, *, workers: int, progr
     return StoredImages(rows.values, rows.unusable)
 
 
-def features_from_file(spec: str, n: int) -> StoredImages:
+def features_from_file(spec: str, n: int, of: str = "images") -> StoredImages:
     """Read `FILE.safetensors:KEY`, float features (n, f), or uint8 `KEY_q` (n, f) times `KEY_scale` (f,).
 
     Raises SourceError when the file cannot be read, has no such key or another number of rows than `n`.
@@ -130,7 +130,7 @@ def features_from_file(spec: str, n: int) -> StoredImages:
         arrays = load_file(path)
     except (OSError, SafetensorError) as error:
         raise SourceError(
-            f"Cannot read image features {spec!r} ({error}); write FILE.safetensors:KEY."
+            f"Cannot read the features {spec!r} ({error}); write FILE.safetensors:KEY."
         ) from error
     if f"{key}_q" in arrays and f"{key}_scale" in arrays:
         values = arrays[f"{key}_q"] * arrays[f"{key}_scale"]
@@ -141,7 +141,7 @@ def features_from_file(spec: str, n: int) -> StoredImages:
         raise SourceError(f"{path} has no features {key!r}.{did_you_mean(key, keys)}")
     if values.ndim != 2 or len(values) != n:
         raise SourceError(
-            f"{spec} has shape {values.shape}; the source has {n} images, one row each is needed."
+            f"{spec} has shape {values.shape}; the source has {n} {of}, one row each is needed."
         )
     return StoredImages(values.astype(np.float32), {})
 
