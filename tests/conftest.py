@@ -1,10 +1,13 @@
 """Shared fixtures. The environment is set before any test imports a library that reads it."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 _SCRATCH = tempfile.TemporaryDirectory(prefix="pairscope-tests-", ignore_cleanup_errors=True)
 os.environ["PAIRSCOPE_CACHE"] = _SCRATCH.name  # tests never meet the user's own caches ...
@@ -22,4 +25,48 @@ def data_dir() -> Path:
         pytest.skip(
             f"no evaluation data in {folder}; set PAIRSCOPE_DATA to the folder that holds coco_sample/"
         )
+    return folder
+
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 60, 220), "yellow": (230, 220, 40)}
+SHAPE = {"width": 32, "layers": 2}
+TINY = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "patch_size": 8, "head_width": 16, **SHAPE},
+    "text_cfg": {"context_length": 24, "vocab_size": 49408, "heads": 2, **SHAPE},
+}
+
+
+@pytest.fixture(scope="session")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the architecture `tiny`, known to open_clip here and in processes that tests start."""
+    import open_clip
+
+    folder = tmp_path_factory.mktemp("configs")
+    (folder / "tiny.json").write_text(json.dumps(TINY))
+    convolutional = {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "image_size": 32}
+    (folder / "tiny-conv.json").write_text(json.dumps(TINY | {"vision_cfg": convolutional}))
+    resnet = {"layers": [1, 1, 1, 1], "width": 8, "image_size": 32}
+    (folder / "tiny-resnet.json").write_text(json.dumps(TINY | {"vision_cfg": resnet}))
+    open_clip.add_model_config(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 pictures: a sky of one colour over a ground of another, the ground's height one of four."""
+    folder = tmp_path_factory.mktemp("world")
+    lines = []
+    for index in range(64):
+        names = list(COLOURS)
+        sky, ground, height = names[index % 4], names[index // 4 % 4], index // 16
+        pixels = np.zeros((32, 32, 3), np.uint8)
+        pixels[:] = COLOURS[sky]
+        pixels[28 - 7 * height :] = COLOURS[ground]
+        name = f"{index:02}.png"
+        Image.fromarray(pixels).save(folder / name)
+        tall = ["flat", "low", "high", "mountainous"][height]
+        texts = [f"a {sky} sky over {tall} {ground} ground", f"{tall} {ground} land, {sky} above"]
+        lines.append(json.dumps({"file_name": name, "captions": texts}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
     return folder

@@ -30,7 +30,7 @@ class Pairs(NamedTuple):
 
 
 class Dictionary(nn.Module):
-    """The last `size` key pairs, first in, first out: MoCo's (He et al., arXiv:1911.05722), for two modalities.
+    """The last `size` key pairs, first in, first out: MoCo's (arXiv:1911.05722), for both modalities.
 
     Image, text and id of a pair have the same place, so that a pair leaves as it came, whole. Where a pair
     stands has no meaning: rows are overwritten in turn.

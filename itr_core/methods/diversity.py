@@ -26,8 +26,8 @@ def dcl_loss(
 
         l_i = -log( exp(s_i / tau) / (exp(s_i / tau) + sum_{n in N_i} w_in exp(s_in / tau)) )
 
-    Except for "hal", w comes from `negative_weights`: it has mean 1 over N_i and carries no gradient. "hal" is
-    another loss, whose gradient weighs negatives by e^{mu (s_in - eps)} / (1 + sum_m e^{mu (s_im - eps)});
+    Except for "hal", w comes from `negative_weights`: it has mean 1 over N_i and carries no gradient. "hal"
+    is another loss, whose gradient weighs negatives by e^{mu (s_in - eps)} / (1 + sum_m e^{mu (s_im - eps)});
     neither tau nor beta nor doubt takes part in it:
 
         l_i = 1/mu log(1 + sum_{n in N_i} e^{mu (s_in - eps)}) - log(1 + max(s_i, 0)),   mu = 30, eps = 0.3
