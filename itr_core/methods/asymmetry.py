@@ -60,7 +60,7 @@ def paraphrase(caption: str, synonyms: Synonyms, random: np.random.Generator, ra
         case "replace":
             for place in random.permutation(known)[:touched]:
                 options = synonyms[_bare(words[place])]
-                words[place] = _instead(words[place], options[random.integers(len(options))])
+                words[place] = _instead(words[place], options[int(random.integers(len(options)))])
         case "leave out":
             gone = random.permutation(len(words))[: min(touched, len(words) - 1)]
             words = [word for place, word in enumerate(words) if place not in gone]
