@@ -113,3 +113,49 @@ def retrieval_metrics(similarity: Rows, image_of_caption: np.ndarray) -> dict[st
     result = {f"{way}_r{k}": 100 * float(np.mean(r <= k)) for way, r in queries.items() for k in CUTOFFS}
     result["rsum"] = sum(result.values())
     return result | {f"{way}_medr": float(np.median(r)) for way, r in queries.items()}
+
+
+def label_map(similarity: Rows, query_labels: np.ndarray, item_labels: np.ndarray) -> dict[str, float]:
+    """Mean average precision in percent, where an item is relevant to a query if they share a label.
+
+    AP of a query = mean, over the relevant items in the window, of the precision at each one's rank. The
+    window of `map@n_query`, which CRCGS and others report, is the first n_query ranks, with n_query the
+    number of queries; a query that finds nothing relevant there counts 0. That of `map@all` is the whole
+    ranking. Queries to which no item at all is relevant are left out. Equal scores rank in the order of the
+    items.
+
+    Args:
+        similarity: (n_query, n_item), higher is better, integers or floats; read in blocks of rows.
+        query_labels: (n_query, C) bool.
+        item_labels: (n_item, C) bool.
+
+    Raises:
+        ValueError: shapes that do not fit, no query with a relevant item, NaN in the similarity.
+
+    One query ranks three items: relevant, not, relevant. Within the first rank all is right; over all, the
+    precision is 1/1 at the first and 2/3 at the second find.
+
+    >>> label_map(np.array([[3, 2, 1]]), np.array([[True]]), np.array([[True], [False], [True]]))
+    {'map@n_query': 100.0, 'map@all': 83.33333333333334}
+    """
+    n_query, n_item = similarity.shape
+    if len(query_labels) != n_query or len(item_labels) != n_item:
+        raise ValueError(
+            f"Labels of {len(query_labels)} queries and {len(item_labels)} items, a similarity of "
+            f"{n_query} by {n_item}."
+        )
+    windows = {"map@n_query": min(n_query, n_item), "map@all": n_item}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in windows}
+    carried = item_labels.T.astype(np.float32)
+    for rows, block in _blocks(similarity):
+        relevant = query_labels[rows].astype(np.float32) @ carried > 0
+        ranked = np.take_along_axis(relevant, np.argsort(-block, axis=1, kind="stable"), axis=1)
+        ranked = ranked[ranked.any(axis=1)]
+        hits = ranked.cumsum(axis=1)
+        precision = np.where(ranked, hits / np.arange(1, n_item + 1), 0).cumsum(axis=1)
+        for name, window in windows.items():
+            found[name].append(precision[:, window - 1] / np.maximum(hits[:, window - 1], 1))
+    values = {name: np.concatenate(parts) for name, parts in found.items()}
+    if not values["map@all"].size:
+        raise ValueError("No query shares a label with any item.")
+    return {name: 100 * float(value.mean()) for name, value in values.items()}

@@ -272,7 +272,7 @@ class CRCGS(Method):
             made, real = decode(student), decode(teacher)
             unmoved = {name: weight.detach() for name, weight in judge.named_parameters()}
             adversary = adversary - F.logsigmoid(functional_call(judge, unmoved, made)).mean()
-            critic = critic - (F.logsigmoid(-judge(made.detach())) + F.logsigmoid(judge(real))).mean()
+            critic = critic - (F.logsigmoid(-judge(made.detach())) + F.logsigmoid(judge(real))).mean() / 2
         return {"crcgs_adversary": adversary, "crcgs_critic": critic}
 
     def heads(self) -> dict[str, Tensor]:

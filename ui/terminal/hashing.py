@@ -1,0 +1,57 @@
+"""`pairscope hash`."""
+
+from typing import Annotated
+
+import typer
+
+from ui.terminal.out import (
+    MODEL_HELP,
+    Columns,
+    Device,
+    ImageRoot,
+    Json,
+    Limit,
+    Source,
+    open_source,
+    print_json,
+    print_table,
+    report_skipped,
+)
+
+
+def hash_codes(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    source: Source,
+    bits: Annotated[int, typer.Option(help="Length of the codes, a multiple of 8.")] = 32,
+    labels: Annotated[
+        str,
+        typer.Option(help="What makes an answer right: source, concepts, clusters, or auto for the first."),
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the queries drawn and of the training.")] = 0,
+    columns: Columns = None,
+    image_root: ImageRoot = None,
+    limit: Limit = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Train binary codes on a source with labels; measure what they find, beside the full embeddings."""
+    from itr_core.encoder import load_encoder
+    from itr_core.hashing import evaluate_codes
+
+    pairs = open_source(source, columns, image_root, limit)
+    figures = evaluate_codes(load_encoder(model, device=device), pairs, bits=bits, labels=labels, seed=seed)
+    if as_json:
+        print_json(figures)
+        return
+    windows = "map@n_query", "map@all"
+    print_table(
+        f"{figures['model']} on {figures['source']}: {figures['n_query_images']:,} query images, "
+        f"{figures['n_database_images']:,} in the database; right is what shares one of "
+        f"{figures['n_labels']} labels ({figures['labels']})",
+        ("", *(f"{way} {window.replace('map', 'mAP')}" for way in ("T2I", "I2T") for window in windows)),
+        [
+            (name, *(f"{figures[key][way][window]:.1f}" for way in ("t2i", "i2t") for window in windows))
+            for key, name in (("codes", f"{bits}-bit codes"), ("embeddings", "embeddings"))
+        ],
+    )
+    report_skipped(figures["skipped"])
