@@ -1,0 +1,70 @@
+"""A dictionary against a plain queue."""
+
+from collections import deque
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from itr_core.methods.dictionary import Dictionary, Pairs
+from itr_core.outputs import EncoderOutput
+
+
+def numbered(start: int, count: int) -> Pairs:
+    """Pairs whose image, text and id all tell which pair they are."""
+    ids = torch.arange(start, start + count)
+    return Pairs(ids[:, None].float() * torch.ones(3), -ids[:, None].float() * torch.ones(3), ids)
+
+
+@given(st.integers(1, 7), st.lists(st.integers(0, 10), max_size=8))
+def test_keeps_the_last_pairs_first_in_first_out(size: int, batches: list[int]) -> None:
+    dictionary, expected, start = Dictionary(size, 3), deque[int](maxlen=size), 0
+    for count in batches:
+        dictionary.enqueue(numbered(start, count))
+        expected.extend(range(start, start + count))
+        start += count
+        entries = dictionary.entries()
+        assert sorted(entries.ids.tolist()) == (list(expected) if len(expected) == size else [])
+        assert torch.equal(entries.image[:, 0].long(), entries.ids)  # a pair stays together
+        assert torch.equal(-entries.text[:, 2].long(), entries.ids)
+
+
+def test_without_places_it_is_empty_and_takes_nothing() -> None:
+    dictionary = Dictionary(0, 3)
+    dictionary.enqueue(numbered(0, 2))
+    assert [len(part) for part in dictionary.entries()] == [0, 0, 0]
+
+
+def test_enqueuing_leaves_alone_what_a_backward_pass_still_needs() -> None:
+    dictionary = Dictionary(2, 3)
+    dictionary.enqueue(numbered(1, 2))
+    anchor = torch.ones(3, requires_grad=True)
+    loss = (dictionary.entries().image @ anchor).square().sum()
+    dictionary.enqueue(numbered(9, 2))
+    loss.backward()
+    assert torch.equal(anchor.grad, torch.full((3,), 2 * (1 * 3 * 1 + 2 * 3 * 2.0)))  # type: ignore[arg-type]
+
+
+def test_state_goes_on_where_it_was() -> None:
+    one, other = Dictionary(5, 3), Dictionary(5, 3)
+    one.enqueue(numbered(0, 7))
+    other.load_state_dict(one.state_dict())
+    for dictionary in (one, other):
+        dictionary.enqueue(numbered(7, 2))
+    assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+    assert not list(one.parameters())
+
+
+def test_pairs_of_a_batch_have_unit_length() -> None:
+    image, text = torch.randn(4, 3) * 9, torch.randn(4, 3)
+    pairs = Pairs.of(EncoderOutput(image, text, torch.tensor(1.0)), torch.arange(4))
+    torch.testing.assert_close(pairs.image, image / image.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(pairs.text.norm(dim=1), torch.ones(4))
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_beside_appends_row_by_row(part: int) -> None:
+    both: Tensor = numbered(0, 2).beside(numbered(5, 3))[part]
+    assert torch.equal(both, torch.cat([numbered(0, 2)[part], numbered(5, 3)[part]]))
