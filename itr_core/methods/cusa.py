@@ -31,7 +31,7 @@ class CUSA(Method):
     Args:
         alpha: weight of CSA, >= 0.
         beta: weight of USA, >= 0.
-        tau: where the learned temperatures tau_c, tau_v and tau_t start, dimensionless, in [0.10, 0.99]; they
+        tau_init: where the learned temperatures tau_c, tau_v and tau_t start, dimensionless, in [0.10, 0.99]; they
             are kept in [0.10, 0.99] and, tau_v and tau_t, [0.10, 1.00].
         tau_s: temperature of the soft labels, fixed, > 0.
         soft_labels: what CSA imitates. 'each': as above; 'add': in both directions the mean (G^v + G^t) / 2;
@@ -68,7 +68,7 @@ class CUSA(Method):
         *,
         alpha: float = 0.1,
         beta: float = 0.5,
-        tau: float = 0.45,
+        tau_init: float = 0.45,
         tau_s: float = 1.0,
         soft_labels: str = "each",
         con_reduction: str = "ce",
@@ -87,9 +87,9 @@ class CUSA(Method):
             raise ModelError(f"tau_s={tau_s}: must be above 0.")
         self.weights = {INFONCE: 1.0, "cusa_csa": alpha, "cusa_usa": beta}
         self.tau_s, self.soft_labels, self.con_reduction = tau_s, soft_labels, con_reduction
-        self.cross_temperature = Temperature(tau, 0.10, 0.99)
-        self.image_temperature = Temperature(tau, 0.10, 1.00)
-        self.text_temperature = Temperature(tau, 0.10, 1.00)
+        self.cross_temperature = Temperature(tau_init, 0.10, 0.99)
+        self.image_temperature = Temperature(tau_init, 0.10, 1.00)
+        self.text_temperature = Temperature(tau_init, 0.10, 1.00)
 
     def build(self, setup: Setup) -> None:
         """Make the uni-modal heads, (d,) -> (d,)."""
@@ -141,7 +141,7 @@ class Temperature(nn.Module):
     def __init__(self, start: float, low: float, high: float) -> None:
         super().__init__()
         if not low <= start <= high:
-            raise ModelError(f"tau={start}: the temperature must start in [{low}, {high}].")
+            raise ModelError(f"tau_init={start}: must be in [{low}, {high}].")
         self.low, self.high = low, high
         self.value = nn.Parameter(torch.tensor(start))
 
