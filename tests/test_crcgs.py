@@ -1,0 +1,503 @@
+"""CRCGS against the formulas of its code, double loops, its own promises, and a tiny world."""
+
+import doctest
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from open_clip.loss import SigLipLoss
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from itr_core.errors import ModelError, SourceError
+from itr_core.methods import CRCGS, Setup, crcgs, make_method, supervised
+from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods.crcgs import noise_contrast, support_loss, support_weights
+from itr_core.methods.generators import Generator, fit
+from itr_core.methods.supervised import shared_label_loss
+from itr_core.outputs import EncoderOutput, PairBatch
+from itr_core.training import train
+
+S = torch.tensor([[0.8, 0.2], [0.1, 0.6]], dtype=torch.float64)
+
+
+def rows(seed: int, n: int, d: int = 5, count: int = 2) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(n, d, dtype=torch.float64, generator=generator) for _ in range(count)]
+
+
+def some_labels(seed: int, n: int, c: int = 4) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(n, c, generator=generator, dtype=torch.float64) < 0.4).double()
+
+
+def unit_rows_with_cosines(cosines: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit vectors whose cosines are the given ones: the second ones are axes."""
+    left = torch.zeros(2, 4, dtype=cosines.dtype)
+    left[:, :2] = cosines
+    left[:, 2] = (1 - left.square().sum(1)).sqrt()
+    return left, torch.eye(4, dtype=cosines.dtype)[:2]
+
+
+def cos(a: Tensor, b: Tensor) -> float:
+    return (a @ b / (a.norm() * b.norm())).item()
+
+
+# -- noise contrast --------------------------------------------------------------------------------------
+
+
+def nce_as_published(g: Tensor, u: Tensor, ids: list[int], t: float, c: float) -> float:
+    """The fractions of the code, with exponentials; rows of one image are left out of each other's noise."""
+    total = 0.0
+    for i in range(len(ids)):
+        for j in range(len(ids)):
+            e = math.exp(cos(g[i], u[j]) / t)
+            if i == j:
+                total += math.log(e / (e + c))
+            elif ids[i] != ids[j]:
+                total += math.log(c / (e + c))
+    return -total / len(ids)
+
+
+@given(
+    st.integers(0, 999),
+    st.lists(st.integers(0, 3), min_size=1, max_size=7),
+    st.floats(0.05, 2),
+    st.floats(1e-4, 5),
+)
+def test_stable_form_equals_the_published_fractions(seed: int, ids: list[int], t: float, c: float) -> None:
+    g, u = rows(seed, len(ids))
+    loss = noise_contrast(g, u, torch.tensor(ids), t, math.log(c)).item()
+    assert loss == pytest.approx(nce_as_published(g, u, ids, t, c), abs=1e-9)
+
+
+def test_noise_contrast_of_two_pairs() -> None:
+    g, u = unit_rows_with_cosines(S)
+    loss = noise_contrast(g, u, torch.arange(2), 0.5, math.log((2 - 1) / 4))
+    assert loss.item() == pytest.approx(1.91778906, abs=1e-8)
+
+
+def test_noise_contrast_is_siglip_at_a_bias() -> None:
+    g, u = rows(1, 9)
+    expected = SigLipLoss()(normalize(g, dim=1), normalize(u, dim=1), 1 / 0.2, -math.log(0.3))
+    loss = noise_contrast(g, u, torch.arange(9), 0.2, math.log(0.3))
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-12)
+
+
+def test_gradient_of_the_noise_contrast() -> None:
+    inputs = [x.requires_grad_() for x in rows(2, 4)]
+    bias = torch.tensor(-0.7, dtype=torch.float64, requires_grad=True)
+    ids = torch.tensor([0, 0, 1, 2])
+    assert torch.autograd.gradcheck(lambda g, u, b: noise_contrast(g, u, ids, 0.3, b), (*inputs, bias))
+
+
+def test_siblings_are_no_noise() -> None:
+    g, u = rows(3, 3)
+    u.requires_grad_()
+    noise_contrast(
+        g, u, torch.tensor([8, 8, 8]), 0.3, 50.0
+    ).backward()  # so large a prior: noise weighs nothing
+    pull = u.grad.clone()  # type: ignore[union-attr]
+    u.grad = None
+    sum(
+        noise_contrast(g[i : i + 1], u[i : i + 1], torch.tensor([i]), 0.3, 50.0) / 3 for i in range(3)
+    ).backward()  # type: ignore[union-attr]
+    torch.testing.assert_close(u.grad, pull)
+
+
+@pytest.mark.parametrize(("t", "log_c"), [(1e-3, -5.0), (1e3, 5.0), (0.07, -40.0), (0.07, 40.0)])
+def test_noise_contrast_is_finite_at_its_limits(t: float, log_c: float) -> None:
+    g = torch.randn(8, 3)
+    u = (-g).clone().requires_grad_()  # the worst there is
+    loss = noise_contrast(g, u, torch.arange(8), t, log_c)
+    loss.backward()
+    assert loss.isfinite()
+    assert u.grad.isfinite().all()  # type: ignore[union-attr]
+
+
+def test_one_row_has_no_noise_and_nothing_to_learn() -> None:
+    g, u = rows(4, 1)
+    u.requires_grad_()
+    loss = noise_contrast(g, u, torch.tensor([3]), 0.07, torch.tensor(0.0).log())
+    loss.backward()
+    assert loss.item() == 0
+    assert not u.grad.any()  # type: ignore[union-attr]
+
+
+# -- support sets ----------------------------------------------------------------------------------------
+
+
+def support_as_published(v: Tensor, t: Tensor, y: Tensor, tau: float) -> float:
+    """Label by label and item by item, as the authors count shared labels."""
+
+    def side(query: Tensor, support: Tensor) -> float:
+        total = 0.0
+        for i in range(len(query)):
+            weights = [0.0] * len(query)
+            for label in range(y.shape[1]):
+                for k in range(len(query)):
+                    if y[i, label] and y[k, label]:
+                        weights[k] += math.exp(cos(query[i], support[k]) / tau)
+            mean = sum(w / sum(weights) * support[k] for k, w in enumerate(weights))
+            total += cos(query[i], mean)  # type: ignore[arg-type]
+        return total / len(query)
+
+    return -math.log(max((side(v, t) + side(t, v)) / 2, 1e-6))
+
+
+@given(st.integers(0, 999), st.integers(1, 6), st.floats(0.05, 2))
+def test_support_equals_the_loops_over_labels(seed: int, n: int, tau: float) -> None:
+    v, t = (x.abs() for x in rows(seed, n))
+    y = some_labels(seed, n)
+    y[:, 0] = torch.maximum(y[:, 0], 1 - y.amax(1))  # nobody without a label
+    assert support_loss(v, t, y, tau).item() == pytest.approx(support_as_published(v, t, y, tau), abs=1e-9)
+
+
+def test_support_of_two_pairs() -> None:
+    v = torch.eye(2, dtype=torch.float64)
+    t = torch.tensor([[0.8, 0.6], [0.6, 0.8]], dtype=torch.float64)
+    y = torch.tensor([[1.0, 0, 1], [1, 1, 0]], dtype=torch.float64)
+    weights = support_weights(v, t, y, 0.5)
+    np.testing.assert_allclose(weights, [[0.748974, 0.251026], [0.251026, 0.748974]], atol=1e-6)
+    assert support_loss(v, t, y, 0.5).item() == pytest.approx(0.15975826, abs=1e-8)
+
+
+@given(st.integers(0, 999), st.floats(0.01, 5))
+def test_support_rows_sum_to_one_and_leave_strangers_out(seed: int, tau: float) -> None:
+    v, t = rows(seed, 6)
+    y = some_labels(seed, 6)
+    y[:, 0] = torch.maximum(y[:, 0], 1 - y.amax(1))
+    weights = support_weights(v, t, y, tau)
+    torch.testing.assert_close(weights.sum(1), torch.ones(6, dtype=torch.float64))
+    assert not weights[y @ y.T == 0].any()
+
+
+def test_gradient_of_the_support_loss() -> None:
+    inputs = [x.abs().requires_grad_() for x in rows(5, 4)]
+    y = torch.tensor([[1.0, 0], [1, 1], [0, 1], [0, 0]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda v, t: support_loss(v, t, y, 0.3), inputs)
+
+
+def test_rows_without_labels_take_no_part_in_the_support() -> None:
+    v, t = (x.abs() for x in rows(6, 5))
+    y = some_labels(0, 5)
+    y[:3, 0], y[3:] = 1, 0
+    assert support_loss(v, t, y, 0.1) == support_loss(v[:3], t[:3], y[:3], 0.1)
+    v.requires_grad_()
+    nothing = support_loss(v, t, torch.zeros_like(y), 0.1)
+    nothing.backward()
+    assert nothing.item() == 0
+    assert not v.grad.any()  # type: ignore[union-attr]
+
+
+def test_support_loss_swaps_sides_and_stops_at_its_bound() -> None:
+    v, t = rows(7, 5)
+    y = some_labels(3, 5)
+    y[:, 0] = 1
+    assert support_loss(v, t, y, 0.2).item() == pytest.approx(support_loss(t, v, y, 0.2).item(), abs=1e-12)
+    opposite = torch.eye(3).requires_grad_()
+    loss = support_loss(opposite, -opposite, torch.eye(3), 0.1)
+    loss.backward()
+    assert loss.item() == pytest.approx(-math.log(1e-6))
+    assert opposite.grad.isfinite().all()  # type: ignore[union-attr]
+
+
+# -- shared labels ---------------------------------------------------------------------------------------
+
+
+def shared_as_published(v: Tensor, t: Tensor, y: Tensor) -> float:
+    total = 0.0
+    for one, other in ((v, v), (v, t), (t, t)):
+        for a in range(len(v)):
+            for b in range(len(v)):
+                theta = cos(one[a], other[b]) / 2
+                total += math.log(1 + math.exp(theta)) - (theta if (y[a] @ y[b]) > 0 else 0)
+    return total / len(v) ** 2
+
+
+@given(st.integers(0, 999), st.integers(1, 6))
+def test_shared_label_loss_equals_the_double_loop(seed: int, n: int) -> None:
+    (v, t), y = rows(seed, n), some_labels(seed, n)
+    assert shared_label_loss(v, t, y).item() == pytest.approx(shared_as_published(v, t, y), abs=1e-9)
+
+
+def test_gradient_of_the_shared_label_loss() -> None:
+    inputs = [x.requires_grad_() for x in rows(8, 4)]
+    y = some_labels(1, 4)
+    assert torch.autograd.gradcheck(lambda v, t: shared_label_loss(v, t, y), inputs)
+
+
+# -- the whole method ------------------------------------------------------------------------------------
+
+D, N, C = 8, 12, 4
+
+
+def source_setup(seed: int = 0) -> Setup:
+    """Twelve images whose captions' embeddings are a rotation of theirs."""
+    generator = torch.Generator().manual_seed(1)
+    image = normalize(torch.randn(N, D, generator=generator), dim=1)
+    turn, _ = torch.linalg.qr(torch.randn(D, D, generator=generator))
+    embedded = image.numpy(), (image @ turn).numpy()
+    return Setup(
+        D, captions=[["a"]] * N, labels=[f"l{c}" for c in range(C)], embed=lambda: embedded, seed=seed
+    )
+
+
+def made(**options: Any) -> CRCGS:
+    method = CRCGS(code_dim=16, generator_width=16, **options)
+    method.build(source_setup())
+    method.prepare(source_setup())
+    return method
+
+
+def some_batch(ids: list[int], seed: int = 0) -> tuple[EncoderOutput, PairBatch]:
+    image, text = (x.float().requires_grad_() for x in rows(seed, len(ids), D))
+    labels = some_labels(seed, N, C).float()[torch.tensor(ids)]
+    batch = PairBatch(torch.zeros(len(ids), 1), torch.tensor(ids), [""] * len(ids), labels=labels)
+    return EncoderOutput(image, text, torch.tensor(9.0)), batch
+
+
+EVERYTHING = {"direct": True, "use_adv": True}
+
+
+def test_terms_are_those_of_the_equations() -> None:
+    method, ids = made(**EVERYTHING, nce_temperature=0.3, support_temperature=0.4), [0, 0, 3, 7, 5]
+    out, batch = some_batch(ids)
+    terms = method(out, batch)
+    assert terms.keys() == method.weights.keys()
+    with torch.no_grad():
+        v, t = normalize(out.image, dim=1).double(), normalize(out.text, dim=1).double()
+        u_v, u_t = method.image_head(out.image).double(), method.text_head(out.text).double()
+        g_v, g_t = (codes[torch.tensor(ids)].double() for codes in (method.image_codes, method.text_codes))
+        y = batch.labels.double()  # type: ignore[union-attr]
+
+        def nce(g: Tensor, u: Tensor) -> float:
+            return nce_as_published(g, u, ids, 0.3, 4 / N)
+
+        label = 0.0
+        for embedding in (out.image, out.text):
+            p = method.label_head(embedding).double().sigmoid()
+            label -= (y * p.log() + (1 - y) * (1 - p).log()).mean().item()
+
+        def fooled(critic: Any, decode: Any, u: Tensor) -> float:
+            return -critic(decode(u.float())).sigmoid().log().mean().item()
+
+        def told(critic: Any, decode: Any, u: Tensor, g: Tensor) -> float:
+            false, true = (critic(decode(x.float())).sigmoid() for x in (u, g))
+            return -((1 - false).log().mean() + true.log().mean()).item() / 2
+
+        image_side = method.image_critic, method.text_to_image.decode
+        text_side = method.text_critic, method.image_to_text.decode
+        expected = {
+            "infonce": symmetric_info_nce(out.image, out.text, 9.0, batch.image_id).item(),
+            "crcgs_label": label,
+            "crcgs_pair": shared_as_published(v, t, y),
+            "crcgs_invariance": sum((v[i] - t[i]).norm().item() for i in range(5)) / 5,
+            "crcgs_match": sum(((u - g) ** 2).sum().item() for u, g in ((u_v, g_v), (u_t, g_t))) / 5 / 16,
+            "crcgs_support": support_loss(u_v, u_t, y, 0.4).item(),
+            "crcgs_nce_intra": (nce(g_v, u_v) + nce(g_t, u_t)) / 4,
+            "crcgs_nce_inter": (nce(g_v, u_t) + nce(g_t, u_v)) / 4,
+            "crcgs_nce_direct": nce(u_v, u_t) / 4,
+            "crcgs_adversary": fooled(*image_side, u_t) + fooled(*text_side, u_v),
+            "crcgs_critic": told(*image_side, u_t, g_t) + told(*text_side, u_v, g_v),
+        }
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("ids", [[4], [0, 1, 2, 3], [5, 5, 5]])
+def test_every_term_is_finite_and_passes_gradients(ids: list[int]) -> None:
+    method = made(**EVERYTHING)
+    out, batch = some_batch(ids)
+    terms = method(out, batch)
+    torch.stack([method.weights[name] * term for name, term in terms.items()]).sum().backward()
+    assert all(term.isfinite() for term in terms.values())
+    for weight in (out.image, out.text, *method.parameters()):
+        assert weight.grad is None or weight.grad.isfinite().all()
+    assert out.image.grad.any()  # type: ignore[union-attr]
+
+
+def test_order_of_the_batch_does_not_matter() -> None:
+    method = made(**EVERYTHING)
+    one = method(*some_batch([0, 0, 3, 7]))
+    out, batch = some_batch([0, 0, 3, 7])
+    order = torch.tensor([2, 0, 3, 1])
+    shuffled = PairBatch(batch.text, batch.image_id[order], batch.captions, labels=batch.labels[order])  # type: ignore[index]
+    other = method(EncoderOutput(out.image[order], out.text[order], out.logit_scale), shuffled)
+    assert {k: v.item() for k, v in other.items()} == pytest.approx(
+        {k: v.item() for k, v in one.items()}, 1e-5
+    )
+
+
+def test_equal_embeddings_have_a_gradient() -> None:
+    method = made()
+    out, batch = some_batch([0, 1])
+    terms = method(EncoderOutput(out.image, out.image, out.logit_scale), batch)
+    terms["crcgs_invariance"].backward()
+    assert terms["crcgs_invariance"].item() == 0
+    assert out.image.grad.isfinite().all()  # type: ignore[union-attr]
+
+
+def test_without_its_weights_it_is_infonce() -> None:
+    nothing = {"w_t": 0.0, "w_c": 0.0, "w_ss": 0.0, "phi": 0.0, "alpha_pair": 0.0, "beta_inv": 0.0}
+    method = made(**nothing)
+    out, batch = some_batch([0, 1, 1, 2])
+    loss = sum(method.weights[name] * term for name, term in method(out, batch).items())
+    assert loss == make_method("infonce")(out, batch)["infonce"]
+
+
+def test_flags_choose_the_contrasts() -> None:
+    names = {"crcgs_nce_intra", "crcgs_nce_inter", "crcgs_nce_direct"}
+    assert made().weights.keys() & names == names - {"crcgs_nce_direct"}
+    method = made(intra=False, direct=True)
+    assert method(*some_batch([0, 1])).keys() & names == names - {"crcgs_nce_intra"}
+
+
+def test_prior_counts_images_or_what_is_asked_for_and_moves() -> None:
+    ids = [0, 1, 2, 3]
+    out, batch = some_batch(ids)
+    counted, asked = made(), made(noise_count=3)
+    for method, n in ((counted, N), (asked, 3)):
+        u_v, g_v = method.image_head(out.image), method.image_codes[:4].float()
+        u_t, g_t = method.text_head(out.text), method.text_codes[:4].float()
+        sides = [
+            noise_contrast(g, u, batch.image_id, 0.07, math.log(3 / n)) for g, u in ((g_v, u_v), (g_t, u_t))
+        ]
+        torch.testing.assert_close(method(out, batch)["crcgs_nce_intra"], sum(sides) / 4)  # type: ignore[arg-type]
+    counted(out, batch)["crcgs_nce_inter"].backward()
+    assert counted.bias.grad
+    assert not made(learn_bias=False).bias.requires_grad
+
+
+def test_adversaries_move_only_their_own_side() -> None:
+    method = made(use_adv=True)
+    out, batch = some_batch([0, 1, 2])
+    critics = [*method.image_critic.parameters(), *method.text_critic.parameters()]
+    students = [*method.image_head.parameters(), *method.text_head.parameters()]
+    terms = method(out, batch)
+    for term, moved, still in (("crcgs_adversary", students, critics), ("crcgs_critic", critics, students)):
+        assert not any(
+            g is not None
+            for g in torch.autograd.grad(terms[term], still, retain_graph=True, allow_unused=True)
+        )
+        assert all(g.any() for g in torch.autograd.grad(terms[term], moved[:1], retain_graph=True))
+
+
+# -- generators ------------------------------------------------------------------------------------------
+
+
+def test_generators_learn_what_the_other_modality_is() -> None:
+    generator = torch.Generator().manual_seed(0)
+    given = torch.randn(600, 8, generator=generator)
+    wanted = given @ torch.linalg.qr(torch.randn(8, 8, generator=generator))[0]
+    error = fit(network := Generator(8, width=64, code_dim=16), given, wanted, seed=0)
+    held = torch.arange(600)  # frozen, it errs as little on all rows
+    assert (network(given) - wanted).abs().mean() < 0.75 * (wanted - wanted[held].mean(0)).abs().mean()
+    assert error < 0.75 * wanted.abs().mean()
+    assert network.encode(given).min() == 0
+    assert not any(weight.requires_grad for weight in network.parameters())
+
+
+def test_codes_are_those_of_the_generators_and_of_the_seed() -> None:
+    method, setup = made(), source_setup()
+    state = torch.get_rng_state()
+    again = made()
+    assert torch.equal(torch.get_rng_state(), state)  # other chance is left alone
+    assert method.state_dict().keys() == again.state_dict().keys()
+    for name, value in method.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    image, text = (torch.from_numpy(x) * D**0.5 for x in setup.embed())  # type: ignore[misc]
+    torch.testing.assert_close(
+        method.image_codes.float(), method.image_to_text.encode(image), atol=1e-2, rtol=1e-2
+    )
+    torch.testing.assert_close(
+        method.text_codes.float(), method.text_to_image.encode(text), atol=1e-2, rtol=1e-2
+    )
+    assert method.image_codes.any()
+    assert not method.image_to_text.training
+
+
+def test_images_that_cannot_be_read_teach_nothing() -> None:
+    setup = source_setup()
+    image, text = (x.copy() for x in setup.embed())  # type: ignore[misc]
+    image[3], text[5] = 0, 0
+    method = CRCGS(code_dim=16, generator_width=16)
+    method.build(setup)
+    method.prepare(Setup(D, setup.captions, setup.labels, embed=lambda: (image, text)))
+    text[3], image[5] = 9, 9  # whatever stands beside what is missing
+    other = CRCGS(code_dim=16, generator_width=16)
+    other.build(setup)
+    other.prepare(Setup(D, setup.captions, setup.labels, embed=lambda: (image, text)))
+    assert torch.equal(method.image_codes[:3], other.image_codes[:3])
+
+
+def test_what_is_kept_beside_a_model_is_what_was_learned() -> None:
+    kept = made(use_adv=True).heads()
+    assert {"bias", "image_head.1.weight", "text_head.1.weight", "label_head.1.weight"} <= kept.keys()
+    assert not any("codes" in name or "_to_" in name for name in kept)
+
+
+# -- training --------------------------------------------------------------------------------------------
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    small = {"model": "tiny/none", "vocab_size": 300, "batch_size": 16, "device": "cpu", "lr": 3e-3}
+    small |= {"options": {"code_dim": 16, "generator_width": 32, "use_adv": True, "direct": True}}
+    return small | {"progress": False, "max_steps": 6, "save_every": 3} | changes
+
+
+def log(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.usefixtures("configs")
+@pytest.mark.parametrize(
+    ("features", "labels"), [(None, "concepts"), ("cache", "clusters")], ids=["pixels", "cache"]
+)
+def test_trains_and_resumes_exactly(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str | None, labels: str
+) -> None:
+    source, options = f"folder:{world}", settings(image_features=features, labels=labels)
+    whole = train("crcgs", source, out=tmp_path / "whole", **options)
+    entry = log(whole)[-1]
+    assert math.isfinite(entry["loss"])
+    assert {"infonce", "crcgs_match", "crcgs_support", "crcgs_adversary"} <= entry.keys()
+
+    class Stop(Exception):
+        pass
+
+    def stop(self: CRCGS, *args: Any) -> dict[str, Tensor]:
+        stop.calls += 1  # type: ignore[attr-defined]
+        if stop.calls == 5:  # type: ignore[attr-defined]
+            raise Stop
+        return usual(self, *args)
+
+    stop.calls, usual = 0, CRCGS.forward  # type: ignore[attr-defined]
+    monkeypatch.setattr(CRCGS, "forward", stop)
+    with pytest.raises(Stop):
+        train("crcgs", source, out=tmp_path / "broken", **options)
+    monkeypatch.setattr(CRCGS, "forward", usual)
+    broken = train("crcgs", source, out=tmp_path / "broken", resume=True, **options)
+    for name in ("state.safetensors", "heads.safetensors", "open_clip_model.safetensors"):
+        one, other = load_file(whole / name), load_file(broken / name)
+        assert one.keys() == other.keys()
+        assert not [key for key in one if not torch.equal(one[key], other[key])]
+    assert load_file(whole / "state.safetensors")["method/image_codes"].any()
+
+
+@pytest.mark.usefixtures("configs")
+def test_labels_missing_says_which_and_how_to_get_them(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"has no labels.*--columns labels=NAME.*--labels concepts"):
+        train("crcgs", f"folder:{world}", out=tmp_path / "out", **settings(labels="source"))
+    with pytest.raises(ModelError, match=r"use_adv=1.*like False"):
+        train("crcgs", f"folder:{world}", out=tmp_path / "out", **settings(options={"use_adv": 1}))
+
+
+def test_docstrings() -> None:
+    assert [doctest.testmod(module).failed for module in (crcgs, supervised)] == [0, 0]
