@@ -1,0 +1,392 @@
+"""AsCL against double loops, its reductions, and its promises; then trained on a tiny world."""
+
+import doctest
+import json
+import math
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from itr_core.errors import ModelError
+from itr_core.learner import Learner
+from itr_core.local_similarity import local_similarity
+from itr_core.methods import AsCL, Setup, ascl, make_method
+from itr_core.methods.ascl import asymmetric_contrast
+from itr_core.methods.asymmetry import FEATURE_NOISE
+from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.outputs import EncoderOutput, PairBatch, TextOutput
+from itr_core.training import train
+
+IDS = st.lists(st.integers(0, 3), min_size=1, max_size=7)
+
+
+def matrices(seed: int, n: int) -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    similarity, noised = 2 * torch.rand(2, n, n, dtype=torch.float64, generator=random) - 1
+    return similarity, noised
+
+
+def double_loop(
+    similarity: Tensor, noised: Tensor | None, scale: float, ids: list[int], filter_mode: str
+) -> float:
+    """The docstring's sums, term by term."""
+    total = 0.0
+    for i in range(len(ids)):
+        candidates = [j for j in range(len(ids)) if j == i or ids[j] != ids[i]]
+        own = similarity[i, i].item()
+        rivals = [similarity[i, j].item() for j in candidates]
+        for j in candidates if noised is not None else ():
+            score = noised[i, j].item()  # type: ignore[index]
+            if score <= own:
+                rivals.append(score)
+            elif filter_mode == "zero":
+                rivals.append(0.0)
+        total -= scale * own - math.log(sum(math.exp(scale * score) for score in rivals))
+        total -= scale * own - math.log(sum(math.exp(scale * similarity[j, i].item()) for j in candidates))
+    return total / len(ids)
+
+
+# -- the contrast --------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(st.integers(0, 9999), IDS, st.floats(0.1, 100), st.sampled_from(["zero", "drop"]), st.booleans())
+def test_equals_the_double_loop(seed: int, ids: list[int], scale: float, mode: str, noise: bool) -> None:
+    similarity, noised = matrices(seed, len(ids))
+    given = similarity, noised if noise else None, scale
+    loss = asymmetric_contrast(*given, torch.tensor(ids), mode).item()
+    assert loss == pytest.approx(double_loop(*given, ids, mode), abs=1e-9)
+
+
+def test_vector_of_the_brief() -> None:
+    both = torch.tensor([[0.8, 0.2, 0.7, 0.3], [0.1, 0.6, 0.65, 0.5]], dtype=torch.float64)
+    loss = partial(asymmetric_contrast, both[:, :2], both[:, 2:], 10, torch.arange(2))
+    assert loss().item() == pytest.approx(0.32950773, abs=1e-8)
+    assert loss(filter_mode="drop").item() < loss().item()
+    one_way = asymmetric_contrast(both[:, :2], None, 10, torch.arange(2)).item()
+    i2t_without = (math.log1p(math.exp(-6)) + math.log1p(math.exp(-5))) / 2
+    assert one_way - i2t_without == pytest.approx(0.00953070, abs=1e-8)  # T2I, which no noise enters
+    assert loss().item() - 0.00953070 == pytest.approx(0.31997704, abs=1e-8)
+
+
+@pytest.mark.parametrize("mode", ["zero", "drop"])
+@pytest.mark.parametrize("ids", [[0, 1, 2, 3], [0, 0, 1, 2], [5, 5, 5, 5]])
+def test_gradient(ids: list[int], mode: str) -> None:
+    inputs = [x.requires_grad_() for x in matrices(1, 4)]
+    scale = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda s, n, t: asymmetric_contrast(s, n, t, torch.tensor(ids), mode), (*inputs, scale)
+    )
+
+
+@given(st.permutations(range(6)))
+@settings(deadline=None)
+def test_order_of_the_batch_and_names_of_the_ids_do_not_matter(order: list[int]) -> None:
+    (similarity, noised), ids = matrices(2, 6), torch.tensor([0, 0, 1, 2, 2, 3])
+    again = asymmetric_contrast(
+        similarity[order][:, order], noised[order][:, order], 7.0, 99 - ids[torch.tensor(order)]
+    )
+    assert again.item() == pytest.approx(asymmetric_contrast(similarity, noised, 7.0, ids).item())
+
+
+def test_siblings_neither_push_nor_pull() -> None:
+    similarity, noised = (x.requires_grad_() for x in matrices(3, 4))
+    asymmetric_contrast(similarity, noised, 5.0, torch.tensor([8, 8, 1, 2])).backward()
+    for each in (similarity, noised):
+        assert not each.grad[0, 1]  # type: ignore[index]
+        assert not each.grad[1, 0]  # type: ignore[index]
+        assert each.grad[0, 2] or (each is noised and noised[0, 2] > similarity[0, 0])  # type: ignore[index]
+
+
+def test_a_batch_of_one_still_learns_from_its_own_noised_caption() -> None:
+    own, noised = torch.tensor([[0.5]]), torch.tensor([[0.3]])
+    assert asymmetric_contrast(own, None, 10.0, torch.tensor([4])).item() == 0
+    assert asymmetric_contrast(own, noised, 10.0, torch.tensor([4])).item() == pytest.approx(
+        math.log1p(math.exp(-2)), abs=1e-6
+    )
+    assert asymmetric_contrast(own, noised + 1, 10.0, torch.tensor([4]), "drop").item() == 0
+
+
+@pytest.mark.parametrize("mode", ["zero", "drop"])
+@pytest.mark.parametrize("scale", [1e-6, 100.0])
+def test_finite_at_the_ends_of_the_temperature(scale: float, mode: str) -> None:
+    temperature = torch.tensor(scale, requires_grad=True)
+    similarity = -torch.eye(8) + 0.5
+    similarity.requires_grad_()
+    loss = asymmetric_contrast(
+        similarity, torch.ones(8, 8), temperature, torch.tensor([0, 0, 1, 2, 3, 4, 5, 6]), mode
+    )
+    loss.backward()
+    assert loss.isfinite()
+    assert similarity.grad.isfinite().all()  # type: ignore[union-attr]
+    assert temperature.grad.isfinite()  # type: ignore[union-attr]
+
+
+# -- the method ----------------------------------------------------------------------------------------------
+
+
+def answer(n: int = 5, seed: int = 0, d: int = 8) -> EncoderOutput:
+    """What an encoder may say to n pairs, their positives and their negatives."""
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=random)
+
+    def text(length: int) -> TextOutput:
+        mask = torch.rand(n, length, generator=random) < 0.7
+        mask[:, 0] = True
+        return TextOutput(draw(n, d), draw(n, length, d), mask)
+
+    own = text(6)
+    return EncoderOutput(
+        draw(n, d), own.text, torch.tensor(4.0, dtype=torch.float64), draw(n, 3, d), own.tokens, own.mask,
+        positive=text(9), negative=text(7),
+    )  # fmt: skip
+
+
+def batch(ids: list[int]) -> PairBatch:
+    return PairBatch(torch.zeros(len(ids), 1, dtype=torch.int64), torch.tensor(ids), [""] * len(ids))
+
+
+def fused(out: EncoderOutput, text: TextOutput, u1: float) -> Tensor:
+    overall = normalize(out.image, dim=-1) @ normalize(text.text, dim=-1).T
+    if not u1:
+        return overall
+    return u1 * local_similarity(out.image_tokens, text.tokens, text.mask) + (1 - u1) * overall  # type: ignore[arg-type]
+
+
+IDS_5 = [0, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("u1", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("tau", [0.0, 0.1])
+@pytest.mark.parametrize("mode", ["zero", "drop"])
+def test_both_losses_are_the_contrast_of_what_was_generated(u1: float, tau: float, mode: str) -> None:
+    out = answer()
+    terms = AsCL(u1=u1, tau=tau, filter_mode=mode)(out, batch(IDS_5))
+    scale = 1 / tau if tau else 4.0
+    negative = fused(out, out.negative, u1)  # type: ignore[arg-type]
+    for name, text in (("ascl_i", TextOutput(out.text, out.text_tokens, out.text_mask)),
+                       ("ascl_ii_iii", out.positive)):  # fmt: skip
+        similarity = fused(out, text, u1)  # type: ignore[arg-type]
+        assert terms[name].item() == pytest.approx(double_loop(similarity, negative, scale, IDS_5, mode))
+
+
+def test_without_generated_captions_it_is_twice_infonce() -> None:
+    out = answer()
+    method = AsCL(positives="none", negatives="none")
+    terms = method(out, batch(IDS_5))
+    info_nce = symmetric_info_nce(out.image, out.text, 4.0, torch.tensor(IDS_5)).item()
+    assert terms.keys() == method.weights.keys() == {"ascl_i"}
+    assert terms["ascl_i"].item() == pytest.approx(2 * info_nce, abs=1e-12)
+    assert method.weights["ascl_i"] * terms["ascl_i"].item() == pytest.approx(info_nce, abs=1e-12)
+
+
+@pytest.mark.parametrize("operation", FEATURE_NOISE)
+def test_noise_behind_the_encoder(operation: str) -> None:
+    out = answer()
+    method = AsCL(u1=0.4, negatives="feature", operations=operation)
+    torch.manual_seed(5)
+    terms = method(out, batch(IDS_5))
+    torch.manual_seed(5)
+    for name, text in (("ascl_i", TextOutput(out.text, out.text_tokens, out.text_mask)),
+                       ("ascl_ii_iii", out.positive)):  # fmt: skip
+        torch.randint(1, ())  # which operation
+        noised = ascl.noise_tokens(text.tokens, operation)  # type: ignore[union-attr, arg-type]
+        pooled = text.text.clone()  # type: ignore[union-attr]
+        for row in range(5):
+            words = text.mask[row]  # type: ignore[union-attr, index]
+            pooled[row] += noised[row, words].mean(0) - text.tokens[row, words].mean(0)  # type: ignore[union-attr, index]
+        negative = fused(out, TextOutput(pooled, noised, text.mask), 0.4)  # type: ignore[union-attr]
+        expected = double_loop(fused(out, text, 0.4), negative, 4.0, IDS_5, "zero")  # type: ignore[arg-type]
+        assert terms[name].item() == pytest.approx(expected)
+
+
+def test_the_same_operation_of_noise_is_not_drawn_every_time() -> None:
+    out, method = answer(), AsCL(negatives="feature")
+    torch.manual_seed(0)
+    assert len({method(out, batch(IDS_5))["ascl_i"].item() for _ in range(12)}) > 8
+
+
+@pytest.mark.parametrize("options", [{}, {"u1": 0.5}, {"u1": 0.5, "negatives": "feature"}])
+def test_gradients_reach_what_the_encoder_said_and_leave_it_as_it_was(options: dict[str, Any]) -> None:
+    out = answer()
+    leaves = [out.image, out.text, out.positive.text]  # type: ignore[union-attr]
+    if options.get("negatives") != "feature":
+        leaves.append(out.negative.text)  # type: ignore[union-attr]
+    if options:
+        leaves += [out.image_tokens, out.text_tokens, out.positive.tokens]  # type: ignore[union-attr, list-item]
+    before = [leaf.clone() for leaf in leaves]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    terms = make_method("ascl", options)(out, batch([0, 1, 2, 3, 4]))
+    (terms["ascl_i"] + terms["ascl_ii_iii"]).backward()
+    for leaf, was in zip(leaves, before, strict=True):
+        assert leaf.grad.any()  # type: ignore[union-attr]
+        assert torch.equal(leaf, was)
+
+
+@pytest.mark.parametrize(
+    ("options", "needs"),
+    [
+        ({}, {"positive_text", "negative_text"}),
+        ({"u1": 0.8}, {"positive_text", "negative_text", "tokens"}),
+        ({"negatives": "feature"}, {"positive_text", "tokens"}),
+        ({"negatives": "none"}, {"positive_text"}),
+        ({"negatives": "none", "positives": "none"}, set()),
+    ],
+)
+def test_needs_what_it_uses(options: dict[str, Any], needs: set[str]) -> None:
+    assert make_method("ascl", options).needs == needs
+
+
+def test_beside_another_method_infonce_does_not_count_twice() -> None:
+    both = make_method("ascl+infonce")
+    assert both.weights == {"ascl_i": 0.5, "ascl_ii_iii": 0.5}
+    assert both(answer(), batch(IDS_5)).keys() == both.weights.keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"u1": 1.5}, "u1=1.5"),
+        ({"tau": -0.1}, "tau=-0.1"),
+        ({"positives": "concat,truncat"}, "positives: there is no 'truncat'.*Did you mean 'truncate'"),
+        ({"negatives": "tokens"}, "negatives: there is no 'tokens'.*Did you mean 'token'"),
+        ({"operations": "gauss"}, "operations: there is no 'gauss'"),
+        ({"filter_mode": "clip"}, "filter_mode: there is no 'clip'"),
+        ({"operations": "insert,drop"}, "'drop' and the positive 'truncate'"),
+    ],
+)
+def test_bad_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        make_method("ascl", options)
+
+
+def test_heads_must_divide_the_dimensions() -> None:
+    with pytest.raises(ModelError, match="heads=3: must divide the model's 8"):
+        AsCL(u1=0.5, heads=3).build(Setup(8))
+
+
+def test_no_patches_no_local_similarity() -> None:
+    out = answer()
+    out.image_tokens = None
+    with pytest.raises(ModelError, match=r"cached image features have none.*u1=0"):
+        AsCL(u1=0.5)(out, batch(IDS_5))
+    assert AsCL(negatives="feature")(out, batch(IDS_5))["ascl_i"].isfinite()
+
+
+def test_docstring() -> None:
+    assert doctest.testmod(ascl).failed == 0
+
+
+# -- its captions --------------------------------------------------------------------------------------------
+
+CAPTIONS = [["a red dog", "one dog on grass"], ["two white cats", "cats"], ["x"]]
+
+
+def built(**options: Any) -> AsCL:
+    method = AsCL(**options)
+    method.build(Setup(8, captions=CAPTIONS, triples=[("hound", "Synonym", "dog")]))
+    return method
+
+
+def test_positives_are_those_asked_for() -> None:
+    random = np.random.default_rng(0)
+    made = {built().positive_text(CAPTIONS[0], 1, random) for _ in range(40)}
+    assert made == {"one dog"} | {f"{one} {other}" for one in CAPTIONS[0] for other in CAPTIONS[0]}
+    method = built(positives="paraphrase")
+    assert "one hound on grass" in {method.positive_text(CAPTIONS[0], 1, random) for _ in range(40)}
+
+
+@pytest.mark.parametrize("operation", ["insert", "swap", "shuffle", "drop"])
+def test_negatives_are_those_asked_for_and_never_the_caption_itself(operation: str) -> None:
+    method, random = built(operations=operation, positives="concat"), np.random.default_rng(0)
+    made = [method.negative_text("a red dog", "two cats", random).split() for _ in range(30)]
+    for words in made:
+        assert words != ["a", "red", "dog"]
+        assert {
+            "insert": sorted(words) == ["a", "dog", "red", "two"],
+            "swap": len(words) == 3 and len({"white", "cats"} & set(words)) == 1,
+            "shuffle": sorted(words) == ["a", "dog", "red"],
+            "drop": len(words) == 2,
+        }[operation]
+    assert {method.negative_text("x", "two cats", random) for _ in range(30)} == {"x two", "two x"}
+
+
+def test_drop_is_left_out_beside_truncate() -> None:
+    assert built().operations == ["insert", "swap", "shuffle"]
+    assert built(positives="concat").operations == ["insert", "swap", "shuffle", "drop"]
+    assert built(negatives="feature").operations == list(FEATURE_NOISE)
+
+
+# -- training ------------------------------------------------------------------------------------------------
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dual": {},
+    "local": {"u1": 0.8, "positives": "concat,paraphrase", "operations": "drop,swap"},
+    "feature": {"u1": 0.5, "negatives": "feature", "heads": 4, "filter_mode": "drop", "tau": 0.1},
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread(configs: Path) -> Iterator[None]:
+    """So small a model only waits for a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(world: Path, out: Path, options: dict[str, Any], **changes: Any) -> Path:
+    small = {"model": "tiny/none", "vocab_size": 300, "batch_size": 16, "device": "cpu", "lr": 3e-3}
+    small |= {"max_steps": 6, "save_every": 4, "captions_per_image": 2, "word_dropout": 0.2, "crop": 0.0}
+    return train("ascl", f"folder:{world}", out=out, options=options, progress=False, **{**small, **changes})
+
+
+def losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_stopped_and_resumed_is_the_unbroken_run(
+    world: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unbroken, out = run(world, tmp_path / "unbroken", OPTIONS[name]), tmp_path / "out"
+    update = Learner.update
+
+    def press(self: Learner, loaded: Any, step: int, total: int) -> dict[str, float]:
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return update(self, loaded, step, total)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="after step 3 of 6"):
+        patch.setattr(Learner, "update", press)
+        run(world, out, OPTIONS[name])
+    run(world, out, OPTIONS[name], resume=True)
+    one, other = (load_file(folder / "open_clip_model.safetensors") for folder in (unbroken, out))
+    assert not [key for key in one if not torch.equal(one[key], other[key])]
+    assert all(map(math.isfinite, losses(out)))
+
+
+def test_learns(world: Path, tmp_path: Path) -> None:
+    out = run(world, tmp_path / "out", {"u1": 0.5}, max_steps=60, captions_per_image=1, word_dropout=0.0)
+    assert losses(out)[-1] < losses(out)[0] - 0.5
+
+
+def test_cached_features_train_the_dual_encoder_only(world: Path, tmp_path: Path) -> None:
+    out = run(world, tmp_path / "out", {"negatives": "feature"}, image_features="cache")
+    assert all(map(math.isfinite, losses(out)))
+    with pytest.raises(ModelError, match="cached image features have none"):
+        run(world, tmp_path / "local", {"u1": 0.8}, image_features="cache")
