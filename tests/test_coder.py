@@ -1,0 +1,427 @@
+"""CODER: its terms written out over several steps, what reaches what, and training with it."""
+
+import json
+import math
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from itr_core.batches import Batches, Plan
+from itr_core.concepts import ConceptGraph, normalised
+from itr_core.encoder import load_encoder
+from itr_core.errors import ModelError
+from itr_core.learner import Learner
+from itr_core.methods import Setup, make_method, online_clusters
+from itr_core.methods.coder import CLUSTER_TEMPERATURE, CODER, pseudo_label_loss
+from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.outputs import EncoderOutput, PairBatch
+from itr_core.pairs import load_pairs
+from itr_core.train_config import TrainConfig
+from itr_core.training import train
+from itr_core.training_images import cached_pixels
+
+D, K, B, N = 8, 5, 4, 24
+GRAPH = ConceptGraph([f"word{k}" for k in range(K)], normalised(np.tri(K, dtype=np.bool_)))
+
+
+def encode_texts(texts: list[str]) -> np.ndarray:
+    return np.random.default_rng(len(texts)).standard_normal((len(texts), D)).astype(np.float32)
+
+
+SETUP = Setup(dim=D, captions=[["a"]] * N, concepts=GRAPH, encode_texts=encode_texts, seed=1)
+
+
+def coder(**options: Any) -> CODER:
+    method = CODER(**{"queue": 6, "clusters": 3} | options)
+    method.build(SETUP)
+    method.prepare(SETUP)
+    return method
+
+
+def step(seed: int, ids: list[int] | None = None, scale: float = 15.0) -> tuple[EncoderOutput, PairBatch]:
+    """An encoder's output with keys that are its own a little moved, and its batch."""
+    generator = torch.Generator().manual_seed(seed)
+    n = len(ids) if ids is not None else B
+    image, text, image_key, text_key = (torch.randn(n, D, generator=generator) for _ in range(4))
+    keys = EncoderOutput(image + 0.3 * image_key, text + 0.3 * text_key, torch.tensor(1.0))
+    out = EncoderOutput(
+        image.requires_grad_(), text.requires_grad_(), torch.tensor(scale, requires_grad=True)
+    )
+    out.momentum = keys
+    batch = PairBatch(
+        text=torch.zeros(n, 1, dtype=torch.int64),
+        image_id=torch.tensor(ids if ids is not None else [(seed * B + i) % N for i in range(n)]),
+        captions=[""] * n,
+        concepts=(torch.rand(n, K, generator=generator) < 0.5).float(),
+    )
+    return out, batch
+
+
+# -- the instance branch, written out --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_negatives", [True, False])
+@pytest.mark.parametrize("scale", [15.0, 3.0, 500.0])
+def test_instance_contrast_over_steps_written_out(batch_negatives: bool, scale: float) -> None:
+    method = coder(scheme="exp", beta=2.0, batch_negatives=batch_negatives, concept_branch=False)
+    past: deque[tuple[Tensor, Tensor, int]] = deque(maxlen=6)
+    tau = min(max(1 / scale, 0.01), 0.1)
+    for number in range(5):
+        ids = [number, number + 1, number, 9]  # two captions of an image, images of the last steps
+        out, batch = step(number, ids, scale)
+        keys = [(v.double() / v.double().norm(), t.double() / t.double().norm(), i)
+                for v, t, i in zip(out.momentum.image, out.momentum.text, ids, strict=True)]  # type: ignore[union-attr]  # fmt: skip
+        full = len(past) == 6
+        others = (keys if batch_negatives or not full else []) + ([*past] if full else [])
+        total = 0.0
+        for i in range(4):
+            for side, other in ((0, 1), (1, 0)):
+                anchor = (out.image, out.text)[side][i].detach().double()
+                anchor = anchor / anchor.norm()
+                s = [float(anchor @ key[other]) for key in others if key[2] != ids[i]]
+                own = math.exp(float(anchor @ keys[i][other]) / tau)
+                hardness = sum(math.exp(2 * each) for each in s)
+                rest = sum(len(s) * math.exp(2 * each) / hardness * math.exp(each / tau) for each in s)
+                total -= math.log(own / (own + rest)) / (2 * 4)
+        assert method(out, batch)["coder_dcl_instance"].item() == pytest.approx(total, rel=1e-4)
+        past.extend(keys)
+
+
+def test_without_dictionary_and_weighting_its_value_is_infonce() -> None:
+    method = coder(queue=0, scheme="none", concept_branch=False)
+    out, batch = step(0, [3, 3, 4, 5])
+    out.momentum = EncoderOutput(out.image.detach(), out.text.detach(), out.logit_scale)
+    for _ in range(2):
+        loss = method(out, batch)["coder_dcl_instance"]
+        expected = symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id)
+        torch.testing.assert_close(loss, expected)
+
+
+def test_keys_come_first_then_the_loss_then_the_dictionary() -> None:
+    method = coder(queue=B)
+    out, batch = step(0)
+    first = method(out, batch)
+    torch.testing.assert_close(first, coder(queue=0)(out, batch))  # only the batch to contrast with
+    assert method.instances.ids.tolist() == batch.image_id.tolist()
+    assert method.descriptors.ids.tolist() == batch.image_id.tolist()
+    torch.testing.assert_close(method.instances.image, normalize(out.momentum.image, dim=-1))  # type: ignore[union-attr]
+    second = method(*step(1))
+    assert second["coder_dcl_instance"] > coder(queue=0)(*step(1))["coder_dcl_instance"] + 0.1
+
+
+def test_only_training_changes_its_state() -> None:
+    method = coder()
+    for number in range(2):
+        method(*step(number))
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    method.eval()
+    method(*step(5))
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+    method.train()
+    method(*step(5))
+    changed = {name for name, value in method.state_dict().items() if not torch.equal(value, before[name])}
+    assert {"instances.image", "descriptors.text", "instances.ids", "clusters.prototypes"} <= changed
+
+
+# -- the concept branch and what couples the two ---------------------------------------------------------
+
+
+def test_terms_and_weights_have_the_same_names() -> None:
+    for options in ({}, {"concept_branch": False}, {"lambda_kl": 0.2}):
+        method = coder(**options)
+        assert method(*step(0)).keys() == method.weights.keys()
+    assert coder(lambda_c=2.0, lambda_p=0.25, lambda_kl=0.125).weights == {
+        "coder_dcl_instance": 1.0,
+        "coder_dcl_concept": 2.0,
+        "coder_pcl": 0.25,
+        "coder_concept_kl": 0.125,
+    }
+    assert coder().needs == {"momentum", "concepts"}
+    assert coder(concept_branch=False).needs == {"momentum"}
+
+
+def test_pseudo_label_loss_written_out() -> None:
+    image, text = torch.randn(2, B, 3, dtype=torch.float64).unbind()
+    labels = torch.rand(B, 3, dtype=torch.float64)
+    labels /= labels.sum(1, keepdim=True)
+    expected = 0.0
+    for q, v, t in zip(labels.tolist(), image.tolist(), text.tolist(), strict=True):
+        for logits in (v, t):
+            total = sum(math.exp(value / CLUSTER_TEMPERATURE) for value in logits)
+            p = [math.exp(value / CLUSTER_TEMPERATURE) / total for value in logits]
+            expected -= sum(a * math.log(b) for a, b in zip(q, p, strict=True)) / (2 * B)
+    assert pseudo_label_loss(image, text, labels).item() == pytest.approx(expected)
+    inputs = image.requires_grad_(), text.requires_grad_()
+    assert torch.autograd.gradcheck(lambda v, t: pseudo_label_loss(v, t, labels), inputs)
+
+
+def test_pseudo_labels_train_the_concept_branch_alone() -> None:
+    method = coder(lambda_kl=1.0)
+    out, batch = step(0)
+    inputs = [out.image, out.text, out.logit_scale]
+    terms = method(out, batch)
+    trained = [weight for weight in method.parameters() if weight.requires_grad]
+
+    def reached(term: str, targets: list[Tensor]) -> list[bool]:
+        found = torch.autograd.grad(terms[term], targets, retain_graph=True, allow_unused=True)
+        return [gradient is not None and bool(gradient.any()) for gradient in found]
+
+    assert not any(reached("coder_pcl", inputs))
+    assert all(reached("coder_pcl", trained))
+    assert all(reached("coder_dcl_concept", inputs))
+    assert all(reached("coder_dcl_instance", inputs))
+    assert reached("coder_concept_kl", inputs) == [True, False, False]
+
+
+def test_descriptors_of_keys_come_from_a_copy_that_follows() -> None:
+    still, moving = coder(momentum=1.0), coder(momentum=0.0)
+    for method in (still, moving):
+        before = [weight.clone() for weight in method.concepts.parameters()]
+        method(*step(0))
+        with torch.no_grad():
+            for weight in method.concepts.parameters():
+                weight.add_(0.1)
+        method(*step(1))
+        now = [*method.following.module.parameters()]
+        expected = before if method is still else [*method.concepts.parameters()]
+        assert all(torch.equal(a, b) for a, b in zip(now, expected, strict=True))
+        assert not any(weight.requires_grad for weight in now)
+        assert torch.equal(method.following.module.nodes, method.concepts.nodes)
+        assert method.concepts.nodes.any()
+
+
+def test_same_seed_same_start_whatever_was_drawn_before() -> None:
+    torch.manual_seed(3)
+    one = coder().state_dict()
+    other = coder().state_dict()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_heads_are_what_is_needed_to_describe_again() -> None:
+    heads = coder().heads()
+    assert {"concepts.nodes", "concepts.adjacency", "guess_image.weight"} <= heads.keys()
+    assert not [name for name in heads if name.startswith(("following", "instances", "descriptors"))]
+    assert coder(concept_branch=False).heads() == {}
+
+
+# -- beside others ---------------------------------------------------------------------------------------
+
+
+def test_teachers_take_back_negatives_that_they_find_alike() -> None:
+    method = coder(queue=0, scheme="none", concept_branch=False)
+    out, batch = step(0)
+    plain = method(out, batch)["coder_dcl_instance"]
+    batch.teacher_image, batch.teacher_text = torch.eye(B), 5 * torch.eye(B)
+    torch.testing.assert_close(method(out, batch)["coder_dcl_instance"], plain)
+    batch.teacher_image = -torch.eye(B) + 2 * torch.eye(B)[:, :1]  # opposites are no doubt at all
+    assert method(out, batch)["coder_dcl_instance"] <= plain
+    batch.teacher_image = batch.teacher_text = torch.eye(3)[:1].expand(B, 3)
+    assert method(out, batch)["coder_dcl_instance"] == 0
+
+
+def test_teachers_say_nothing_of_the_dictionary() -> None:
+    plain, taught = (coder(scheme="none", concept_branch=False) for _ in range(2))
+    for number in range(3):
+        out, batch = step(number)
+        expected = plain(out, batch)["coder_dcl_instance"]
+        batch.teacher_image = batch.teacher_text = torch.eye(3)[:1].expand(B, 3)
+        found = taught(out, batch)["coder_dcl_instance"]
+        assert 0 <= found < expected
+        assert (found > 0) == (number == 2)  # 6 places, full after two steps
+
+
+def test_replaces_infonce_in_combinations() -> None:
+    both = make_method("coder+infonce", {"queue": 6, "concept_branch": False})
+    both.build(SETUP)
+    assert both(*step(0)).keys() == both.weights.keys() == {"coder_dcl_instance"}
+    assert both.momentum == 0.995
+
+
+# -- properties ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["none", "exp", "zscore", "adaptive_beta", "hal"])
+@pytest.mark.parametrize("scale", [1e-3, 1e6])
+def test_finite_for_one_pair_and_at_the_ends_of_the_temperature(scheme: str, scale: float) -> None:
+    method = coder(scheme=scheme, lambda_kl=1.0, queue=2)
+    for number in range(4):
+        out, batch = step(number, [number], scale)
+        torch.stack([*method(out, batch).values()]).sum().backward()
+        for gradient in (out.image.grad, out.text.grad):
+            assert gradient.isfinite().all()  # type: ignore[union-attr]
+    assert all(weight.grad.isfinite().all() for weight in method.parameters() if weight.requires_grad)  # type: ignore[union-attr]
+
+
+def test_order_of_the_batch_does_not_matter() -> None:
+    order = [2, 0, 3, 1]
+    terms = []
+    for rows in (slice(None), order):
+        method = coder(lambda_kl=1.0, queue=8)
+        for number in range(3):
+            out, batch = step(number, [number, 8, number + 1, 8])
+            moved = EncoderOutput(out.image[rows], out.text[rows], out.logit_scale)
+            moved.momentum = EncoderOutput(out.momentum.image[rows], out.momentum.text[rows], out.logit_scale)  # type: ignore[union-attr]
+            batch.image_id, batch.concepts = batch.image_id[rows], batch.concepts[rows]  # type: ignore[index]
+            found = method(moved, batch)
+        terms.append(found)
+    for name, term in terms[0].items():
+        torch.testing.assert_close(terms[1][name], term)
+
+
+# -- the copy that follows the encoder -------------------------------------------------------------------
+
+
+def learner(world: Path, momentum: float, model: str = "tiny/none") -> tuple[Learner, Batches]:
+    method = CODER(queue=8, momentum=momentum, concept_branch=False)
+    method.build(Setup(dim=32, captions=[["a"]] * 64))
+    config = TrainConfig("coder", "x", model, crop=0.0, warmup=0.0, lr=1e-2)
+    made = Learner(config, load_encoder(model, device="cpu"), method, Accelerator(cpu=True))
+    pairs = load_pairs(f"folder:{world}")
+    images = cached_pixels(pairs, made.encoder, workers=0, progress=False)
+    return made, Batches(images, pairs.captions, made.encoder.tokenizer, Plan(np.arange(64), 8, 0))
+
+
+def keys_of(made: Learner, batches: Batches, number: int) -> EncoderOutput:
+    """The keys that an update of `made` would give batch `number`, as the method meets them."""
+    met: list[EncoderOutput] = []
+    hook = made.method.register_forward_pre_hook(lambda _, inputs: met.append(inputs[0]))
+    made.update([batches[number]], number, 10)
+    hook.remove()
+    assert met[0].momentum is not None
+    assert not met[0].momentum.image.requires_grad
+    assert not met[0].momentum.text.requires_grad
+    assert met[0].image.requires_grad
+    return met[0]
+
+
+@pytest.mark.usefixtures("configs")
+def test_with_momentum_one_keys_are_those_of_the_start(world: Path) -> None:
+    made, batches = learner(world, 1.0)
+    start = [weight.clone() for weight in made.encoder.parameters()]
+    first = keys_of(made, batches, 0)
+    keys_of(made, batches, 1)
+    again = keys_of(made, batches, 0)
+    assert torch.equal(first.momentum.image, again.momentum.image)  # type: ignore[union-attr]
+    assert torch.equal(first.momentum.text, again.momentum.text)  # type: ignore[union-attr]
+    assert not torch.equal(first.image, again.image)
+    assert all(map(torch.equal, made.momentum.module.parameters(), start))
+
+
+@pytest.mark.usefixtures("configs")
+def test_with_momentum_zero_keys_are_the_encoders_own(world: Path) -> None:
+    made, batches = learner(world, 0.0)
+    for number in range(3):
+        met = keys_of(made, batches, number)
+        torch.testing.assert_close(met.momentum.image, met.image.detach(), atol=1e-5, rtol=1e-5)  # type: ignore[union-attr]
+        torch.testing.assert_close(met.momentum.text, met.text.detach(), atol=1e-5, rtol=1e-5)  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("configs")
+def test_the_copy_follows_before_the_keys_are_made(world: Path) -> None:
+    made, batches = learner(world, 0.75)
+    keys_of(made, batches, 0)
+    copy = [weight.clone() for weight in made.momentum.module.parameters()]
+    ahead = [weight.clone() for weight in made.encoder.parameters()]
+    keys_of(made, batches, 1)
+    for now, old, new in zip(made.momentum.module.parameters(), copy, ahead, strict=True):
+        torch.testing.assert_close(now, 0.75 * old + 0.25 * new)
+
+
+@pytest.mark.usefixtures("configs")
+def test_the_copy_has_the_encoders_batch_statistics_and_leaves_them_alone(world: Path) -> None:
+    made, batches = learner(world, 1.0, "tiny-conv/none")
+    keys_of(made, batches, 0)
+    before = {name: value.clone() for name, value in made.encoder.named_buffers()}
+    assert any("running_mean" in name for name in before)
+    keys_of(made, batches, 1)
+    copied = dict(made.momentum.module.named_buffers())
+    assert all(torch.equal(copied[name], value) for name, value in before.items())
+    after = dict(made.encoder.named_buffers())
+    assert any(not torch.equal(after[name], value) for name, value in before.items())
+
+
+# -- training --------------------------------------------------------------------------------------------
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    small = {"model": "tiny/none", "vocab_size": 300, "batch_size": 16, "device": "cpu", "lr": 3e-3}
+    small |= {"crop": 0.0, "progress": False, "max_steps": 8}
+    return small | {"options": {"queue": 32, "clusters": 6, "lambda_kl": 0.1}} | changes
+
+
+@pytest.mark.usefixtures("configs")
+@pytest.mark.parametrize("image_features", [None, "cache"])
+def test_trains_and_resumes_exactly(
+    world: Path, tmp_path: Path, image_features: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online_clusters, "UNUSED_STEPS", 2)  # chance takes part in few steps too
+    options = settings(image_features=image_features, save_every=2, accumulate=2)
+    unbroken = train("coder", f"folder:{world}", out=tmp_path / "unbroken", **options)
+    lines = [json.loads(line) for line in (unbroken / "metrics.jsonl").read_text().splitlines()]
+    assert {"coder_dcl_instance", "coder_dcl_concept", "coder_pcl", "coder_concept_kl"} <= lines[-1].keys()
+    assert all(math.isfinite(value) for value in lines[-1].values())
+
+    update = Learner.update
+
+    def interrupted(self: Learner, loaded: Any, number: int, total: int) -> dict[str, float]:
+        if number == 5:
+            raise KeyboardInterrupt
+        return update(self, loaded, number, total)
+
+    monkeypatch.setattr(Learner, "update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train("coder", f"folder:{world}", out=tmp_path / "broken", **options)
+    monkeypatch.setattr(Learner, "update", update)
+    broken = train("coder", f"folder:{world}", out=tmp_path / "broken", resume=True, **options)
+    for file in ("state.safetensors", "open_clip_model.safetensors", "heads.safetensors"):
+        one, other = load_file(unbroken / file), load_file(broken / file)
+        assert one.keys() == other.keys()
+        assert [name for name in one if not torch.equal(one[name], other[name])] == []
+    names = load_file(unbroken / "state.safetensors").keys()
+    assert {"method/instances.image", "method/descriptors.ids", "method/clusters.prototypes"} <= names
+    assert [name for name in names if name.startswith("momentum/module.")]
+
+
+@pytest.mark.usefixtures("configs")
+def test_learns(world: Path, tmp_path: Path) -> None:
+    source = f"folder:{world}"
+    options = settings(max_steps=100, eval_every=100, validation=source)
+    out = train("coder", source, out=tmp_path / "out", **options)
+    assert json.loads((out / "training.json").read_text())["best"]["rsum"] > 200  # chance is 50
+
+
+# -- bad input -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scheme": "zscor"}, r"scheme='zscor' weighs no negatives\. Did you mean 'zscore'"),
+        ({"queue": -1}, "queue=-1: must be at least 0"),
+        ({"clusters": 1}, "clusters=1: must be at least 2"),
+        ({"beta": -0.5}, r"beta=-0\.5: must be at least 0"),
+        ({"lambda_p": -1.0}, r"lambda_p=-1\.0: must be at least 0"),
+        ({"momentum": 1.5}, r"momentum=1\.5: must be between 0 and 1"),
+        ({"queue": 0, "batch_negatives": False}, "nothing to contrast with"),
+    ],
+)
+def test_slips_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        make_method("coder", options)
+
+
+@pytest.mark.usefixtures("configs")
+def test_a_dictionary_larger_than_the_data_is_refused(world: Path, tmp_path: Path) -> None:
+    make = settings(options={"queue": 65})
+    with pytest.raises(ModelError, match=r"queue=65: .* 64\. Give it fewer: --options queue=32"):
+        train("coder", f"folder:{world}", out=tmp_path / "out", **make)
+    assert not (tmp_path / "out" / "state.safetensors").exists()
+    coder(queue=N)  # as many as there are is well
