@@ -7,6 +7,7 @@ import typer
 
 from ui.terminal.out import (
     Columns,
+    Device,
     ImageRoot,
     Json,
     Limit,
@@ -65,6 +66,37 @@ def export(
         skipped = write(pairs, to, out, progress=progress)
     report_skipped(f"{name}: {reason}" for name, reason in [*pairs.skipped, *skipped])
     typer.echo(f"{out}: {len(pairs) - len(skipped)} images with captions, as {to}.")
+
+
+@app.command()
+def teachers(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="FILE.safetensors to write.")],
+    image_teacher: Annotated[
+        str, typer.Option(help="features, timm:NAME[@FILE.safetensors], open_clip:SPEC.")
+    ] = "features",
+    text_teacher: Annotated[
+        str, typer.Option(help="lsa, sentence-transformers:NAME, open_clip:SPEC.")
+    ] = "lsa",
+    model: Annotated[str, typer.Option(help="Whose features 'features' are.")] = "starter:infonce",
+    device: Device = None,
+    columns: Columns = None,
+    image_root: ImageRoot = None,
+    limit: Limit = None,
+) -> None:
+    """Ask an image teacher and a text teacher about a source, to train with them on another machine."""
+    from itr_core.encoder import load_encoder
+    from itr_core.teachers import open_teachers, save_teachers
+    from itr_core.training_images import DecodedImages
+
+    pairs, encoder = open_source(source, columns, image_root, limit), load_encoder(model, device=device)
+    rows = open_teachers(image_teacher, text_teacher, pairs, DecodedImages(pairs, encoder), encoder)
+    save_teachers(out, pairs, *rows)
+    report_skipped(f"{name}: {reason}" for name, reason in pairs.skipped)
+    typer.echo(
+        f"{out}: {len(pairs)} images and {len(rows[1])} captions. Train with "
+        f"--image-teacher precomputed:{out}:image --text-teacher precomputed:{out}:text."
+    )
 
 
 @app.command()

@@ -1,0 +1,353 @@
+"""Frozen teachers: every kind, asked once, and never of another source."""
+
+import json
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_model
+from typer.testing import CliRunner
+
+from itr_core import teachers
+from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.errors import ModelError, PairscopeError, SourceError
+from itr_core.pairs import PairSet, load_pairs
+from itr_core.teachers import open_teachers, save_teachers
+from itr_core.training import train
+from itr_core.training_images import DecodedImages, StoredImages, cached_features, cached_pixels
+from ui.terminal import app
+
+pytestmark = pytest.mark.usefixtures("configs")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAIRSCOPE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def pairs(world: Path) -> PairSet:
+    return load_pairs(f"folder:{world}")
+
+
+@pytest.fixture
+def encoder() -> DualEncoder:
+    return load_encoder("tiny/none", device="cpu")
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    save_model(timm.create_model("test_vit", num_classes=10), str(tmp_path / "vit.safetensors"))
+    return tmp_path / "vit.safetensors"
+
+
+def ask(pairs: PairSet, encoder: DualEncoder, image: str | None = None, text: str | None = None) -> Any:
+    images = cached_pixels(pairs, encoder, workers=0, progress=False)
+    return open_teachers(image, text, pairs, images, encoder, progress=False)
+
+
+def caches(tmp_path: Path) -> int:
+    return sum(path.is_dir() for path in (tmp_path / "cache" / "teachers").iterdir())
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+# -- the two that need nothing ---------------------------------------------------------------------------
+
+
+def test_by_default_the_trunk_and_the_words_teach(pairs: PairSet, encoder: DualEncoder) -> None:
+    image, text = ask(pairs, encoder)
+    features = encoder.image_features(pairs.image(row) for row in range(64))
+    np.testing.assert_allclose(image, unit(features - features.mean(0)), atol=2e-3)
+    assert image.shape == (64, 32)
+    assert text.shape[0] == 128
+    for rows in (image, text):
+        assert isinstance(rows, np.memmap)
+        assert rows.dtype == np.float16
+        np.testing.assert_allclose(np.linalg.norm(rows.astype(np.float32), axis=1), 1, atol=2e-3)
+
+
+def test_features_are_those_that_the_run_trains_on(pairs: PairSet, encoder: DualEncoder) -> None:
+    cached = cached_features(pairs, encoder, workers=0, progress=False)
+    decoded = DecodedImages(pairs, encoder)
+    given = np.random.default_rng(0).random((64, 9), np.float32)
+    rows = [
+        open_teachers(None, None, pairs, images, encoder, progress=False)[0]
+        for images in (cached, decoded, StoredImages(given, {}))
+    ]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    np.testing.assert_allclose(rows[2], unit(given - given.mean(0)), atol=1e-3)
+
+
+def test_lsa_finds_captions_alike_that_share_words(pairs: PairSet, encoder: DualEncoder) -> None:
+    texts, _ = pairs.flat_captions()
+    rows = ask(pairs, encoder)[1].astype(np.float32)
+    alike = rows @ rows.T
+    words = [set(text.replace(",", "").split()) for text in texts]
+    shared = np.array([[len(a & b) / len(a | b) for b in words] for a in words])
+    others = ~np.eye(128, dtype=bool)
+    assert np.corrcoef(alike[others], shared[others])[0, 1] > 0.8
+    again = teachers._lsa(texts)
+    np.testing.assert_allclose(rows, unit(again), atol=1e-3)  # the seed is fixed
+
+
+def test_few_captions_have_few_dimensions_and_no_words_are_named(
+    tmp_path: Path, encoder: DualEncoder
+) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    notes = tmp_path / "metadata.jsonl"
+    notes.write_text('{"file_name": "a.png", "captions": ["a red ball", "?"]}')
+    text = ask(load_pairs(f"folder:{tmp_path}"), encoder)[1]
+    assert text.shape == (2, 2)
+    assert not text[1].any()
+    notes.write_text('{"file_name": "a.png", "captions": ["?"]}')
+    with pytest.raises(SourceError, match="no words for the text teacher 'lsa'"):
+        ask(load_pairs(f"folder:{tmp_path}"), encoder)
+    notes.write_text('{"file_name": "a.png", "captions": []}')
+    with pytest.raises(SourceError, match="no caption that a teacher could read"):
+        ask(load_pairs(f"folder:{tmp_path}"), encoder)
+
+
+# -- the cache -------------------------------------------------------------------------------------------
+
+
+def test_a_source_is_seen_once(
+    pairs: PairSet, encoder: DualEncoder, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ask(pairs, encoder, f"timm:test_vit@{weights}")
+    monkeypatch.setattr(teachers, "_lsa", None)  # neither teacher may be asked again
+    monkeypatch.setattr(timm, "create_model", None)
+    for first, again in zip(before, ask(pairs, encoder, f"timm:test_vit@{weights}"), strict=True):
+        np.testing.assert_array_equal(first, again)
+    assert caches(tmp_path) == 2
+
+
+@pytest.mark.parametrize("change", ["order", "caption", "fewer"])
+def test_a_cache_never_serves_another_source(
+    world: Path, pairs: PairSet, encoder: DualEncoder, tmp_path: Path, change: str
+) -> None:
+    image, text = ask(pairs, encoder)
+    here = Path(shutil.copytree(world, tmp_path / "world"))
+    lines = (here / "metadata.jsonl").read_text().splitlines()
+    if change == "order":
+        first, last = json.loads(lines[0]), json.loads(lines[-1])
+        first["captions"], last["captions"] = last["captions"], first["captions"]
+        lines[0], lines[-1] = json.dumps(first), json.dumps(last)
+    elif change == "caption":
+        lines[0] = lines[0].replace("flat", "high")
+    (here / "metadata.jsonl").write_text("\n".join(lines))
+    other = load_pairs(f"folder:{here}", limit=60 if change == "fewer" else None)
+    ours = ask(other, encoder)
+    assert caches(tmp_path) == 4
+    assert len(ours[1]) == len(other.flat_captions()[0])
+    assert ours[1].shape != text.shape or not np.allclose(ours[1], text)
+    assert len(ours[0]) == (60 if change == "fewer" else len(image))
+
+
+def test_other_weights_are_another_teacher(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    one = ask(pairs, encoder)[0]
+    two = ask(pairs, load_encoder("tiny/none", device="cpu", seed=1))[0]
+    assert caches(tmp_path) == 3  # the captions' is the same
+    assert not np.allclose(one, two)
+
+
+# -- teachers of others ----------------------------------------------------------------------------------
+
+
+def test_timm_with_weights_of_ones_own(world: Path, encoder: DualEncoder, weights: Path) -> None:
+    pairs = load_pairs(f"folder:{world}", limit=3)
+    image, _ = ask(pairs, encoder, f"timm:test_vit@{weights}")
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", num_classes=10)
+    model.reset_classifier(0)
+    model.eval()
+    config = timm.data.resolve_model_data_config(model)
+    transform = timm.data.create_transform(**config, is_training=False)
+    with torch.inference_mode():
+        expected = model(torch.stack([transform(pairs.image(row)) for row in range(3)])).numpy()
+    np.testing.assert_allclose(image, unit(expected), atol=2e-3)
+
+
+def test_an_image_that_cannot_be_decoded_is_zero(
+    world: Path, tmp_path: Path, encoder: DualEncoder, weights: Path
+) -> None:
+    here = Path(shutil.copytree(world, tmp_path / "world"))
+    (here / "01.png").write_bytes((here / "01.png").read_bytes()[:60])
+    pairs = load_pairs(f"folder:{here}", limit=3)
+    for spec in (f"timm:test_vit@{weights}", "features", "open_clip:tiny/none"):
+        image, text = ask(pairs, encoder, spec)
+        assert [bool(row.any()) for row in image] == [True, False, True]
+        assert len(text) == 6
+
+
+def test_timm_names_what_is_wrong(pairs: PairSet, encoder: DualEncoder, weights: Path) -> None:
+    with pytest.raises(ModelError, match="Cannot load the image teacher timm:nonsuch: Unknown model"):
+        ask(pairs, encoder, "timm:nonsuch")
+    with pytest.raises(ModelError, match=r"timm:test_vit: .*without a network, take timm:NAME@FILE"):
+        ask(pairs, encoder, "timm:test_vit")
+    with pytest.raises(ModelError, match=r"Cannot read the file 'no\.safetensors'.*No such file"):
+        ask(pairs, encoder, "timm:test_vit@no.safetensors")
+    with pytest.raises(ModelError, match="holds no weights of timm's test_convnext: it has no"):
+        ask(pairs, encoder, f"timm:test_convnext@{weights}")
+
+
+def test_open_clip_teaches_both(pairs: PairSet, encoder: DualEncoder) -> None:
+    image, text = ask(pairs, encoder, "open_clip:tiny/none", "open_clip:tiny/none")
+    teacher = load_encoder("tiny/none", device="cpu")
+    np.testing.assert_allclose(image, teacher.encode_images(pairs.image(row) for row in range(64)), atol=1e-3)
+    np.testing.assert_allclose(text, teacher.encode_texts(pairs.flat_captions()[0]), atol=1e-3)
+    with pytest.raises(ModelError, match="No model 'tinny/none'"):
+        ask(pairs, encoder, "open_clip:tinny/none")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_sentence_transformer_in_a_folder(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    library = pytest.importorskip("sentence_transformers", reason="pip install 'pairscope[teachers]'")
+    folder = sentence_model(library, pairs, tmp_path)
+    _, text = ask(pairs, encoder, text=f"sentence-transformers:{folder}")
+    expected = library.SentenceTransformer(str(folder), device="cpu").encode(pairs.flat_captions()[0])
+    np.testing.assert_allclose(text, unit(expected), atol=2e-3)
+    with pytest.raises(ModelError, match=r"sentence-transformers:nonsuch.*give the path of its folder"):
+        ask(pairs, encoder, text="sentence-transformers:nonsuch")
+
+
+def sentence_model(library: Any, pairs: PairSet, folder: Path) -> Path:
+    """A BERT of one layer with random weights, as sentence-transformers saves it."""
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    seen = {word for text in pairs.flat_captions()[0] for word in text.replace(",", "").split()}
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(seen)]
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(words), **shape)).save_pretrained(folder / "bert")
+    BertTokenizer(vocab={word: i for i, word in enumerate(words)}).save_pretrained(folder / "bert")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        library.SentenceTransformer(str(folder / "bert"), device="cpu").save(str(folder / "sentences"))
+    return folder / "sentences"
+
+
+def test_a_missing_package_is_named_with_its_remedy(
+    pairs: PairSet, encoder: DualEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ModelError, match=r"pip install 'pairscope\[teachers\]'"):
+        ask(pairs, encoder, text="sentence-transformers:all-mpnet-base-v2")
+
+
+# -- rows made elsewhere ---------------------------------------------------------------------------------
+
+
+def test_rows_come_back_as_they_were_saved(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    saved, file = ask(pairs, encoder), tmp_path / "rows.safetensors"
+    save_teachers(file, pairs, *saved)
+    opened = ask(pairs, encoder, f"precomputed:{file}:image", f"precomputed:{file}:text")
+    for mine, theirs in zip(opened, saved, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-3)
+
+
+def test_the_terminal_writes_what_a_training_reads(world: Path, tmp_path: Path) -> None:
+    file, source = tmp_path / "rows.safetensors", f"folder:{world}"
+    made = CliRunner().invoke(
+        app, ["data", "teachers", source, "--out", str(file), "--model", "tiny/none", "--device", "cpu"]
+    )
+    assert made.exit_code == 0, made.output
+    named = {f"{of}_teacher": f"precomputed:{file}:{of}" for of in ("image", "text")}
+    assert all(spec in made.stdout for spec in named.values())
+    out = train(
+        "cusa", source, model="tiny/none", vocab_size=300, out=tmp_path / "out", device="cpu", max_steps=2,
+        batch_size=16, progress=False, **named,
+    )  # fmt: skip
+    assert (out / "heads.safetensors").exists()
+
+
+def test_rows_without_a_word_on_their_source_must_fit_in_number(
+    pairs: PairSet, encoder: DualEncoder, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.safetensors"
+    random = np.random.default_rng(0)
+    save_file({"i": random.random((64, 5)), "t": random.random((128, 7), np.float32)}, file)
+    image, text = ask(pairs, encoder, f"precomputed:{file}:i", f"precomputed:{file}:t")
+    np.testing.assert_allclose(image, unit(load_file(file)["i"]), atol=1e-3)
+    assert text.shape == (128, 7)
+    with pytest.raises(SourceError, match=r"shape \(64, 5\); the source has 128 captions"):
+        ask(pairs, encoder, text=f"precomputed:{file}:i")
+    with pytest.raises(SourceError, match=r"shape \(128, 7\); the source has 64 images"):
+        ask(pairs, encoder, f"precomputed:{file}:t")
+
+
+@pytest.mark.parametrize("change", ["order", "caption"])
+def test_rows_of_another_source_are_refused_by_name(
+    world: Path, pairs: PairSet, encoder: DualEncoder, tmp_path: Path, change: str
+) -> None:
+    here = Path(shutil.copytree(world, tmp_path / "world"))
+    notes = here / "metadata.jsonl"
+    if change == "caption":
+        notes.write_text(notes.read_text().replace("a red sky", "a pink sky"))
+    other = load_pairs(f"folder:{here}")
+    if change == "order":
+        other = other.select(np.arange(64)[::-1])
+    file = tmp_path / "rows.safetensors"
+    save_teachers(file, other, np.ones((64, 3), np.float16), np.ones((128, 3), np.float16))
+    message = f"{other.fingerprint[:12]}, but folder:.* is {pairs.fingerprint[:12]}"
+    with pytest.raises(SourceError, match=message):
+        ask(pairs, encoder, f"precomputed:{file}:image")
+    with pytest.raises(SourceError, match=message):
+        ask(pairs, encoder, text=f"precomputed:{file}:text")
+    with pytest.raises(PairscopeError, match=message):
+        train(
+            "cusa", f"folder:{world}", model="tiny/none", vocab_size=300, out=tmp_path / "out",
+            device="cpu", progress=False, text_teacher=f"precomputed:{file}:text",
+        )  # fmt: skip
+
+
+def test_rows_that_cannot_be_read_are_named(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    file = tmp_path / "rows.safetensors"
+    with pytest.raises(ModelError, match=r"Cannot read the file '.*rows\.safetensors'.*No such file"):
+        ask(pairs, encoder, f"precomputed:{file}:image")
+    with pytest.raises(ModelError, match=r"write .*precomputed:FILE\.safetensors:KEY"):
+        ask(pairs, encoder, "precomputed:nothing")
+    save_file({"image": np.full((64, 2), np.nan, np.float32)}, file)
+    with pytest.raises(SourceError, match=r"no features 'imag'\. Did you mean 'image'"):
+        ask(pairs, encoder, f"precomputed:{file}:imag")
+    with pytest.raises(SourceError, match="values that are not finite"):
+        ask(pairs, encoder, f"precomputed:{file}:image")
+    file.write_bytes(b"no tensors")
+    with pytest.raises(SourceError, match="Cannot read the teacher precomputed:"):
+        ask(pairs, encoder, f"precomputed:{file}:image")
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "message"),
+    [
+        ("tim:vit", None, r"no image teacher 'tim:vit'; one of features, timm:NAME.*Did you mean 'timm'"),
+        ("lsa", None, "no image teacher 'lsa'"),
+        ("features:x", None, "no image teacher 'features:x'"),
+        (None, "features", "no text teacher 'features'; one of lsa, sentence-transformers:NAME"),
+        (None, "sentence-transformer:x", "Did you mean 'sentence-transformers'"),
+    ],
+)
+def test_unknown_teachers_are_named(
+    pairs: PairSet, encoder: DualEncoder, image: str | None, text: str | None, message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        ask(pairs, encoder, image, text)
