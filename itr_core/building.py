@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
+from numpy.lib import format as npy
 from PIL import Image
 
 from itr_core.errors import GalleryError
 from itr_core.files import replace_folder, whole_file
 from itr_core.gallery import IMAGES, ITEMS, TEXTS, Progress
 from itr_core.interrupts import stop_requested
-from itr_core.manifest import FORMAT, NAME, Manifest, stamps
+from itr_core.manifest import FORMAT, NAME, TOKENS, Manifest, stamps
 from itr_core.pairs import Skipped
 from itr_core.thumbnails import Picture, pictures
 
@@ -42,7 +43,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progress) -> None:
+def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progress, *, tokens: bool) -> None:
     """See `Gallery.build`."""
     if path.exists() and not (path / NAME).is_file() and (path.is_file() or any(path.iterdir())):
         raise GalleryError(f"{path} exists and is no gallery; choose another folder, or move it away.")
@@ -50,21 +51,22 @@ def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progre
     try:
         part.mkdir(parents=True, exist_ok=True)
         with FileLock(part / "lock", blocking=False):
-            _Build(pairs, encoder, part).run(path, progress)
+            _Build(pairs, encoder, part, tokens).run(path, progress)
         shutil.rmtree(part, ignore_errors=True)
     except Timeout as error:
         raise GalleryError(f"Another build is writing {path}; wait until it is done.") from error
     except OSError as error:
-        raise GalleryError(_not_written(error, path, part, _need(pairs, encoder.dim))) from error
+        raise GalleryError(_not_written(error, path, part, _need(pairs, encoder, tokens))) from error
 
 
 class _Build:
     """One build. In `part`: plan.json, what is built; shards/, what is done; gallery/, what will be moved."""
 
-    def __init__(self, pairs: "PairSet", encoder: "DualEncoder", part: Path) -> None:
+    def __init__(self, pairs: "PairSet", encoder: "DualEncoder", part: Path, tokens: bool) -> None:
         self.pairs = pairs
         self.encoder = encoder
         self.part = part
+        self.tokens = tokens
         self.shards = part / "shards"
         self.gallery = part / "gallery"
         self.plan = {
@@ -72,14 +74,14 @@ class _Build:
             "shard": SHARD,
             "source": pairs.fingerprint,
             "model": encoder.fingerprint,
-        }
+        } | ({"tokens": True} if tokens else {})
 
     def run(self, path: Path, progress: Progress) -> None:
         done = self._resume()
         total = len(self.pairs)
         progress(min(done * SHARD, total), total)
         # The stop is an event, because an exception may be lost while processes are forked.
-        with stop_requested() as stop, pictures(self.pairs, done * SHARD) as stream:
+        with stop_requested() as stop, pictures(self.pairs, done * SHARD, self.encoder.prepare) as stream:
 
             def tell(count: int) -> None:
                 progress(count, total)
@@ -108,26 +110,31 @@ class _Build:
     def _shard(self, stream: Iterator[Picture], rows: range, tell: Callable[[int], None]) -> None:
         records: list[dict[str, Any]] = []
 
-        def images() -> Iterator[Image.Image]:
+        def images() -> Iterator[np.ndarray]:
             for row, picture in zip(rows, islice(stream, len(rows)), strict=True):
                 records.append(self._record(row, picture))
                 tell(row + 1)
-                if picture.image is not None:
-                    yield picture.image
+                if picture.pixels is not None:
+                    yield picture.pixels
 
-        image_embeddings = self.encoder.encode_images(images())
+        arrays: dict[str, Any] = {}
+        if self.tokens:
+            arrays["images"], tokens = self.encoder.encode_images(images(), tokens=True)
+            arrays["tokens"] = tokens.astype(np.float16)
+        else:
+            arrays["images"] = self.encoder.encode_images(images())
         texts = [caption for record in records for caption in record.get("captions", ())]
         with whole_file(self.shards / f"{rows.start // SHARD:05}.npz") as file, file.open("wb") as out:
             np.savez(
                 out,
                 records=np.frombuffer(json.dumps(records).encode(), dtype=np.uint8),
-                images=image_embeddings,
                 texts=self.encoder.encode_texts(texts),
+                **arrays,
             )
 
     def _record(self, row: int, picture: Picture) -> dict[str, Any]:
         image_id = self.pairs.image_ids[row]
-        if picture.image is None:
+        if picture.pixels is None:
             return {"name": image_id, "reason": picture.reason}
         thumbnail = f"thumbnails/{row // 1000:03}/{row:06}.webp"  # never from an id: ids are anybody's text
         (self.gallery / thumbnail).parent.mkdir(parents=True, exist_ok=True)
@@ -136,13 +143,14 @@ class _Build:
             "image_id": image_id,
             "captions": self.pairs.captions[row],
             "thumbnail": thumbnail,
-            "width": picture.image.width,
-            "height": picture.image.height,
+            "width": picture.width,
+            "height": picture.height,
             "labels": self.pairs.labels[row] if self.pairs.labels is not None else None,
         }
 
     def _finish(self) -> None:
-        shards = [_read(file) for file in sorted(self.shards.glob("*.npz"))]
+        files = sorted(self.shards.glob("*.npz"))
+        shards = [_read(file) for file in files]
         records = [record for shard in shards for record in json.loads(shard["records"].tobytes())]
         items = [record for record in records if "image_id" in record]
         skipped = self.pairs.skipped + [Skipped(**record) for record in records if "reason" in record]
@@ -153,6 +161,9 @@ class _Build:
         texts = np.concatenate([shard["texts"] for shard in shards])
         np.save(self.gallery / IMAGES, images, allow_pickle=False)
         np.save(self.gallery / TEXTS, texts, allow_pickle=False)
+        if self.tokens:
+            _join_tokens(files, self.gallery / TOKENS, len(images))
+        arrays = [IMAGES, TEXTS, *[TOKENS] * self.tokens]
         pq.write_table(pa.Table.from_pylist(items, schema=_SCHEMA), self.gallery / ITEMS)
         Manifest(
             source=self.pairs.source,
@@ -164,19 +175,37 @@ class _Build:
             captions=len(texts),
             created=datetime.now(UTC).replace(microsecond=0),
             skipped=skipped,
-            files=stamps(self.gallery, [IMAGES, TEXTS, ITEMS, *(item["thumbnail"] for item in items)]),
+            files=stamps(self.gallery, [*arrays, ITEMS, *(item["thumbnail"] for item in items)]),
         ).write(self.gallery)
 
 
 def _read(shard: Path) -> dict[str, np.ndarray]:
     with np.load(shard, allow_pickle=False) as arrays:
-        return dict(arrays)
+        return {name: arrays[name] for name in ("records", "images", "texts")}
 
 
-def _need(pairs: "PairSet", dim: int) -> int:
-    """Bytes a build takes at its peak, roughly: embeddings twice (shards, arrays), 12 kB a thumbnail."""
+def _join_tokens(shards: list[Path], path: Path, n: int) -> None:
+    """Write the tokens of all shards into one array, a shard at a time: together they may exceed memory."""
+    with path.open("wb") as file:
+        for shard in shards:
+            with np.load(shard, allow_pickle=False) as arrays:
+                tokens = arrays["tokens"]
+            if not len(tokens):
+                continue  # none of its pictures could be decoded
+            if file.tell() == 0:
+                header = {"descr": npy.dtype_to_descr(tokens.dtype), "fortran_order": False}
+                npy.write_array_header_1_0(file, header | {"shape": (n, *tokens.shape[1:])})
+            file.write(tokens.data)
+
+
+def _need(pairs: "PairSet", encoder: "DualEncoder", tokens: bool) -> int:
+    """Bytes a build takes at its peak, roughly: arrays twice (shards, whole), 12 kB a thumbnail."""
     captions = sum(map(len, pairs.captions))
-    return 2 * 4 * dim * (len(pairs) + captions) + 12_000 * len(pairs) + 200 * captions
+    arrays = 4 * encoder.dim * (len(pairs) + captions)
+    if tokens:
+        _, places = encoder.encode_images([Image.new("RGB", (8, 8))], tokens=True)
+        arrays += 2 * places.size * len(pairs)
+    return 2 * arrays + 12_000 * len(pairs) + 200 * captions
 
 
 def _not_written(error: OSError, path: Path, part: Path, need: int) -> str:

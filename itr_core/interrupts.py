@@ -1,9 +1,11 @@
 """Let a loop finish what it is doing when somebody presses Ctrl-C."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 
 
 @contextmanager
@@ -36,3 +38,12 @@ def leave_signals_to_parent(worker: int) -> None:
     """Initialise a loader process: Ctrl-C reaches it too, but its parent decides when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed parent reads no more: a loader with results in hand would wait for ever to hand them over."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

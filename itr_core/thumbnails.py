@@ -1,12 +1,13 @@
-"""The pictures of a source with their thumbnails, made by other processes ahead of whoever takes them."""
+"""The pictures of a source, ready for a model and for a page, made by other processes ahead of need."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
@@ -20,20 +21,25 @@ if TYPE_CHECKING:
 LONGEST = 320
 """Longest side of a thumbnail, pixels."""
 AHEAD = 32
-"""Pictures that are made before they are taken; a large photo takes 36 MB."""
+"""Pictures that are made before they are taken."""
 
 
 class Picture(NamedTuple):
-    """One image of a source and its thumbnail as WebP; without an image, the reason."""
+    """One image of a source: pixels for the encoder, size, thumbnail as WebP; or the reason why not."""
 
-    image: Image.Image | None
+    pixels: np.ndarray | None
+    """What `DualEncoder.prepare` made of it, (3, H, W) uint8."""
+    width: int = 0
+    height: int = 0
     thumbnail: bytes = b""
     reason: str = ""
 
 
 @contextmanager
-def pictures(pairs: "PairSet", start: int) -> Iterator[Iterator[Picture]]:
-    """Give an iterator over the pictures from row `start` on, in order.
+def pictures(
+    pairs: "PairSet", start: int, prepare: Callable[[Image.Image], np.ndarray]
+) -> Iterator[Iterator[Picture]]:
+    """Give an iterator over the pictures from row `start` on, in order; `prepare` makes their pixels.
 
     Inside, half of the cores make pictures and torch keeps to the other half: threads that share a core with
     another process spend most of their time waiting for each other.
@@ -42,7 +48,7 @@ def pictures(pairs: "PairSet", start: int) -> Iterator[Iterator[Picture]]:
     # main module. Where forking is unsafe (macOS) or unknown (Windows), this process does the work.
     workers = max(1, len(os.sched_getaffinity(0)) // 2) if sys.platform == "linux" else 0
     loader: DataLoader = DataLoader(
-        _Pictures(pairs),
+        _Pictures(pairs, prepare),
         batch_size=None,
         sampler=range(start, len(pairs)),
         collate_fn=_as_it_is,
@@ -60,8 +66,9 @@ def pictures(pairs: "PairSet", start: int) -> Iterator[Iterator[Picture]]:
 
 
 class _Pictures(Dataset):
-    def __init__(self, pairs: "PairSet") -> None:
+    def __init__(self, pairs: "PairSet", prepare: Callable[[Image.Image], np.ndarray]) -> None:
         self.pairs = pairs
+        self.prepare = prepare
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -71,7 +78,7 @@ class _Pictures(Dataset):
             image = self.pairs.image(row)
         except ImageError as error:
             return Picture(None, reason=str(error).removeprefix(f"{self.pairs.image_ids[row]}: "))
-        return Picture(image, _thumbnail(image))
+        return Picture(self.prepare(image), image.width, image.height, _thumbnail(image))
 
 
 def _as_it_is(picture: Any) -> Any:

@@ -35,14 +35,13 @@ class ImageRows(Protocol):
 
 
 class DecodedImages(Dataset):
-    """Pixels as the encoder's eval transform makes them before it normalises, decoded at every reading."""
+    """Pixels as `encoder.prepare` makes them, decoded at every reading."""
 
     def __init__(self, pairs: PairSet, encoder: DualEncoder) -> None:
         self.pairs = pairs
         self.unusable: dict[int, str] = {}
         visual: Any = encoder.model.visual
-        self._steps = encoder.preprocess.transforms[:-1]
-        self._crop_strips = visual.preprocess_cfg["resize_mode"] == "shortest"
+        self._prepare = encoder.prepare
         self._shape = (3, *to_2tuple(visual.image_size))  # an int in open_clip's own ResNets
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
@@ -50,19 +49,11 @@ class DecodedImages(Dataset):
         good: list[int] = []
         for row in rows.tolist():
             try:
-                pixels[len(good)] = self._decode(row)
+                pixels[len(good)] = torch.from_numpy(self._prepare(self.pairs.image(row)))
                 good.append(row)
             except ImageError as error:
                 self.unusable[row] = str(error)
         return pixels[: len(good)], np.array(good, np.int64)
-
-    def _decode(self, row: int) -> Tensor:
-        image: Any = self.pairs.image(row)
-        if self._crop_strips:
-            image = image_tower.centre_of_strip(image)
-        for step in self._steps:
-            image = step(image)
-        return (image * 255).round().to(torch.uint8)
 
     def __getitem__(self, start: int) -> Chunk:
         """Return the chunk of rows that begins at `start`; what cannot be decoded is black."""
@@ -111,7 +102,7 @@ def cached_features(pairs: PairSet, encoder: DualEncoder, *, workers: int, progr
     def make(start: int) -> Iterator[Chunk]:
         for pixels, unusable in images.chunks(start, workers):
             with torch.inference_mode():
-                batch = normalise(encoder, torch.from_numpy(pixels).to(encoder.device) / 255)
+                batch = encoder.normalise(torch.from_numpy(pixels).to(encoder.device) / 255)
                 yield image_tower.trunk(visual, batch).float().cpu().numpy(), unusable
 
     folder = cache_dir("features") / _key(pairs, encoder, trunk_state(encoder))
@@ -146,11 +137,6 @@ def features_from_file(spec: str, n: int, of: str = "images") -> StoredImages:
     return StoredImages(values.astype(np.float32), {})
 
 
-def normalise(encoder: DualEncoder, pixels: Tensor) -> Tensor:
-    """Pixels in [0, 1] -> what the encoder's image tower takes."""
-    return encoder.preprocess.transforms[-1](pixels)
-
-
 def trunk_state(encoder: DualEncoder) -> dict[str, Tensor]:
     """The weights and buffers of the image tower in front of its last projection, by name."""
     visual: Any = encoder.model.visual
@@ -168,7 +154,7 @@ def encode_rows(encoder: DualEncoder, images: ImageRows, rows: np.ndarray) -> tu
         values, good = images.read(part)
         x = values.to(encoder.device)
         is_pixels = x.dtype == torch.uint8
-        x = model.encode_image(normalise(encoder, x / 255)) if is_pixels else encoder.project(x)
+        x = model.encode_image(encoder.normalise(x / 255)) if is_pixels else encoder.project(x)
         embeddings.append(nn.functional.normalize(x.float(), dim=-1).cpu().numpy())
         kept.append(good)
     return np.concatenate(embeddings), np.concatenate(kept)

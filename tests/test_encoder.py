@@ -67,6 +67,15 @@ def test_images_are_open_clips(name: str) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("image", IMAGES)
+def test_what_is_prepared_elsewhere_is_encoded_alike(encoder: DualEncoder, image: Image.Image) -> None:
+    pixels = encoder.prepare(image)
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (3, 32, 32))
+    prepared = encoder.normalise(torch.from_numpy(pixels)[None] / 255)[0]
+    torch.testing.assert_close(prepared, encoder.preprocess(image), atol=1e-6, rtol=0)
+    np.testing.assert_array_equal(encoder.encode_images([pixels]), encoder.encode_images([image]))
+
+
 @pytest.mark.parametrize("name", SPLIT)
 def test_seam_between_trunk_and_projection(name: str) -> None:
     encoder = load_encoder(f"small-{name}/none", device="cpu")
@@ -238,7 +247,8 @@ def test_weights_from_a_file(encoder: DualEncoder, tmp_path: Path) -> None:
 def test_image_weights_go_into_the_trunk(tmp_path: Path) -> None:
     donor = load_encoder("small-mobilenet/none", device="cpu", seed=5)
     file = tmp_path / "trunk.safetensors"
-    save_file(donor.model.visual.trunk.state_dict(), file)
+    trunk = donor.model.visual.trunk.state_dict()
+    save_file({name: value.contiguous() for name, value in trunk.items()}, file)
     encoder = load_encoder("small-mobilenet/none", device="cpu", image_weights=file)
     np.testing.assert_array_equal(encoder.image_features(IMAGES), donor.image_features(IMAGES))
     with pytest.raises(ModelError, match="must fit the tower"):
