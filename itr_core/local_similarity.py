@@ -9,9 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-LOCAL_SHARE = 0.8
-"""u1, the weight of the local similarity beside the global one, as in the authors' code of ACF-R+."""
-
 
 def local_similarity(
     image_tokens: Tensor,

@@ -17,6 +17,8 @@ from itr_core.pairs import Skipped
 
 FORMAT = 1
 NAME = "manifest.json"
+TOKENS = "image_tokens.npy"
+"""The one file that a gallery may lack: places of its images, for re-ranking."""
 
 
 class Stamp(NamedTuple):
@@ -100,9 +102,13 @@ class Manifest(BaseModel):
                     f"Build it again: {self.rebuild(folder)}"
                 )
 
-    def rebuild(self, folder: Path, model: str | None = None) -> str:
-        """Return the command that makes this gallery anew, with the model that made it or another."""
-        return join(["pairscope", "build", self.source, "--model", model or self.model, "--out", str(folder)])
+    def rebuild(self, folder: Path, model: str | None = None, *, tokens: bool = False) -> str:
+        """Return the command that makes this gallery anew, with the model that made it or another.
+
+        With `tokens` it gets image tokens; those that have some keep them.
+        """
+        command = ["pairscope", "build", self.source, "--model", model or self.model, "--out", str(folder)]
+        return join(command + ["--tokens"] * (tokens or TOKENS in self.files))
 
     def _digest(self) -> str:
         return sha256_of_bytes(self.model_dump_json(exclude={"checksum"}).encode()).hexdigest()

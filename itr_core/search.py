@@ -1,6 +1,7 @@
 """Search a gallery: words to pictures (T2I), a picture to captions (I2T), and like to like (I2I, T2T)."""
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 
 MOST = 100
 """Most results of one search."""
+CANDIDATES = 100
+"""How many of the best are ranked again where that is asked for."""
+LOCAL_SHARE = 0.8
+"""u1 where none is given: that of AsCL's authors."""
 LONGEST = 10_000
 """Characters of a query that are looked at, far more than any text tower reads."""
 
 Of = Literal["images", "captions"]
+Rescore = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Cosines and rows (n,) of candidates -> the scores (n,) by which they are ranked again."""
 
 # One query at a time is encoded in this process: tokenizers are not thread-safe, and a tower uses all cores.
 _ENCODING = Lock()
@@ -31,7 +38,7 @@ _ENCODING = Lock()
 
 @dataclass(frozen=True)
 class Hit:
-    """One result. `score` is a cosine.
+    """One result. `score` is a cosine; ranked again, u1 of it gives way to the local similarity.
 
     `caption` is the caption found; for an image found, that of its captions which fits the query best ("" if
     it has none). `item_id` and `thumbnail` are the image's; a caption that many images share is listed once,
@@ -48,10 +55,16 @@ class Hit:
 class Searcher:
     """Answers queries about one gallery with the encoder that made it; safe to use from many threads.
 
+    With `rerank`, words and pictures find each other in two steps: the 100 best by cosine are ranked again
+    by u1 S_local + (1 - u1) cosine (AsCL, see `itr_core.local_similarity`), which compares every word with
+    every place. `u1` is in [0, 1]; a model trained with some u1 wants the same here.
+
     Raises GalleryError if another model made the gallery.
     """
 
-    def __init__(self, gallery: Gallery, encoder: "DualEncoder") -> None:
+    def __init__(self, gallery: Gallery, encoder: "DualEncoder", *, u1: float = LOCAL_SHARE) -> None:
+        if not 0 <= u1 <= 1:
+            raise QueryError(f"u1={u1}: the share of the local similarity must be from 0 to 1.")
         about = gallery.manifest
         if encoder.fingerprint != about.model_fingerprint:
             search = (
@@ -64,6 +77,7 @@ class Searcher:
             )
         self.gallery = gallery
         self.encoder = encoder
+        self.u1 = u1
         self._ids: list[str] = gallery.items["image_id"].tolist()
         self._captions: list[list[str]] = gallery.items["captions"].tolist()
         self._thumbnails: list[str] = gallery.items["thumbnail"].tolist()
@@ -79,33 +93,50 @@ class Searcher:
         self._starts = np.searchsorted(gallery.image_of_caption, np.arange(len(gallery) + 1))
         self._text_embedding = lru_cache(maxsize=1024)(self._encode_text)
 
-    def search_text(self, query: str, k: int = 10, of: Of = "images") -> list[Hit]:
+    def search_text(self, query: str, k: int = 10, of: Of = "images", *, rerank: bool = False) -> list[Hit]:
         """Return the k (1 to 100) images, or captions, that fit the words best; fewer if there are fewer.
 
-        Of a query longer than the model reads the rest is not used; `encoder.cut` tells. Raises QueryError.
+        Of a query longer than the model reads the rest is not used; `encoder.cut` tells. Raises QueryError,
+        and with `rerank` GalleryError if the gallery was built without tokens.
         """
         text = normalised(query)
         if not text:
             raise QueryError("There is nothing to search for yet: type a few words, like 'a dog on a beach'.")
-        self._check(k, of)
-        return self._hits(self._text_embedding(text), k, of)
+        self._check(k, of, "images" if rerank else None)
+        rescore = self._images_by(text) if rerank else None
+        return self._hits(self._text_embedding(text), k, of, rescore=rescore)
 
-    def search_image(self, image: Image.Image, k: int = 10, of: Of = "captions") -> list[Hit]:
+    def search_image(
+        self, image: Image.Image, k: int = 10, of: Of = "captions", *, rerank: bool = False
+    ) -> list[Hit]:
         """Return the k (1 to 100) captions, or images, that fit the picture best. Raises QueryError."""
-        self._check(k, of)
+        self._check(k, of, "captions" if rerank else None)
+        rescore = None
         with _ENCODING:
-            query = self.encoder.encode_images([image])[0]
-        return self._hits(query, k, of)
+            if rerank:
+                query, places = self.encoder.encode_images([image], tokens=True)
+                rescore = self._captions_by(places)
+            else:
+                query = self.encoder.encode_images([image])
+        return self._hits(query[0], k, of, rescore=rescore)
 
-    def search_item(self, item_id: str, k: int = 10, of: Of = "captions") -> list[Hit]:
-        """Return what fits an image of this gallery best, itself left out. Raises QueryError."""
-        self._check(k, of)
+    def search_item(
+        self, item_id: str, k: int = 10, of: Of = "captions", *, rerank: bool = False
+    ) -> list[Hit]:
+        """Return what fits an image of this gallery best, itself left out. Raises as `search_text`."""
+        self._check(k, of, "captions" if rerank else None)
         row = self.gallery.row(item_id)
-        return self._hits(self.gallery.image_embeddings[row], k, of, without=row)
+        rescore = self._captions_by(self._tokens()[[row]]) if rerank else None
+        return self._hits(self.gallery.image_embeddings[row], k, of, without=row, rescore=rescore)
 
-    def _check(self, k: int, of: str) -> None:
+    def _check(self, k: int, of: str, reranked: Of | None) -> None:
         if of not in self._index:
             raise QueryError(f"Nothing called {of!r} can be searched.{did_you_mean(of, self._index)}")
+        if reranked and of != reranked:
+            raise QueryError(
+                f"Only {reranked} can be ranked again here (of={reranked!r}): it takes words on one side and "
+                "a picture on the other."
+            )
         if not 1 <= k <= MOST:
             raise QueryError(f"{k} results are out of range: ask for 1 to {MOST}.")
         if of == "captions" and not self._texts:
@@ -115,12 +146,62 @@ class Searcher:
         with _ENCODING:
             return self.encoder.encode_texts([text])[0]
 
-    def _hits(self, query: np.ndarray, k: int, of: Of, without: int | None = None) -> list[Hit]:
+    def _tokens(self) -> np.ndarray:
+        if self.gallery.image_tokens is None:
+            command = self.gallery.manifest.rebuild(self.gallery.path, tokens=True)
+            raise GalleryError(
+                f"The gallery {self.gallery.path} keeps no image tokens to rank again by. Build it with "
+                f"them: {command}"
+            )
+        return self.gallery.image_tokens
+
+    def _images_by(self, text: str) -> Rescore:
+        tokens = self._tokens()
+        with _ENCODING:
+            _, words, mask = self.encoder.encode_texts([text], tokens=True)
+        return lambda scores, rows: self._fused(scores, tokens[rows], words, mask)
+
+    def _captions_by(self, places: np.ndarray) -> Rescore:
+        def rescore(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            with _ENCODING:
+                _, words, mask = self.encoder.encode_texts([self._texts[row] for row in rows], tokens=True)
+            return self._fused(scores, places, words, mask)
+
+        return rescore
+
+    def _fused(
+        self, scores: np.ndarray, places: np.ndarray, words: np.ndarray, mask: np.ndarray
+    ) -> np.ndarray:
+        """Of one picture and n captions, or n pictures and one caption: scores (n,)."""
+        import torch  # only where it is used: the encoder has brought it along
+
+        from itr_core.local_similarity import local_similarity
+
+        with torch.inference_mode():
+            local = local_similarity(
+                torch.from_numpy(places.astype(np.float32)), torch.from_numpy(words), torch.from_numpy(mask)
+            )
+        return self.u1 * local.numpy().ravel() + (1 - self.u1) * scores
+
+    def _hits(
+        self,
+        query: np.ndarray,
+        k: int,
+        of: Of,
+        *,
+        without: int | None = None,
+        rescore: Rescore | None = None,
+    ) -> list[Hit]:
         leave = of == "images" and without is not None
-        scores, rows = (x[0] for x in self._index[of].search(query[None], k + leave))
+        wanted = CANDIDATES if rescore else k
+        scores, rows = (x[0] for x in self._index[of].search(query[None], wanted + leave))
         if leave:
-            keep = np.flatnonzero(rows != without)[:k]
+            keep = np.flatnonzero(rows != without)[:wanted]
             scores, rows = scores[keep], rows[keep]
+        if rescore:
+            scores = rescore(scores, rows)
+            best = np.argsort(-scores, kind="stable")[:k]
+            scores, rows = scores[best], rows[best]
         find = self._image if of == "images" else self._caption
         found = zip(scores, rows, strict=True)
         return [Hit(rank, float(score), *find(row, query)) for rank, (score, row) in enumerate(found, 1)]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -338,4 +339,62 @@ def test_forged_counts(copy: Path) -> None:
     np.save(copy / "image_embeddings.npy", np.zeros((8, 192), np.float32))
     forge(copy, list(Manifest.read(copy).files), images=8)
     with pytest.raises(GalleryError, match="counts differ"):
+        Gallery.open(copy)
+
+
+# ---- a gallery that keeps the places of its images
+
+
+def test_tokens_are_those_of_the_encoder_and_nothing_else_changes(
+    few: PairSet, encoder: DualEncoder, built: Path, tmp_path: Path
+) -> None:
+    gallery = Gallery.build(few, encoder, tmp_path / "gallery", tokens=True)
+    _, expected = encoder.encode_images((pair.image for pair in few), tokens=True)
+    assert gallery.image_tokens is not None
+    assert (gallery.image_tokens.shape, gallery.image_tokens.dtype) == ((7, 49, encoder.dim), np.float16)
+    assert isinstance(gallery.image_tokens, np.memmap)
+    np.testing.assert_allclose(gallery.image_tokens, expected, atol=1e-3)
+    plain = Gallery.open(built)
+    assert plain.image_tokens is None
+    assert gallery.manifest.files.keys() == plain.manifest.files.keys() | {"image_tokens.npy"}
+    assert gallery.manifest.format == plain.manifest.format == 1
+    np.testing.assert_allclose(gallery.image_embeddings, plain.image_embeddings, atol=1e-6)
+    np.testing.assert_array_equal(gallery.text_embeddings, plain.text_embeddings)
+    assert gallery.manifest.rebuild(gallery.path).endswith(f"--out {gallery.path} --tokens")
+    assert "--tokens" not in plain.manifest.rebuild(built)
+
+
+def test_stopped_build_with_tokens_goes_on(many: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == SHARD + 1:
+            signal.raise_signal(signal.SIGINT)
+
+    def build(name: str, tokens: bool = True, **options: Any) -> tuple[Gallery, list[int]]:
+        seen: list[int] = []
+        options = {"progress": lambda done, total: seen.append(done)} | options
+        return Gallery.build(many, encoder, tmp_path / name, tokens=tokens, **options), seen
+
+    unbroken, _ = build("unbroken")
+    with pytest.raises(KeyboardInterrupt):
+        build("gallery", progress=stop)
+    gallery, seen = build("gallery")
+    assert seen == list(range(SHARD, MANY + 1))
+    name = "image_tokens.npy"
+    assert (gallery.path / name).read_bytes() == (unbroken.path / name).read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        build("gallery", progress=stop)
+    gallery, seen = build("gallery", tokens=False)  # another build: nothing of the stopped one is used
+    assert seen == list(range(MANY + 1))
+    assert gallery.image_tokens is None
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((7, 49, 192), np.float32), np.zeros((6, 49, 192), np.float16), np.zeros((7, 192), np.float16)],
+    ids=["float32", "six rows", "no places"],
+)
+def test_forged_tokens(copy: Path, array: np.ndarray) -> None:
+    np.save(copy / "image_tokens.npy", array)
+    forge(copy, [*Manifest.read(copy).files, "image_tokens.npy"])
+    with pytest.raises(GalleryError, match=r"image_tokens\.npy holds .*float16 \(7, None, 192\)"):
         Gallery.open(copy)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from PIL import Image
 from itr_core.encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, QueryError
 from itr_core.gallery import Gallery
+from itr_core.local_similarity import local_similarity
 from itr_core.pairs import PairSet
 from itr_core.search import Hit, Searcher
 
@@ -27,10 +29,13 @@ def striped(seed: int) -> Image.Image:
     return Image.fromarray(colours).resize((64, 64), Image.Resampling.NEAREST)
 
 
-def gallery_of(captions: list[list[str]], encoder: DualEncoder, path: Path) -> Gallery:
+def gallery_of(
+    captions: list[list[str]], encoder: DualEncoder, path: Path, *, tokens: bool = False
+) -> Gallery:
     ids = [f"id {n}" for n in range(len(captions))]
     columns = {"image": list(range(len(captions))), "captions": captions, "image_id": ids}
-    return Gallery.build(PairSet(Dataset.from_dict(columns), source="stripes", decode=striped), encoder, path)
+    pairs = PairSet(Dataset.from_dict(columns), source="stripes", decode=striped)
+    return Gallery.build(pairs, encoder, path, tokens=tokens)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +167,76 @@ def test_many_threads_get_what_one_gets(searcher: Searcher) -> None:
         together = list(pool.map(ask, queries))
     alone = Searcher(searcher.gallery, searcher.encoder)
     assert together == [(alone.search_text(q), alone.search_image(striped(len(q)), k=3)) for q in queries]
+
+
+# ---- in two steps
+
+
+@pytest.fixture(scope="module")
+def with_tokens(encoder: DualEncoder, tmp_path_factory: pytest.TempPathFactory) -> Searcher:
+    """120 pictures, more than are ranked again."""
+    captions = [[f"stripes in the order {n} of {n * n}"] for n in range(120)]
+    path = tmp_path_factory.mktemp("tokens") / "gallery"
+    return Searcher(gallery_of(captions, encoder, path, tokens=True), encoder, u1=0.6)
+
+
+def fused(searcher: Searcher, text: str, image: int) -> float:
+    """0.6 S_local + 0.4 cosine of one pair, from the encoder's own tokens."""
+    v, places = searcher.encoder.encode_images([striped(image)], tokens=True)
+    t, words, mask = searcher.encoder.encode_texts([text], tokens=True)
+    local = local_similarity(torch.from_numpy(places), torch.from_numpy(words), torch.from_numpy(mask))
+    return 0.6 * local.item() + 0.4 * float(v[0] @ t[0])
+
+
+def test_words_rank_the_hundred_best_pictures_again(with_tokens: Searcher) -> None:
+    query = "stripes in order"
+    hits = with_tokens.search_text(query, k=100, rerank=True)
+    plain = with_tokens.search_text(query, k=100)
+    assert {hit.item_id for hit in hits} == {hit.item_id for hit in plain}  # of 120: no others come in
+    assert [hit.item_id for hit in hits] != [hit.item_id for hit in plain]
+    assert [hit.rank for hit in hits] == list(range(1, 101))
+    scores = [hit.score for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    expected = [fused(with_tokens, query, int(hit.item_id[3:])) for hit in hits]
+    np.testing.assert_allclose(scores, expected, atol=1e-3)  # tokens are kept in half precision
+    assert with_tokens.search_text(query, k=5, rerank=True) == hits[:5]
+
+
+def test_a_picture_ranks_the_hundred_best_captions_again(with_tokens: Searcher) -> None:
+    hits = with_tokens.search_image(striped(11), k=100, rerank=True)
+    plain = with_tokens.search_image(striped(11), k=100)
+    assert {hit.caption for hit in hits} == {hit.caption for hit in plain}
+    assert [hit.caption for hit in hits] != [hit.caption for hit in plain]
+    expected = [fused(with_tokens, hit.caption, 11) for hit in hits]
+    np.testing.assert_allclose([hit.score for hit in hits], expected, atol=1e-5)
+    item = with_tokens.search_item("id 11", k=100, rerank=True)
+    np.testing.assert_allclose([hit.score for hit in item], expected, atol=1e-3)
+
+
+def test_nothing_of_the_local_similarity_leaves_the_order(with_tokens: Searcher) -> None:
+    plain = Searcher(with_tokens.gallery, with_tokens.encoder, u1=0.0)
+    expected = plain.search_text("stripes", k=30)
+    found = plain.search_text("stripes", k=30, rerank=True)
+    assert [hit.item_id for hit in found] == [hit.item_id for hit in expected]
+    np.testing.assert_allclose([h.score for h in found], [h.score for h in expected], atol=1e-6)
+
+
+def test_no_tokens_to_rank_again_by(searcher: Searcher) -> None:
+    command = f"pairscope build stripes --model {MODEL} --out {searcher.gallery.path} --tokens"
+    with pytest.raises(GalleryError, match=f"keeps no image tokens.*{command}$"):
+        searcher.search_text("dog", rerank=True)
+    with pytest.raises(GalleryError, match="keeps no image tokens"):
+        searcher.search_item("id 3", rerank=True)
+    assert searcher.search_image(striped(3), k=3, rerank=True)  # a picture brings its own
+
+
+def test_like_to_like_is_not_ranked_again(with_tokens: Searcher) -> None:
+    with pytest.raises(QueryError, match="Only images can be ranked again"):
+        with_tokens.search_text("dog", of="captions", rerank=True)
+    with pytest.raises(QueryError, match="Only captions can be ranked again"):
+        with_tokens.search_image(striped(0), of="images", rerank=True)
+    with pytest.raises(QueryError, match=r"u1=1\.5"):
+        Searcher(with_tokens.gallery, with_tokens.encoder, u1=1.5)
 
 
 # ---- galleries that cannot answer

@@ -133,6 +133,20 @@ def test_search_with_a_picture(gallery: Path, picture: Path) -> None:
     assert alike["hits"][0]["item_id"] == load_pairs(SOURCE).image_ids[4]
 
 
+def test_search_ranks_again_where_the_gallery_keeps_tokens(gallery: Path, tmp_path: Path) -> None:
+    refused = pairscope("search", gallery, "two dogs", "--rerank")
+    assert refused.exit_code == 2
+    assert f"pairscope build {SOURCE} --model {MODEL} --out {gallery} --tokens" in refused.stderr
+    assert pairscope("build", SOURCE, "--model", MODEL, "--tokens", "--out", tmp_path / "g").exit_code == 0
+    ask = ["search", tmp_path / "g", "two dogs", "--json"]
+    plain, again, cosine = (
+        json.loads(pairscope(*ask, *more).stdout)["hits"]
+        for more in ([], ["--rerank"], ["--rerank", "--u1", 0])
+    )
+    assert [hit["score"] for hit in plain] != [hit["score"] for hit in again]
+    assert [hit["item_id"] for hit in cosine] == [hit["item_id"] for hit in plain]
+
+
 def test_search_says_what_was_cut(gallery: Path) -> None:
     found = pairscope("search", gallery, "dog " * 100, "-k", 1)
     assert "longer than the model reads" in found.stderr

@@ -31,6 +31,9 @@ def build(
     columns: Columns = None,
     image_root: ImageRoot = None,
     limit: Limit = None,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Keep the places of each image too, for `search --rerank`.")
+    ] = False,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +45,7 @@ def build(
     pairs = open_source(source, columns, image_root, limit)
     encoder = load_encoder(model, device=device)
     with progress_bar("Building") as progress:
-        gallery = Gallery.build(pairs, encoder, out, progress=progress)
+        gallery = Gallery.build(pairs, encoder, out, tokens=tokens, progress=progress)
     made = gallery.manifest.model_dump(mode="json", exclude={"files"})
     if as_json:
         print_json(made | {"path": str(out), "seconds": round(time.perf_counter() - start, 2)})
@@ -63,6 +66,13 @@ def search(
     model: Annotated[
         str | None, typer.Option(help="Where the gallery's model is now, if its spec has changed.")
     ] = None,
+    rerank: Annotated[
+        bool,
+        typer.Option(
+            "--rerank", help="Rank the 100 best again: compare every word with places of a picture."
+        ),
+    ] = False,
+    u1: Annotated[float, typer.Option(help="Weight of that comparison beside the cosine, 0 to 1.")] = 0.8,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -75,14 +85,14 @@ def search(
     words, file = " ".join(query), Path(query[0])
     picture = decode_image(file) if len(query) == 1 and _is_image_file(file) else None
     opened = Gallery.open(gallery)
-    searcher = Searcher(opened, load_encoder(model or opened.manifest.model, device=device))
+    searcher = Searcher(opened, load_encoder(model or opened.manifest.model, device=device), u1=u1)
     start = time.perf_counter()
     if picture is not None:
         of = of or "captions"
-        hits, lost, unseen = searcher.search_image(picture, k, of), "", []
+        hits, lost, unseen = searcher.search_image(picture, k, of, rerank=rerank), "", []
     else:
         of = of or "images"
-        hits = searcher.search_text(words, k, of)
+        hits = searcher.search_text(words, k, of, rerank=rerank)
         kept, lost = searcher.encoder.cut(words)
         unseen = searcher.encoder.unseen_words(kept)
     seconds = time.perf_counter() - start
