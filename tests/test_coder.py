@@ -71,7 +71,7 @@ def step(seed: int, ids: list[int] | None = None, scale: float = 15.0) -> tuple[
 @pytest.mark.parametrize("batch_negatives", [True, False])
 @pytest.mark.parametrize("scale", [15.0, 3.0, 500.0])
 def test_instance_contrast_over_steps_written_out(batch_negatives: bool, scale: float) -> None:
-    method = coder(scheme="exp", beta=2.0, batch_negatives=batch_negatives, concept_branch=False)
+    method = coder(scheme="exp", sharpness=2.0, batch_negatives=batch_negatives, concept_branch=False)
     past: deque[tuple[Tensor, Tensor, int]] = deque(maxlen=6)
     tau = min(max(1 / scale, 0.01), 0.1)
     for number in range(5):
@@ -205,8 +205,11 @@ def test_same_seed_same_start_whatever_was_drawn_before() -> None:
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_heads_are_what_is_needed_to_describe_again() -> None:
-    heads = coder().heads()
+@pytest.mark.parametrize("method", ["coder", "coder+infonce"])
+def test_heads_are_what_is_needed_to_describe_again(method: str) -> None:
+    made = make_method(method, {"queue": 6})
+    made.build(SETUP)
+    heads = {name.removeprefix("coder."): value for name, value in made.heads().items()}
     assert {"concepts.nodes", "concepts.adjacency", "guess_image.weight"} <= heads.keys()
     assert not [name for name in heads if name.startswith(("following", "instances", "descriptors"))]
     assert coder(concept_branch=False).heads() == {}
@@ -407,7 +410,7 @@ def test_learns(world: Path, tmp_path: Path) -> None:
         ({"scheme": "zscor"}, r"scheme='zscor' weighs no negatives\. Did you mean 'zscore'"),
         ({"queue": -1}, "queue=-1: must be at least 0"),
         ({"clusters": 1}, "clusters=1: must be at least 2"),
-        ({"beta": -0.5}, r"beta=-0\.5: must be at least 0"),
+        ({"sharpness": -0.5}, r"sharpness=-0\.5: must be at least 0"),
         ({"lambda_p": -1.0}, r"lambda_p=-1\.0: must be at least 0"),
         ({"momentum": 1.5}, r"momentum=1\.5: must be between 0 and 1"),
         ({"queue": 0, "batch_negatives": False}, "nothing to contrast with"),

@@ -42,7 +42,7 @@ class CODER(Method):
         queue: K, pairs in a dictionary, at most as many as there are training images; 0 has none.
         momentum: m in [0, 1], how much of the following copies stays at every step.
         scheme: how negatives are weighed, see `negative_weights` and `dcl_loss`.
-        beta: how sharply, >= 0; 0 weighs all alike.
+        sharpness: beta, how sharply they are weighed, >= 0; 0 weighs all alike.
         batch_negatives: the other keys of the batch are negatives too, even when there is a dictionary.
         concept_branch: False leaves L_DCL(v, t) alone.
         clusters: M.
@@ -78,7 +78,7 @@ class CODER(Method):
         queue: int = 4096,
         momentum: float = 0.995,
         scheme: str = "zscore",
-        beta: float = 1.0,
+        sharpness: float = 1.0,
         batch_negatives: bool = True,
         concept_branch: bool = True,
         clusters: int = 100,
@@ -91,7 +91,7 @@ class CODER(Method):
             raise ModelError(f"scheme={scheme!r} weighs no negatives.{did_you_mean(scheme, SCHEMES)}")
         for option, value, least in (
             ("queue", queue, 0),
-            ("beta", beta, 0),
+            ("sharpness", sharpness, 0),
             ("clusters", clusters, 2),
             ("lambda_c", lambda_c, 0),
             ("lambda_p", lambda_p, 0),
@@ -104,7 +104,7 @@ class CODER(Method):
         if not queue and not batch_negatives:
             raise ModelError("queue=0 with batch_negatives=False leaves nothing to contrast with.")
         self.queue, self.momentum, self.number_of_clusters = queue, momentum, clusters
-        self.scheme, self.beta, self.batch_negatives = scheme, beta, batch_negatives
+        self.scheme, self.sharpness, self.batch_negatives = scheme, sharpness, batch_negatives
         self.concept_branch = concept_branch
         self.needs = frozenset({"momentum"})
         self.weights = {"coder_dcl_instance": 1.0}
@@ -166,7 +166,7 @@ class CODER(Method):
         if self.batch_negatives or not len(others.ids):
             others = keys.beside(others)
             doubt = _doubt(batch, len(others.ids))
-        return symmetric_dcl(anchors, keys, others, tau, self.scheme, self.beta, doubt)
+        return symmetric_dcl(anchors, keys, others, tau, self.scheme, self.sharpness, doubt)
 
     def _concept_terms(self, anchors: Pairs, keys: Pairs, tau: Tensor, batch: PairBatch) -> dict[str, Tensor]:
         named = batch.concepts

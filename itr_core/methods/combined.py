@@ -54,6 +54,14 @@ class Combined(Method):
         """As the member that needs it makes it."""
         return self._who_needs("negative_text").negative_text(caption, other, random)
 
+    def heads(self) -> dict[str, Tensor]:
+        """What each member keeps, under its name."""
+        return {
+            f"{name}.{key}": value
+            for name, method in zip(self.members, self._methods(), strict=True)
+            for key, value in method.heads().items()
+        }
+
     def _methods(self) -> list[Method]:
         return [*self.members.values()]  # type: ignore[list-item]
 
