@@ -108,7 +108,11 @@ def retrieval_metrics(similarity: Rows, image_of_caption: np.ndarray) -> dict[st
     >>> {name: round(value, 1) for name, value in m.items() if "5" not in name and "10" not in name}
     {'t2i_r1': 66.7, 'i2t_r1': 66.7, 'rsum': 533.3, 't2i_medr': 1.0, 'i2t_medr': 1.0}
     """
-    t2i, i2t = ranks(similarity, image_of_caption)
+    return summary(*ranks(similarity, image_of_caption))
+
+
+def summary(t2i: np.ndarray, i2t: np.ndarray) -> dict[str, float]:
+    """The measures of `retrieval_metrics`, from the ranks that `ranks` returns."""
     queries = {"t2i": t2i, "i2t": i2t[~np.isnan(i2t)]}
     result = {f"{way}_r{k}": 100 * float(np.mean(r <= k)) for way, r in queries.items() for k in CUTOFFS}
     result["rsum"] = sum(result.values())
@@ -136,7 +140,7 @@ def label_map(similarity: Rows, query_labels: np.ndarray, item_labels: np.ndarra
     precision is 1/1 at the first and 2/3 at the second find.
 
     >>> label_map(np.array([[3, 2, 1]]), np.array([[True]]), np.array([[True], [False], [True]]))
-    {'map@n_query': 100.0, 'map@all': 83.33333333333334}
+    {'map@n_query': 100.0, 'map@all': 83.33333333333333}
     """
     n_query, n_item = similarity.shape
     if len(query_labels) != n_query or len(item_labels) != n_item:

@@ -172,16 +172,9 @@ class Searcher:
     def _fused(
         self, scores: np.ndarray, places: np.ndarray, words: np.ndarray, mask: np.ndarray
     ) -> np.ndarray:
-        """Of one picture and n captions, or n pictures and one caption: scores (n,)."""
-        import torch  # only where it is used: the encoder has brought it along
+        from itr_core.reranking import fused  # torch, which the encoder has brought along
 
-        from itr_core.local_similarity import local_similarity
-
-        with torch.inference_mode():
-            local = local_similarity(
-                torch.from_numpy(places.astype(np.float32)), torch.from_numpy(words), torch.from_numpy(mask)
-            )
-        return self.u1 * local.numpy().ravel() + (1 - self.u1) * scores
+        return fused(scores, places, words, mask, self.u1)
 
     def _hits(
         self,

@@ -248,6 +248,9 @@ def test_train_then_evaluate(tmp_path: Path) -> None:
     assert figures["n_captions"] == 60
     table = pairscope("evaluate", "--model", tmp_path / "model", "--source", SOURCE).stdout
     assert f"rSum {figures['rsum']:.1f}" in table
+    table = pairscope("evaluate", "--model", MODEL, "--source", "picturebook:test@5", "--rerank").stdout
+    assert table.count("the 100 best") == 2
+    assert "with the second step" in table
 
 
 def test_unknown_method(tmp_path: Path) -> None:

@@ -81,6 +81,11 @@ def evaluate(
     columns: Columns = None,
     image_root: ImageRoot = None,
     limit: Limit = None,
+    rerank: Annotated[
+        bool,
+        typer.Option("--rerank", help="Measure search in two steps, too, as `search --rerank` does it."),
+    ] = False,
+    u1: Annotated[float, typer.Option(help="Weight of the second step beside the cosine, 0 to 1.")] = 0.8,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -89,18 +94,22 @@ def evaluate(
     from itr_core.evaluation import evaluate as measure
 
     pairs = open_source(source, columns, image_root, limit)
-    figures = measure(load_encoder(model, device=device), pairs)
+    figures = measure(load_encoder(model, device=device), pairs, rerank=u1 if rerank else None)
     if as_json:
         print_json(figures)
         return
+    ways = {"t2i": "T2I: captions find images", "i2t": "I2T: images find captions"}
+    if rerank:
+        ways |= {f"reranked_{way}": f"{name}, the 100 best by u1={u1:g}" for way, name in ways.items()}
     print_table(
         f"{figures['model']} on {figures['source']}: "
         f"{figures['n_images']:,} images, {figures['n_captions']:,} captions",
         ("", "R@1", "R@5", "R@10", "median rank"),
         [
             (name, *(f"{figures[f'{key}_r{k}']:.1f}" for k in (1, 5, 10)), f"{figures[f'{key}_medr']:g}")
-            for key, name in (("t2i", "T2I: captions find images"), ("i2t", "I2T: images find captions"))
+            for key, name in ways.items()
         ],
     )
-    typer.echo(f"rSum {figures['rsum']:.1f} of 600")
+    again = f", with the second step {figures['reranked_rsum']:.1f}" if rerank else ""
+    typer.echo(f"rSum {figures['rsum']:.1f} of 600{again}")
     report_skipped(figures["skipped"])

@@ -1,0 +1,75 @@
+"""Retrieval in two steps against sorting every query's candidates by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from itr_core.encoder import load_encoder
+from itr_core.errors import ModelError
+from itr_core.evaluation import evaluate
+from itr_core.local_similarity import local_similarity
+from itr_core.metrics import retrieval_metrics
+from itr_core.pairs import load_pairs
+from itr_core.reranking import reranked_metrics
+
+OWNER = np.array([0, 0, 1, 2, 2, 2, 4, 5, 6, 7])  # image 3 has no caption
+
+
+def world(seed: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    random = np.random.default_rng(seed)
+
+    def units(*shape: int) -> np.ndarray:
+        x = random.standard_normal(shape).astype(np.float32)
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+    mask = random.random((10, 5)) < 0.7
+    mask[:, 0] = True
+    return (units(8, 6), units(8, 4, 6)), (units(10, 6), units(10, 5, 6), mask)
+
+
+def by_hand(images: tuple[np.ndarray, ...], texts: tuple[np.ndarray, ...], k: int) -> dict[str, float]:
+    """Sort by cosine, sort the first k again, look where the right answer is."""
+    cosine = images[0] @ texts[0].T
+    local = local_similarity(*map(torch.from_numpy, (images[1], texts[1], texts[2]))).numpy()
+    both = 0.3 * local + 0.7 * cosine
+    ranks: dict[str, list[int]] = {"t2i": [], "i2t": []}
+    for way, first, second, right in (
+        ("t2i", cosine.T, both.T, [{owner} for owner in OWNER]),
+        ("i2t", cosine, both, [set(np.flatnonzero(image == OWNER)) for image in range(8)]),
+    ):
+        for query, answers in enumerate(right):
+            order = sorted(range(first.shape[1]), key=lambda item: -first[query, item])
+            order[:k] = sorted(order[:k], key=lambda item: -second[query, item])
+            if answers:
+                ranks[way].append(1 + min(order.index(answer) for answer in answers))
+    return {f"{way}_medr": float(np.median(found)) for way, found in ranks.items()} | {
+        f"{way}_r{c}": 100 * float(np.mean([rank <= c for rank in found]))
+        for way, found in ranks.items()
+        for c in (1, 5, 10)
+    }
+
+
+@pytest.mark.parametrize("candidates", [1, 3, 100])
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_sorting_by_hand(seed: int, candidates: int) -> None:
+    images, texts = world(seed)
+    found = reranked_metrics(images, texts, OWNER, u1=0.3, candidates=candidates)  # type: ignore[arg-type]
+    rsum = found.pop("rsum")
+    assert found == pytest.approx(by_hand(images, texts, candidates))
+    assert rsum == pytest.approx(sum(value for name, value in found.items() if "_r" in name))
+
+
+def test_without_local_similarity_nothing_changes() -> None:
+    images, texts = world(0)
+    plain = retrieval_metrics(images[0] @ texts[0].T, OWNER)
+    assert reranked_metrics(images, texts, OWNER, u1=0.0, candidates=4) == plain  # type: ignore[arg-type]
+
+
+def test_evaluate_reports_both() -> None:
+    encoder, pairs = load_encoder("picturebook-vit/none"), load_pairs("picturebook:test@6")
+    figures, plain = evaluate(encoder, pairs, rerank=0.8), evaluate(encoder, pairs)
+    again = {name: value for name, value in figures.items() if name.startswith("reranked_")}
+    assert again.keys() == {f"reranked_{name}" for name in plain if name[:3] in ("t2i", "i2t", "rsu")}
+    assert {name: figures[name] for name in plain} == plain
+    with pytest.raises(ModelError, match="no patches"):
+        evaluate(encoder, pairs, np.zeros((6, 192), np.float32), rerank=0.8)
