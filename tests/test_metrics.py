@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from itr_core import metrics
-from itr_core.metrics import CosineRows, ranks, retrieval_metrics
+from itr_core.metrics import CosineRows, label_map, ranks, retrieval_metrics
 
 
 def naive_ranks(similarity: np.ndarray, owner: np.ndarray) -> tuple[list[float], list[float]]:
@@ -126,3 +126,62 @@ def test_random_similarity_is_at_chance() -> None:
 def test_bad_input_is_named(similarity: np.ndarray, owner: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         retrieval_metrics(similarity, np.array(owner))
+
+
+# -- label mAP -------------------------------------------------------------------------------------------
+
+
+def published_map(similarity: np.ndarray, query: np.ndarray, item: np.ndarray, window: int) -> float:
+    """Query by query and rank by rank, as CRCGS's code counts; queries without any right answer left out."""
+    values = []
+    for scores, own in zip(similarity, query, strict=True):
+        right = [bool((own & other).any()) for other in item]
+        if not any(right):
+            continue
+        order = sorted(range(len(item)), key=lambda index: -scores[index])  # stable
+        hits, total = 0, 0.0
+        for rank, index in enumerate(order[:window], 1):
+            if right[index]:
+                hits += 1
+                total += hits / rank
+        values.append(total / hits if hits else 0.0)
+    return 100 * sum(values) / len(values)
+
+
+@given(st.integers(0, 9999), st.integers(1, 7), st.integers(1, 9), st.integers(1, 4))
+def test_label_map_equals_the_loop_in_both_windows(seed: int, q: int, n: int, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    similarity = rng.integers(-3, 3, (q, n))  # few values: many ties
+    query, item = rng.random((q, 3)) < 0.4, rng.random((n, 3)) < 0.4
+    query[0, 0] = item[0, 0] = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "BLOCK_ROWS", rows)
+        found = label_map(similarity, query, item)
+    assert found == pytest.approx(
+        {
+            "map@n_query": published_map(similarity, query, item, q),
+            "map@all": published_map(similarity, query, item, n),
+        }
+    )
+    assert label_map(similarity.astype(np.float32), query, item) == found
+
+
+def test_label_map_windows_differ_where_the_right_answers_come_late() -> None:
+    labels = np.eye(2, dtype=bool)
+    found = label_map(np.array([[4, 3, 2, 1], [4, 3, 2, 1]]), labels, labels[[0, 0, 1, 1]])
+    assert found["map@n_query"] == 50.0  # the second query finds nothing among the first two
+    assert found["map@all"] == pytest.approx(100 * (1 + (1 / 3 + 2 / 4) / 2) / 2)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "query", "item", "message"),
+    [
+        (np.zeros((2, 3)), 2, 2, "2 queries and 2 items, a similarity of 2 by 3"),
+        (np.full((1, 2), np.nan), 1, 2, "NaN"),
+    ],
+)
+def test_label_map_names_bad_input(similarity: np.ndarray, query: int, item: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        label_map(similarity, np.ones((query, 1), bool), np.ones((item, 1), bool))
+    with pytest.raises(ValueError, match="No query shares a label"):
+        label_map(np.zeros((1, 2)), np.array([[True, False]]), np.array([[False, True]] * 2))

@@ -27,6 +27,9 @@ def hash_codes(
         str,
         typer.Option(help="What makes an answer right: source, concepts, clusters, or auto for the first."),
     ] = "auto",
+    structure: Annotated[
+        float, typer.Option(help="How much the embeddings' own similarities count against the labels.")
+    ] = 0.01,
     seed: Annotated[int, typer.Option(help="Of the queries drawn and of the training.")] = 0,
     columns: Columns = None,
     image_root: ImageRoot = None,
@@ -39,7 +42,8 @@ def hash_codes(
     from itr_core.hashing import evaluate_codes
 
     pairs = open_source(source, columns, image_root, limit)
-    figures = evaluate_codes(load_encoder(model, device=device), pairs, bits=bits, labels=labels, seed=seed)
+    encoder = load_encoder(model, device=device)
+    figures = evaluate_codes(encoder, pairs, bits=bits, labels=labels, structure=structure, seed=seed)
     if as_json:
         print_json(figures)
         return
