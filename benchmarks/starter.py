@@ -23,6 +23,7 @@ from itr_core.metrics import retrieval_metrics
 from itr_core.picturebook.captions import kind_queries, telegraphic_queries
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.source import scene_of_id
+from itr_core.remembered import write
 from itr_core.train_config import TrainConfig
 
 CARD = Path(__file__).with_name("starter_card.md")
@@ -74,6 +75,16 @@ def ship(method: str, work: Path) -> None:
     half["training"]["yardstick"] = {name: round(value, 2) for name, value in figures.items()}
     text = card(method, stages, figures)
     save(MODELS / method, trained.model, trained.tokenizer, trained.config, **half, card=text)
+    if method == "infonce":
+        remember()
+
+
+@app.command()
+def remember() -> None:
+    """Keep the embeddings of the demo's gallery beside the model that it is searched with."""
+    write(
+        load_encoder("starter:infonce", device="cpu"), load_pairs("picturebook:gallery"), MODELS / "infonce"
+    )
 
 
 def history(work: Path) -> list[dict[str, Any]]:

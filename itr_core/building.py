@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from errno import EACCES, EPERM, EROFS
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from itr_core.gallery import IMAGES, ITEMS, TEXTS, Progress
 from itr_core.interrupts import stop_requested
 from itr_core.manifest import FORMAT, NAME, TOKENS, Manifest, stamps
 from itr_core.pairs import Skipped
+from itr_core.remembered import Remembered, remembered
 from itr_core.thumbnails import Picture, pictures
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progre
     try:
         part.mkdir(parents=True, exist_ok=True)
         with FileLock(part / "lock", blocking=False):
-            _Build(pairs, encoder, part, tokens).run(path, progress)
+            _Build(pairs, encoder if tokens else remembered(encoder), part, tokens).run(path, progress)
         shutil.rmtree(part, ignore_errors=True)
     except Timeout as error:
         raise GalleryError(f"Another build is writing {path}; wait until it is done.") from error
@@ -62,7 +63,9 @@ def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progre
 class _Build:
     """One build. In `part`: plan.json, what is built; shards/, what is done; gallery/, what will be moved."""
 
-    def __init__(self, pairs: "PairSet", encoder: "DualEncoder", part: Path, tokens: bool) -> None:
+    def __init__(
+        self, pairs: "PairSet", encoder: "DualEncoder | Remembered", part: Path, tokens: bool
+    ) -> None:
         self.pairs = pairs
         self.encoder = encoder
         self.part = part
@@ -80,8 +83,14 @@ class _Build:
         done = self._resume()
         total = len(self.pairs)
         progress(min(done * SHARD, total), total)
+        made = pictures(
+            self.pairs,
+            done * SHARD,
+            self.encoder.prepare,
+            beside_encoding=not isinstance(self.encoder, Remembered),
+        )
         # The stop is an event, because an exception may be lost while processes are forked.
-        with stop_requested() as stop, pictures(self.pairs, done * SHARD, self.encoder.prepare) as stream:
+        with stop_requested() as stop, made as stream:
 
             def tell(count: int) -> None:
                 progress(count, total)
@@ -119,7 +128,8 @@ class _Build:
 
         arrays: dict[str, Any] = {}
         if self.tokens:
-            arrays["images"], tokens = self.encoder.encode_images(images(), tokens=True)
+            encoder = cast("DualEncoder", self.encoder)
+            arrays["images"], tokens = encoder.encode_images(images(), tokens=True)
             arrays["tokens"] = tokens.astype(np.float16)
         else:
             arrays["images"] = self.encoder.encode_images(images())

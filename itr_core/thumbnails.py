@@ -37,16 +37,21 @@ class Picture(NamedTuple):
 
 @contextmanager
 def pictures(
-    pairs: "PairSet", start: int, prepare: Callable[[Image.Image], np.ndarray]
+    pairs: "PairSet",
+    start: int,
+    prepare: Callable[[Image.Image], np.ndarray],
+    *,
+    beside_encoding: bool = True,
 ) -> Iterator[Iterator[Picture]]:
     """Give an iterator over the pictures from row `start` on, in order; `prepare` makes their pixels.
 
-    Inside, half of the cores make pictures and torch keeps to the other half: threads that share a core with
-    another process spend most of their time waiting for each other.
+    Beside encoding, half of the cores make pictures and torch keeps to the other half: threads that share a
+    core with another process spend most of their time waiting for each other.
     """
     # Not threads, as drawing holds the interpreter's lock; forked, as that takes no time and needs no guarded
     # main module. Where forking is unsafe (macOS) or unknown (Windows), this process does the work.
-    workers = max(1, len(os.sched_getaffinity(0)) // 2) if sys.platform == "linux" else 0
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 0
+    workers = max(1, cores // 2) if beside_encoding and cores else cores
     loader: DataLoader = DataLoader(
         _Pictures(pairs, prepare),
         batch_size=None,
@@ -89,5 +94,5 @@ def _thumbnail(image: Image.Image) -> bytes:
     small = image.copy()
     small.thumbnail((LONGEST, LONGEST), reducing_gap=2.0)
     out = BytesIO()
-    small.save(out, "WEBP", quality=80, method=2)
+    small.save(out, "WEBP", quality=80, method=0)
     return out.getvalue()

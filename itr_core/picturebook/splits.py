@@ -1,6 +1,7 @@
 """The world's splits: a scene is a function of split and index alone, and no content is in two splits."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -49,6 +50,7 @@ def split_named(name: str) -> Split:
     return SPLITS[name]
 
 
+@lru_cache(maxsize=4_096)  # captions and pictures of a gallery are made from the same scenes
 def scene_of(split: str, index: int) -> Scene:
     """Scene `index` (from 0, without end) of a split.
 
