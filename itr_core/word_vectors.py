@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from itr_core.encoder import DualEncoder
 from itr_core.errors import ModelError
@@ -17,7 +18,9 @@ def set_word_vectors(encoder: DualEncoder, folder: Path) -> int:
 
     `folder` holds words.txt (n words, one a line) and vectors.npy (n, k), real, of any scale, k at most the
     width of the text tower: the layout of a GloVe file (Pennington et al. 2014) taken apart. A word that the
-    tokenizer keeps whole gets its vector in the first k columns of its row; all else stays as it was drawn.
+    tokenizer keeps whole gets its vector in the first k columns of its row, all vectors scaled by the one
+    factor that makes their entries as large (root mean square) as the drawn ones, so that they can still be
+    learnt and do not drown the positions; all else stays as it was drawn.
 
     Raises ModelError: the folder cannot be read, its two files do not fit each other or the model, or the
     model's text tower has no token embedding of its own.
@@ -42,8 +45,12 @@ def set_word_vectors(encoder: DualEncoder, folder: Path) -> int:
     tokens = [inner.encode(word, add_special_tokens=False) for word in words]
     whole = [row for row, ids in enumerate(tokens) if len(ids) == 1]
     targets = torch.tensor([tokens[row][0] for row in whole], device=encoder.device)
+    start = torch.as_tensor(vectors[whole], dtype=encoder.dtype, device=encoder.device)
     with torch.no_grad():
-        embedding.weight[targets, : vectors.shape[1]] = torch.as_tensor(
-            vectors[whole], dtype=encoder.dtype, device=encoder.device
-        )
+        start *= _size(embedding.weight) / _size(start).clamp(min=1e-12)
+        embedding.weight[targets, : vectors.shape[1]] = start
     return len(whole)
+
+
+def _size(values: Tensor) -> Tensor:
+    return values.square().mean().sqrt()

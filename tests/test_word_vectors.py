@@ -35,13 +35,18 @@ def write(folder: Path, words: list[str], vectors: np.ndarray) -> Path:
     return folder
 
 
-def test_whole_words_get_their_vectors_and_nothing_else_changes(encoder: DualEncoder, tmp_path: Path) -> None:
-    vectors = np.arange(60, dtype=np.float16).reshape(3, 20)
+@pytest.mark.parametrize("scale", [1, 100])
+def test_whole_words_get_their_vectors_as_large_as_the_drawn_and_nothing_else_changes(
+    encoder: DualEncoder, tmp_path: Path, scale: int
+) -> None:
+    vectors = scale * np.arange(60, dtype=np.float16).reshape(3, 20)
     before = encoder.model.token_embedding.weight.detach().clone()
     assert set_word_vectors(encoder, write(tmp_path, ["cat", "zebra", "dog"], vectors)) == 2
     after = encoder.model.token_embedding.weight.detach()
     rows = [encoder.tokenizer([word])[0, 1].item() for word in ("cat", "dog")]
-    assert after[rows, :20].tolist() == vectors[[0, 2]].tolist()
+    known = vectors[[0, 2]].astype(np.float32)
+    factor = before.square().mean().sqrt().item() / np.sqrt(np.square(known).mean())
+    np.testing.assert_allclose(after[rows, :20], factor * known, rtol=1e-5)
     assert torch.equal(after[:, 20:], before[:, 20:])
     others = torch.ones(len(after), dtype=torch.bool).index_fill(0, torch.tensor(rows), False)
     assert torch.equal(after[others], before[others])
