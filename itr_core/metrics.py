@@ -119,6 +119,47 @@ def summary(t2i: np.ndarray, i2t: np.ndarray) -> dict[str, float]:
     return result | {f"{way}_medr": float(np.median(r)) for way, r in queries.items()}
 
 
+def precision_at_r(similarity: Rows, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""How many of the things true of a query come first: AP@R and R-Precision of every query, in [0, 1].
+
+    With R the number of items that are relevant to the query, and P(r) the share of relevant ones among the
+    first r:
+
+        AP@R        = 1/R sum_{r <= R} [item r is relevant] P(r)        (its mean over queries is mAP@R)
+        R-Precision = P(R)
+
+    Args:
+        similarity: (n_query, n_item), higher is better; read in blocks of rows. Equal scores rank in the
+            order of the items.
+        relevant: (n_query, n_item) bool.
+
+    Returns:
+        (n_query,) float64 twice; NaN for queries to which nothing is relevant.
+
+    Raises:
+        ValueError: shapes that do not fit, NaN in the similarity.
+
+    References:
+        Musgrave et al., A Metric Learning Reality Check, ECCV 2020; Chun et al., ECCV Caption, ECCV 2022.
+
+    >>> ap, precision = precision_at_r(np.array([[4, 3, 2, 1]]), np.array([[True, False, True, True]]))
+    >>> [round(float(value[0]), 6) for value in (ap, precision)]
+    [0.555556, 0.666667]
+    """
+    if similarity.shape != relevant.shape:
+        raise ValueError(f"The similarity is {similarity.shape}, relevance {relevant.shape}.")
+    places = np.arange(1, similarity.shape[1] + 1)
+    ap, precision = np.full((2, len(relevant)), np.nan)
+    for rows, block in _blocks(similarity):
+        ranked = np.take_along_axis(relevant[rows], np.argsort(-block, axis=1, kind="stable"), axis=1)
+        count = ranked.sum(axis=1)
+        some = count > 0
+        hits = (ranked & (places <= count[:, None]))[some]
+        ap[rows][some] = (hits * hits.cumsum(axis=1) / places).sum(axis=1) / count[some]
+        precision[rows][some] = hits.sum(axis=1) / count[some]
+    return ap, precision
+
+
 def label_map(similarity: Rows, query_labels: np.ndarray, item_labels: np.ndarray) -> dict[str, float]:
     """Mean average precision in percent, where an item is relevant to a query if they share a label.
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from itr_core import metrics
-from itr_core.metrics import CosineRows, label_map, ranks, retrieval_metrics
+from itr_core.metrics import CosineRows, label_map, precision_at_r, ranks, retrieval_metrics
 
 
 def naive_ranks(similarity: np.ndarray, owner: np.ndarray) -> tuple[list[float], list[float]]:
@@ -185,3 +185,31 @@ def test_label_map_names_bad_input(similarity: np.ndarray, query: int, item: int
         label_map(similarity, np.ones((query, 1), bool), np.ones((item, 1), bool))
     with pytest.raises(ValueError, match="No query shares a label"):
         label_map(np.zeros((1, 2)), np.array([[True, False]]), np.array([[False, True]] * 2))
+
+
+# -- precision at R --------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 9999), st.integers(1, 9), st.integers(1, 12))
+def test_precision_at_r_equals_the_loop(seed: int, q: int, n: int) -> None:
+    random = np.random.default_rng(seed)
+    similarity, relevant = random.permutation(q * n).reshape(q, n), random.random((q, n)) < 0.3
+    ap, precision = precision_at_r(similarity, relevant)
+    for row in range(q):
+        best, count = sorted(range(n), key=lambda item, row=row: -similarity[row, item]), relevant[row].sum()
+        if not count:
+            assert np.isnan([ap[row], precision[row]]).all()
+            continue
+        right = [bool(relevant[row, item]) for item in best[:count]]
+        shares = [sum(right[: place + 1]) / (place + 1) for place in range(count)]
+        assert ap[row] == pytest.approx(sum(s for s, hit in zip(shares, right, strict=True) if hit) / count)
+        assert precision[row] == pytest.approx(sum(right) / count)
+
+
+def test_precision_at_r_of_one_right_answer_is_recall_at_1() -> None:
+    similarity = np.random.default_rng(0).random((300, 300))
+    ap, precision = precision_at_r(similarity, np.eye(300, dtype=bool))
+    assert np.array_equal(ap, ranks(similarity.T, np.arange(300))[0] == 1)
+    assert np.array_equal(ap, precision)
+    with pytest.raises(ValueError, match="relevance"):
+        precision_at_r(similarity, np.eye(299, dtype=bool))
