@@ -31,8 +31,8 @@ class CUSA(Method):
     Args:
         alpha: weight of CSA, >= 0.
         beta: weight of USA, >= 0.
-        tau_init: where the learned temperatures tau_c, tau_v and tau_t start, dimensionless, in [0.10, 0.99]; they
-            are kept in [0.10, 0.99] and, tau_v and tau_t, [0.10, 1.00].
+        tau_init: where the learned temperatures tau_c, tau_v and tau_t start, dimensionless, in [0.10, 0.99];
+            tau_c is kept there, tau_v and tau_t in [0.10, 1.00].
         tau_s: temperature of the soft labels, fixed, > 0.
         soft_labels: what CSA imitates. 'each': as above; 'add': in both directions the mean (G^v + G^t) / 2;
             'dot': in both the geometric mean sqrt(max(G^v, 0) max(G^t, 0)).
