@@ -45,8 +45,8 @@ def evaluate(
 
     Returns:
         The keys of `itr_core.metrics.retrieval_metrics`, with `rerank` again as `reranked_...`, and `model`,
-        `source`, `n_images`, `n_captions`, `model_sha256`, `source_sha256`, `skipped` (a list of reasons, each
-        naming its image).
+        `source`, `n_images`, `n_captions`, `model_sha256`, `source_sha256`, `skipped` (a list of reasons,
+        each naming its image).
 
     Raises:
         SourceError: no captions, or features that do not fit the source.

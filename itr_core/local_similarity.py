@@ -18,7 +18,7 @@ def local_similarity(
     lam_i2t: float = 4.0,
     lam_t2i: float = 9.0,
     heads: int = 1,
-    chunk: int = 32,
+    chunk: int = 16,
 ) -> Tensor:
     r"""Each patch asks the words for its context, each word the patches; a pair scores how well they fit.
 
@@ -72,14 +72,18 @@ def local_similarity(
     patches = _heads(image_tokens, heads)
     words = _heads(text_tokens, heads)
     patch_gram = patches @ patches.mT
-    columns = [
-        checkpoint(
-            _columns, patches, patch_gram, some, mask, lam_i2t, lam_t2i,
-            use_reentrant=False, preserve_rng_state=False,
-        )
-        for some, mask in zip(words.split(chunk), text_mask.split(chunk), strict=True)
-    ]  # fmt: skip
-    return torch.cat(columns, dim=1)
+    lengths = (text_mask * torch.arange(1, text_mask.shape[1] + 1, device=text_mask.device)).amax(1)
+    order = lengths.argsort(stable=True)  # captions of like length together, cut where the longest ends
+    columns = []
+    for some in order.split(chunk):
+        end = int(lengths[some[-1]].clamp(min=1))
+        columns.append(
+            checkpoint(
+                _columns, patches, patch_gram, words[some, :, :end], text_mask[some, :end], lam_i2t, lam_t2i,
+                use_reentrant=False, preserve_rng_state=False,
+            )
+        )  # fmt: skip
+    return torch.cat(columns, dim=1)[:, order.argsort()]
 
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:
