@@ -357,7 +357,7 @@ def test_the_copy_has_the_encoders_batch_statistics_and_leaves_them_alone(world:
 def settings(**changes: Any) -> dict[str, Any]:
     small = {"model": "tiny/none", "vocab_size": 300, "batch_size": 16, "device": "cpu", "lr": 3e-3}
     small |= {"crop": 0.0, "progress": False, "max_steps": 8}
-    return small | {"options": {"queue": 32, "clusters": 6, "lambda_kl": 0.1}} | changes
+    return small | {"options": {"queue": 32, "clusters": 20, "lambda_kl": 0.1}} | changes
 
 
 @pytest.mark.usefixtures("configs")
@@ -365,8 +365,8 @@ def settings(**changes: Any) -> dict[str, Any]:
 def test_trains_and_resumes_exactly(
     world: Path, tmp_path: Path, image_features: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(online_clusters, "UNUSED_STEPS", 2)  # chance takes part in few steps too
-    options = settings(image_features=image_features, save_every=2, accumulate=2)
+    monkeypatch.setattr(online_clusters, "UNUSED_STEPS", 3)  # so that some begin anew in few steps too,
+    options = settings(image_features=image_features, save_every=2, accumulate=2)  # of 20, with batches of 16
     unbroken = train("coder", f"folder:{world}", out=tmp_path / "unbroken", **options)
     lines = [json.loads(line) for line in (unbroken / "metrics.jsonl").read_text().splitlines()]
     assert {"coder_dcl_instance", "coder_dcl_concept", "coder_pcl", "coder_concept_kl"} <= lines[-1].keys()
