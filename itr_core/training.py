@@ -27,7 +27,14 @@ from itr_core.memory import release_freed_memory
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
 from itr_core.train_config import TrainConfig
-from itr_core.training_data import new_encoder, open_images, open_pairs, open_supplies, usable_rows
+from itr_core.training_data import (
+    centre_projection,
+    new_encoder,
+    open_images,
+    open_pairs,
+    open_supplies,
+    usable_rows,
+)
 from itr_core.training_images import ImageRows, as_it_is, encode_rows
 from itr_core.training_log import TrainingLog
 from itr_core.training_state import load_facts, load_state, save_state
@@ -134,10 +141,13 @@ class _Run:
             else new_encoder(config, self.pairs, device)
         )
         images = open_images(config, self.pairs, config.image_features, encoder, progress)
+        if not resume:
+            centre_projection(config, encoder, self.pairs, images)
         method = make_method(config.method, config.options)
         start = encoder
         if resume and method.needs & {"labels", "teachers"}:  # made by the model as it was before training
             start = new_encoder(config, self.pairs, device)
+            centre_projection(config, start, self.pairs, images)
         supplies, setup = open_supplies(config, method, self.pairs, images, start, progress)
         method.build(setup)
         if not resume:

@@ -1,9 +1,12 @@
 """What a training run begins with: pairs, a model, and its images in the form in which they are wanted."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
+import torch
+from torch import nn
 
 from itr_core import tokenizer
 from itr_core.encoder import DualEncoder, load_encoder
@@ -61,6 +64,21 @@ def open_images(
     if features == "cache":
         return cached_features(pairs, encoder, workers=config.workers, progress=progress)
     return features_from_file(features, len(pairs))
+
+
+def centre_projection(config: TrainConfig, encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> None:
+    """Let the image projection of NAME/none, trained on features, send their mean to zero if it has a bias.
+
+    Features of a rectified trunk are nowhere negative: all images would begin in one narrow cone (Liang et
+    al. 2022, arXiv:2203.02053), and the first epochs would be spent on leaving it.
+    """
+    visual: Any = encoder.model.visual
+    projection = getattr(getattr(visual, "head", None), "proj", None)
+    fresh = config.image_features is not None and config.model.endswith("/none")
+    if fresh and isinstance(projection, nn.Linear) and projection.bias is not None:
+        features, _ = images.read(usable_rows(pairs, images))
+        with torch.no_grad():
+            projection.bias.copy_(-projection.weight @ features.mean(0).to(projection.weight))
 
 
 def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:

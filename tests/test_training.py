@@ -287,6 +287,33 @@ def test_cached_features_train_only_what_is_behind_them(world: Path, tmp_path: P
         train("infonce", source, out=tmp_path / "few", image_features=spec, limit=9, **options)
 
 
+def test_a_fresh_projection_with_a_bias_begins_with_the_mean_feature_at_zero(
+    configs: Path, world: Path, tmp_path: Path
+) -> None:
+    biased = json.loads((configs / "tiny-conv.json").read_text())
+    biased["vision_cfg"]["timm_proj_bias"] = True
+    (configs / "tiny-biased.json").write_text(json.dumps(biased))
+    open_clip.add_model_config(configs / "tiny-biased.json")
+    features = 3 + np.random.default_rng(0).random((64, 256), np.float32)
+    save_file({"made": features}, tmp_path / "f.safetensors")
+
+    def trained(name: str, **changes: Any) -> np.ndarray:
+        spec = f"{tmp_path / 'f.safetensors'}:made"
+        out = train("infonce", f"folder:{world}", out=tmp_path / name, image_features=spec,
+                    **settings(max_steps=1, lr=1e-9) | changes)  # fmt: skip
+        head = load_file(out / WEIGHTS)
+        return (
+            features.mean(0) @ head["visual.head.proj.weight"].numpy().T
+            + head["visual.head.proj.bias"].numpy()
+        )
+
+    np.testing.assert_allclose(trained("fresh", model="tiny-biased/none"), 0, atol=1e-3)
+    moved = trained("moved", model="tiny-biased/none", lr=0.1)
+    assert np.abs(moved).max() > 0.1
+    further = trained("further", model=str(tmp_path / "moved"))
+    np.testing.assert_allclose(further, moved, atol=1e-3)  # what is trained already stays
+
+
 def test_an_attention_pooled_tower_learns_from_pixels_and_from_cached_features(
     world: Path, tmp_path: Path
 ) -> None:
