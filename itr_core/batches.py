@@ -67,7 +67,9 @@ class Batches(Dataset):
         captions_per_image: int = 1,
         word_dropout: float = 0.0,
         supplies: Supplies | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
+        """`part`: which part of each batch to read, of how many consecutive ones, as equal as can be."""
         self.images = images
         self.captions = captions
         self.tokenizer = tokenizer
@@ -75,11 +77,12 @@ class Batches(Dataset):
         self.captions_per_image = captions_per_image
         self.word_dropout = word_dropout
         self.supplies = supplies
+        self.part, self.parts = part
         self._first_caption = np.cumsum([0, *map(len, captions)])
 
     def __getitem__(self, number: int) -> LoadedBatch:
         epoch, rows = self.plan[number]
-        values, rows = self.images.read(rows)
+        values, rows = self.images.read(np.array_split(rows, self.parts)[self.part])
         if not len(rows):
             raise SourceError(
                 f"No image of batch {number} can be decoded: {[*self.images.unusable.values()][-1]}"
@@ -91,8 +94,7 @@ class Batches(Dataset):
         caption_ids = self._first_caption[owners] + which
         extras = {}
         if self.supplies is not None:
-            random = np.random.default_rng([self.plan.seed, number])
-            extras = self.supplies(owners, which, caption_ids, texts, random)
+            extras = self.supplies(owners, which, caption_ids, texts, (self.plan.seed, number))
         pairs = PairBatch(
             text=self.tokenizer(list(texts)),
             image_id=torch.from_numpy(owners),

@@ -15,9 +15,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from itr_core.augmentation import augment
 from itr_core.batches import LoadedBatch
 from itr_core.encoder import DualEncoder
+from itr_core.encoding_by_parts import batch_norms, encode_by_parts
 from itr_core.methods import Method
 from itr_core.optimiser import make_optimiser, set_learning_rate
-from itr_core.outputs import EncoderOutput, PairBatch, TextOutput
+from itr_core.outputs import EncoderOutput, PairBatch, TextOutput, each_tensor, split
+from itr_core.processes import average, gathered
 from itr_core.train_config import TrainConfig
 from itr_core.training_images import trunk_state
 
@@ -28,7 +30,8 @@ class Learner:
     """An encoder with what changes it: method, optimiser, and the averages of its weights if any are kept.
 
     `modules` and `optimiser` are all the state there is: what is random in a step depends on the seed and the
-    step's number alone.
+    step's number alone. What happens to an image or a caption (augmentation, dropout) also depends on which
+    of several processes encodes it, in which part of its batch; what a method draws does not.
     """
 
     def __init__(
@@ -58,19 +61,21 @@ class Learner:
 
         Where a loss or the gradient is not finite, no weight has changed.
         """
-        set_seed(int(np.random.SeedSequence([self.config.seed, step]).generate_state(1)[0]))
         set_learning_rate(self.optimiser, step, total, self.config.warmup)
         self._train_mode()
         if self.momentum:
             self.momentum.update_parameters(self.encoder)
         values: dict[str, float] = {}
-        for each in loaded:
-            terms = self._terms(self._on_device(each.pairs))
+        for number, each in enumerate(loaded):
+            terms = self._terms(each.pairs, step, number)
             loss = torch.stack([self.method.weights[name] * term for name, term in terms.items()]).sum()
             self.accelerator.backward(loss / len(loaded))
             for name, value in {"loss": loss, **terms}.items():
                 values[name] = values.get(name, 0.0) + value.item() / len(loaded)
         weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
+        average(weight.grad for weight in weights)
+        learning = [norm for norm in batch_norms(self.encoder) if norm.training]
+        average(value for norm in learning for value in (norm.running_mean, norm.running_var))
         values["grad_norm"] = self.accelerator.clip_grad_norm_(weights, self.config.clip).item()
         scale: Any = self.encoder.model.logit_scale
         if all(map(math.isfinite, values.values())):
@@ -91,33 +96,45 @@ class Learner:
             if hasattr(visual, "head"):
                 visual.head.train()
         if self.config.freeze_batch_norm:
-            for module in self.encoder.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+            for norm in batch_norms(self.encoder):
+                norm.eval()
 
-    def _on_device(self, pairs: PairBatch) -> PairBatch:
-        device, config = self.encoder.device, self.config
-        placed: dict[str, Any] = {
-            field.name: value.to(device, non_blocking=True)
-            for field in fields(pairs)
-            if isinstance(value := getattr(pairs, field.name), Tensor)
-        }
-        if "image" in placed:
-            pixels = augment(placed["image"] / 255, crop=config.crop, flip=config.flip, jitter=config.jitter)
-            placed["image"] = self.encoder.normalise(pixels).contiguous(memory_format=self.encoder.layout)
-        return replace(pairs, **placed)
+    def _terms(self, pairs: PairBatch, step: int, number: int) -> dict[str, Tensor]:
+        """Return the method's terms for batch `number` of a step; `pairs` is this process's part of it."""
 
-    def _terms(self, batch: PairBatch) -> dict[str, Tensor]:
-        tokens = "tokens" in self.method.needs
-        inputs = batch.image, batch.text, batch.image_features
+        def encode(part: PairBatch, place: int) -> EncoderOutput:
+            self._seed(step, number, 1 + self.accelerator.process_index, place)
+            return self._encode(each_tensor(part, self._on_device))
+
+        parts = split(pairs, self.config.encode_batch or len(pairs.captions))
+        out = encode_by_parts(encode, parts, self.encoder) if len(parts) > 1 else encode(pairs, 0)
+        known = each_tensor(replace(pairs, image=None, image_features=None), self._on_device)
+        out, known = gathered(out), gathered(known)
+        self._seed(step, number, 0)
+        return self.method(out, known)
+
+    def _seed(self, *place: int) -> None:
+        set_seed(int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0]))
+
+    def _on_device(self, value: Tensor) -> Tensor:
+        return value.to(self.encoder.device, non_blocking=True)
+
+    def _encode(self, batch: PairBatch) -> EncoderOutput:
+        """Embed a batch or a part of it, in all the ways that the method needs."""
+        tokens, pixels = "tokens" in self.method.needs, batch.image
+        if pixels is not None:
+            config = self.config
+            pixels = augment(pixels / 255, crop=config.crop, flip=config.flip, jitter=config.jitter)
+            pixels = self.encoder.normalise(pixels).contiguous(memory_format=self.encoder.layout)
+        inputs = pixels, batch.text, batch.image_features
         with self.accelerator.autocast():
             out = self.encoder(*inputs, tokens=tokens)
             positive = self._texts(batch.positive_text, tokens)
             negative = self._texts(batch.negative_text, tokens)
-            with torch.no_grad():
+            with torch.no_grad():  # last: a second pass ends where no more gradients come from
                 keys = self.momentum.module(*inputs) if self.momentum else None
         out, keys = self._rows(out), keys and self._rows(keys)
-        return self.method(replace(out, positive=positive, negative=negative, momentum=keys), batch)
+        return replace(out, positive=positive, negative=negative, momentum=keys)
 
     def _texts(self, ids: Tensor | None, tokens: bool) -> TextOutput | None:
         if ids is None:

@@ -1,16 +1,19 @@
 """What passes between the encoder, the training loop and a method: a batch in, its embeddings out."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
-from torch import Tensor
+from torch import Tensor, cat
+from torch.nn import functional as F
 
 
 @dataclass
 class PairBatch:
     """B image-caption pairs as the trainer hands them to the encoder and then to the method.
 
-    Exactly one of `image` and `image_features` is given; the latter is what `DualEncoder.image_features`
-    returned for the frozen image tower.
+    The encoder gets exactly one of `image` and `image_features`; the latter is what
+    `DualEncoder.image_features` returned for the frozen image tower. The method gets neither.
     """
 
     text: Tensor
@@ -77,3 +80,65 @@ class EncoderOutput:
     """The captions of `PairBatch.negative_text`."""
     momentum: "EncoderOutput | None" = None
     """The same batch through the slowly following copy of the encoder, without gradients."""
+
+
+Record = TypeVar("Record", PairBatch, EncoderOutput, TextOutput)
+
+
+def each_tensor(record: Record, change: Callable[[Tensor], Tensor]) -> Record:
+    """Return the record with all its tensors changed, those of the records inside it, too."""
+    changed: dict[str, Any] = {}
+    for name, value in _parts(record).items():
+        if isinstance(value, Tensor):
+            changed[name] = change(value)
+        elif is_dataclass(value):
+            changed[name] = each_tensor(value, change)  # type: ignore[type-var]
+    return replace(record, **changed)
+
+
+def split(batch: PairBatch, images: int) -> list[PairBatch]:
+    """Cut a batch, as it leaves the loader, into consecutive parts of so many images with their captions."""
+    shown = batch.image_features if batch.image is None else batch.image
+    assert shown is not None
+    captions = len(batch.captions) // len(shown)  # of each image
+
+    def part(start: int) -> PairBatch:
+        cut = {
+            name: value[start : start + images]
+            if name in ("image", "image_features")
+            else value[start * captions : (start + images) * captions]
+            for name, value in _parts(batch).items()
+        }
+        return PairBatch(**cut)
+
+    return [part(start) for start in range(0, len(shown), images)]
+
+
+def join(outputs: Sequence[EncoderOutput]) -> EncoderOutput:
+    """Put the outputs of consecutive parts of a batch together; the temperature is that of the first."""
+    joined: dict[str, Any] = {}
+    for name, first in _parts(outputs[0]).items():
+        values = [getattr(each, name) for each in outputs]
+        if is_dataclass(first):
+            joined[name] = join(values)
+        else:
+            joined[name] = join_rows(values) if first.ndim else first
+    return type(outputs[0])(**joined)
+
+
+def join_rows(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate (b, ...) along the rows; zeros follow where other dimensions are shorter than elsewhere."""
+    sizes = [max(some) for some in zip(*(part.shape for part in parts), strict=True)]
+    return cat([pad(part, [len(part), *sizes[1:]]) for part in parts])
+
+
+def pad(x: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Let zeros follow up to `sizes`, in every dimension."""
+    missing = [size - length for size, length in zip(sizes, x.shape, strict=True)]
+    return F.pad(x, [amount for each in reversed(missing) for amount in (0, each)]) if any(missing) else x
+
+
+def _parts(record: Any) -> dict[str, Any]:
+    """The fields that are there."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: value for name, value in values.items() if value is not None}

@@ -72,6 +72,9 @@ class TrainConfig:
     """Images per batch."""
     captions_per_image: int = 1
     """Captions of each image in a batch, drawn anew in every epoch."""
+    encode_batch: int | None = None
+    """Images encoded at a time, with their captions: for batches whose activations do not fit. Gradients stay
+    those of the whole batch (batch norms, however, see a part), one more forward pass is the price."""
     accumulate: int = 1
     """Batches per optimiser step. More of them smooth the gradient, but add no negatives."""
     lr: float = 1e-3
@@ -129,6 +132,10 @@ class TrainConfig:
         for name in positive:
             if getattr(self, name) <= 0:
                 raise PairscopeError(f"{name}={getattr(self, name)}: must be above 0.")
+        if self.encode_batch is not None and self.encode_batch <= 0:
+            raise PairscopeError(
+                f"encode_batch={self.encode_batch}: must be above 0, or None for all at once."
+            )
         for name, known in (("precision", ("auto", "fp32", "bf16")), ("device", ("auto", "cpu"))):
             if getattr(self, name) not in known:
                 raise PairscopeError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(known)}.")

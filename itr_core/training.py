@@ -1,7 +1,9 @@
 """The training loop: a method, a source and a model make a checkpoint folder in open_clip's layout."""
 
 import math
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,22 +13,23 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.tracking import get_available_trackers
+from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
 from itr_core import checkpoints, tokenizer
 from itr_core.batches import Batches, LoadedBatch, Plan
 from itr_core.encoder import load_encoder
-from itr_core.errors import PairscopeError, did_you_mean
+from itr_core.errors import PairscopeError
 from itr_core.evaluation import score
 from itr_core.interrupts import leave_signals_to_parent, stop_requested
 from itr_core.learner import Learner
 from itr_core.memory import release_freed_memory
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
+from itr_core.processes import follow_the_first
 from itr_core.train_config import TrainConfig
+from itr_core.training_accelerator import deterministic, on_accelerator
 from itr_core.training_data import (
     centre_projection,
     new_encoder,
@@ -61,6 +64,9 @@ def train(
     run ends with the very weights of an unbroken one. Images that cannot be decoded or have no caption are
     left out and reported.
 
+    Started by torchrun, the processes share every batch (`itr_core.processes`): without augmentation, dropout
+    and batch norm, the gradients are those of a single process. The first process validates and writes.
+
     Raises:
         PairscopeError: a bad setting, source, model or method; `out` holds another run; a loss that is not
             finite; a full disk. What was saved before stays whole.
@@ -73,54 +79,9 @@ def train(
     elif (out / STATE).exists():
         raise PairscopeError(f"{out} holds a training run; resume it (--resume) or choose another folder.")
     make_method(method, config.options)  # a slip of the pen should not wait for the data
-    with _on_accelerator(config, out) as accelerator, deterministic(accelerator.device):
+    with on_accelerator(config, out) as accelerator, deterministic(accelerator.device):
         _Run(config, out, accelerator, resume=resume, progress=progress).go()
     return out
-
-
-@contextmanager
-def _on_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
-    installed = [tracker.value for tracker in get_available_trackers()]
-    for name in config.trackers:
-        if name not in installed:
-            raise PairscopeError(f"The tracker {name!r} is not installed.{did_you_mean(name, installed)}")
-    on_cuda = torch.cuda.is_available() and config.device != "cpu"
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and on_cuda)
-    accelerator = Accelerator(
-        cpu=config.device == "cpu",
-        mixed_precision="bf16" if bf16 else "no",
-        log_with=list(config.trackers) or None,
-        project_dir=out,
-    )
-    try:
-        if accelerator.num_processes > 1:
-            raise PairscopeError(
-                f"{accelerator.num_processes} processes: training runs in a single one so far."
-            )
-        if config.trackers:
-            plain = {
-                name: value for name, value in config.as_json().items() if not isinstance(value, list | dict)
-            }
-            accelerator.init_trackers("pairscope", plain)
-        yield accelerator
-    finally:
-        accelerator.end_training()
-        AcceleratorState._reset_state(True)  # the next run may ask for another device or precision
-
-
-@contextmanager
-def deterministic(device: torch.device) -> Iterator[None]:
-    """On a CPU, add up the gradients of gathered rows in one order, whatever thread is first."""
-    options: Any = torch.utils.deterministic
-    before = torch.are_deterministic_algorithms_enabled(), options.fill_uninitialized_memory
-    if device.type == "cpu":
-        torch.use_deterministic_algorithms(True)
-        options.fill_uninitialized_memory = False
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        options.fill_uninitialized_memory = before[1]
 
 
 class _Run:
@@ -129,6 +90,7 @@ class _Run:
     def __init__(
         self, config: TrainConfig, out: Path, accelerator: Accelerator, *, resume: bool, progress: bool
     ) -> None:
+        progress = progress and accelerator.is_main_process
         self.config, self.out, self.accelerator, self.progress = config, out, accelerator, progress
         self.pairs = open_pairs(config, config.source, config.limit)
         self.words = {
@@ -161,6 +123,7 @@ class _Run:
             captions_per_image=config.captions_per_image,
             word_dropout=config.word_dropout,
             supplies=supplies,
+            part=(accelerator.process_index, accelerator.num_processes),
         )
         self.undecodable = dict(images.unusable)
         self.validation: tuple[PairSet, ImageRows] | None = None
@@ -175,19 +138,19 @@ class _Run:
         self.facts |= {"step": 0, "seconds": 0.0, "best": {}}
         if resume:
             self._restore()
-        else:
+        follow_the_first(self.learner.modules.values())
+        if not resume:
             self._keep(out)
 
     def go(self) -> None:
         """Train to the end; on Ctrl-C save the state and raise KeyboardInterrupt."""
         config, facts, start = self.config, self.facts, self.facts["step"]
-        log = TrainingLog(
-            self.out / LOG, self.accelerator, start=start, total=self.total, progress=self.progress
-        )
+        told = self.out / LOG if self.accelerator.is_main_process else Path(os.devnull)
+        log = TrainingLog(told, self.accelerator, start=start, total=self.total, progress=self.progress)
         with log, stop_requested() as stop:
             batches = iter(self._loader(start))
             pairs, seconds = 0, 0.0
-            while facts["step"] < self.total and not stop.is_set():
+            while facts["step"] < self.total and not self._anyone(stop):
                 before = time.monotonic()
                 loaded = list(islice(batches, config.accumulate))
                 values = self.learner.update(loaded, facts["step"], self.total)
@@ -196,10 +159,12 @@ class _Run:
                 facts["step"] += 1
                 step, done = facts["step"], facts["step"] == self.total
                 seconds += time.monotonic() - before
-                pairs += sum(len(each.pairs.captions) for each in loaded)
+                pairs += sum(len(each.pairs.captions) for each in loaded) * self.accelerator.num_processes
                 for each in loaded:
                     self.undecodable |= each.unusable
                 if step % LOG_EVERY == 0 or done:
+                    for unusable in gather_object([self.undecodable]):
+                        self.undecodable |= unusable
                     log.write(step, **values, epoch=loaded[-1].epoch, pairs_per_s=round(pairs / seconds, 1))
                     log.news(loss=f"{values['loss']:.3f}", pairs_per_s=f"{pairs / seconds:,.0f}")
                     facts["seconds"] += seconds
@@ -212,6 +177,7 @@ class _Run:
                     self._save_state()
             if facts["step"] < self.total:
                 self._save_state()
+                self.accelerator.wait_for_everyone()  # torchrun ends all as soon as one ends
                 raise KeyboardInterrupt(
                     f"Stopped after step {facts['step']} of {self.total}; the state is saved. Repeat the "
                     "command with --resume to go on."
@@ -231,7 +197,15 @@ class _Run:
             worker_init_fn=leave_signals_to_parent,
         )
 
+    def _anyone(self, stop: threading.Event) -> bool:
+        """Whether any process was asked to stop: then all do, at the same step."""
+        if stop.is_set():
+            self.accelerator.set_trigger()
+        return self.accelerator.check_trigger()
+
     def _validate(self, pairs: PairSet, images: ImageRows, log: TrainingLog) -> None:
+        if not self.accelerator.is_main_process:
+            return
         model = self.learner.model
         embeddings, rows = encode_rows(model, images, usable_rows(pairs, images))
         figures = score(model, embeddings, [pairs.captions[row] for row in rows])
@@ -253,9 +227,10 @@ class _Run:
 
     def _give_up(self, loaded: list[LoadedBatch], values: dict[str, float], log: TrainingLog) -> None:
         rows = torch.cat([each.pairs.image_id for each in loaded]).tolist()
-        names = [self.pairs.image_ids[row] for row in dict.fromkeys(rows)]
+        names = gather_object([self.pairs.image_ids[row] for row in dict.fromkeys(rows)])
         step = self.facts["step"] + 1
         log.write(step, **{name: str(value) for name, value in values.items()}, image_ids=names)
+        self.accelerator.wait_for_everyone()
         raise PairscopeError(
             f"Step {step}: loss {values['loss']}, gradient norm {values['grad_norm']}, on a batch of the "
             f"images {', '.join(names[:5])}{', ...' if len(names) > 5 else ''} (all in {self.out / LOG}). "
@@ -264,8 +239,11 @@ class _Run:
 
     def _keep(self, folder: Path) -> None:
         """Write the model as a checkpoint, file by file: what else the folder holds stays."""
+        if not self.accelerator.is_main_process:
+            return
         model = self.learner.model
-        record = {**self.facts, "device": str(model.device), "left_out": self._left_out()}
+        record = {**self.facts, "device": str(model.device), "processes": self.accelerator.num_processes}
+        record["left_out"] = self._left_out()
         heads = self.learner.method.heads()
         with _writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
             new = Path(scratch) / folder.name
@@ -282,6 +260,8 @@ class _Run:
                 file.replace(folder / file.name)
 
     def _save_state(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
         with _writing(self.out):
             save_state(self.out / STATE, self.learner.modules, self.learner.optimiser, self.facts)
 

@@ -40,26 +40,29 @@ class Supplies:
         chosen: np.ndarray,
         caption_ids: np.ndarray,
         texts: Sequence[str],
-        random: np.random.Generator,
+        seed: tuple[int, int],
     ) -> dict[str, Tensor]:
         """Return fields of `PairBatch` for B captions.
 
         rows: (B,) the image of each. chosen: (B,) which of the image's captions it is. caption_ids: (B,) its
-        place among all captions. texts: the captions as they are trained on.
+        place among all captions. texts: the captions as they are trained on. seed: what is generated for an
+        image depends on this and the image alone, not on who else is in the batch.
         """
         made: dict[str, Tensor] = {}
         needs = self.method.needs
+        if needs & {"positive_text", "negative_text"}:
+            random = {row: np.random.default_rng([*seed, row, 1]) for row in rows.tolist()}
         if "positive_text" in needs:
             made["positive_text"] = self.tokenizer(
                 [
-                    self.method.positive_text(self.captions[row], anchor, random)
+                    self.method.positive_text(self.captions[row], anchor, random[row])
                     for row, anchor in zip(rows.tolist(), chosen.tolist(), strict=True)
                 ]
             )
         if "negative_text" in needs:
             made["negative_text"] = self.tokenizer(
                 [
-                    self.method.negative_text(text, self._of_another(row, random), random)
+                    self.method.negative_text(text, self._of_another(row, random[row]), random[row])
                     for row, text in zip(rows.tolist(), texts, strict=True)
                 ]
             )
