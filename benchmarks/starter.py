@@ -1,6 +1,6 @@
 """Make a starter model, and hold any model to the yardstick of Picturebook's test split.
 
-    python benchmarks/starter.py make infonce --work runs/infonce     # trains; writes assets/models/infonce
+    python benchmarks/starter.py make infonce --work runs             # trains; writes assets/models/infonce
     python benchmarks/starter.py measure starter:infonce              # prints the figures of the model card
 
 The yardstick, on 1,000 unseen scenes with 5,000 captions: the full caption of each scene (T2I), one-word
@@ -25,6 +25,7 @@ from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.source import scene_of_id
 from itr_core.remembered import write
 from itr_core.train_config import TrainConfig
+from itr_core.training import LAST, STATE
 
 CARD = Path(__file__).with_name("starter_card.md")
 MODELS = Path(__file__).parents[1] / "assets" / "models"
@@ -44,6 +45,19 @@ RECIPE = {
     "save_every": 250,
     "seed": 0,
 }
+# All five captions of a scene at once, so that the shortest, of which each step has drawn few, count more.
+REFINEMENT = {
+    "precision": "bf16",
+    "validation": "picturebook:val",
+    "captions_per_image": 5,
+    "max_steps": 350,
+    "lr": 4e-4,
+    "warmup": 0.04,
+    "crop": 0.06,
+    "eval_every": 350,
+    "save_every": 350,
+    "seed": 1,
+}
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -51,16 +65,21 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 @app.command()
 def make(
     method: Annotated[str, typer.Argument(help="infonce, ...")],
-    work: Annotated[Path, typer.Option(help="Folder of the run: log, states, full-precision weights.")],
+    work: Annotated[Path, typer.Option(help="Folder of the runs: logs, states, full-precision weights.")],
     scenes: Annotated[int, typer.Option(help="Training scenes, each with five captions.")] = 60_000,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 4_000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps, before the refinement.")] = 4_000,
     workers: Annotated[int, typer.Option(help="Processes that draw and load.")] = 2,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in `work`.")] = False,
 ) -> None:
-    """Train a starter on Picturebook and ship it in half precision, with its figures in the card."""
-    source = f"picturebook:train@{scenes}"
-    train(method, source, out=work, max_steps=steps, workers=workers, resume=resume, **RECIPE)
-    ship(method, work)
+    """Train a starter on Picturebook and ship it in half precision, with its figures in the card.
+
+    What is in `work` already goes on where it was stopped.
+    """
+    first, refined = work / method, work / f"{method}-terse"
+    common = {"source": f"picturebook:train@{scenes}", "workers": workers}
+    train(method, out=first, resume=(first / STATE).exists(), max_steps=steps, **common, **RECIPE)
+    model = f"local-dir:{first / LAST}"
+    train(method, out=refined, resume=(refined / STATE).exists(), model=model, **common, **REFINEMENT)
+    ship(method, refined)
 
 
 @app.command()
@@ -90,12 +109,16 @@ def remember() -> None:
 def history(work: Path) -> list[dict[str, Any]]:
     """The records of the runs that led to the model in `work`, first to last, each called runs/NAME."""
     record = json.loads((work / TRAINING_FILE).read_text(encoding="utf-8"))
+    record["out"] = _called(work.parent if work.name == LAST else work)
     before, _, folder = record["config"]["model"].partition("local-dir:")
-    record["out"] = f"runs/{work.name}"
     if before or not folder:
         return [record]
-    record["config"]["model"] = f"local-dir:runs/{Path(folder).name}"
+    record["config"]["model"] = f"local-dir:{_called(Path(folder))}"
     return [*history(Path(folder)), record]
+
+
+def _called(folder: Path) -> str:
+    return "/".join(["runs", *folder.parts[-2 if folder.name == LAST else -1 :]])
 
 
 def command(record: dict[str, Any]) -> str:
@@ -105,8 +128,7 @@ def command(record: dict[str, Any]) -> str:
     for name, value in record["config"].items():
         if value != usual[name] and name not in ("device", "workers"):
             words += [f"--{name.replace('_', '-')}", str(value)]
-    stopped = record["step"] < (record["config"]["max_steps"] or 0)
-    return shlex.join(words) + (f"   # stopped by Ctrl-C after step {record['step']:,}" if stopped else "")
+    return f"{shlex.join(words)}   # kept: step {record['step']:,}"
 
 
 @app.command()
