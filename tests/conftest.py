@@ -14,6 +14,7 @@ os.environ["PAIRSCOPE_CACHE"] = _SCRATCH.name  # tests never meet the user's own
 os.environ["HF_DATASETS_CACHE"] = f"{_SCRATCH.name}/huggingface"
 os.environ["HF_HUB_OFFLINE"] = "1"  # ... nor the network
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"  # models as small as the tests' only wait for a second thread
 
 
 @pytest.fixture(scope="session")

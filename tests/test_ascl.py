@@ -4,7 +4,6 @@ import doctest
 import json
 import math
 import signal
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from itr_core.methods.asymmetry import FEATURE_NOISE
 from itr_core.methods.contrast import symmetric_info_nce
 from itr_core.outputs import EncoderOutput, PairBatch, TextOutput
 from itr_core.training import train
+
+pytestmark = pytest.mark.usefixtures("configs")
 
 IDS = st.lists(st.integers(0, 3), min_size=1, max_size=7)
 
@@ -338,15 +339,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "local": {"u1": 0.8, "positives": "concat,paraphrase", "operations": "drop,swap"},
     "feature": {"u1": 0.5, "negatives": "feature", "heads": 4, "filter_mode": "drop", "tau": 0.1},
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread(configs: Path) -> Iterator[None]:
-    """So small a model only waits for a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def run(world: Path, out: Path, options: dict[str, Any], **changes: Any) -> Path:

@@ -4,7 +4,6 @@ import json
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,6 @@ from itr_core.training_images import DecodedImages, StoredImages, cached_feature
 from ui.terminal import app
 
 pytestmark = pytest.mark.usefixtures("configs")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

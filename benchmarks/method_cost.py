@@ -1,0 +1,98 @@
+"""What a training step of each method costs, as a ratio to InfoNCE: `python benchmarks/method_cost.py`.
+
+The same tower (starter:infonce, from pixels), the same batch, one thread; steps of all methods alternate in
+one process, so that a busy machine hurts all alike. Time is the processor's, median over rounds of the
+ratio within a round. Memory is what autograd keeps for the backward pass. Making captions, teachers and
+labels is no part of a step: loaders do it ahead, or it is done once for the whole source.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from itr_core import load_encoder, load_pairs
+from itr_core.batches import Batches, LoadedBatch, Plan
+from itr_core.learner import Learner
+from itr_core.methods import make_method
+from itr_core.train_config import TrainConfig
+from itr_core.training_data import open_images, open_supplies
+
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "infonce": ("infonce", {}),
+    "crcgs": ("crcgs", {}),
+    "coder": ("coder", {"queue": 256}),
+    "ascl": ("ascl", {}),
+    "ascl, u1=0.8": ("ascl", {"u1": 0.8}),
+    "cusa": ("cusa", {}),
+}
+GOALS = {"crcgs": 1.15, "coder": 1.6, "ascl": 1.6, "ascl, u1=0.8": 2.0, "cusa": 1.1}
+
+
+def main() -> None:
+    """Print one line per method."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=8)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    accelerator = Accelerator(cpu=True)
+    prepared = {name: _prepared(*row, args.batch_size, accelerator) for name, row in ROWS.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in ROWS}
+    for step in range(args.rounds + 1):
+        for name, (learner, batch) in prepared.items():
+            start = time.process_time()
+            learner.update([batch], step, 1_000)
+            seconds[name].append(time.process_time() - start)
+    saved = {name: _saved_bytes(*each) for name, each in prepared.items()}
+    for name in ROWS:
+        ratios = [
+            a / b for a, b in zip(seconds[name][1:], seconds["infonce"][1:], strict=True)
+        ]  # one to warm up
+        figures = {"time": statistics.median(ratios), "memory": saved[name] / saved["infonce"]}
+        print(json.dumps({"method": name, **{key: round(value, 2) for key, value in figures.items()},
+                          "goal": GOALS.get(name, 1.0)}), flush=True)  # fmt: skip
+
+
+def _prepared(
+    method: str, options: dict[str, Any], batch_size: int, accelerator: Accelerator
+) -> tuple[Learner, LoadedBatch]:
+    config = TrainConfig(
+        method,
+        "picturebook:train@512",
+        "starter:infonce",
+        options=options,
+        batch_size=batch_size,
+        device="cpu",
+    )
+    pairs, encoder = load_pairs(config.source), load_encoder(config.model, device="cpu")
+    images = open_images(config, pairs, None, encoder, progress=False)
+    objective = make_method(method, options)
+    supplies, setup = open_supplies(config, objective, pairs, images, encoder, progress=False)
+    objective.build(setup)
+    objective.prepare(setup)
+    plan = Plan(torch.arange(len(pairs)).numpy(), batch_size, seed=0)
+    batches = Batches(images, pairs.captions, encoder.tokenizer, plan, supplies=supplies)
+    return Learner(config, encoder, objective, accelerator), batches[0]
+
+
+def _saved_bytes(learner: Learner, batch: LoadedBatch) -> int:
+    """Bytes that autograd keeps between the two passes of a step, each storage once."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        learner.update([batch], 0, 1_000)
+    return sum(kept.values())
+
+
+if __name__ == "__main__":
+    main()
