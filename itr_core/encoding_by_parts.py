@@ -50,12 +50,10 @@ def batch_norms(module: nn.Module) -> list[_BatchNorm]:
 
 @contextmanager
 def _kept_statistics(module: nn.Module) -> Iterator[None]:
-    """Let batch norms in training leave their running averages as they are."""
-    tracking = [norm for norm in batch_norms(module) if norm.track_running_stats]
-    for norm in tracking:
-        norm.track_running_stats = False
+    """Put the running averages of batch norms back to what they were."""
+    kept = [(value, value.clone()) for norm in batch_norms(module) for value in norm.buffers()]
     try:
         yield
     finally:
-        for norm in tracking:
-            norm.track_running_stats = True
+        for value, before in kept:
+            value.copy_(before)

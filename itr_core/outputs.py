@@ -1,7 +1,9 @@
 """What passes between the encoder, the training loop and a method: a batch in, its embeddings out."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from torch import Tensor, cat
@@ -97,21 +99,23 @@ def each_tensor(record: Record, change: Callable[[Tensor], Tensor]) -> Record:
 
 
 def split(batch: PairBatch, images: int) -> list[PairBatch]:
-    """Cut a batch, as it leaves the loader, into consecutive parts of so many images with their captions."""
+    """Cut a batch into consecutive parts, few and about equal, of at most so many images with their captions.
+
+    It must be as it leaves the loader, with the images.
+    """
     shown = batch.image_features if batch.image is None else batch.image
     assert shown is not None
     captions = len(batch.captions) // len(shown)  # of each image
+    count = math.ceil(len(shown) / images)
+    borders = [len(shown) * number // count for number in range(count + 1)]
 
-    def part(start: int) -> PairBatch:
-        cut = {
-            name: value[start : start + images]
-            if name in ("image", "image_features")
-            else value[start * captions : (start + images) * captions]
-            for name, value in _parts(batch).items()
-        }
+    def part(start: int, end: int) -> PairBatch:
+        own, told = slice(start, end), slice(start * captions, end * captions)
+        of_images = ("image", "image_features")
+        cut = {name: value[own if name in of_images else told] for name, value in _parts(batch).items()}
         return PairBatch(**cut)
 
-    return [part(start) for start in range(0, len(shown), images)]
+    return [part(start, end) for start, end in pairwise(borders)]
 
 
 def join(outputs: Sequence[EncoderOutput]) -> EncoderOutput:
