@@ -38,6 +38,8 @@ FINETUNE: dict[str, Any] = {
     "image_lr_factor": 0.1,
     "epochs": 1,
     "lr": 3e-4,
+    "weight_decay": 0.1,
+    "ema_decay": 0.9,  # of 47 steps
     "flip": True,  # the few captions that say left or right lose less than the photos gain
 }
 
