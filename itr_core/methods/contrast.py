@@ -106,7 +106,5 @@ def _log_sums(v: Tensor, t: Tensor, image_id: Tensor, start: int, block: int) ->
     rows = slice(start, start + block)
     siblings = image_id[rows, None] == image_id[None, :]
     siblings.diagonal(start).fill_(False)
-    logits = v[rows] @ t.T
-    # not -inf: to a caption whose siblings fill the block, it would give NaN
-    logits = logits.masked_fill(siblings, torch.finfo(logits.dtype).min)
+    logits = (v[rows] @ t.T).masked_fill(siblings, -torch.inf)
     return logits.logsumexp(1), logits.logsumexp(0)
