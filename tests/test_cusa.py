@@ -3,7 +3,7 @@
 import doctest
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,6 @@ from itr_core.outputs import EncoderOutput, PairBatch
 from itr_core.training import train
 
 DIM, SCALE = 5, 7.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def built(**options: Any) -> CUSA:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,6 @@ def loss_and_gradients(loss: Loss, inputs: list[Tensor], ids: Tensor) -> list[Te
     leaves = [value.clone().requires_grad_() for value in (*inputs, inputs[0].new_tensor(14.3))]
     value = loss(*leaves, ids)  # type: ignore[call-arg]
     return [value.detach(), *torch.autograd.grad(value, leaves)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """So small a model only waits for a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # -- InfoNCE by blocks -----------------------------------------------------------------------------------
