@@ -41,14 +41,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     accelerator = Accelerator(cpu=True)
-    prepared = {name: _prepared(*row, args.batch_size, accelerator) for name, row in ROWS.items()}
+    ready = {name: prepared(*row, args.batch_size, accelerator) for name, row in ROWS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in ROWS}
     for step in range(args.rounds + 1):
-        for name, (learner, batch) in prepared.items():
+        for name, (learner, batch) in ready.items():
             start = time.process_time()
             learner.update([batch], step, 1_000)
             seconds[name].append(time.process_time() - start)
-    saved = {name: _saved_bytes(*each) for name, each in prepared.items()}
+    saved = {name: _saved_bytes(*each) for name, each in ready.items()}
     for name in ROWS:
         ratios = [
             a / b for a, b in zip(seconds[name][1:], seconds["infonce"][1:], strict=True)
@@ -58,9 +58,10 @@ def main() -> None:
                           "goal": GOALS.get(name, 1.0)}), flush=True)  # fmt: skip
 
 
-def _prepared(
-    method: str, options: dict[str, Any], batch_size: int, accelerator: Accelerator
+def prepared(
+    method: str, options: dict[str, Any], batch_size: int, accelerator: Accelerator, **settings: Any
 ) -> tuple[Learner, LoadedBatch]:
+    """Return what takes a step of a method, and a batch for it."""
     config = TrainConfig(
         method,
         "picturebook:train@512",
@@ -68,6 +69,7 @@ def _prepared(
         options=options,
         batch_size=batch_size,
         device="cpu",
+        **settings,
     )
     pairs, encoder = load_pairs(config.source), load_encoder(config.model, device="cpu")
     images = open_images(config, pairs, None, encoder, progress=False)
