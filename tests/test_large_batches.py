@@ -1,13 +1,11 @@
-"""Batches that would not fit: by blocks, by parts, by several processes, against doing it all at once."""
+"""Batches that would not fit: by parts, and by several processes, against one process that does it all at once."""
 
-import doctest
 import json
 import os
 import shutil
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,6 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,103 +22,14 @@ from itr_core.batches import Batches, Plan
 from itr_core.encoding_by_parts import encode_by_parts
 from itr_core.errors import PairscopeError
 from itr_core.learner import Learner
-from itr_core.methods import Setup, contrast, make_method
-from itr_core.methods.contrast import block_info_nce, symmetric_info_nce
+from itr_core.methods import Setup, make_method
+from itr_core.methods.contrast import symmetric_info_nce
 from itr_core.outputs import EncoderOutput, PairBatch, join, split
 from itr_core.pairs import load_pairs
 from itr_core.train_config import TrainConfig
 from itr_core.training import train
 from itr_core.training_data import new_encoder
 from itr_core.training_images import cached_pixels
-
-Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-
-
-def rows(n: int, dtype: torch.dtype = torch.float64, d: int = 6, seed: int = 0) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(n, d, dtype=dtype, generator=generator) for _ in range(2)]
-
-
-def by_blocks(block: int) -> Loss:
-    return lambda *inputs: block_info_nce(*inputs, block=block)
-
-
-def loss_and_gradients(loss: Loss, inputs: list[Tensor], ids: Tensor) -> list[Tensor]:
-    leaves = [value.clone().requires_grad_() for value in (*inputs, inputs[0].new_tensor(14.3))]
-    value = loss(*leaves, ids)  # type: ignore[call-arg]
-    return [value.detach(), *torch.autograd.grad(value, leaves)]
-
-
-# -- InfoNCE by blocks -----------------------------------------------------------------------------------
-
-
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.integers(1, 13), st.integers(0, 999))
-def test_blocks_of_any_size_give_the_plain_loss_and_gradients(ids: list[int], block: int, seed: int) -> None:
-    inputs, image_id = rows(len(ids), seed=seed), torch.tensor(ids)
-    plain = loss_and_gradients(symmetric_info_nce, inputs, image_id)
-    for mine, theirs in zip(loss_and_gradients(by_blocks(block), inputs, image_id), plain, strict=True):
-        torch.testing.assert_close(mine, theirs, atol=1e-12, rtol=1e-12)
-
-
-def test_in_single_precision_the_difference_is_rounding() -> None:
-    inputs, image_id = rows(300, torch.float32, d=32), torch.arange(300) // 3  # the last block holds 44
-    plain = loss_and_gradients(symmetric_info_nce, inputs, image_id)
-    for mine, theirs in zip(loss_and_gradients(by_blocks(64), inputs, image_id), plain, strict=True):
-        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-6)
-
-
-def test_gradient_of_blocks() -> None:
-    image, text = (value.requires_grad_() for value in rows(5, d=3))
-    scale = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
-    ids = torch.tensor([0, 0, 1, 2, 3])
-    assert torch.autograd.gradcheck(lambda *x: block_info_nce(*x, ids, block=2), (image, text, scale))
-
-
-def test_a_block_of_nothing_but_siblings_stays_finite() -> None:
-    image, text = (value.requires_grad_() for value in rows(4))
-    block_info_nce(image, text, 5.0, torch.tensor([8, 8, 8, 8]), block=2).backward()
-    assert image.grad is not None
-    assert not image.grad.abs().max() > 1e-15  # nobody has a rival: nothing to learn
-
-
-def saved_bytes(loss: Loss, n: int) -> int:
-    """Bytes that autograd keeps of a loss of n rows, each storage once."""
-    kept: dict[int, Tensor] = {}
-
-    def keep(value: Tensor) -> Tensor:
-        kept[value.untyped_storage().data_ptr()] = value
-        return value
-
-    image, text = (value.requires_grad_() for value in rows(n, torch.float32, d=64))
-    scale = torch.tensor(14.3, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        held = loss(image, text, scale, torch.arange(n))
-    assert held.requires_grad
-    return sum(value.untyped_storage().nbytes() for value in kept.values())
-
-
-def test_memory_of_blocks_grows_as_the_batch_that_of_the_plain_form_as_its_square() -> None:
-    plain = [saved_bytes(symmetric_info_nce, n) for n in (2048, 4096)]
-    blocks = [saved_bytes(block_info_nce, n) for n in (2048, 4096)]
-    assert plain[1] / plain[0] == pytest.approx(4, rel=0.1)
-    assert blocks[1] / blocks[0] <= 2.2
-    assert blocks[1] < plain[1] / 20
-
-
-def test_a_large_batch_goes_by_blocks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contrast, "LARGE", 300)
-    assert saved_bytes(symmetric_info_nce, 300) == pytest.approx(
-        saved_bytes(symmetric_info_nce, 298), rel=0.03
-    )
-    assert saved_bytes(symmetric_info_nce, 301) < saved_bytes(symmetric_info_nce, 300) / 2
-    inputs = rows(301)
-    many, few = (loss(*inputs, 14.3, torch.arange(301)) for loss in (symmetric_info_nce, block_info_nce))
-    assert many == few
-
-
-def test_docstrings() -> None:
-    assert doctest.testmod(contrast).failed == 0
-
 
 # -- encoding by parts -----------------------------------------------------------------------------------
 
