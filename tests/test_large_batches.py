@@ -1,4 +1,4 @@
-"""Batches that would not fit: by parts, and by several processes, against one process that does it all at once."""
+"""Batches that would not fit: by parts, and by several processes, against one process doing all at once."""
 
 import json
 import os
