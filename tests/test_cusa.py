@@ -87,7 +87,7 @@ IDS = st.lists(st.integers(0, 3), min_size=1, max_size=6)
 def test_equals_the_double_loops(seed: int, ids: list[int], mode: str, tau_s: float, tau_init: float) -> None:
     method = built(soft_labels=mode, tau_s=tau_s, tau_init=tau_init)
     out, batch = world_of(seed, ids)
-    n, tau = len(ids), method.cross_temperature.value.item()
+    n, tau, tau_own = len(ids), method.cross_temperature().item(), method.image_temperature().item()
 
     def alike(rows: Tensor | None) -> Callable[[int, int], float]:
         assert rows is not None
