@@ -160,9 +160,8 @@ class DualEncoder(nn.Module):
         """
         if isinstance(texts, str):
             raise TypeError("encode_texts takes a list of texts, not one text")
-        order = np.argsort(
-            [len(text) for text in texts], kind="stable"
-        )  # texts of like length pad each other least
+        # Texts of like length pad each other least.
+        order = np.argsort([len(text) for text in texts], kind="stable")
         batches = [order[start : start + batch_size] for start in range(0, len(texts), batch_size)]
         emb = np.empty((len(texts), self.dim), np.float32)
         with self._encoding():

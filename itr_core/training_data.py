@@ -121,14 +121,12 @@ def open_supplies(
         supplies.teachers = open_teachers(
             config.image_teacher, config.text_teacher, pairs, images, encoder, progress=progress
         )
-    image_dims, text_dims = (rows.shape[1] for rows in supplies.teachers or (np.empty((0, 0)),) * 2)
     setup = Setup(
         dim=encoder.dim,
         captions=pairs.captions,
         triples=pairs.triples,
         labels=names,
         concepts=supplies.concepts,
-        teacher_dims=(image_dims, text_dims),
         embed=embed,
         encode_texts=encoder.encode_texts,
         seed=config.seed,

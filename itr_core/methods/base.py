@@ -36,8 +36,6 @@ class Setup:
     """The C names behind the columns of `PairBatch.labels`."""
     concepts: "ConceptGraph | None" = None
     """The K concepts behind the columns of `PairBatch.concepts`, and how they belong together."""
-    teacher_dims: tuple[int, int] = (0, 0)
-    """(t_i, t_t), dimensions of the image teacher and the text teacher."""
     embed: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
     """Embeds the source with the encoder as it is before training: unit images (n, d) and, of each image,
     the unit mean of its captions (n, d). Takes as long as one pass over the data."""
