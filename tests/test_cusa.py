@@ -119,7 +119,7 @@ def test_equals_the_double_loops(seed: int, ids: list[int], mode: str, tau_s: fl
             a = head(x)
             usa += loop_kl(
                 lambda i, j, own=own: own(i, j) / tau_s,
-                lambda i, j, a=a: loop_cosine(a[i], a[j]) / tau,
+                lambda i, j, a=a: loop_cosine(a[i], a[j]) / tau_own,
                 n,
             )
     terms = method(out, batch)
