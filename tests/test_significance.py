@@ -1,0 +1,107 @@
+"""The bootstrap over images against scipy's, against theory, and with what it must tell apart."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from itr_core.significance import image_bootstrap, interval, paired_bootstrap, resampled_means, two_sided_p
+
+
+def test_one_query_an_image_equals_scipy_draw_by_draw() -> None:
+    values = np.random.default_rng(0).random(200)
+    reference = stats.bootstrap(
+        (values,), np.mean, n_resamples=500, method="percentile", rng=np.random.default_rng(7)
+    )
+    found = resampled_means(values, np.arange(200), 200, draws=500, seed=7)
+    np.testing.assert_allclose(found, reference.bootstrap_distribution)
+    assert image_bootstrap(values, np.arange(200), 200, draws=500, seed=7) == pytest.approx(
+        tuple(reference.confidence_interval)
+    )
+
+
+@given(st.integers(0, 9999))
+def test_mean_and_any_other_statistic_take_all_queries_of_the_images_drawn(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values, owner = random.random(12), np.sort(random.integers(0, 6, 12))  # some images without a query
+    for statistic in (np.mean, np.median, np.max):
+        draw = np.random.default_rng(seed)
+        naive = []
+        for _ in range(50):
+            images = draw.integers(6, size=6)
+            naive.append(
+                statistic(found)
+                if len(found := np.concatenate([values[owner == image] for image in images]))
+                else np.nan
+            )
+        expected = np.nanpercentile(naive, [2.5, 97.5])
+        assert image_bootstrap(values, owner, 6, statistic, draws=50, seed=seed) == pytest.approx(expected)
+
+
+def test_captions_that_agree_are_one_observation() -> None:
+    """Five equal queries an image say no more than one: the interval of queries drawn one by one is wrong."""
+    hits = (np.random.default_rng(0).random(400) < 0.3).astype(float)
+    once = image_bootstrap(hits, np.arange(400), 400)
+    assert image_bootstrap(np.repeat(hits, 5), np.repeat(np.arange(400), 5), 400) == pytest.approx(once)
+    error = np.sqrt(hits.mean() * (1 - hits.mean()) / 400)
+    assert once == pytest.approx((hits.mean() - 1.96 * error, hits.mean() + 1.96 * error), abs=error / 4)
+
+
+def test_interval_covers_the_truth_nineteen_times_of_twenty() -> None:
+    random = np.random.default_rng(0)
+    covered = 0
+    for _ in range(300):
+        skill = random.random(150)  # an image is easy or hard for all its captions
+        hits = random.random((150, 5)) < skill[:, None]
+        low, high = image_bootstrap(hits.ravel(), np.repeat(np.arange(150), 5), 150, draws=200)
+        covered += low <= 0.5 <= high
+    assert 0.90 < covered / 300 < 0.98
+
+
+def test_columns_are_the_same_draws() -> None:
+    random = np.random.default_rng(0)
+    values, owner = random.random((30, 3)), random.integers(0, 10, 30)
+    together = resampled_means(values, owner, 10, draws=20)
+    each = [resampled_means(column, owner, 10, draws=20) for column in values.T]
+    np.testing.assert_allclose(together, np.transpose(each))
+
+
+def test_a_model_differs_from_a_better_one_and_not_from_itself() -> None:
+    random = np.random.default_rng(0)
+    skill, owner = random.random(500), np.repeat(np.arange(100), 5)
+    same = paired_bootstrap(skill, skill, owner, 100)
+    assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
+    better = paired_bootstrap(skill + 0.01, skill, owner, 100)  # far less than the spread, but everywhere
+    assert better.difference == pytest.approx(0.01)
+    assert better.p < 0.01 < image_bootstrap(skill, owner, 100)[1] - image_bootstrap(skill, owner, 100)[0]
+    worse = paired_bootstrap(skill, skill + 0.01, owner, 100)
+    assert (worse.low, worse.p) == (pytest.approx(-better.high), better.p)
+
+
+def test_p_of_models_that_do_not_differ_is_spread_evenly() -> None:
+    random = np.random.default_rng(0)
+    p = [
+        paired_bootstrap(*random.standard_normal((2, 100)), np.arange(100), 100, draws=200).p
+        for _ in range(300)
+    ]
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
+    assert 0.4 < np.mean(p) < 0.6
+
+
+def test_p_counts_the_rarer_side() -> None:
+    assert two_sided_p(np.array([-1.0] + [1.0] * 98)) == pytest.approx(2 * 2 / 100)
+    assert two_sided_p(np.ones(999)) == pytest.approx(0.002)
+
+
+def test_queries_that_no_draw_need_contain() -> None:
+    assert np.isnan(image_bootstrap(np.array([]), np.array([], dtype=int), 5)).all()
+    assert image_bootstrap(np.array([3.0]), np.array([1]), 5) == (3, 3)  # some draws have no query at all
+    assert np.isnan(interval(np.array([np.nan]))).all()
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match=r"\(3,\) values, but \(2,\) images"):
+        image_bootstrap(np.ones(3), np.array([0, 1]), 2)
+    with pytest.raises(ValueError, match="NaN"):
+        image_bootstrap(np.array([1, np.nan]), np.array([0, 1]), 2, np.median)
