@@ -95,7 +95,7 @@ def effective_rank(x: np.ndarray, rows: np.ndarray) -> Estimate:
     p = sigma / sigma.sum()
     entropy = -float((p * np.log(p)).sum())
     rank = float(np.exp(entropy))
-    # d sigma_k = (x_a . v_k)^2 / 2 sigma_k;  d rank = rank d H = -rank sum_k (log p_k + H) d sigma_k / sum sigma
+    # d rank = rank dH; dH = -sum_k (log p_k + H) d sigma_k / sum sigma; d sigma_k = (x_a . v_k)^2 / 2 sigma_k
     slope = -rank * (np.log(p) + entropy) / (2 * sigma * sigma.sum())
     psi = np.concatenate([(x[block] @ directions) ** 2 @ slope for block in blocks(len(x))])
     return Estimate(rank, psi, rows)
