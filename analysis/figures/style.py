@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 FONT = "ui-rounded, system-ui, sans-serif"
 # Middle tones, which stand out from white and from near-black alike. Found by search: any two are at least 30
 # apart in CIELAB to normal, deuteranope and protanope eyes. The shapes and dashes tell models apart without.
-COLOURS = ("#0d9488", "#ea580c", "#344cf9", "#bc2730", "#2497fd", "#106a98")
+COLOURS = ("#0d9488", "#ea580c", "#344cf9", "#c02a33", "#2497fd", "#106a98")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star", "cross")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
