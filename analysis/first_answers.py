@@ -1,0 +1,57 @@
+"""What comes first where it should not: the wrong answers at rank 1, both ways."""
+
+import numpy as np
+import pandas as pd
+
+from itr_core.metrics import CosineRows, ranks
+
+_BLOCK = 1 << 24
+"""Cosines that exist at once."""
+
+
+def first_wrong_answers(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> pd.DataFrame:
+    """One row for every query whose rank, as `itr_core.metrics.ranks` counts it, is not 1.
+
+    Args:
+        images: (n, d) float32, unit rows. texts: (m, d), likewise.
+        owner: (m,) integers in [0, n), the image of each caption.
+
+    Returns:
+        way: "t2i" or "i2t". query: a caption (T2I) or an image (I2T). found: the best image or caption that
+        is not the query's own. rank: of the right answer, ties halved. margin: by how much cosine `found` is
+        ahead of it. firsts: of how many queries `found` is the first answer.
+    """
+    images, texts = np.asarray(images), np.asarray(texts)
+    n, m = len(images), len(texts)
+    t2i_rank, i2t_rank = ranks(CosineRows(images, texts), owner)
+    own = np.einsum("md,md->m", texts, images[owner])
+    best_own = np.full(n, -np.inf, own.dtype)
+    np.maximum.at(best_own, owner, own)
+    image, image_score = np.zeros(m, np.int64), np.full(m, -np.inf, own.dtype)
+    caption, caption_score = np.zeros(n, np.int64), np.empty(n, own.dtype)
+    first_caption = np.empty(n, np.int64)
+    for start in range(0, n, step := max(1, _BLOCK // m)):
+        block = images[start : start + step] @ texts.T
+        first_caption[start : start + step] = block.argmax(1)
+        here = np.flatnonzero((owner >= start) & (owner < start + step))
+        block[owner[here] - start, here] = -np.inf
+        caption[start : start + step], caption_score[start : start + step] = block.argmax(1), block.max(1)
+        score = block.max(0)
+        better = score > image_score
+        image[better] = block[:, better].argmax(0) + start
+        image_score[better] = score[better]
+
+    t2i, i2t = np.flatnonzero(t2i_rank > 1), np.flatnonzero(i2t_rank > 1)
+    first_caption[i2t] = caption[i2t]  # among equals, the wrong one
+    image_firsts = np.bincount(np.where(t2i_rank > 1, image, owner), minlength=n)
+    caption_firsts = np.bincount(first_caption[~np.isnan(i2t_rank)], minlength=m)
+    return pd.DataFrame(
+        {
+            "way": np.repeat(["t2i", "i2t"], [len(t2i), len(i2t)]),
+            "query": np.r_[t2i, i2t],
+            "found": np.r_[image[t2i], caption[i2t]],
+            "rank": np.r_[t2i_rank[t2i], i2t_rank[i2t]],
+            "margin": np.r_[image_score[t2i] - own[t2i], caption_score[i2t] - best_own[i2t]],
+            "firsts": np.r_[image_firsts[image[t2i]], caption_firsts[caption[i2t]]],
+        }
+    )

@@ -1,0 +1,85 @@
+"""Small word lists, and what a caption says by them: all there is to go by where no truth is known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from itr_core.concepts import stem
+from itr_core.tokenizer import words_of
+
+_LISTS = {
+    "colour": "red orange yellow green blue purple/violet pink brown black white grey/gray tan/beige gold",
+    "pattern": "striped/stripy spotted/dotted checkered/checked/plaid",
+    "size": "small/little/tiny big/large/huge tall short",
+    "state": """stand sit/sits/seated lie/lying/lays/laying sleep/asleep run walk jump/leap swim fly
+        open closed/shut""",
+    "count": "one/single/1 two/pair/2 three/3 four/4 five/5 six/6 seven/7 eight/8 nine/9 ten/10",
+    "place": """beach/shore/seaside street/road/city forest/woods field/meadow/grass desert mountains/hills
+        farm garden/yard playground harbour/harbor/port sea/ocean kitchen bedroom bathroom
+        indoors/inside outdoors/outside""",
+    "time": "day/daytime/daylight sunset/dusk/evening night morning/sunrise/dawn",
+    "weather": "clear/sunny cloudy/clouds/overcast rain/rainy snow/snowy fog/foggy",
+    "relation": "left right above/over below/under/beneath/underneath behind front beside/next",
+}
+"""Concept -> its words; those of one meaning are joined by strokes."""
+OPPOSITES = {
+    "left": "right", "right": "left", "above": "below", "below": "above", "over": "under", "under": "over",
+    "behind": "in front of", "in front of": "behind", "inside": "outside", "outside": "inside",
+}  # fmt: skip
+NEGATIONS = frozenset({"no", "not", "without", "nobody", "nothing", "none"})
+ARTICLES = frozenset({"a", "an", "the", "some", "one", "two", "three", "four", "five", "six"})
+
+
+@cache
+def values() -> Mapping[str, tuple[str, str]]:
+    """Stem of a listed word -> its concept and the word that stands for it: "tini" -> (size, small)."""
+    return {
+        stem(word): (concept, synonyms.split("/")[0])
+        for concept, words in _LISTS.items()
+        for synonyms in words.split()
+        for word in synonyms.split("/")
+    }
+
+
+def listed(concept: str) -> list[str]:
+    """The words of a list, one for each meaning, in its order."""
+    return [synonyms.split("/")[0] for synonyms in _LISTS[concept].split()]
+
+
+@cache
+def stop_words() -> frozenset[str]:
+    """Words that name nothing."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
+
+    return frozenset(ENGLISH_STOP_WORDS) - NEGATIONS
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a caption says, in whatever order: `things` are words in no list (stem -> word)."""
+
+    things: Mapping[str, str]
+    values: frozenset[tuple[str, str]]
+    """(concept, word) of listed words."""
+
+    def says(self, other: "Content") -> bool:
+        """Whether all that `other` says is said here too."""
+        return self.things.keys() >= other.things.keys() and self.values >= other.values
+
+
+@lru_cache(maxsize=1 << 16)
+def content(caption: str) -> Content:
+    """What a caption says.
+
+    >>> content("A little dog on the sand").things, content("A little dog").values
+    ({'dog': 'dog', 'sand': 'sand'}, frozenset({('size', 'small')}))
+    """
+    things: dict[str, str] = {}
+    found = set()
+    for word in words_of(caption):
+        root = stem(word)
+        if root in values():
+            found.add(values()[root])
+        elif word not in stop_words() and len(word) > 1:
+            things.setdefault(root, word)
+    return Content(things, frozenset(found))

@@ -1,0 +1,41 @@
+"""Word lists and what captions say by them."""
+
+import doctest
+
+import pytest
+
+from analysis import words
+from analysis.words import content, listed, values
+from itr_core.concepts import stem
+
+
+def test_examples_hold() -> None:
+    assert doctest.testmod(words).failed == 0
+
+
+def test_no_word_is_in_two_lists() -> None:
+    every = [word for texts in words._LISTS.values() for each in texts.split() for word in each.split("/")]
+    stems = {word: stem(word) for word in every}
+    meanings = {
+        (concept, each.split("/")[0]) for concept, texts in words._LISTS.items() for each in texts.split()
+    }
+    assert {values()[stems[word]] for word in every} == meanings  # none is overwritten by another's stem
+    assert len(every) == len(set(every))
+    assert listed("colour")[:2] == ["red", "orange"]
+
+
+@pytest.mark.parametrize(
+    ("more", "less", "says"),
+    [
+        ("Two brown dogs are running on the sand", "dogs running", True),
+        ("a dog", "a dog", True),
+        ("a dog", "two dogs", False),
+        ("three dogs", "two dogs", False),
+        ("a grey dog", "a gray dog", True),
+        ("a man with a hat", "a man without a hat", False),
+        ("a man left of a dog", "a man right of a dog", False),
+        ("a dog bites a man", "a man bites a dog", True),  # the order of words is not looked at
+    ],
+)
+def test_what_says_as_much(more: str, less: str, says: bool) -> None:
+    assert content(more).says(content(less)) is says
