@@ -161,7 +161,7 @@ def _said(captions: Sequence[str], told: np.ndarray, caption: int) -> bool:
 def _alike(images: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """See `ALIKE`. |x - y|^2 = 2 - 2 x y for unit vectors; its mean over all pairs is 2 - 2 |mean|^2."""
     usual = 1 - np.square(images.mean(0, dtype=np.float64)).sum()
-    return 1 - np.einsum("kd,kd->k", images[one], images[other]) <= ALIKE * usual
+    return 1 - np.einsum("kd,kd->k", images[one], images[other], dtype=np.float64) <= ALIKE * usual
 
 
 def _by_truth(truth: Truth) -> Callable[[int, int], Difference | None]:
