@@ -1,17 +1,23 @@
-"""A model on a source: the standard measures, with what was measured."""
+"""A model on a source: figures with intervals, with what was measured, and beside another model's."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from itr_core.code_version import code_version
 from itr_core.encoder import DualEncoder
-from itr_core.errors import ImageError, ModelError, SourceError
+from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
+from itr_core.judgments import expert_judgments, read_sts, spearman
+from itr_core.measured import Measured, recalls
 from itr_core.metrics import CosineRows, retrieval_metrics
 from itr_core.pairs import PairSet
-from itr_core.reranking import reranked_metrics
+from itr_core.protocols import PROTOCOLS, Embedded
+from itr_core.reranking import reranked_ranks
+from itr_core.significance import interval, two_sided_p
 
 
 def score(encoder: DualEncoder, images: np.ndarray, captions: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -31,39 +37,89 @@ def evaluate(
     pairs: PairSet,
     image_features: np.ndarray | None = None,
     *,
+    protocols: Sequence[str] = ("standard",),
     rerank: float | None = None,
+    judgments: str | Path | None = None,
+    sts: str | Path | None = None,
+    against: DualEncoder | None = None,
 ) -> dict[str, Any]:
-    """Measure retrieval in both directions over all images and captions of a source.
+    """Measure a model on all images and captions of a source.
 
     Args:
         encoder: any dual encoder.
         pairs: images that cannot be decoded are left out with their captions, and named.
         image_features: (len(pairs), f) float, what enters the image tower's last projection, in place of the
             images themselves (see `DualEncoder.image_features`).
-        rerank: u1 in [0, 1] to measure retrieval in two steps, too (see `reranked_metrics`), which takes the
+        protocols: names of `itr_core.protocols.PROTOCOLS`; each function there says what it measures.
+        rerank: u1 in [0, 1] to measure retrieval in two steps, too (see `reranked_ranks`), which takes the
             tokens of all images and captions, 4 d bytes each, and a millisecond or two a query.
+        judgments: a file of Flickr8k's expert judgments, see `itr_core.judgments.expert_judgments`.
+        sts: a file of lines `text1 <tab> text2 <tab> score`; `sts_spearman` is the rank correlation of cosine
+            and score, its interval one over lines.
+        against: another model to compare with on the same queries.
 
     Returns:
-        The keys of `itr_core.metrics.retrieval_metrics`, with `rerank` again as `reranked_...`, and `model`,
-        `source`, `n_images`, `n_captions`, `model_sha256`, `source_sha256`, `skipped` (a list of reasons,
-        each naming its image).
+        Every figure under its name: the keys of `itr_core.metrics.retrieval_metrics`, others with their
+        protocol first, such as `exact_t2i_map_at_r` and `reranked_rsum`. Recalls, precisions and shares in
+        percent, correlations in [-1, 1]. Also `model`, `source`, `n_images`, `n_captions`, `model_sha256`,
+        `source_sha256`, `code_version`, `skipped` (a list of reasons, each naming its image), and `rows`,
+        one for each figure: `protocol`, `way`, `measure`, `value`, `low` and `high` (95 %, see
+        `itr_core.significance`; None where nothing was asked), `queries`, and again what was measured. With
+        `against`, rows also have `against`, `against_sha256`, `against_value`, and, of the value minus that,
+        `difference`, `difference_low`, `difference_high` and the two-sided `p`.
 
     Raises:
-        SourceError: no captions, or features that do not fit the source.
-        ModelError: `rerank` of a model without tokens.
+        SourceError: no captions, features that do not fit the source, or a protocol that asks for what the
+            source has not.
+        ModelError: `rerank` of a model without tokens; features of one model `against` another.
     """
+    for name in protocols:
+        if name not in PROTOCOLS:
+            raise PairscopeError(f"There is no protocol {name!r}.{did_you_mean(name, PROTOCOLS)}")
+    if against is not None and image_features is not None:
+        raise ModelError("Cached features belong to one image tower; compare two models on the images.")
+
+    def measured(model: DualEncoder, skipped: list[str]) -> tuple[Embedded, list[Measured]]:
+        source, again = _embed(model, pairs, image_features, rerank, skipped)
+        figures = [figure for name in protocols for figure in PROTOCOLS[name](source)] + again
+        if judgments is not None:
+            figures += expert_judgments(Path(judgments), source.pairs, source.images, source.texts)
+        return source, figures if sts is None else [*figures, _sts(model, Path(sts))]
+
     skipped = [f"{name}: {reason}" for name, reason in pairs.skipped]
-    if rerank is not None and image_features is not None:
-        raise ModelError("Cached features have no patches to rank again by; evaluate on the images.")
-    if image_features is None:
-        kept: list[int] = []
-        decoded = _decodable(pairs, kept, skipped)
-        if rerank is None:
-            images = encoder.encode_images(decoded)
-        else:
-            images, places = encoder.encode_images(decoded, tokens=True)
-        captions = [pairs.captions[row] for row in kept]
-    else:
+    source, figures = measured(encoder, skipped)
+    about = {
+        "model": encoder.spec,
+        "model_sha256": encoder.fingerprint,
+        "source": pairs.source,
+        "source_sha256": pairs.fingerprint,
+        "code_version": code_version(),
+    }
+    rows = [_row(figure) | about for figure in figures]
+    if against is not None:
+        other = {"against": against.spec, "against_sha256": against.fingerprint}
+        for row, ours, theirs in zip(rows, figures, measured(against, [])[1], strict=True):
+            row |= other | _difference(ours, theirs)
+    return (
+        {figure.name: row["value"] for figure, row in zip(figures, rows, strict=True)}
+        | about
+        | {"n_images": len(source.images), "n_captions": len(source.texts), "skipped": skipped, "rows": rows}
+    )
+
+
+def _embed(
+    encoder: DualEncoder,
+    pairs: PairSet,
+    image_features: np.ndarray | None,
+    rerank: float | None,
+    skipped: list[str],
+) -> tuple[Embedded, list[Measured]]:
+    """The source in the model's space, and what it finds in two steps, for which tokens are needed."""
+    if not any(pairs.captions):
+        raise SourceError("There is no image with a caption, so nothing to measure recall with.")
+    if image_features is not None:
+        if rerank is not None:
+            raise ModelError("Cached features have no patches to rank again by; evaluate on the images.")
         if len(image_features) != len(pairs):
             raise SourceError(
                 f"{len(image_features)} rows of features, {len(pairs)} images in {pairs.source}."
@@ -72,22 +128,23 @@ def evaluate(
             features = torch.as_tensor(image_features, dtype=encoder.dtype, device=encoder.device)
             projected = encoder.project(features)
         images = torch.nn.functional.normalize(projected.float(), dim=-1).cpu().numpy()
-        captions = pairs.captions
-    figures = score(encoder, images, captions)
-    if rerank is not None:
-        owner = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
-        words = encoder.encode_texts([text for texts in captions for text in texts], tokens=True)
-        again = reranked_metrics((images, places), words, owner, u1=rerank)
-        figures |= {f"reranked_{name}": value for name, value in again.items()}
-    return figures | {
-        "model": encoder.spec,
-        "source": pairs.source,
-        "n_images": len(images),
-        "n_captions": sum(map(len, captions)),
-        "model_sha256": encoder.fingerprint,
-        "source_sha256": pairs.fingerprint,
-        "skipped": skipped,
-    }
+        return Embedded(pairs, images, encoder.encode_texts(pairs.flat_captions()[0])), []
+
+    kept: list[int] = []
+    decoded = _decodable(pairs, kept, skipped)
+    if rerank is None:
+        images = encoder.encode_images(decoded)
+    else:
+        images, places = encoder.encode_images(decoded, tokens=True)
+    usable = pairs if len(kept) == len(pairs) else pairs.select(kept)
+    captions, owner = usable.flat_captions()
+    if not captions:
+        raise SourceError(f"{pairs.source}: no image that can be decoded has a caption.")
+    if rerank is None:
+        return Embedded(usable, images, encoder.encode_texts(captions)), []
+    texts, words, mask = encoder.encode_texts(captions, tokens=True)
+    again = reranked_ranks((images, places), (texts, words, mask), owner, u1=rerank)
+    return Embedded(usable, images, texts), recalls("reranked", *again, owner)
 
 
 def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[Image.Image]:
@@ -100,3 +157,39 @@ def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[
             continue
         kept.append(row)
         yield image
+
+
+def _sts(encoder: DualEncoder, path: Path) -> Measured:
+    first, second, scores = read_sts(path)
+    cosine = np.einsum("ij,ij->i", encoder.encode_texts(first), encoder.encode_texts(second))
+    return spearman("sts", "", cosine, scores, np.arange(len(scores)), len(scores))
+
+
+def _row(figure: Measured) -> dict[str, Any]:
+    low, high = interval(figure.drawn())
+    return {
+        "protocol": figure.protocol,
+        "way": figure.way,
+        "measure": figure.measure,
+        "value": _known(figure.value),
+        "low": _known(low),
+        "high": _known(high),
+        "queries": sum(len(part.values) for part in figure.parts),
+    }
+
+
+def _difference(ours: Measured, theirs: Measured) -> dict[str, Any]:
+    gaps = ours.drawn() - theirs.drawn()
+    low, high = interval(gaps)
+    return {
+        "against_value": _known(theirs.value),
+        "difference": _known(ours.value - theirs.value),
+        "difference_low": _known(low),
+        "difference_high": _known(high),
+        "p": _known(two_sided_p(gaps)),
+    }
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else value

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from itr_core.local_similarity import local_similarity
-from itr_core.metrics import CosineRows, ranks, summary
+from itr_core.metrics import CosineRows, ranks
 
 
 def fused(
@@ -23,15 +23,15 @@ def fused(
     return u1 * local.numpy().ravel() + (1 - u1) * scores
 
 
-def reranked_metrics(
+def reranked_ranks(
     images: tuple[np.ndarray, np.ndarray],
     texts: tuple[np.ndarray, np.ndarray, np.ndarray],
     image_of_caption: np.ndarray,
     *,
     u1: float,
     candidates: int = 100,
-) -> dict[str, float]:
-    """`retrieval_metrics` where every query ranks its best candidates again by `fused`.
+) -> tuple[np.ndarray, np.ndarray]:
+    """`itr_core.metrics.ranks` where every query ranks its best candidates again by `fused`.
 
     Candidates are chosen by cosine alone: whether the right answer is among them is part of the result, and
     where it is not, its rank is that by cosine.
@@ -49,7 +49,7 @@ def reranked_metrics(
         found, scores = _best(t @ v[image], candidates)
         again = fused(scores, places[image : image + 1], words[found], mask[found], u1)
         i2t[image] = _rank(again, image_of_caption[found] == image, i2t[image])
-    return summary(t2i, i2t)
+    return t2i, i2t
 
 
 def _best(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -37,10 +37,11 @@ def image_bootstrap(
     """The 95 % percentile interval of a statistic of queries, over draws of n_images images with replacement.
 
     Args:
-        values: (q,) a number for each query, such as 1.0 for a hit; no NaN. Without any, the interval is NaN.
+        values: (q,) a number for each query, such as 1.0 for a hit, or (q, c), several; no NaN. Without any
+            query, the interval is NaN.
         image_of_query: (q,) integers in [0, n_images). Images may have any number of queries, also none.
         n_images: number of images of the source.
-        statistic: (any number of values,) -> float; the mean is the fastest by far.
+        statistic: (any number of values, ...) -> float; the mean is the fastest by far.
         draws: number of draws.
         seed: the same seed and n_images give the same draws of images.
 
@@ -50,11 +51,7 @@ def image_bootstrap(
     References:
         Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13.
     """
-    if statistic is np.mean:
-        return interval(resampled_means(values, image_of_query, n_images, draws=draws, seed=seed))
-    _check(values, image_of_query)
-    drawn = (np.repeat(values, times[image_of_query]) for times in _times_drawn(n_images, draws, seed))
-    return interval(np.array([statistic(each) if each.size else np.nan for each in drawn]))
+    return interval(resampled(values, image_of_query, n_images, statistic, draws=draws, seed=seed))
 
 
 def paired_bootstrap(
@@ -71,28 +68,45 @@ def paired_bootstrap(
     Arguments and errors as in `image_bootstrap`.
     """
     gap = np.asarray(a, dtype=float) - b
-    drawn = resampled_means(gap, image_of_query, n_images, draws=draws, seed=seed)
+    drawn = resampled(gap, image_of_query, n_images, draws=draws, seed=seed)
     return Difference(float(gap.mean()), *interval(drawn), two_sided_p(drawn))
 
 
-def resampled_means(
-    values: np.ndarray, image_of_query: np.ndarray, n_images: int, *, draws: int = DRAWS, seed: int = 0
+def resampled(
+    values: np.ndarray,
+    image_of_query: np.ndarray,
+    n_images: int,
+    statistic: Statistic = np.mean,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> np.ndarray:
-    """Means of the values (q,) or (q, c) in every draw of images, (draws,) or (draws, c) float64.
+    """The statistic in every draw of images, (draws,) float64; NaN where a draw holds no query.
 
-    A draw without any query is NaN. Sums and differences of means with the same seed and n_images are sums
-    and differences in the same draws: rSum is the sum of six. Arguments and errors as in `image_bootstrap`.
+    With the same seed and n_images, sums and differences of what is returned are those of the same draws:
+    rSum is the sum of six recalls. Arguments and errors as in `image_bootstrap`.
     """
-    _check(values, image_of_query)
-    sums = np.zeros((n_images, *np.shape(values)[1:]))
-    np.add.at(sums, image_of_query, values)
-    queries = np.bincount(image_of_query, minlength=n_images)
-    with np.errstate(invalid="ignore"):
-        return np.array([times @ sums / (times @ queries) for times in _times_drawn(n_images, draws, seed)])
+    if np.shape(image_of_query) != np.shape(values)[:1]:
+        raise ValueError(
+            f"{np.shape(values)} values, but {np.shape(image_of_query)} images of queries; each needs one."
+        )
+    if np.isnan(values).any():
+        raise ValueError("There is NaN among the values; leave out queries without a right answer first.")
+    if statistic is np.mean:
+        sums = np.bincount(image_of_query, values, n_images)
+        queries = np.bincount(image_of_query, minlength=n_images)
+        with np.errstate(invalid="ignore"):
+            return np.array(
+                [times @ sums / (times @ queries) for times in _times_drawn(n_images, draws, seed)]
+            )
+    drawn = (
+        np.repeat(values, times[image_of_query], axis=0) for times in _times_drawn(n_images, draws, seed)
+    )
+    return np.array([statistic(each) if len(each) else np.nan for each in drawn])
 
 
 def interval(drawn: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of what was drawn (draws,), draws that are NaN left out."""
+    """The middle 95 % of what was drawn (draws,); draws that are NaN are left out, here and below."""
     drawn = drawn[~np.isnan(drawn)]
     if not drawn.size:
         return np.nan, np.nan
@@ -105,6 +119,9 @@ def two_sided_p(differences: np.ndarray) -> float:
 
     It agrees with `interval`: below 0.05 where, but for a draw or two, the interval leaves zero out.
     """
+    differences = differences[~np.isnan(differences)]
+    if not differences.size:
+        return np.nan
     rarer = min((differences <= 0).sum(), (differences >= 0).sum())
     return min(1.0, float(2 * (1 + rarer) / (1 + len(differences))))
 
@@ -114,12 +131,3 @@ def _times_drawn(n_images: int, draws: int, seed: int) -> Iterator[np.ndarray]:
     random = np.random.default_rng(seed)
     for _ in range(draws):
         yield np.bincount(random.integers(n_images, size=n_images), minlength=n_images)
-
-
-def _check(values: np.ndarray, image_of_query: np.ndarray) -> None:
-    if np.shape(image_of_query) != np.shape(values)[:1]:
-        raise ValueError(
-            f"{np.shape(values)} values, but {np.shape(image_of_query)} images of queries; each needs one."
-        )
-    if np.isnan(values).any():
-        raise ValueError("There is NaN among the values; leave out queries without a right answer first.")

@@ -8,9 +8,9 @@ from itr_core.encoder import load_encoder
 from itr_core.errors import ModelError
 from itr_core.evaluation import evaluate
 from itr_core.local_similarity import local_similarity
-from itr_core.metrics import retrieval_metrics
+from itr_core.metrics import retrieval_metrics, summary
 from itr_core.pairs import load_pairs
-from itr_core.reranking import reranked_metrics
+from itr_core.reranking import reranked_ranks
 
 OWNER = np.array([0, 0, 1, 2, 2, 2, 4, 5, 6, 7])  # image 3 has no caption
 
@@ -53,7 +53,7 @@ def by_hand(images: tuple[np.ndarray, ...], texts: tuple[np.ndarray, ...], k: in
 @pytest.mark.parametrize("seed", range(5))
 def test_equals_sorting_by_hand(seed: int, candidates: int) -> None:
     images, texts = world(seed)
-    found = reranked_metrics(images, texts, OWNER, u1=0.3, candidates=candidates)  # type: ignore[arg-type]
+    found = summary(*reranked_ranks(images, texts, OWNER, u1=0.3, candidates=candidates))  # type: ignore[arg-type]
     rsum = found.pop("rsum")
     assert found == pytest.approx(by_hand(images, texts, candidates))
     assert rsum == pytest.approx(sum(value for name, value in found.items() if "_r" in name))
@@ -62,7 +62,7 @@ def test_equals_sorting_by_hand(seed: int, candidates: int) -> None:
 def test_without_local_similarity_nothing_changes() -> None:
     images, texts = world(0)
     plain = retrieval_metrics(images[0] @ texts[0].T, OWNER)
-    assert reranked_metrics(images, texts, OWNER, u1=0.0, candidates=4) == plain  # type: ignore[arg-type]
+    assert summary(*reranked_ranks(images, texts, OWNER, u1=0.0, candidates=4)) == plain  # type: ignore[arg-type]
 
 
 def test_evaluate_reports_both() -> None:
@@ -70,6 +70,7 @@ def test_evaluate_reports_both() -> None:
     figures, plain = evaluate(encoder, pairs, rerank=0.8), evaluate(encoder, pairs)
     again = {name: value for name, value in figures.items() if name.startswith("reranked_")}
     assert again.keys() == {f"reranked_{name}" for name in plain if name[:3] in ("t2i", "i2t", "rsu")}
+    assert figures.pop("rows")[: len(rows := plain.pop("rows"))] == rows
     assert {name: figures[name] for name in plain} == plain
     with pytest.raises(ModelError, match="no patches"):
         evaluate(encoder, pairs, np.zeros((6, 192), np.float32), rerank=0.8)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from itr_core.significance import image_bootstrap, interval, paired_bootstrap, resampled_means, two_sided_p
+from itr_core.significance import image_bootstrap, interval, paired_bootstrap, resampled, two_sided_p
 
 
 def test_one_query_an_image_equals_scipy_draw_by_draw() -> None:
@@ -14,7 +14,7 @@ def test_one_query_an_image_equals_scipy_draw_by_draw() -> None:
     reference = stats.bootstrap(
         (values,), np.mean, n_resamples=500, method="percentile", rng=np.random.default_rng(7)
     )
-    found = resampled_means(values, np.arange(200), 200, draws=500, seed=7)
+    found = resampled(values, np.arange(200), 200, draws=500, seed=7)
     np.testing.assert_allclose(found, reference.bootstrap_distribution)
     assert image_bootstrap(values, np.arange(200), 200, draws=500, seed=7) == pytest.approx(
         tuple(reference.confidence_interval)
@@ -59,12 +59,19 @@ def test_interval_covers_the_truth_nineteen_times_of_twenty() -> None:
     assert 0.90 < covered / 300 < 0.98
 
 
-def test_columns_are_the_same_draws() -> None:
+def test_a_statistic_of_two_columns_sees_whole_rows() -> None:
     random = np.random.default_rng(0)
-    values, owner = random.random((30, 3)), random.integers(0, 10, 30)
-    together = resampled_means(values, owner, 10, draws=20)
-    each = [resampled_means(column, owner, 10, draws=20) for column in values.T]
-    np.testing.assert_allclose(together, np.transpose(each))
+    x, owner = random.random(60), np.repeat(np.arange(20), 3)
+    both = np.stack([x, 2 * x + 1], axis=1)
+    low, high = image_bootstrap(both, owner, 20, lambda rows: np.corrcoef(rows.T)[0, 1], draws=50)
+    assert (low, high) == pytest.approx((1, 1))
+
+
+def test_the_same_seed_draws_the_same_images() -> None:
+    random = np.random.default_rng(0)
+    a, b, owner = random.random(30), random.random(30), random.integers(0, 10, 30)
+    total = resampled(a, owner, 10, draws=20) + resampled(b, owner, 10, draws=20)
+    np.testing.assert_allclose(total, resampled(a + b, owner, 10, draws=20))
 
 
 def test_a_model_differs_from_a_better_one_and_not_from_itself() -> None:
@@ -92,6 +99,8 @@ def test_p_of_models_that_do_not_differ_is_spread_evenly() -> None:
 def test_p_counts_the_rarer_side() -> None:
     assert two_sided_p(np.array([-1.0] + [1.0] * 98)) == pytest.approx(2 * 2 / 100)
     assert two_sided_p(np.ones(999)) == pytest.approx(0.002)
+    assert two_sided_p(np.array([np.nan, *np.ones(999)])) == pytest.approx(0.002)
+    assert np.isnan(two_sided_p(np.array([np.nan])))
 
 
 def test_queries_that_no_draw_need_contain() -> None:

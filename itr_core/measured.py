@@ -1,0 +1,91 @@
+"""A figure with the queries behind it: what an interval, or a comparison of two models, is made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from itr_core.metrics import CUTOFFS, Rows, Truth, precision_at_r
+from itr_core.relevance_metrics import true_ranks
+from itr_core.significance import Statistic, resampled
+
+
+class Queries(NamedTuple):
+    """Values (q,) or (q, c) of queries, and the row (q,) of each one's image among n_images."""
+
+    values: np.ndarray
+    image: np.ndarray
+    n_images: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A statistic of queries, summed over `parts`: one, or for rSum its six recalls.
+
+    `way` is t2i, i2t, i2i or t2t; empty where that does not apply.
+    """
+
+    protocol: str
+    way: str
+    measure: str
+    parts: tuple[Queries, ...] = field(repr=False)
+    statistic: Statistic = field(default=np.mean, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Unique among the figures of a model: t2i_r1, rsum, exact_t2i_map_at_r."""
+        protocol = "" if self.protocol == "standard" else self.protocol
+        return "_".join(filter(None, (protocol, self.way, self.measure))).replace("-", "_")
+
+    @property
+    def value(self) -> float:
+        """What all queries give together; NaN where there are none."""
+        return sum(float(self.statistic(part.values)) if len(part.values) else np.nan for part in self.parts)
+
+    def drawn(self) -> np.ndarray:
+        """The value in every draw of images (draws,); all figures of a source see the same draws."""
+        return np.sum([resampled(*part, self.statistic) for part in self.parts], axis=0)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The queries of one protocol in one way: the row (q,) of each one's image among n_images."""
+
+    protocol: str
+    way: str
+    image: np.ndarray
+    n_images: int
+
+    def mean(self, measure: str, values: np.ndarray) -> Measured:
+        """The mean of values (q,), times 100; NaN stands for a query without a right answer, left out."""
+        some = ~np.isnan(values)
+        return Measured(
+            self.protocol, self.way, measure, (Queries(100 * values[some], self.image[some], self.n_images),)
+        )
+
+    def found(self, similarity: Rows, relevant: Truth) -> Iterator[Measured]:
+        """R@K over all that is right, mAP@R and R-Precision; both arguments are (q, n_items)."""
+        rank = true_ranks(similarity, relevant)
+        for k in CUTOFFS:
+            yield self.mean(f"r{k}", np.where(np.isnan(rank), np.nan, rank <= k))
+        ap, precision = precision_at_r(similarity, relevant)
+        yield self.mean("map_at_r", ap)
+        yield self.mean("r_precision", precision)
+
+
+def recalls(protocol: str, t2i: np.ndarray, i2t: np.ndarray, owner: np.ndarray) -> list[Measured]:
+    """R@K both ways, rSum and median ranks of what `itr_core.metrics.ranks` returns."""
+    asked = np.flatnonzero(~np.isnan(i2t))
+    ways = {"t2i": (t2i, owner), "i2t": (i2t[asked], asked)}
+    hits = [
+        Asked(protocol, way, image, len(i2t)).mean(f"r{k}", (rank <= k).astype(float))
+        for way, (rank, image) in ways.items()
+        for k in CUTOFFS
+    ]
+    total = Measured(protocol, "", "rsum", tuple(part for each in hits for part in each.parts))
+    medians = [
+        Measured(protocol, way, "medr", (Queries(rank, image, len(i2t)),), np.median)
+        for way, (rank, image) in ways.items()
+    ]
+    return [*hits, total, *medians]

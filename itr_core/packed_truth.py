@@ -1,0 +1,34 @@
+"""Which captions are true of which images, small enough to be kept whole and read either way."""
+
+import numpy as np
+
+from itr_core.metrics import LazyRows
+from itr_core.pairs.pairset import Relevance
+
+CHUNK = 256
+
+
+class PackedTruth:
+    """The booleans of a relevance of n images and m captions, a bit each.
+
+    `by_image` (n, m) and `by_caption` (m, n) are what the measures of `itr_core.relevance_metrics` read.
+    20,000 images with 100,000 captions take 250 MB.
+    """
+
+    def __init__(self, relevance: Relevance, n_images: int, n_captions: int) -> None:
+        self._bits = np.empty((n_images, -(-n_captions // 8)), np.uint8)
+        for start in range(0, n_images, CHUNK):
+            rows = slice(start, min(start + CHUNK, n_images))
+            self._bits[rows] = np.packbits(relevance.matrix(rows), axis=1)
+        self.by_image = LazyRows(
+            (n_images, n_captions),
+            lambda rows: np.unpackbits(self._bits[rows], axis=1, count=n_captions).view(bool),
+        )
+        self.by_caption = LazyRows(
+            (n_captions, n_images), lambda rows: self.columns(np.arange(n_captions)[rows]).T
+        )
+
+    def columns(self, captions: np.ndarray) -> np.ndarray:
+        """Rows of captions (k,) -> (n_images, k) bool."""
+        last = (7 - (captions & 7)).astype(np.uint8)
+        return (self._bits[:, captions >> 3] >> last & 1).view(bool)

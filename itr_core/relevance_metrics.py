@@ -1,0 +1,94 @@
+"""Measures under a fuller truth than the given pairs: what is true of a query, all of it, and by how much.
+
+Pure functions of a similarity matrix and a matrix of truth; `itr_core.metrics.precision_at_r` is another.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from itr_core.metrics import Rows, Truth, blocks
+
+
+def true_ranks(similarity: Rows, relevant: Truth) -> np.ndarray:
+    """Rank of the best item that is true of each query, 1 = best; ties as in `itr_core.metrics.ranks`.
+
+    Recall at k over all true items is the share of queries whose rank is at most k. Where the given pairs are
+    all that is true, it is the recall of `retrieval_metrics`.
+
+    similarity: (n_query, n_item). relevant: the same shape, bool. Returns (n_query,) float64, NaN for queries
+    of which nothing is true. Raises ValueError: shapes that do not fit, NaN in the similarity.
+
+    >>> true_ranks(np.array([[.9, .8, .7], [.9, .8, .7]]), np.array([[False, True, True], [False] * 3]))
+    array([ 2., nan])
+    """
+    _check(similarity, relevant)
+    found = np.full(similarity.shape[0], np.nan)
+    for rows, block in blocks(similarity):
+        true = relevant[rows]
+        best = np.where(true, block, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+        rank = 1 + (block > best).sum(axis=1) + ((block == best) & ~true).sum(axis=1) / 2
+        found[rows] = np.where(true.any(axis=1), rank, np.nan)
+    return found
+
+
+def first_answers(similarity: Rows, relevant: Truth, given: Truth) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each query's first answer is true of it, and whether it is a given pair: (n_query,) bool twice.
+
+    A first answer that is true but not given is a *hidden positive*: R@1 counts it as a miss. Of equal scores
+    the first counts. Arguments (n_query, n_item) and errors as in `true_ranks`.
+    """
+    _check(similarity, relevant)
+    _check(similarity, given)
+    true, pair = np.zeros((2, similarity.shape[0]), bool)
+    for rows, block in blocks(similarity):
+        first = np.arange(len(block)), block.argmax(axis=1)
+        true[rows], pair[rows] = relevant[rows][first], given[rows][first]
+    return true, pair
+
+
+def ndcg(parts: Iterable[tuple[np.ndarray, np.ndarray]], k: int = 10) -> np.ndarray:
+    r"""Normalised discounted cumulative gain at k of every query, in [0, 1].
+
+        DCG = sum_{r <= k} gain(item r) / log2(1 + r),    nDCG = DCG / the DCG of the best possible order
+
+    The gain enters as it is, not as 2^gain - 1. With `Relevance.grade` it is the share of what can be told
+    of the image that the caption tells, 0 where the caption is not true: among true answers, to T2I images of
+    which the caption leaves little untold gain most, to I2T captions that tell most.
+
+    parts: (similarity (n_query, b), gain (n_query, b) >= 0) of b items at a time, so that neither matrix need
+    exist whole. Equal scores rank in the order of the items. Returns (n_query,) float64, NaN for queries
+    without any gain. Raises ValueError: shapes that do not fit.
+
+    References:
+        Järvelin & Kekäläinen, Cumulated Gain-Based Evaluation of IR Techniques, TOIS 2002.
+
+    >>> ndcg([(np.array([[3, 2, 1]]), np.array([[0, 1, 0.5]]))]).round(4)  # (1/1.585 + .5/2) / (1 + .5/1.585)
+    array([0.6697])
+    """
+    found: np.ndarray | None = None  # (score, its gain, the largest gains), k of each
+    for similarity, gain in parts:
+        _check(similarity, gain)
+        score, ideal = similarity.astype(np.float64), gain
+        if found is not None:
+            score, gain = np.hstack([found[0], score]), np.hstack([found[1], gain])
+            ideal = np.hstack([found[2], ideal])
+        best = np.argsort(-score, axis=1, kind="stable")[:, :k]
+        found = np.stack(
+            [
+                np.take_along_axis(score, best, axis=1),
+                np.take_along_axis(gain, best, axis=1),
+                -np.sort(-ideal, axis=1)[:, :k],
+            ]
+        )
+    if found is None:
+        raise ValueError("There is nothing to rank.")
+    discount = 1 / np.log2(2 + np.arange(found.shape[2]))
+    _, dcg, most = found @ discount
+    with np.errstate(invalid="ignore"):
+        return dcg / most
+
+
+def _check(similarity: Rows, truth: Truth) -> None:
+    if similarity.shape != truth.shape:
+        raise ValueError(f"The similarity is {similarity.shape}, truth {truth.shape}.")
