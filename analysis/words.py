@@ -22,12 +22,7 @@ _LISTS = {
     "relation": "left right above/over below/under/beneath/underneath behind front beside/next",
 }
 """Concept -> its words; those of one meaning are joined by strokes."""
-OPPOSITES = {
-    "left": "right", "right": "left", "above": "below", "below": "above", "over": "under", "under": "over",
-    "behind": "in front of", "in front of": "behind", "inside": "outside", "outside": "inside",
-}  # fmt: skip
 NEGATIONS = frozenset({"no", "not", "without", "nobody", "nothing", "none"})
-ARTICLES = frozenset({"a", "an", "the", "some", "one", "two", "three", "four", "five", "six"})
 
 
 @cache
@@ -43,7 +38,7 @@ def values() -> Mapping[str, tuple[str, str]]:
 
 def listed(concept: str) -> list[str]:
     """The words of a list, one for each meaning, in its order."""
-    return [synonyms.split("/")[0] for synonyms in _LISTS[concept].split()]
+    return [synonyms.partition("/")[0] for synonyms in _LISTS[concept].split()]
 
 
 @cache
