@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from analysis.words import Content
+from analysis.words import OPPOSITES, Content
 from itr_core.picturebook.english import NUMBERS
 from itr_core.picturebook.meaning import CONVERSE, Facts, Meaning, Relation, Variable
 from itr_core.picturebook.ontology import KINDS, RELATIONS
@@ -118,6 +118,9 @@ def difference_by_text(caption: Content, others: Sequence[Content]) -> Differenc
     for concept in CAUSES:
         said = sorted(word for name, word in caption.values - values if name == concept)
         shown = sorted(word for name, word in values - caption.values if name == concept)
+        if concept == "relation":  # a thing may be behind one and above another
+            said = [word for word in said if OPPOSITES[word] in shown]
+            shown = [OPPOSITES[word] for word in said]
         if said and shown:
             return Difference(concept, said[0], shown[0])
     return Difference("object", missing[0], "") if missing else None

@@ -34,8 +34,8 @@ ALIKE = 0.05
 """Two images look the same to a model if their squared distance is at most this share of the mean over all
 pairs of images; so it means the same to a model that spreads them widely and to one that does not."""
 HUB = 0.001
-"""A hub is the first answer to so many queries that chance would make one in a thousand items such: counts
-are Poisson distributed if a query finds every item with the same probability."""
+"""A hub is the first answer to so many queries that chance would make one such item in a thousand galleries:
+counts are Poisson distributed if a query finds every item with the same probability."""
 ALL_CAUSES = ("hidden positive", "near-duplicate", "hub", *dict.fromkeys(CAUSES.values()), "unknown")
 
 _CELLS = 1 << 26  # of a relevance matrix that exist at once
@@ -67,6 +67,7 @@ def misses(
         ValueError: shapes that do not fit.
     """
     images, owner = np.asarray(images), np.asarray(owner)
+    counts = len(owner), len(images)
     if len(captions) != len(owner):
         raise ValueError(f"{len(captions)} captions, but owner tells the image of {len(owner)}.")
     table = first_wrong_answers(images, texts, owner)
@@ -84,8 +85,8 @@ def misses(
         same = _all_true(truth, image, right, told, len(owner))
         same |= _all_true(truth, right, image, told, len(owner))
     alike = _alike(images, image, right)
-    by_chance = np.where(t2i, len(owner) / len(images), len(images) / len(owner))
-    hub = pdtrc(table["firsts"] - 1, by_chance) < HUB
+    queries, items = (np.where(t2i, *pair) for pair in (counts, counts[::-1]))
+    hub = items * pdtrc(table["firsts"] - 1, queries / items) < HUB
 
     exact = isinstance(truth, Truth)
     explain = _by_truth(truth) if isinstance(truth, Truth) else _by_text(captions, told)

@@ -11,17 +11,21 @@ from analysis.words import content, listed, stop_words, values
 from itr_core.concepts import stem
 from itr_core.tokenizer import words_of
 
-OPPOSITES = {
+_OPPOSITES = {
     "left": "right",
     "above": "below",
     "over": "under",
     "in front of": "behind",
     "inside": "outside",
 }
-_TURNED = OPPOSITES | {after: before for before, after in OPPOSITES.items()}
+_TURNED = _OPPOSITES | {after: before for before, after in _OPPOSITES.items()}
 _RELATION = re.compile(rf"\b({'|'.join(sorted(_TURNED, key=len, reverse=True))})\b", re.IGNORECASE)
-_NUMBERS = listed("count")[1:5]  # two to five; "one" is as often a pronoun
+_NUMBERS = listed("count")[:4]  # two to five
 _ONE = ("a", "an", "one", "some")
+# These may well be true of an image, whatever it shows.
+_VAGUE = {"person", "people", "guy", "lady", "kid", "child", "group", "crowd", "couple", "family", "body"}
+_VAGUE |= {"view", "picture", "background", "place", "area", "middle", "edge", "side", "top", "front", "part"}
+_VAGUE |= {"distance", "air", "ground", "lot", "pile", "way"}
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -94,7 +98,7 @@ def object_words(captions: Sequence[str], most: int = 200) -> list[str]:
     known = [
         word
         for word, count in last.most_common()
-        if 2 * count >= seen[word] and stem(word) not in values() and word not in stop_words()
+        if 2 * count >= seen[word] and stem(word) not in values() and word not in (stop_words() | _VAGUE)
     ]
     return known[:most]
 

@@ -13,15 +13,16 @@ _LISTS = {
     "size": "small/little/tiny big/large/huge tall short",
     "state": """stand sit/sits/seated lie/lying/lays/laying sleep/asleep run walk jump/leap swim fly
         open closed/shut""",
-    "count": "one/single/1 two/pair/2 three/3 four/4 five/5 six/6 seven/7 eight/8 nine/9 ten/10",
+    "count": "two/pair/2 three/3 four/4 five/5 six/6 seven/7 eight/8 nine/9 ten/10",
     "place": """beach/shore/seaside street/road/city forest/woods field/meadow/grass desert mountains/hills
-        farm garden/yard playground harbour/harbor/port sea/ocean kitchen bedroom bathroom
-        indoors/inside outdoors/outside""",
+        farm garden/yard playground harbour/harbor/port sea/ocean kitchen bedroom bathroom""",
     "time": "day/daytime/daylight sunset/dusk/evening night morning/sunrise/dawn",
     "weather": "clear/sunny cloudy/clouds/overcast rain/rainy snow/snowy fog/foggy",
-    "relation": "left right above/over below/under/beneath/underneath behind front beside/next",
+    "relation": "left right above/over below/under/beneath/underneath behind front",
 }
-"""Concept -> its words; those of one meaning are joined by strokes."""
+"""Concept -> its words; those of one meaning are joined by strokes. "one" is as often a pronoun."""
+_OPPOSITES = {"left": "right", "above": "below", "behind": "front"}
+OPPOSITES = _OPPOSITES | {other: word for word, other in _OPPOSITES.items()}
 NEGATIONS = frozenset({"no", "not", "without", "nobody", "nothing", "none"})
 
 
