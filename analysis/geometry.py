@@ -20,7 +20,7 @@ def alignment(x: np.ndarray, y: np.ndarray, alpha: float = 2.0) -> float:
     Lower is better, 0 is perfect. Wang & Isola, Understanding Contrastive Representation Learning through
     Alignment and Uniformity on the Hypersphere, ICML 2020, arXiv:2005.10242.
 
-    >>> alignment(np.eye(2), np.eye(2)[::-1], alpha=4.0)
+    >>> alignment(np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0]]))
     4.0
     """
     if x.shape != y.shape:

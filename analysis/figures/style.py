@@ -10,6 +10,8 @@ FONT = "ui-rounded, system-ui, sans-serif"
 # Middle tones, which stand out from white and from near-black alike. Found by search: any two are at least 30
 # apart in CIELAB to normal, deuteranope and protanope eyes. The shapes and dashes tell models apart without.
 COLOURS = ("#0d9488", "#ea580c", "#344cf9", "#c02a33", "#2497fd", "#106a98")
+GREY = "#78716c"
+"""For what belongs to no model."""
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star", "cross")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
@@ -53,11 +55,11 @@ def template(dark: bool = False) -> go.layout.Template:
     return go.layout.Template(
         layout={
             "font": {"family": FONT, "size": 13, "color": ink},
-            "title": {"font": {"size": 15}, "x": 0, "xref": "container", "pad": {"l": 8}},
+            "title": {"font": {"size": 15}, "x": 0, "y": 1, "yanchor": "top", "pad": {"l": 8, "t": 10}},
             "paper_bgcolor": "rgba(0, 0, 0, 0)",
             "plot_bgcolor": "rgba(0, 0, 0, 0)",
             "colorway": COLOURS,
-            "margin": {"l": 56, "r": 16, "t": 44, "b": 48},
+            "margin": {"l": 56, "r": 16, "t": 76, "b": 48},
             "xaxis": axis,
             "yaxis": axis,
             "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},

@@ -1,0 +1,61 @@
+"""Models in the plane of alignment and uniformity, and how similarities of pairs and non-pairs are spread."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from analysis.figures.style import GREY, figure, looks, template
+
+
+def plane(
+    tables: Mapping[str, pd.DataFrame], uniformity: str = "uniformity_joint", *, dark: bool = False
+) -> go.Figure:
+    """Every model, by name, at its alignment and uniformity (rows of `geometry`) with 95 % intervals.
+
+    Wang & Isola, arXiv:2005.10242, Fig. 7: lower is better on both axes.
+    """
+    drawn = figure(dark=dark, title="Alignment and uniformity", height=420)
+    for name, look in looks(tables).items():
+        x, y = (tables[name].T[row] for row in (uniformity, "alignment"))
+        point = go.Scatter(
+            x=[x.value], y=[y.value], name=name, mode="markers",
+            marker={"symbol": look.symbol, "color": look.colour, "size": 13},
+            error_x=_whiskers(x, look.colour), error_y=_whiskers(y, look.colour),
+            hovertemplate=f"uniformity %{{x:.3f}} [{x.low:.3f}, {x.high:.3f}]<br>"
+            f"alignment %{{y:.3f}} [{y.low:.3f}, {y.high:.3f}]",
+        )  # fmt: skip
+        drawn.add_trace(point)
+    drawn.update_xaxes(title_text="← more even · uniformity", showgrid=True)
+    drawn.update_yaxes(title_text="← nearer pairs · alignment")
+    drawn.add_annotation(
+        text="better", xref="paper", yref="paper", x=0.01, y=0.02, ax=46, ay=-34, showarrow=True, arrowhead=2,
+        arrowcolor=GREY, font={"color": GREY}, xanchor="left", yanchor="bottom",
+    )  # fmt: skip
+    return drawn
+
+
+def similarities(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> go.Figure:
+    """`similarity_histograms` of every model, by name, one above the other on the same axis."""
+    drawn = make_subplots(rows=len(tables), cols=1, shared_xaxes=True, subplot_titles=list(tables))
+    pair, other = looks(("pairs", "non-pairs")).values()
+    for row, table in enumerate(tables.values(), 1):
+        middle = (table["left"] + table["right"]) / 2
+        for name, column, look in (("not a pair", "negative", other), ("a pair", "positive", pair)):
+            area = go.Scatter(
+                x=middle, y=table[column], name=name, legendgroup=name, showlegend=row == 1, mode="lines",
+                line={"color": look.colour, "dash": look.dash, "shape": "hvh"}, fill="tozeroy",
+                fillcolor=look.faint(), hovertemplate="cosine %{x:.2f}, density %{y:.2f}",
+            )  # fmt: skip
+            drawn.add_trace(area, row=row, col=1)
+    height = 160 + 180 * len(tables)
+    drawn.update_layout(template=template(dark), title="Similarity of captions and images", height=height)
+    drawn.update_yaxes(title_text="density", rangemode="tozero")
+    drawn.update_xaxes(title_text="cosine", row=len(tables), col=1)
+    return drawn
+
+
+def _whiskers(measure: pd.Series, colour: str) -> dict[str, object]:
+    above, below = measure.high - measure.value, measure.value - measure.low
+    return {"type": "data", "array": [above], "arrayminus": [below], "color": colour, "thickness": 1.5}

@@ -1,0 +1,259 @@
+"""Geometry against the published formulas, plain loops, worked examples and the bootstrap itself."""
+
+import doctest
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from analysis import geometry as module
+from analysis import influence
+from analysis.geometry import (
+    MEASURES,
+    alignment,
+    effective_rank,
+    geometry,
+    hubness,
+    k_occurrences,
+    modality_gap,
+    pair_distances,
+    similarity_histograms,
+    uniformity,
+)
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+def world(images: int = 60, captions: int = 150, d: int = 8, seed: int = 0) -> tuple:
+    """Captions near their images and both around a direction of their own; owners at random, in order."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((images, d))
+    owner = np.sort(rng.integers(0, images, captions))
+    y = x[owner] + rng.standard_normal((captions, d))
+    return unit(x + np.eye(d)[0]), unit(y - np.eye(d)[1]), owner
+
+
+# The formulas as Wang & Isola print them, arXiv:2005.10242, Fig. 5.
+
+
+def lalign(x: torch.Tensor, y: torch.Tensor, alpha: float) -> torch.Tensor:
+    return (x - y).norm(dim=1).pow(alpha).mean()
+
+
+def lunif(x: torch.Tensor, t: float) -> torch.Tensor:
+    sq_pdist = torch.pdist(x, p=2).pow(2)
+    return sq_pdist.mul(-t).exp().mean().log()
+
+
+@given(st.integers(0, 9999), st.sampled_from([1.0, 2.0, 3.0]), st.integers(2, 40))
+def test_alignment_and_uniformity_are_the_published_ones(seed: int, power: float, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = (unit(rng.standard_normal((rows, 5))) for _ in range(2))
+    exact = [torch.from_numpy(a.astype(np.float64)) for a in (x, y)]
+    assert alignment(x, y, power) == pytest.approx(float(lalign(*exact, power)), abs=1e-6)
+    assert uniformity(x, power) == pytest.approx(float(lunif(exact[0], power)), abs=1e-6)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, texts, owner = world()
+    whole = geometry(images, texts, owner)
+    monkeypatch.setattr(influence, "BLOCK_ROWS", 7)
+    np.testing.assert_allclose(geometry(images, texts, owner), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_worked_examples_of_the_docstrings() -> None:
+    assert doctest.testmod(module) == (0, 2)
+
+
+def test_uniform_and_collapsed_points() -> None:
+    rng = np.random.default_rng(0)
+    assert uniformity(unit(rng.standard_normal((2000, 512)))) == pytest.approx(-4, abs=0.02)
+    assert uniformity(np.tile(np.eye(4)[:1], (5, 1))) == 0
+
+
+def test_gap_distances_and_rank_by_hand() -> None:
+    images = np.array([[1.0, 0, 0], [0, 1, 0]])
+    texts = np.array([[1.0, 0, 0], [0, 0, 1]])
+    assert modality_gap(images, texts) == pytest.approx(np.sqrt(0.5))  # (0, 1/2, -1/2)
+    positive, negative = pair_distances(images, texts, np.array([0, 1]))
+    np.testing.assert_allclose(positive, [0, np.sqrt(2)])
+    np.testing.assert_allclose(negative, [np.sqrt(2), np.sqrt(2)])
+    assert effective_rank(np.eye(5)) == pytest.approx(5)
+    assert effective_rank(np.tile(np.eye(4)[:1], (9, 1))) == pytest.approx(1)
+    # singular values 3 and 1: shares 3/4 and 1/4
+    two = np.array([[1.0, 0]] * 9 + [[0, 1]])
+    assert effective_rank(two) == pytest.approx(np.exp(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25))))
+
+
+@given(st.integers(0, 9999))
+def test_pair_distances_equal_the_loop(seed: int) -> None:
+    images, texts, owner = world(6, 11, seed=seed)
+    distance = cdist(texts, images)
+    positive, negative = pair_distances(images, texts, owner)
+    np.testing.assert_allclose(positive, distance[np.arange(11), owner], atol=1e-6)
+    others = [np.delete(row, own).mean() for row, own in zip(distance, owner, strict=True)]
+    np.testing.assert_allclose(negative, others, atol=1e-6)
+    table = geometry(images, texts, owner)
+    pairs = np.eye(6, dtype=bool)[owner]
+    assert table.value["negative_distance"] == pytest.approx(distance[~pairs].mean(), abs=1e-6)
+
+
+def test_k_occurrences_count_and_a_hub_skews() -> None:
+    rng = np.random.default_rng(0)
+    queries, items = unit(rng.standard_normal((40, 6))), unit(rng.standard_normal((12, 6)))
+    counts = [0] * 12
+    for row in queries @ items.T:
+        for item in sorted(range(12), key=lambda i, row=row: -row[i])[:3]:
+            counts[item] += 1
+    assert k_occurrences(queries, items, 3).tolist() == counts
+    centre = np.eye(6)[:1]
+    with_hub = np.concatenate([items, centre]).astype(np.float32)
+    assert hubness(unit(queries + 3 * centre), with_hub, 1) > hubness(queries, items, 1)
+    # nine items never found, one found ten times: z = 3 once and -1/3 nine times
+    assert hubness(np.tile(np.eye(10)[:1], (10, 1)), np.eye(10), 1) == pytest.approx((27 - 9 / 27) / 10)
+    assert hubness(np.eye(10), np.eye(10), 1) == 0
+
+
+def bootstrapped(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, draws: int = 300) -> dict:
+    """Standard errors by resampling images with all their captions; the definitions, pair by pair.
+
+    Copies of an image are no pair of one another: all weights are by image, as if copies were independent.
+    """
+    rng = np.random.default_rng(0)
+    kernel = np.exp(-2 * cdist(texts, texts) ** 2)
+    between = cdist(images, texts)
+    pairs = np.eye(len(images), dtype=bool)[:, owner]
+    own = between[owner, np.arange(len(texts))]
+    found: dict[str, list[float]] = {}
+    for _ in range(draws):
+        w = np.bincount(rng.integers(0, len(images), len(images)), minlength=len(images)).astype(float)
+        v = w[owner]
+        pair_weights = np.where(owner[:, None] == owner, v[:, None], np.outer(v, v))
+        np.fill_diagonal(pair_weights, 0)
+        negative = np.where(pairs, 0, np.outer(w, v))
+        drawn = np.repeat(np.arange(len(images)), w.astype(int))
+        captions = np.repeat(np.arange(len(texts)), v.astype(int))
+        values = {
+            "alignment": (v * own**2).sum() / v.sum(),
+            "positive_distance": (v * own).sum() / v.sum(),
+            "negative_distance": (negative * between).sum() / negative.sum(),
+            "uniformity_captions": np.log((pair_weights * kernel).sum() / pair_weights.sum()),
+            "modality_gap": np.linalg.norm(images[drawn].mean(0) - texts[captions].mean(0)),
+            "effective_rank_images": effective_rank(images[drawn]),
+            "effective_rank_captions": effective_rank(texts[captions]),
+        }
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+    return {name: float(np.std(values)) for name, values in found.items()}
+
+
+def test_intervals_are_those_of_the_bootstrap_over_images() -> None:
+    images, texts, owner = world(300, 900, seed=3)
+    table = geometry(images, texts, owner)
+    for name, error in bootstrapped(images, texts, owner).items():
+        width = (table.high[name] - table.low[name]) / 2 / 1.96
+        assert width == pytest.approx(error, rel=0.2), name  # 300 draws know an error to 4 %
+        assert table.low[name] < table.value[name] < table.high[name]
+
+
+def test_interval_of_the_skew_is_that_of_the_bootstrap() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.gamma(4, size=2000)
+    estimate = influence.skewness(values, np.arange(2000))
+    low, high = estimate.interval(2000)
+    centred = values - values.mean()
+    assert estimate.value == pytest.approx((centred**3).mean() / (centred**2).mean() ** 1.5)
+    draws = [influence.skewness(rng.choice(values, 2000), np.arange(2000)).value for _ in range(400)]
+    assert (high - low) / 2 / 1.96 == pytest.approx(np.std(draws), rel=0.2)
+
+
+def test_intervals_cover_what_other_images_of_the_same_world_show() -> None:
+    """With captions as copies, an interval over captions would be sqrt(5) too narrow and miss this."""
+    truth = geometry(*world(4000, 8000, seed=99)).value
+    inside = []
+    for seed in range(40):
+        images, _, _ = world(200, 1, seed=seed)
+        rng = np.random.default_rng(seed + 1000)
+        captions = unit(images - np.eye(8)[0] * 0.5 + 0.5 * rng.standard_normal(images.shape))
+        table = geometry(images, np.repeat(captions, 5, axis=0), np.repeat(np.arange(200), 5))
+        single = geometry(images, captions, np.arange(200))
+        ratio = (table.high - table.low) / (single.high - single.low)
+        assert ratio[["alignment", "positive_distance", "modality_gap"]].to_numpy() == pytest.approx(1)
+        inside.append(
+            table.low["uniformity_images"] < truth["uniformity_images"] < table.high["uniformity_images"]
+        )
+    assert 0.85 <= np.mean(inside) <= 1
+
+
+def test_a_sample_stands_for_many_points_and_says_so_by_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, texts, owner = world(800, 2000)
+    exact = geometry(images, texts, owner)
+    monkeypatch.setattr(module, "MOST_POINTS", 300)
+    some = geometry(images, texts, owner)
+    for name in ("uniformity_images", "uniformity_captions", "uniformity_joint", "negative_distance"):
+        assert some.value[name] != exact.value[name]
+        assert abs(some.value[name] - exact.value[name]) < 2 * (some.high[name] - some.low[name]), name
+        assert some.high[name] - some.low[name] > 1.3 * (exact.high[name] - exact.low[name]), name
+    assert some.value["alignment"] == exact.value["alignment"]
+    assert uniformity(images) == some.value["uniformity_images"] != uniformity(images, seed=1)
+    assert geometry(images, texts, owner).equals(some)
+
+
+def test_table_has_every_measure_in_order() -> None:
+    table = geometry(*world())
+    assert list(table.index) == list(MEASURES)
+    assert list(table.columns) == ["value", "low", "high"]
+    assert table.notna().all(axis=None)
+    assert all(m.better in ("lower", "higher", "") and m.sentence.endswith(".") for m in MEASURES.values())
+
+
+def test_one_image_has_no_negatives_and_no_interval() -> None:
+    positive, negative = pair_distances(np.eye(3)[:1], np.eye(3)[:2], np.zeros(2, np.int64))
+    np.testing.assert_allclose(positive, [0, np.sqrt(2)])
+    assert np.isnan(negative).all()
+    assert np.isnan(influence.mean(np.ones(2), np.zeros(2, np.int64)).interval(1)).all()
+
+
+def test_histograms_are_densities_of_pairs_and_of_the_rest() -> None:
+    images, texts, owner = world(40, 90)
+    table = similarity_histograms(images, texts, owner, bins=12)
+    cosines, pairs = images @ texts.T, np.eye(40, dtype=bool)[:, owner]
+    width = table.right - table.left
+    assert (table.positive * width).sum() == pytest.approx(1)
+    assert (table.negative * width).sum() == pytest.approx(1)
+    middle = table.iloc[6]
+    for values, density in ((cosines[pairs], middle.positive), (cosines[~pairs], middle.negative)):
+        share = ((values >= middle.left) & (values < middle.right)).mean()
+        assert density * width[6] == pytest.approx(share)
+    assert len(table) == 12
+    assert similarity_histograms(np.eye(3)[:1], np.eye(3)[:2], np.zeros(2, int)).negative.sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("images", "texts", "owner", "message"),
+    [
+        (np.eye(3), 2 * np.eye(3), [0, 1, 2], "Row 0 has norm 2"),
+        (np.eye(3) * [[1], [np.nan], [1]], np.eye(3), [0, 1, 2], "Row 1 has norm nan"),
+        (np.eye(3), np.eye(4), [0, 1, 2, 0], r"\(3, 3\) and \(4, 4\)"),
+        (np.eye(3), np.eye(3)[:0], [], "expected"),
+        (np.eye(3), np.eye(3), [0, 1], "each of 3 captions"),
+        (np.eye(3), np.eye(3), [0, 1, 3], r"\[0, 3\)"),
+    ],
+)
+def test_bad_input_is_named(images: np.ndarray, texts: np.ndarray, owner: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        geometry(images, texts, np.array(owner, dtype=np.int64))
+
+
+def test_bad_input_of_the_single_measures_is_named() -> None:
+    with pytest.raises(ValueError, match="each row of one"):
+        alignment(np.eye(2), np.eye(2)[:1])
+    with pytest.raises(ValueError, match="there is 1"):
+        uniformity(np.eye(2)[:1])
+    with pytest.raises(ValueError, match="k=4: of 3"):
+        hubness(np.eye(3), np.eye(3), 4)
