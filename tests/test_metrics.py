@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from itr_core import metrics
-from itr_core.metrics import CosineRows, label_map, precision_at_r, ranks, retrieval_metrics
+from itr_core.metrics import CosineRows, fold_ranks, label_map, precision_at_r, ranks, retrieval_metrics
 
 
 def naive_ranks(similarity: np.ndarray, owner: np.ndarray) -> tuple[list[float], list[float]]:
@@ -213,3 +213,25 @@ def test_precision_at_r_of_one_right_answer_is_recall_at_1() -> None:
     assert np.array_equal(ap, precision)
     with pytest.raises(ValueError, match="relevance"):
         precision_at_r(similarity, np.eye(299, dtype=bool))
+
+
+# -- folds -----------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 9999), st.integers(1, 4), st.integers(1, 4))
+def test_folds_are_ranked_each_alone(seed: int, folds: int, size: int) -> None:
+    random = np.random.default_rng(seed)
+    n = folds * size
+    owner = random.permutation(np.concatenate([np.arange(n), random.integers(0, n, 5)]))  # in no order
+    images, captions = random.standard_normal((n, 3)), random.standard_normal((len(owner), 3))
+    t2i, i2t = fold_ranks(CosineRows(images, captions), owner, folds)
+    for start in range(0, n, size):
+        rows, columns = np.arange(start, start + size), (owner >= start) & (owner < start + size)
+        expected = ranks(images[rows] @ captions[columns].T, owner[columns] - start)
+        np.testing.assert_array_equal(t2i[columns], expected[0])
+        np.testing.assert_array_equal(i2t[rows], expected[1])
+
+
+def test_folds_must_be_equal() -> None:
+    with pytest.raises(ValueError, match="7 images cannot be cut into 5"):
+        fold_ranks(np.zeros((7, 7)), np.arange(7))

@@ -1,6 +1,7 @@
 """The `pairscope` command: what it prints, where, and how it ends."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -247,10 +248,35 @@ def test_train_then_evaluate(tmp_path: Path) -> None:
     assert figures["rsum"] == pytest.approx(sum(recalls))
     assert figures["n_captions"] == 60
     table = pairscope("evaluate", "--model", tmp_path / "model", "--source", SOURCE).stdout
-    assert f"rSum {figures['rsum']:.1f}" in table
-    table = pairscope("evaluate", "--model", MODEL, "--source", "picturebook:test@5", "--rerank").stdout
-    assert table.count("the 100 best") == 2
-    assert "with the second step" in table
+    assert re.search(rf"rSum of 600 +│ {figures['rsum']:.1f} \[", table)
+    assert max(map(len, table.splitlines()[1:])) <= 80
+
+
+def test_evaluate_shows_every_protocol_and_writes_what_it_shows(tmp_path: Path) -> None:
+    command = ["evaluate", "--model", MODEL, "--source", "picturebook:test@5", "--rerank"]
+    command += [
+        "--protocol",
+        "exact",
+        "--protocol",
+        "labels",
+        "--out",
+        str(tmp_path / "new" / "figures.json"),
+    ]
+    table = pairscope(*command).stdout
+    assert [row.split("│")[1].strip() for row in table.splitlines() if "R@1 " in row] == ["R@1", "R@1"]
+    for text in ("Right: all that is true", "Right: what shares a label", "the 100 best ranked again"):
+        assert text in table
+    figures = json.loads((tmp_path / "new" / "figures.json").read_text())
+    assert {row["protocol"] for row in figures["rows"]} == {"exact", "labels", "reranked"}
+    assert f"{figures['exact_t2i_map_at_r']:.1f} [" in table
+    compared = pairscope(*command[:5], "--against", MODEL).stdout
+    assert re.search(r"T2I R@1 .*│ \+0\.0 \[\+0\.0, \+0\.0\] +│ 1\.000", compared)
+
+
+def test_evaluate_refuses_what_it_does_not_know() -> None:
+    result = pairscope("evaluate", "--model", MODEL, "--source", "picturebook:test@5", "--protocol", "exakt")
+    assert result.exit_code == 2
+    assert "Did you mean 'exact'?" in result.stderr
 
 
 def test_unknown_method(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from itr_core.errors import PairscopeError
-from ui.terminal import data, galleries, hashing, models
+from ui.terminal import data, evaluation, galleries, hashing, models
 from ui.terminal.out import complain
 
 
@@ -54,7 +54,7 @@ app.add_typer(data.app, name="data")
 app.command()(models.train)
 app.command()(galleries.build)
 app.command()(galleries.search)
-app.command()(models.evaluate)
+app.command()(evaluation.evaluate)
 app.command("hash")(hashing.hash_codes)
 
 
