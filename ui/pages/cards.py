@@ -6,6 +6,7 @@ Handlebars made into a JavaScript template literal, so that a caption with `${..
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -29,6 +30,11 @@ def share_link(**parameters: str | int) -> str:
     '?q=red+car&k=12'
     """
     return "?" + urlencode({name: value for name, value in parameters.items() if value != ""})
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill in one of the page's templates; whatever goes in is escaped."""
+    return _templates.get_template(template).render(url=file_url, **values)
 
 
 def pictures(hits: Sequence[Hit], heading: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from ui.pages.analysis.page import analysis_page
 from ui.pages.search import search_page
 from ui.pages.shelf import Shelf
 
@@ -29,6 +30,11 @@ TITLE = """
 def frame(shelf: Shelf) -> gr.Blocks:
     """The whole app as Blocks."""
     with gr.Blocks(title="Pairscope", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        gr.Navbar(main_page_name="Search")
         gr.HTML(TITLE)
         search_page(page, shelf)
+    with page.route("Analysis", "/analysis"):
+        gr.Navbar(main_page_name="Search")
+        gr.HTML(TITLE)
+        analysis_page(page, shelf)
     return page

@@ -1,0 +1,43 @@
+"""What every tab of the analysis page needs: the results of a gallery, and what to say while there are none."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from analysis.precompute import Analysis
+from itr_core.gallery import Gallery
+from ui.pages import cards
+from ui.pages.shelf import Shelf
+
+
+class Wiring(NamedTuple):
+    """What a tab shows and when: `show(names, *inputs)` yields values for `outputs`, more than once if it takes long."""
+
+    show: Callable[..., Iterator[tuple[Any, ...]]]
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+
+
+class Desk:
+    """The shelf's galleries as analyses; each is opened once and keeps what it has computed."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+
+    def await_ready(self, names: list[str]) -> Iterator[str]:
+        """Say how far galleries are that are still being made, until there is none."""
+        for name in names:
+            while (progress := self.shelf.progress(name)) is not None:
+                yield cards.waiting(name, *progress)
+                time.sleep(0.7)
+        yield ""
+
+    def of(self, name: str) -> Analysis:
+        """The analysis of a gallery; PairscopeError where there is none (yet)."""
+        return _analysis(self.shelf.searcher(name, timeout=0).gallery)
+
+
+@lru_cache(maxsize=16)
+def _analysis(gallery: Gallery) -> Analysis:
+    return Analysis(gallery)

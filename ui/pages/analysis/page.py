@@ -1,0 +1,74 @@
+"""The analysis page: what lies behind the results, for one gallery or several side by side."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from itr_core.errors import PairscopeError
+from ui.pages import cards
+from ui.pages.analysis.desk import Desk, Wiring
+from ui.pages.analysis.length import length_tab
+from ui.pages.analysis.space import space_tab
+from ui.pages.shelf import Shelf
+
+TABS: dict[str, Callable[[Desk, gr.Dropdown], Wiring]] = {
+    "Alignment and uniformity": space_tab,
+    "Query length": length_tab,
+}
+MOST = 5
+"""Galleries that are compared unasked."""
+
+
+def analysis_page(page: gr.Blocks, shelf: Shelf) -> None:
+    """Lay the page out in `page`, the Blocks at work, over the galleries of `shelf`."""
+    desk = Desk(shelf)
+    chosen = gr.Dropdown(
+        shelf.names, value=shelf.names[:MOST], multiselect=True, label="Galleries", elem_id="compared",
+        visible=len(shelf.names) > 1,
+    )  # fmt: skip
+    status = gr.HTML(elem_id="status")
+    ready = page.load(desk.await_ready, chosen, status, api_visibility="private", show_progress="hidden")
+    current = gr.State(next(iter(TABS)))
+    for title, lay_out in TABS.items():
+        with gr.Tab(title) as tab:
+            note = gr.HTML(elem_classes="tab-note")
+            wiring = lay_out(desk, chosen)
+        outputs = [note, *wiring.outputs]
+        inputs = [chosen, *wiring.inputs]
+        settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+        show = _kindly(wiring)
+        if title == current.value:
+            ready.then(show, inputs, outputs, **settings)
+        tab.select(lambda title=title: title, None, current, api_visibility="private")
+        gr.on([tab.select, *(each.input for each in wiring.inputs)], show, inputs, outputs, **settings)
+        chosen.input(_where_current(title, show, len(outputs)), [current, *inputs], outputs, **settings)
+
+
+def _kindly(wiring: Wiring) -> Callable[..., Iterator[Any]]:
+    """The tab's handler, with the note that says what is wrong in front of its outputs."""
+
+    def answer(names: list[str], *inputs: Any) -> Iterator[Any]:
+        nothing = [gr.skip()] * len(wiring.outputs)
+        if not names:
+            yield cards.status(notes=["Choose a gallery."]), *nothing
+            return
+        try:
+            for values in wiring.show(names, *inputs):
+                yield "", *values
+        except PairscopeError as error:
+            yield cards.status(notes=[str(error)]), *nothing
+
+    return answer
+
+
+def _where_current(title: str, show: Callable[..., Iterator[Any]], outputs: int) -> Callable[..., Iterator[Any]]:
+    """The same for an event that every tab hears, but only the one in sight should answer."""
+
+    def answer(current: str, *inputs: Any) -> Iterator[Any]:
+        if current == title:
+            yield from show(*inputs)
+        else:
+            yield [gr.skip()] * outputs
+
+    return answer

@@ -1,0 +1,100 @@
+// Runs once for each plot. Gradio provides element, props, trigger, watch and server.
+const told = new Map(); // hovered key -> promise of what it is
+
+const colour = (name) => getComputedStyle(element).getPropertyValue(name).trim();
+
+// The figure comes with colours for a light page; those of the page at hand take their place.
+function dressed(layout) {
+  const line = colour('--border-color-primary'), quiet = colour('--body-text-color-subdued');
+  const dress = (axis) => ({
+    ...axis, gridcolor: line, linecolor: line, tickfont: {...axis.tickfont, color: quiet},
+    title: {...axis.title, font: {...axis.title?.font, color: quiet}},
+  });
+  const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
+  return {
+    ...layout,
+    ...Object.fromEntries(['xaxis', 'yaxis', ...axes].map((key) => [key, dress(layout[key] ?? {})])),
+    font: {...layout.font, color: colour('--body-text-color')},
+    hoverlabel: {bgcolor: colour('--background-fill-primary'), bordercolor: line, font: {color: colour('--body-text-color')}},
+    autosize: true,
+  };
+}
+
+async function draw() {
+  const area = element.querySelector('.area');
+  const value = props.value;
+  element.querySelector('figure').hidden = !value;
+  if (!value) return;
+  element.querySelector('figure').setAttribute('aria-label', value.says);
+  element.querySelector('.says').textContent = value.says;
+  const {data, layout} = value.figure;
+  await Plotly.react(area, data, dressed(layout), {
+    displaylogo: false, responsive: true, scrollZoom: Boolean(value.meta.zoom),
+    modeBarButtons: [value.meta.zoom ? ['zoom2d', 'pan2d', 'select2d', 'lasso2d', 'resetScale2d'] : ['resetScale2d']],
+  });
+  if (area.dataset.wired) return;
+  area.dataset.wired = 'yes';
+  area.on('plotly_click', (event) => select(event.points.slice(0, 1)));
+  area.on('plotly_selected', (event) => event && event.points.length && select(event.points));
+  area.on('plotly_hover', (event) => describe(event.points[0], event.event));
+  area.on('plotly_unhover', () => element.querySelector('.tip')?.remove());
+}
+
+function select(points) {
+  const keys = points.map((point) => point.customdata ?? null);
+  trigger('select', {keys, x: points.map((point) => point.x)});
+}
+
+async function describe(point, at) {
+  if (!server?.describe || point.customdata === undefined) return;
+  const key = JSON.stringify([props.value.meta, point.customdata]);
+  if (!told.has(key)) told.set(key, server.describe(JSON.parse(key)));
+  element.querySelector('.tip')?.remove();
+  const tip = document.createElement('div');
+  tip.className = 'tip';
+  element.querySelector('figure').append(tip);
+  const {caption, thumbnail} = await told.get(key);
+  if (thumbnail) tip.append(Object.assign(document.createElement('img'), {src: thumbnail, alt: ''}));
+  tip.append(Object.assign(document.createElement('p'), {textContent: caption}));
+  const frame = element.querySelector('figure').getBoundingClientRect();
+  const x = at.clientX - frame.left, y = at.clientY - frame.top;
+  tip.style.left = `${Math.max(0, Math.min(x + 14, frame.width - tip.offsetWidth))}px`;
+  tip.style.top = `${y + 14 + tip.offsetHeight > frame.height ? Math.max(0, y - tip.offsetHeight - 14) : y + 14}px`;
+}
+
+// Every trace as rows, whatever its kind: what was drawn is what is exported.
+function table() {
+  const columns = ['x', 'y', 'low', 'high', 'text', 'key'];
+  const quoted = (value) => /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+  const rows = element.querySelector('.area')._fullData.flatMap((trace) => {
+    const error = trace.error_y?.visible ? trace.error_y : {};
+    return Array.from(trace.x ?? [], (x, i) => {
+      const y = trace.y[i];
+      const cells = [trace.name, x, y, y - (error.arrayminus ?? error.array ?? [])[i], y + (error.array ?? [])[i]];
+      const more = [trace.text, trace.customdata].map((list) => Array.isArray(list) ? list[i] : list);
+      return [...cells, ...more].map((cell) => Number.isNaN(cell) ? '' : quoted(String(cell ?? ''))).join(',');
+    });
+  });
+  return [['trace', ...columns].join(','), ...rows].join('\n');
+}
+
+element.addEventListener('click', (event) => {
+  const kind = event.target.closest('button[data-save]')?.dataset.save;
+  if (!kind) return;
+  const filename = props.value.name;
+  if (kind !== 'csv') {
+    Plotly.downloadImage(element.querySelector('.area'), {format: kind, filename, width: 1100, height: 700});
+    return;
+  }
+  const href = URL.createObjectURL(new Blob([table()], {type: 'text/csv'}));
+  Object.assign(document.createElement('a'), {href, download: `${filename}.csv`}).click();
+  URL.revokeObjectURL(href);
+});
+
+watch('value', draw);
+draw();
+// A plot that was drawn while its tab was hidden has no width yet.
+new ResizeObserver(() => {
+  const area = element.querySelector('.area');
+  if (area?.dataset.wired && area.clientWidth) Plotly.Plots.resize(area);
+}).observe(element);
