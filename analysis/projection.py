@@ -100,10 +100,10 @@ def aligned_maps(
     """UMAP of several models' embeddings of the same n items, each item in about the same place in all maps.
 
     All are laid out in one go: an item's neighbours are its nearest by its own model, and itself in the other
-    models. This is the idea of umap's AlignedUMAP, which cannot be cancelled: for 1,000 images and captions of
-    Picturebook and two models it took 13 s of processor time, this 2.5 s; an item's two places were apart by
-    0.029 of the map's spread, here by 0.004 (by 0.23 in separate maps, turned onto each other); and each map
-    is as true to its own model as one made alone (trustworthiness 0.975, here 0.978, alone 0.978).
+    models. This is the idea of umap's AlignedUMAP, which cannot be cancelled. For two models of 1,000 images
+    with a caption each that took 13 s of processor time, this takes 2.5 s. The two places of an item were
+    0.029 of the map's spread apart, here 0.004, in separate maps turned onto each other 0.23; and each map is
+    as true to its own model as one made alone (trustworthiness 0.975, here 0.978, alone 0.978).
 
     Args:
         models: unit vectors (n, d), row by row the same item; d may differ.

@@ -1,0 +1,246 @@
+"""What is known of a gallery: computed once, then kept in its folder, so that no page has to wait for it."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from analysis import errors, geometry, query_length
+from analysis.calibration import Calibration
+from analysis.kept import Arrays, Kept
+from analysis.projection import Map, Progress, aligned_maps, centred, pca_map, umap_map
+from analysis.truth import truth_of
+from itr_core.code_version import code_version
+from itr_core.errors import GalleryError, ModelError
+from itr_core.gallery import Gallery
+from itr_core.measured import Measured, recalls
+from itr_core.metrics import CosineRows, ranks
+from itr_core.picturebook.relevance import Truth
+from itr_core.significance import interval
+
+if TYPE_CHECKING:
+    from itr_core.encoder import DualEncoder
+
+FOLDER = "analysis"
+"""Beside the files that a gallery's manifest names: not verified, not served, gone when it is built anew."""
+
+Kind = Literal["joint", "centred", "images", "captions"]
+"""Of a map: both modalities as they are, both without the gap between them, or one alone."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Method = Literal["pca", "umap"]
+Maps = dict[str, Map]
+"""The map of each modality that is in the picture: "images", "captions"."""
+
+_ROWS = 256
+
+
+class Analysis:
+    """Everything that is measured of one gallery, each thing when it is first asked for.
+
+    Results are `Kept` in the gallery's folder by the hash of its manifest and of the code, so that neither a
+    gallery built anew nor another version of Pairscope ever sees them.
+
+    What needs pairs raises GalleryError where there are none, or fewer than two images. What takes long has
+    `progress(done, total)`, and ends with whatever that raises.
+    """
+
+    def __init__(self, gallery: Gallery) -> None:
+        self.gallery = gallery
+        self.images = gallery.image_embeddings
+        self.captions = [caption for captions in gallery.items["captions"] for caption in captions]
+        self.kept = Kept(gallery.path / FOLDER, _digest(gallery.manifest.checksum, _code()))
+
+    @cached_property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Images (n, d), captions (m, d) and the image row of each caption (m,)."""
+        if not self.captions or len(self.images) < 2:
+            raise GalleryError(
+                f"{self.gallery.path} has {len(self.images)} images and {len(self.captions)} captions; to "
+                "measure retrieval takes two images and a caption. Build it from a source with captions."
+            )
+        return self.images, self.gallery.text_embeddings, self.gallery.image_of_caption
+
+    @cached_property
+    def truth(self) -> Truth | None:
+        """Which caption is true of which image, where that is known: see `truth_of`."""
+        return truth_of(self.gallery)
+
+    # ---- results
+
+    def ranks(self) -> tuple[np.ndarray, np.ndarray]:
+        """T2I ranks (m,) and I2T ranks (n,): see `itr_core.metrics.ranks`."""
+        kept = self.kept.arrays("ranks", lambda: dict(zip(("t2i", "i2t"), self._ranks(), strict=True)))
+        return kept["t2i"], kept["i2t"]
+
+    def figures(self) -> list[Measured]:
+        """The standard protocol with the queries behind it, to be compared with another model's."""
+        return recalls("standard", *self.ranks(), self.pairs[2])
+
+    def metrics(self) -> pd.DataFrame:
+        """The standard protocol. Index: t2i_r1, ..., rsum, ...; columns value, low, high, queries."""
+
+        def compute() -> pd.DataFrame:
+            figures = self.figures()
+            bounds = np.array([interval(each.drawn()) for each in figures])
+            queries = [sum(len(part.values) for part in each.parts) for each in figures]
+            columns = {"value": [each.value for each in figures], "low": bounds[:, 0], "high": bounds[:, 1]}
+            return pd.DataFrame(columns | {"queries": queries}, index=[each.name for each in figures])
+
+        return self.kept.table("metrics", compute)
+
+    def geometry(self) -> pd.DataFrame:
+        """See `analysis.geometry.geometry`."""
+        return self.kept.table("geometry", lambda: geometry.geometry(*self.pairs))
+
+    def histograms(self) -> pd.DataFrame:
+        """See `analysis.geometry.similarity_histograms`."""
+        return self.kept.table("histograms", lambda: geometry.similarity_histograms(*self.pairs))
+
+    def true_images(self) -> np.ndarray | None:
+        """Of how many images each caption is true, (m,); None where there is no truth."""
+
+        def compute() -> Arrays:
+            count = np.zeros(len(self.captions), np.int64)
+            assert self.truth is not None
+            for start in range(0, len(self.images), _ROWS):
+                count += self.truth.matrix(slice(start, start + _ROWS)).sum(axis=0)
+            return {"count": count}
+
+        return None if self.truth is None else self.kept.arrays("true_images", compute)["count"]
+
+    def by_length(self) -> pd.DataFrame:
+        """See `analysis.query_length.by_length`."""
+
+        def compute() -> pd.DataFrame:
+            t2i, owner = self.ranks()[0], self.pairs[2]
+            return query_length.by_length(t2i, self.captions, owner, true_images=self.true_images())
+
+        return self.kept.table("by_length", compute)
+
+    def truncated(self, encoder: "DualEncoder", *, progress: Progress | None = None) -> pd.DataFrame:
+        """See `analysis.query_length.truncated`; ModelError for another model than the gallery's."""
+        if encoder.fingerprint != self.gallery.manifest.model_fingerprint:
+            raise ModelError(
+                f"{self.gallery.path} was made by {self.gallery.manifest.model}, not {encoder.spec}."
+            )
+        images, _, owner = self.pairs
+        return self.kept.table(
+            "truncated",
+            lambda: query_length.truncated(
+                encoder.encode_texts, images, self.captions, owner, progress=progress
+            ),
+        )
+
+    def misses(self) -> pd.DataFrame:
+        """See `analysis.errors.misses`."""
+        return self.kept.table("misses", lambda: errors.misses(*self.pairs, self.captions, self.truth))
+
+    def calibration(self) -> Calibration:
+        """See `analysis.calibration`; GalleryError where there are too few pairs to learn from."""
+        kept = self.kept.arrays("calibration", lambda: asdict(Calibration.of(*self.pairs)))
+        return Calibration(kept["scores"], kept["excess"], kept["slope"], float(kept["intercept"]))
+
+    def map(self, kind: Kind, method: Method = "umap", *, progress: Progress | None = None) -> Maps:
+        """Where images and captions lie in the plane: PCA takes a moment, UMAP a while."""
+
+        def compute() -> Arrays:
+            x = self._mapped(kind)
+            return {"points": pca_map(x) if method == "pca" else umap_map(x, progress=progress)}
+
+        return self._maps(kind, self.kept.arrays(f"{method}-{kind}", compute)["points"])
+
+    def prepare(self, *, umap: bool = True, progress: Progress | None = None) -> None:
+        """Compute all that needs no encoder; without `umap` only what takes a few seconds.
+
+        What this gallery cannot have, for want of captions, is left out.
+        """
+        tell = progress or (lambda done, total: None)
+        quick: list[Callable[[], object]] = [partial(self.map, kind, "pca") for kind in KINDS]
+        quick += [self.metrics, self.geometry, self.histograms, self.by_length, self.misses, self.calibration]
+        slow = [partial(self.map, kind) for kind in KINDS] if umap else []
+        steps = len(quick) + len(slow)
+        for place, step in enumerate(quick):
+            with suppress(GalleryError):
+                step()
+            tell(100 * (place + 1), 100 * steps)
+        for place, step in enumerate(slow, len(quick)):
+            with suppress(GalleryError):
+                step(progress=_part(tell, place, steps))
+        tell(100 * steps, 100 * steps)
+
+    # ---- how they come about
+
+    def _ranks(self) -> tuple[np.ndarray, np.ndarray]:
+        images, texts, owner = self.pairs
+        return ranks(CosineRows(images, texts), owner)
+
+    def _mapped(self, kind: Kind) -> np.ndarray:
+        """The embeddings of a map, images first."""
+        if kind == "images":
+            return self.images
+        images, texts, _ = self.pairs
+        if kind == "captions":
+            return texts
+        return centred(images, texts) if kind == "centred" else np.concatenate([images, texts])
+
+    def _maps(self, kind: Kind, points: np.ndarray) -> Maps:
+        n, maps = len(self.images), {}
+        if kind != "captions":
+            maps["images"] = Map(self.images, points[:n])
+        if kind != "images":
+            maps["captions"] = Map(self.pairs[1], points[-len(self.captions) :])
+        return maps
+
+
+def same_items(galleries: Sequence[Analysis]) -> bool:
+    """Whether all hold the same images with the same captions, so that their models can be compared."""
+    first, *others = (each.gallery for each in galleries)
+    return all(
+        each.manifest.source_fingerprint == first.manifest.source_fingerprint
+        and each.items["image_id"].equals(first.items["image_id"])
+        for each in others
+    )
+
+
+def aligned(galleries: Sequence[Analysis], kind: Kind, *, progress: Progress | None = None) -> list[Maps]:
+    """UMAP of several models' galleries of the same source, an item in about the same place in each map.
+
+    Kept in the folder of the first. Raises GalleryError where the items are not the same.
+    """
+    if not same_items(galleries):
+        names = ", ".join(str(each.gallery.path) for each in galleries)
+        raise GalleryError(
+            f"{names} hold different pairs; build them from one source to lay their maps together."
+        )
+
+    def compute() -> Arrays:
+        maps = aligned_maps([each._mapped(kind) for each in galleries], progress=progress)
+        return {str(place): points for place, points in enumerate(maps)}
+
+    together = _digest(*(each.kept.key for each in galleries))
+    kept = galleries[0].kept.arrays(f"umap-{kind}-{together}", compute)
+    return [each._maps(kind, kept[str(place)]) for place, each in enumerate(galleries)]
+
+
+@cache
+def _code() -> str:
+    """A hash of what computes the results: this package, without its figures, and the core."""
+    digest = hashlib.sha256(code_version().encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _part(tell: Progress, place: int, steps: int) -> Progress:
+    """The progress of one of so many steps, as part of the whole."""
+    return lambda done, total: tell(100 * place + 100 * done // total, 100 * steps)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
