@@ -1,6 +1,5 @@
 """A figure with the queries behind it: what an interval, or a comparison of two models, is made of."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -64,14 +63,15 @@ class Asked:
             self.protocol, self.way, measure, (Queries(100 * values[some], self.image[some], self.n_images),)
         )
 
-    def found(self, similarity: Rows, relevant: Truth) -> Iterator[Measured]:
-        """R@K over all that is right, mAP@R and R-Precision; both arguments are (q, n_items)."""
+    def recalls(self, similarity: Rows, relevant: Truth) -> list[Measured]:
+        """R@K over all that is right; both arguments are (q, n_items)."""
         rank = true_ranks(similarity, relevant)
-        for k in CUTOFFS:
-            yield self.mean(f"r{k}", np.where(np.isnan(rank), np.nan, rank <= k))
+        return [self.mean(f"r{k}", np.where(np.isnan(rank), np.nan, rank <= k)) for k in CUTOFFS]
+
+    def precisions(self, similarity: Rows, relevant: Truth) -> list[Measured]:
+        """mAP@R and R-Precision; both arguments are (q, n_items)."""
         ap, precision = precision_at_r(similarity, relevant)
-        yield self.mean("map_at_r", ap)
-        yield self.mean("r_precision", precision)
+        return [self.mean("map_at_r", ap), self.mean("r_precision", precision)]
 
 
 def recalls(protocol: str, t2i: np.ndarray, i2t: np.ndarray, owner: np.ndarray) -> list[Measured]:

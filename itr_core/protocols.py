@@ -1,7 +1,7 @@
 """What is measured of an embedded source: a function for every protocol."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -100,7 +100,7 @@ def exact(source: Embedded) -> list[Measured]:
         hidden = (true & ~pair).astype(float)
         if way == "i2t":  # images without captions are no queries of R@1
             hidden[np.bincount(owner, minlength=len(rows)) == 0] = np.nan
-        figures += asked.found(similarity, relevant)
+        figures += asked.recalls(similarity, relevant) + asked.precisions(similarity, relevant)
         figures += [
             asked.mean("ndcg10", gain[way]),
             asked.mean("hidden_misses", np.where(pair, np.nan, hidden)),
@@ -123,7 +123,8 @@ def uni_modal(source: Embedded) -> list[Measured]:
     for way, embeddings, right in (("t2t", source.texts, same), ("i2i", source.images, _alike(source))):
         if right is not None:
             similarity = _without_self(CosineRows(embeddings, embeddings), -np.inf)
-            figures += source.asked("uni-modal", way).found(similarity, _without_self(right, False))
+            asked, others = source.asked("uni-modal", way), _without_self(right, False)
+            figures += asked.recalls(similarity, others) + asked.precisions(similarity, others)
     return figures if source.truth is None else [*figures, _shared_meaning(source, source.truth)]
 
 
@@ -145,18 +146,22 @@ def labels(source: Embedded) -> list[Measured]:
     ]
 
 
-def _coco(name: str) -> Protocol:
-    def protocol(source: Embedded) -> list[Measured]:
-        """More positives than the pairs of COCO's test split, for the queries that were judged."""
-        figures: list[Measured] = []
-        for way, (queries, relevant) in coco_positives(name, source.pairs).items():
-            asking, items = (source.texts, source.images) if way == "t2i" else (source.images, source.texts)
-            image = source.asked(name, way).image[queries]
-            asked = Asked(name, way, image, len(source.images))
-            figures += asked.found(CosineRows(asking[queries], items), relevant)
-        return figures
+def eccv(source: Embedded) -> list[Measured]:
+    """ECCV Caption: what else is right on COCO's test split, for the queries that its authors had judged."""
+    return [
+        figure
+        for asked, similarity, right in _judged("eccv", source)
+        for figure in asked.recalls(similarity, right) + asked.precisions(similarity, right)
+    ]
 
-    return protocol
+
+def cxc(source: Embedded) -> list[Measured]:
+    """CxC: the same of Crisscrossed Captions, which reports recalls."""
+    return [
+        figure
+        for asked, similarity, right in _judged("cxc", source)
+        for figure in asked.recalls(similarity, right)
+    ]
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -165,9 +170,17 @@ PROTOCOLS: dict[str, Protocol] = {
     "exact": exact,
     "uni-modal": uni_modal,
     "labels": labels,
-    "eccv": _coco("eccv"),
-    "cxc": _coco("cxc"),
+    "eccv": eccv,
+    "cxc": cxc,
 }
+
+
+def _judged(name: str, source: Embedded) -> Iterator[tuple[Asked, CosineRows, LazyRows]]:
+    """Both ways: what is asked, its similarity to all items, and what is right."""
+    for way, (queries, relevant) in coco_positives(name, source.pairs).items():
+        every, all_rows = source.asked(name, way), source.t2i if way == "t2i" else source.i2t
+        asked = replace(every, image=every.image[queries])
+        yield asked, CosineRows(all_rows.images[queries], all_rows.captions), relevant
 
 
 def _equal(queries: np.ndarray, items: np.ndarray) -> LazyRows:
