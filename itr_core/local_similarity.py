@@ -79,7 +79,7 @@ def local_similarity(
         end = int(lengths[some[-1]].clamp(min=1))
         columns.append(
             checkpoint(
-                _columns, patches, patch_gram, words[some, :, :end], text_mask[some, :end], lam_i2t, lam_t2i,
+                _columns, patches, patch_gram, words[:, some, :end], text_mask[some, :end], lam_i2t, lam_t2i,
                 use_reentrant=False, preserve_rng_state=False,
             )
         )  # fmt: skip
@@ -87,32 +87,34 @@ def local_similarity(
 
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:
-    """(N, K, d) -> (N, h, K, d / h); each token of unit length over all heads together."""
-    return F.normalize(tokens, dim=-1).unflatten(-1, (heads, -1)).transpose(1, 2)
+    """(N, K, d) -> (h, N, K, d / h); each token of unit length over all heads together."""
+    return F.normalize(tokens, dim=-1).unflatten(-1, (heads, -1)).movedim(-2, 0)
 
 
 def _columns(
     patches: Tensor, patch_gram: Tensor, words: Tensor, mask: Tensor, lam_i2t: float, lam_t2i: float
 ) -> Tensor:
-    """Patches (I, h, P, k), words (c, h, L, k) and mask (c, L) -> similarities (I, c)."""
-    scores = torch.einsum("ihpk,chwk->chipw", patches, words)
-    outside = ~mask[:, None, None, None]
+    """Patches (h, I, P, k), words (h, c, L, k) and mask (c, L) -> similarities (I, c)."""
+    images, captions = patches.shape[1:3], mask.shape
+    scores = words.flatten(1, 2) @ patches.flatten(1, 2).mT  # (h, c L, I P)
     lowest = torch.finfo(scores.dtype).min  # not -inf: a caption without words would give NaN
-    over_words = (lam_i2t * scores).masked_fill(outside, lowest).softmax(-1)
-    over_patches = (lam_t2i * scores).softmax(-2)
+    outside = torch.zeros_like(mask, dtype=scores.dtype).masked_fill(~mask, lowest)[..., None]
 
-    fit = (over_words * scores).sum(dim=(1, 4))  # (c, i, p)
-    squares = (torch.einsum("chipw,chwv->chipv", over_words, words @ words.mT) * over_words).sum(dim=(1, 4))
-    of_patches = _cosine(fit, squares).mean(-1)
-
-    fit = (over_patches * scores).sum(dim=(1, 3))  # (c, i, w)
-    squares = (torch.einsum("chipw,ihpq->chiqw", over_patches, patch_gram) * over_patches).sum(dim=(1, 3))
-    count = mask.sum(-1, keepdim=True)
-    of_words = (_cosine(fit, squares) * mask[:, None]).sum(-1) / count.clamp(min=1)
-
-    return ((of_patches + of_words) / 2 * (count > 0)).T
+    of_patches = _fit(scores.unflatten(1, captions), words @ words.mT, lam_i2t, outside)  # (c, I P)
+    of_patches = of_patches.unflatten(1, images).mean(-1).T
+    of_words = _fit(scores.mT.contiguous().unflatten(1, images), patch_gram, lam_t2i)  # (I, c L)
+    count = mask.sum(-1)
+    of_words = (of_words.unflatten(1, captions) * mask).sum(-1) / count.clamp(min=1)
+    return (of_patches + of_words) / 2 * (count > 0)
 
 
-def _cosine(product: Tensor, square: Tensor) -> Tensor:
-    """Of a unit vector and a context, from their product and the context's squared length."""
+def _fit(scores: Tensor, gram: Tensor, sharpness: float, outside: Tensor | float = 0.0) -> Tensor:
+    """Cosines of unit vectors and the contexts that each finds among the K tokens of every item.
+
+    scores: (h, n, K, m) products of tokens and m vectors. gram: (h, n, K, K) of tokens. outside: (n, K, 1),
+    added to the logits. Returns (n, m).
+    """
+    attention = (sharpness * scores + outside).softmax(-2)
+    product = (attention * scores).sum((0, 2))
+    square = (attention * (gram @ attention)).sum((0, 2))
     return product / square.clamp(min=1e-12).sqrt()

@@ -118,7 +118,7 @@ def split(batch: PairBatch, images: int) -> list[PairBatch]:
     return [part(start, end) for start, end in pairwise(borders)]
 
 
-def join(outputs: Sequence[EncoderOutput]) -> EncoderOutput:
+def join(outputs: Sequence[Record]) -> Record:
     """Put the outputs of consecutive parts of a batch together; the temperature is that of the first."""
     joined: dict[str, Any] = {}
     for name, first in _parts(outputs[0]).items():

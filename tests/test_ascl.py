@@ -254,7 +254,7 @@ def test_needs_what_it_uses(options: dict[str, Any], needs: set[str]) -> None:
 
 def test_beside_another_method_infonce_does_not_count_twice() -> None:
     both = make_method("ascl+infonce")
-    assert both.weights == {"ascl_i": 0.5, "ascl_ii_iii": 0.5}
+    assert both.weights == {"ascl_i": 0.5, "ascl_ii_iii": 0.5, "ascl_overhard": 0.0}
     assert both(answer(), batch(IDS_5)).keys() == both.weights.keys()
 
 

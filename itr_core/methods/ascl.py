@@ -1,6 +1,7 @@
 """AsCL: contrast each image with captions that tell more, less, or what is untrue of it."""
 
 from collections.abc import Collection, Sequence
+from itertools import cycle
 from typing import cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from itr_core.local_similarity import local_similarity
 from itr_core.methods import asymmetry
 from itr_core.methods.asymmetry import noise_tokens
 from itr_core.methods.base import Method, Setup
-from itr_core.outputs import EncoderOutput, PairBatch, TextOutput
+from itr_core.outputs import EncoderOutput, PairBatch, TextOutput, join
 
 OPERATIONS = {"token": asymmetry.TEXT_NOISE, "feature": asymmetry.FEATURE_NOISE, "none": ()}
 
@@ -93,6 +94,8 @@ class AsCL(Method):
         if self.positives:
             self.weights["ascl_ii_iii"] = w_pos
             needs.add("positive_text")
+        if negatives != "none":
+            self.weights["ascl_overhard"] = 0.0
         if negatives == "token":
             needs.add("negative_text")
         if u1 or negatives == "feature":
@@ -131,24 +134,37 @@ class AsCL(Method):
         return noised if noised != caption else asymmetry.insert(caption, other, random)
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
-        """Return {"ascl_i": L_I, "ascl_ii_iii": L_II&III}, the latter if there are positives."""
+        """Return {"ascl_i": L_I, "ascl_ii_iii": L_II&III}, the latter if there are positives.
+
+        Beside T-, also "ascl_overhard", the share of the T- that f takes out of L_I: to be read, not trained.
+        """
         scale = 1 / self.tau if self.tau else out.logit_scale
-        texts = {"ascl_i": TextOutput(out.text, out.text_tokens, out.text_mask)}
+        texts = [TextOutput(out.text, out.text_tokens, out.text_mask)]
         if self.positives:
-            texts["ascl_ii_iii"] = cast(TextOutput, out.positive)
-        noised = None
+            texts.append(cast(TextOutput, out.positive))
+        noise: list[TextOutput] = []
         if self.negatives == "token":
-            noised = self._similarity(out, cast(TextOutput, out.negative))
-        terms = {}
-        for name, text in texts.items():
-            similarity = self._similarity(out, text)
-            if self.negatives == "feature":
-                noised = self._similarity(out, self._noise(text))
-            terms[name] = asymmetric_contrast(similarity, noised, scale, batch.image_id, self.filter_mode)
+            noise = [cast(TextOutput, out.negative)]
+        elif self.negatives == "feature":
+            noise = [self._noise(text) for text in texts]
+        similarities = self._similarities(out, texts)
+        noised = self._similarities(out, noise) if noise else [None]
+        terms = {
+            name: asymmetric_contrast(similarity, untrue, scale, batch.image_id, self.filter_mode)
+            for name, similarity, untrue in zip(
+                ("ascl_i", "ascl_ii_iii"), similarities, cycle(noised), strict=False
+            )
+        }
+        if noised[0] is not None:
+            terms["ascl_overhard"] = overhard(similarities[0], noised[0]).float().mean()
         return terms
 
+    def _similarities(self, out: EncoderOutput, texts: list[TextOutput]) -> Sequence[Tensor]:
+        """S of the B images with each B captions of a list, (B, B) each."""
+        return self._similarity(out, join(texts)).split(len(out.text), dim=1)
+
     def _similarity(self, out: EncoderOutput, text: TextOutput) -> Tensor:
-        """S of all images with all captions, (B, B)."""
+        """S of the B images with N captions, (B, N)."""
         overall = F.normalize(out.image, dim=-1) @ F.normalize(text.text, dim=-1).T
         if not self.u1:
             return overall
@@ -217,10 +233,16 @@ def asymmetric_contrast(
     logits = (scale * similarity).masked_fill(siblings, -torch.inf)
     candidates = logits
     if noised is not None:
-        overhard = noised > similarity.diagonal()[:, None]
-        filtered = (scale * noised).masked_fill(overhard, 0.0 if filter_mode == "zero" else -torch.inf)
+        filtered = (scale * noised).masked_fill(
+            overhard(similarity, noised), 0.0 if filter_mode == "zero" else -torch.inf
+        )
         candidates = torch.cat([logits, filtered.masked_fill(siblings, -torch.inf)], dim=1)
     return F.cross_entropy(candidates, target) + F.cross_entropy(logits.T, target)
+
+
+def overhard(similarity: Tensor, noised: Tensor) -> Tensor:
+    """Which noised captions (B, B) score above the true caption of their image's row, bool."""
+    return noised > similarity.diagonal()[:, None]
 
 
 def _operations(operations: str, negatives: str, positives: Sequence[str]) -> list[str]:
