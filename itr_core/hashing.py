@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from itr_core.code_version import code_version
 from itr_core.encoder import DualEncoder
 from itr_core.errors import PairscopeError, SourceError
 from itr_core.labels import best_kind, label_matrix
@@ -163,7 +164,7 @@ def evaluate_codes(
     Returns:
         `codes` and `embeddings`: each {"t2i", "i2t"} -> the keys of `itr_core.metrics.label_map`; and
         `model`, `source`, `labels` (their kind), `n_labels`, `bits`, `structure`, `n_query_images`,
-        `n_database_images`, `skipped`.
+        `n_database_images`, `model_sha256`, `source_sha256`, `code_version`, `skipped`.
 
     Raises:
         PairscopeError: a wrong number of bits; a source with no such labels or fewer than two usable images.
@@ -204,5 +205,8 @@ def evaluate_codes(
         "structure": structure,
         "n_query_images": int(asking.sum()),
         "n_database_images": int((~asking).sum()),
+        "model_sha256": encoder.fingerprint,
+        "source_sha256": pairs.fingerprint,
+        "code_version": code_version(),
         "skipped": [f"{name}: {reason}" for name, reason in pairs.skipped] + [*images.unusable.values()],
     }

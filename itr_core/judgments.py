@@ -143,11 +143,15 @@ def read_sts(path: Path) -> tuple[list[str], list[str], np.ndarray]:
 def spearman(
     protocol: str, way: str, score: np.ndarray, judged: np.ndarray, image: np.ndarray, n_images: int
 ) -> Measured:
-    """Rank correlation of two numbers (q,), in [-1, 1], as STS benchmarks report it."""
+    """Spearman's rank correlation of two numbers (q,), in [-1, 1]; NaN where either is constant."""
     from scipy.stats import spearmanr  # half a second to import
 
+    def correlation(rows: np.ndarray) -> float:
+        constant = (rows == rows[0]).all(axis=0).any()
+        return np.nan if constant else float(spearmanr(rows).statistic)
+
     both = Queries(np.stack([score, judged], axis=1), image, n_images)
-    return Measured(protocol, way, "spearman", (both,), lambda rows: float(spearmanr(rows).statistic))
+    return Measured(protocol, way, "spearman", (both,), correlation)
 
 
 def _lines(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:

@@ -1,16 +1,21 @@
 """Evaluation: the model's own embeddings and nothing else decide, and what was measured is said."""
 
+import json
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from itr_core import code_version as module
+from itr_core.code_version import code_version
 from itr_core.encoder import DualEncoder, load_encoder
-from itr_core.errors import SourceError
+from itr_core.errors import ModelError, PairscopeError, SourceError
 from itr_core.evaluation import evaluate
-from itr_core.metrics import retrieval_metrics
+from itr_core.metrics import ranks, retrieval_metrics
 from itr_core.pairs import PairSet, load_pairs
+from itr_core.significance import image_bootstrap, paired_bootstrap
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +78,88 @@ def test_no_captions_no_figures(encoder: DualEncoder, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     with pytest.raises(SourceError, match="no image with a caption"):
         evaluate(encoder, load_pairs(f"folder:{tmp_path}"))
+
+
+# -- rows ------------------------------------------------------------------------------------------------
+
+
+def test_every_row_says_what_was_measured_and_how_sure_it_is(encoder: DualEncoder, folder: Path) -> None:
+    pairs = load_pairs(f"folder:{folder}")
+    result = evaluate(encoder, pairs, protocols=["standard", "uni-modal"])
+    for row in result["rows"]:
+        assert row["model_sha256"] == encoder.fingerprint
+        assert row["source_sha256"] == pairs.fingerprint
+        assert row["code_version"] == code_version()
+        assert (row["model"], row["source"]) == (result["model"], result["source"])
+        assert row["low"] <= row["value"] <= row["high"]
+    by_name = {(row["protocol"], row["way"], row["measure"]): row for row in result["rows"]}
+    similarity = (
+        encoder.encode_images(pairs.image(row) for row in range(12))
+        @ encoder.encode_texts(pairs.flat_captions()[0]).T
+    )
+    owner = pairs.flat_captions()[1]
+    row = by_name["standard", "t2i", "r5"]
+    hits = 100.0 * (ranks(similarity, owner)[0] <= 5)
+    assert (row["low"], row["high"]) == pytest.approx(image_bootstrap(hits, owner, 12))
+    assert row["queries"] == 18
+    assert by_name["standard", "i2t", "r5"]["queries"] == 9  # three images have no caption
+    assert result["rsum"] == by_name["standard", "", "rsum"]["value"]
+    assert result["uni_modal_t2t_r1"] == by_name["uni-modal", "t2t", "r1"]["value"]
+    assert by_name["uni-modal", "t2t", "r1"]["queries"] == 15  # three images have one caption
+    json.dumps(result, allow_nan=False)
+
+
+def test_two_models_are_compared_query_by_query(encoder: DualEncoder, folder: Path) -> None:
+    pairs = load_pairs(f"folder:{folder}")
+    other = load_encoder("picturebook-resnet/none", device="cpu")
+    result = evaluate(encoder, pairs, against=other)
+    owner = pairs.flat_captions()[1]
+    hits = [
+        100.0 * (ranks(images @ model.encode_texts(pairs.flat_captions()[0]).T, owner)[0] <= 5)
+        for model in (encoder, other)
+        if (images := model.encode_images(pairs.image(row) for row in range(12))) is not None
+    ]
+    expected = paired_bootstrap(*hits, owner, 12)
+    (row,) = (row for row in result["rows"] if (row["way"], row["measure"]) == ("t2i", "r5"))
+    found = row["difference"], row["difference_low"], row["difference_high"], row["p"]
+    assert found == pytest.approx(tuple(expected))
+    assert row["against_value"] == pytest.approx(evaluate(other, pairs)["t2i_r5"])
+    assert row["against_sha256"] == other.fingerprint
+    assert {**result, "rows": 0} == {**evaluate(encoder, pairs), "rows": 0}
+
+
+def test_files_of_judgments_add_figures(encoder: DualEncoder, folder: Path, tmp_path: Path) -> None:
+    pairs = load_pairs(f"folder:{folder}")
+    judged = [f"{name}\t{name}#0\t{k % 4 + 1}\t1\t2" for k, name in enumerate(pairs.image_ids) if k % 4]
+    (tmp_path / "expert.txt").write_text("\n".join(judged))
+    (tmp_path / "sts.tsv").write_text("a dog\ta dog\t5\na dog\ta house by the sea\t1\nred\tblue\t2\n")
+    result = evaluate(
+        encoder, pairs, protocols=[], judgments=tmp_path / "expert.txt", sts=tmp_path / "sts.tsv"
+    )
+    counts = {row["protocol"] + row["measure"]: row["queries"] for row in result["rows"]}
+    assert counts == {"judgmentsspearman": 9, "judgmentsaccuracy": 0, "stsspearman": 3}
+    assert -1 <= result["judgments_spearman"] <= 1
+    assert result["sts_spearman"] > 0  # a text is most like itself
+    assert result["judgments_accuracy"] is None  # no image has two judged captions
+
+
+def test_what_cannot_be_measured_is_refused(encoder: DualEncoder, folder: Path) -> None:
+    pairs = load_pairs(f"folder:{folder}")
+    with pytest.raises(PairscopeError, match="Did you mean 'exact'"):
+        evaluate(encoder, pairs, protocols=["exakt"])
+    with pytest.raises(SourceError, match="what is true beyond its pairs"):
+        evaluate(encoder, pairs, protocols=["exact"])
+    with pytest.raises(ModelError, match="belong to one image tower"):
+        evaluate(encoder, pairs, np.zeros((12, 192)), against=encoder)
+
+
+def test_the_version_changes_with_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "code_version.py"))
+    found = []
+    for text in ("a = 1", "a = 2"):
+        (tmp_path / "part.py").write_text(text)
+        code_version.cache_clear()
+        found.append(code_version())
+    code_version.cache_clear()
+    assert found[0] != found[1]
+    assert found[0].split("+")[0] == found[1].split("+")[0] == version("pairscope")

@@ -1,0 +1,216 @@
+"""Protocols on embeddings made up: every figure against a loop over the truth as the source tells it."""
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from itr_core import protocols
+from itr_core.errors import SourceError
+from itr_core.measured import Asked, Measured
+from itr_core.metrics import retrieval_metrics
+from itr_core.packed_truth import PackedTruth
+from itr_core.pairs import PairSet, load_pairs
+from itr_core.protocols import PROTOCOLS, Embedded, exact, labels, standard, uni_modal
+from itr_core.significance import image_bootstrap
+
+
+def unit(rows: int, seed: int) -> np.ndarray:
+    x = np.random.default_rng(seed).standard_normal((rows, 6))
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def world() -> Embedded:
+    pairs = load_pairs("picturebook:test@70")
+    return Embedded(pairs, unit(70, 0), unit(350, 1))
+
+
+@pytest.fixture(scope="module")
+def truth(world: Embedded) -> np.ndarray:
+    assert world.pairs.relevance is not None
+    return world.pairs.relevance.matrix()
+
+
+def values(figures: list[Measured]) -> dict[str, float]:
+    assert len({figure.name for figure in figures}) == len(figures)
+    return {figure.name: figure.value for figure in figures}
+
+
+def ordered(scores: np.ndarray, without: int | None = None) -> list[int]:
+    return sorted((i for i in range(len(scores)) if i != without), key=lambda i: -scores[i])
+
+
+def of_order(order: list[int], right: set[int]) -> dict[str, float]:
+    """Recalls, mAP@R and R-Precision of one query, by their definitions."""
+    hits = [item in right for item in order[: len(right)]]
+    ap = sum(sum(hits[: r + 1]) / (r + 1) for r, hit in enumerate(hits) if hit) / len(right)
+    recalls = {f"r{k}": float(any(item in right for item in order[:k])) for k in (1, 5, 10)}
+    return recalls | {"map_at_r": ap, "r_precision": sum(hits) / len(right)}
+
+
+def mean(found: list[dict[str, float]]) -> dict[str, float]:
+    return {name: 100 * float(np.mean([one[name] for one in found])) for name in found[0]}
+
+
+def test_packed_truth_reads_either_way(world: Embedded, truth: np.ndarray) -> None:
+    assert world.pairs.relevance is not None
+    packed = PackedTruth(world.pairs.relevance, *truth.shape)
+    np.testing.assert_array_equal(packed.by_image[slice(3, 99)], truth[3:])
+    np.testing.assert_array_equal(packed.by_caption[slice(5, 13)], truth.T[5:13])
+    columns = np.array([349, 0, 7, 8, 7])
+    np.testing.assert_array_equal(packed.columns(columns), truth[:, columns])
+
+
+def test_standard_is_retrieval_metrics(world: Embedded) -> None:
+    expected = retrieval_metrics(world.images @ world.texts.T, world.owner)
+    assert values(standard(world)) == pytest.approx(expected)
+    assert list(values(standard(world))) == list(expected)
+
+
+def test_intervals_are_those_of_the_bootstrap_and_rsum_is_drawn_whole(world: Embedded) -> None:
+    figures = {figure.name: figure for figure in standard(world)}
+    hits = figures["t2i_r10"].parts[0].values
+    low, high = np.percentile(figures["t2i_r10"].drawn(), [2.5, 97.5])
+    assert (low, high) == pytest.approx(image_bootstrap(hits, world.owner, 70))
+    recalls = [figure.drawn() for name, figure in figures.items() if "_r" in name]
+    np.testing.assert_allclose(figures["rsum"].drawn(), sum(recalls))
+
+
+def test_exact_counts_all_that_is_true(world: Embedded, truth: np.ndarray) -> None:
+    found, score = values(exact(world)), world.images @ world.texts.T
+    for way, scores, true, given in (
+        ("t2i", score.T, truth.T, [{owner} for owner in world.owner]),
+        ("i2t", score, truth, [set(np.flatnonzero(world.owner == image)) for image in range(70)]),
+    ):
+        queries = range(len(scores))
+        order = [ordered(scores[query]) for query in queries]
+        expected = mean([of_order(order[q], set(np.flatnonzero(true[q]))) for q in queries])
+        hidden = [order[q][0] not in given[q] and true[q, order[q][0]] for q in queries]
+        missed = [order[q][0] not in given[q] for q in queries]
+        expected |= {
+            "hidden_misses": 100 * sum(hidden) / sum(missed),
+            "hidden_answers": 100 * np.mean(hidden),
+        }
+        for name, value in expected.items():
+            assert found[f"exact_{way}_{name}"] == pytest.approx(value), (way, name)
+    assert found["exact_t2i_hidden_answers"] > 0
+
+
+def test_exact_gains_are_the_grades_of_the_source(world: Embedded) -> None:
+    assert world.pairs.relevance is not None
+    grade, score = world.pairs.relevance.grade(), world.images @ world.texts.T
+    found = values(exact(world))
+    for way, scores, gain in (("t2i", score.T, grade.T), ("i2t", score, grade)):
+        discount = 1 / np.log2(np.arange(2, 12))
+        each = [
+            (gain[q][ordered(scores[q])[:10]] @ discount) / (np.sort(gain[q])[::-1][:10] @ discount)
+            for q in range(len(scores))
+        ]
+        assert found[f"exact_{way}_ndcg10"] == pytest.approx(100 * np.mean(each), rel=1e-5)
+
+
+def test_exact_needs_to_know_more_than_the_pairs() -> None:
+    pairs = PairSet(
+        Dataset.from_dict({"image": [None], "captions": [["a"]], "image_id": ["0"]}), source="made:up"
+    )
+    with pytest.raises(SourceError, match=r"made:up does not say what is true beyond its pairs"):
+        exact(Embedded(pairs, unit(1, 0), unit(1, 1)))
+
+
+def test_like_finds_like_without_itself(world: Embedded, truth: np.ndarray) -> None:
+    found = values(uni_modal(world))
+    siblings = [
+        of_order(ordered(world.texts @ text, c), set(np.flatnonzero(world.owner == world.owner[c])) - {c})
+        for c, text in enumerate(world.texts)
+    ]
+    for name, value in mean(siblings).items():
+        assert found[f"uni_modal_t2t_{name}"] == pytest.approx(value), name
+    images = []
+    for i, image in enumerate(world.images):
+        right = set(np.flatnonzero(truth[:, world.owner == i].any(axis=1))) - {i}
+        if right:
+            images.append(of_order(ordered(world.images @ image, i), right))
+    for name, value in mean(images).items():
+        assert found[f"uni_modal_i2i_{name}"] == pytest.approx(value), name
+
+
+def test_shared_meaning_is_seen_by_embeddings_that_have_it(world: Embedded, truth: np.ndarray) -> None:
+    """Captions embedded as the images they are true of: cosine and overlap agree; random ones do not."""
+    told = truth.T / np.linalg.norm(truth.T, axis=1, keepdims=True)
+    knowing = Embedded(world.pairs, np.eye(70, dtype=np.float32), told.astype(np.float32))
+    assert values(uni_modal(knowing))["uni_modal_t2t_spearman"] > 0.99
+    assert abs(values(uni_modal(world))["uni_modal_t2t_spearman"]) < 0.1
+
+
+def test_siblings_and_strangers_are_compared(world: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    monkeypatch.setattr(
+        protocols, "_overlaps", lambda truth, a, b: compared.append((a, b)) or iter([np.arange(len(a))])
+    )
+    uni_modal(world)
+    a, b = compared[0]
+    same = world.owner[a] == world.owner[b]
+    assert (a != b).all()
+    assert sorted(a[same]) == list(range(350))  # each caption once with a sibling
+    assert 330 < (~same).sum() <= 350
+    assert len({(b - a).item() for a, b in zip(a[same], b[same], strict=True)}) == 8  # any of the others
+
+
+@pytest.fixture(scope="module")
+def labelled() -> Embedded:
+    columns = {
+        "image": [None] * 4,
+        "captions": [["a b"], ["a c", "b c"], ["c"], []],
+        "image_id": list("0123"),
+        "labels": [["x"], ["x", "y"], ["y"], ["z"]],
+    }
+    return Embedded(PairSet(Dataset.from_dict(columns), source="made:up"), unit(4, 2), unit(4, 3))
+
+
+def test_images_that_share_a_label_are_alike_where_nothing_else_is_known(labelled: Embedded) -> None:
+    right: list[set[int]] = [{1}, {0, 2}, {1}]  # no image shares z
+    expected = mean([of_order(ordered(labelled.images @ labelled.images[i], i), right[i]) for i in range(3)])
+    found = values(uni_modal(labelled))
+    assert {name: found[f"uni_modal_i2i_{name}"] for name in expected} == pytest.approx(expected)
+    assert found["uni_modal_t2t_map_at_r"] == 100 * np.mean(
+        [ordered(labelled.texts @ labelled.texts[c], c)[0] == 3 - c for c in (1, 2)]  # the only siblings
+    )
+    assert "uni_modal_t2t_spearman" not in found
+
+
+def test_label_map_of_captions_and_images(labelled: Embedded) -> None:
+    sets = [{"x"}, {"x", "y"}, {"y"}, {"z"}]
+    of_caption = [sets[image] for image in labelled.owner]
+
+    def average(queries: np.ndarray, items: np.ndarray, mine: list, theirs: list, window: int) -> float:
+        found = []
+        for query, own in zip(queries, mine, strict=True):
+            hits = [bool(own & theirs[i]) for i in ordered(items @ query)]
+            if any(hits):
+                precision = [sum(hits[: r + 1]) / (r + 1) for r, hit in enumerate(hits[:window]) if hit]
+                found.append(float(np.mean(precision)) if precision else 0.0)
+        return 100 * float(np.mean(found))
+
+    found = values(labels(labelled))
+    t2i = labelled.texts, labelled.images, of_caption, sets
+    assert found["labels_t2i_map_at_all"] == pytest.approx(average(*t2i, 4))
+    i2t = labelled.images, labelled.texts, sets, of_caption
+    assert found["labels_i2t_map_at_all"] == pytest.approx(average(*i2t, 4))
+    assert found["labels_i2t_map_at_n_query"] == pytest.approx(average(*i2t, 4))
+
+
+def test_concepts_stand_for_labels(world: Embedded) -> None:
+    pairs = PairSet(world.pairs.dataset.remove_columns("labels"), source="made:up")
+    found = values(labels(Embedded(pairs, world.images, world.texts)))
+    assert 0 < found["labels_t2i_map_at_all"] < 100
+
+
+def test_protocols_are_named_as_they_call_their_figures(world: Embedded) -> None:
+    for name in ("standard", "exact", "uni-modal", "labels"):
+        assert {figure.protocol for figure in PROTOCOLS[name](world)} == {name}
+
+
+def test_nothing_asked_is_no_figure() -> None:
+    figure = Asked("exact", "t2i", np.arange(3), 3).mean("r1", np.full(3, np.nan))
+    assert np.isnan(figure.value)
+    assert np.isnan(figure.drawn()).all()
