@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from itr_core.errors import ModelError
 from itr_core.methods import METHODS, InfoNCE, contrast, make_method
 from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods.infonce import sum_of_siblings
 from itr_core.outputs import EncoderOutput, PairBatch
 
 
@@ -105,6 +106,29 @@ def test_method_reads_ids_and_temperature_from_what_it_is_given() -> None:
     terms = make_method("infonce")(EncoderOutput(image, text, torch.tensor(4.0)), batch)
     assert terms.keys() == InfoNCE.weights.keys()
     assert terms["infonce"] == symmetric_info_nce(image, text, 4.0, ids)
+
+
+def test_captions_of_one_image_find_each_other() -> None:
+    image, text = rows(5, 5)
+    ids = torch.tensor([3, 8, 3, 3, 8])
+    batch = PairBatch(text=torch.zeros(5, 1, dtype=torch.int64), image_id=ids, captions=[""] * 5)
+    method = make_method("infonce", {"siblings": 0.5})
+    terms = method(EncoderOutput(image, text, torch.tensor(4.0)), batch)
+    unit = normalize(text, dim=-1)
+    others = torch.stack([unit[2] + unit[3], unit[4], unit[0] + unit[3], unit[0] + unit[2], unit[1]])
+    torch.testing.assert_close(sum_of_siblings(text, ids), others)
+    assert method.weights == {"infonce": 1.0, "infonce_siblings": 0.5}
+    assert terms["infonce"] == symmetric_info_nce(image, text, 4.0, ids)
+    torch.testing.assert_close(
+        terms["infonce_siblings"].item(), double_loop(others, text, 4.0, ids.tolist()), rtol=0, atol=1e-9
+    )
+
+
+def test_a_caption_without_siblings_is_refused() -> None:
+    with pytest.raises(ModelError, match="captions_per_image of at least 2"):
+        sum_of_siblings(torch.eye(3), torch.tensor([0, 0, 1]))
+    with pytest.raises(ModelError, match=r"siblings=-0\.5"):
+        make_method("infonce", {"siblings": -0.5})
 
 
 def test_docstring() -> None:

@@ -1,17 +1,59 @@
 """InfoNCE: the objective of CLIP, and the baseline of every other method."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from itr_core.errors import ModelError
 from itr_core.methods.base import INFONCE, Method
 from itr_core.methods.contrast import symmetric_info_nce
 from itr_core.outputs import EncoderOutput, PairBatch
 
 
 class InfoNCE(Method):
-    """`symmetric_info_nce` at the encoder's own, learned temperature."""
+    r"""`symmetric_info_nce` at the encoder's own, learned temperature; on request, between captions too.
+
+        L = L_con(v, t) + siblings L_con(s, t),    s_i = sum_{j != i, image_id_j = image_id_i} t_j / |t_j|
+
+    L_con(s, t) asks each caption to find the others of its image, and lets different words for one thing come
+    together where images are few.
+
+    Args:
+        siblings: weight of L_con(s, t), >= 0. Above 0 every image needs several captions in the batch
+            (`captions_per_image`).
+
+    Relations:
+        siblings = 0, the default, is plain InfoNCE.
+    """
 
     weights = {INFONCE: 1.0}  # noqa: RUF012 - a constant of the class
 
+    def __init__(self, *, siblings: float = 0.0) -> None:
+        super().__init__()
+        if siblings < 0:
+            raise ModelError(f"siblings={siblings}: must be at least 0.")
+        if siblings:
+            self.weights = {INFONCE: 1.0, "infonce_siblings": siblings}
+
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
-        """Return {"infonce": loss}."""
-        return {INFONCE: symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id)}
+        """Return {"infonce": L_con(v, t)} and, where it has a weight, {"infonce_siblings": L_con(s, t)}."""
+        images = {INFONCE: out.image}
+        if "infonce_siblings" in self.weights:
+            images["infonce_siblings"] = sum_of_siblings(out.text, batch.image_id)
+        return {
+            name: symmetric_info_nce(anchor, out.text, out.logit_scale, batch.image_id)
+            for name, anchor in images.items()
+        }
+
+
+def sum_of_siblings(text: Tensor, image_id: Tensor) -> Tensor:
+    """For each caption (B, d) the sum of the unit embeddings of the others of its image, (B, d).
+
+    Raises ModelError where a caption has none.
+    """
+    _, image = image_id.unique(return_inverse=True)
+    if (image.bincount() == 1).any():
+        raise ModelError("siblings: every image needs captions_per_image of at least 2.")
+    unit = F.normalize(text, dim=-1)
+    sums = torch.zeros_like(unit[: int(image.max()) + 1]).index_add(0, image, unit)
+    return sums[image] - unit
