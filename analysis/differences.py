@@ -69,7 +69,7 @@ def _unlike(variable: Variable, thing: Thing) -> list[Difference]:
 def _instead(facts: Facts, meaning: Meaning, variable: Variable) -> str:
     """The kind, of those the meaning does not name, that is most like what is missing; "" if none is."""
     kinds = {thing.kind for thing in facts.scene.things}
-    named = {term for other in meaning.things if other is not variable for term in [other.term]}
+    named = {other.term for other in meaning.things if other is not variable}
     missing = next(kind.is_a for kind in KINDS.values() if variable.term in kind.is_a)
     missing = missing[missing.index(variable.term) :]
 

@@ -88,8 +88,8 @@ def misses(
     queries, items = (np.where(t2i, *pair) for pair in (counts, counts[::-1]))
     hub = items * pdtrc(table["firsts"] - 1, queries / items) < HUB
 
-    exact = isinstance(truth, Truth)
-    explain = _by_truth(truth) if isinstance(truth, Truth) else _by_text(captions, told)
+    exact = truth if isinstance(truth, Truth) else None
+    explain = _by_truth(exact) if exact else _by_text(captions, told)
     differences = [None if true else explain(i, c) for i, c, true in zip(image, caption, hidden, strict=True)]
     wrong = [CAUSES[each.concept] if each else "unknown" for each in differences]
     table["cause"] = np.select([hidden, same | alike, hub], ALL_CAUSES[:3], wrong)
@@ -127,6 +127,11 @@ def worst(table: pd.DataFrame, count: int = 20) -> pd.DataFrame:
     return table.sort_values(["rank", "margin"], ascending=False, kind="stable").head(count)
 
 
+def surest(table: pd.DataFrame, count: int = 20) -> pd.DataFrame:
+    """The `count` misses where the wrong answer is farthest ahead of the right one."""
+    return table.sort_values(["margin", "rank"], ascending=False, kind="stable").head(count)
+
+
 def _captions_of(owner: np.ndarray, n: int) -> list[np.ndarray]:
     """The captions of each image."""
     order = np.argsort(owner, kind="stable")
@@ -162,7 +167,11 @@ def _said(captions: Sequence[str], told: np.ndarray, caption: int) -> bool:
 def _alike(images: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """See `ALIKE`. |x - y|^2 = 2 - 2 x y for unit vectors; its mean over all pairs is 2 - 2 |mean|^2."""
     usual = 1 - np.square(images.mean(0, dtype=np.float64)).sum()
-    return 1 - np.einsum("kd,kd->k", images[one], images[other], dtype=np.float64) <= ALIKE * usual
+    cosine = np.empty(len(one))
+    for start in range(0, len(one), step := 10_000):
+        some = slice(start, start + step)
+        cosine[some] = np.einsum("kd,kd->k", images[one[some]], images[other[some]], dtype=np.float64)
+    return 1 - cosine <= ALIKE * usual
 
 
 def _by_truth(truth: Truth) -> Callable[[int, int], Difference | None]:

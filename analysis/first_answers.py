@@ -24,22 +24,22 @@ def first_wrong_answers(images: np.ndarray, texts: np.ndarray, owner: np.ndarray
     images, texts = np.asarray(images), np.asarray(texts)
     n, m = len(images), len(texts)
     t2i_rank, i2t_rank = ranks(CosineRows(images, texts), owner)
-    own = np.einsum("md,md->m", texts, images[owner])
-    best_own = np.full(n, -np.inf, own.dtype)
-    np.maximum.at(best_own, owner, own)
-    image, image_score = np.zeros(m, np.int64), np.full(m, -np.inf, own.dtype)
-    caption, caption_score = np.zeros(n, np.int64), np.empty(n, own.dtype)
+    own, best_own = np.empty(m, texts.dtype), np.full(n, -np.inf, texts.dtype)
+    image, image_score = np.zeros(m, np.int64), np.full(m, -np.inf, texts.dtype)
+    caption, caption_score = np.zeros(n, np.int64), np.empty(n, texts.dtype)
     first_caption = np.empty(n, np.int64)
     for start in range(0, n, step := max(1, _BLOCK // m)):
         block = images[start : start + step] @ texts.T
         first_caption[start : start + step] = block.argmax(1)
         here = np.flatnonzero((owner >= start) & (owner < start + step))
+        own[here] = block[owner[here] - start, here]
         block[owner[here] - start, here] = -np.inf
         caption[start : start + step], caption_score[start : start + step] = block.argmax(1), block.max(1)
         score = block.max(0)
         better = score > image_score
         image[better] = block[:, better].argmax(0) + start
         image_score[better] = score[better]
+    np.maximum.at(best_own, owner, own)
 
     t2i, i2t = np.flatnonzero(t2i_rank > 1), np.flatnonzero(i2t_rank > 1)
     first_caption[i2t] = caption[i2t]  # among equals, the wrong one
