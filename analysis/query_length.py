@@ -43,9 +43,8 @@ def by_length(
     """
     if not 0 < len(captions) == len(t2i_ranks) == len(owner):
         raise ValueError(f"{len(captions)} captions, {len(t2i_ranks)} ranks and {len(owner)} owners.")
-    words = np.array([len(caption.split()) for caption in captions])
     records = []
-    for name, chosen in _buckets(words):
+    for name, chosen in buckets(captions):
         true = np.nan if true_images is None else float(np.mean(true_images[chosen]))
         figures = _recall(t2i_ranks[chosen], owner[chosen])
         records.append({"bucket": name, **figures, "true_images": true})
@@ -102,8 +101,9 @@ def truncated(
     return pd.DataFrame(records)
 
 
-def _buckets(words: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and rows of every bucket, shortest first."""
+def buckets(captions: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and rows of every bucket of `by_length` among m captions, shortest first."""
+    words = np.array([len(caption.split()) for caption in captions])
     bucket = np.searchsorted(STARTS[1:], words, side="right")
     counts = np.bincount(bucket, minlength=len(STARTS))
     spans: list[list[int]] = []

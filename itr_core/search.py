@@ -1,7 +1,7 @@
 """Search a gallery: words to pictures (T2I), a picture to captions (I2T), and like to like (I2I, T2T)."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -28,12 +28,14 @@ LOCAL_SHARE = 0.8
 LONGEST = 10_000
 """Characters of a query that are looked at, far more than any text tower reads."""
 
+_BATCH = 256
+
 Of = Literal["images", "captions"]
 Rescore = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Cosines and rows (n,) of candidates -> the scores (n,) by which they are ranked again."""
 
-# One query at a time is encoded in this process: tokenizers are not thread-safe, and a tower uses all cores.
-_ENCODING = Lock()
+ENCODING = Lock()
+"""Held while something is encoded: tokenizers are not thread-safe, and a tower uses all cores."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,25 @@ class Searcher:
         Of a query longer than the model reads the rest is not used; `encoder.cut` tells. Raises QueryError,
         and with `rerank` GalleryError if the gallery was built without tokens.
         """
+        embedding = self.embed_text(query)
+        self._check(k, of, "images" if rerank else None)
+        rescore = self._images_by(normalised(query)) if rerank else None
+        return self._hits(embedding, k, of, rescore=rescore)
+
+    def embed_text(self, query: str) -> np.ndarray:
+        """Return the unit vector (d,) that a query is searched with. Raises QueryError if it has no words."""
         text = normalised(query)
         if not text:
             raise QueryError("There is nothing to search for yet: type a few words, like 'a dog on a beach'.")
-        self._check(k, of, "images" if rerank else None)
-        rescore = self._images_by(text) if rerank else None
-        return self._hits(self._text_embedding(text), k, of, rescore=rescore)
+        return self._text_embedding(text)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Texts -> (N, d) float32, unit rows: the encoder's, in turns with searches."""
+        parts = [np.empty((0, self.encoder.dim), np.float32)]
+        for start in range(0, len(texts), _BATCH):
+            with ENCODING:
+                parts.append(self.encoder.encode_texts(texts[start : start + _BATCH]))
+        return np.concatenate(parts)
 
     def search_image(
         self, image: Image.Image, k: int = 10, of: Of = "captions", *, rerank: bool = False
@@ -112,7 +127,7 @@ class Searcher:
         """Return the k (1 to 100) captions, or images, that fit the picture best. Raises QueryError."""
         self._check(k, of, "captions" if rerank else None)
         rescore = None
-        with _ENCODING:
+        with ENCODING:
             if rerank:
                 query, places = self.encoder.encode_images([image], tokens=True)
                 rescore = self._captions_by(places)
@@ -143,7 +158,7 @@ class Searcher:
             raise QueryError("This gallery has no captions to find; search its images instead (of='images').")
 
     def _encode_text(self, text: str) -> np.ndarray:
-        with _ENCODING:
+        with ENCODING:
             return self.encoder.encode_texts([text])[0]
 
     def _tokens(self) -> np.ndarray:
@@ -157,13 +172,13 @@ class Searcher:
 
     def _images_by(self, text: str) -> Rescore:
         tokens = self._tokens()
-        with _ENCODING:
+        with ENCODING:
             _, words, mask = self.encoder.encode_texts([text], tokens=True)
         return lambda scores, rows: self._fused(scores, tokens[rows], words, mask)
 
     def _captions_by(self, places: np.ndarray) -> Rescore:
         def rescore(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            with _ENCODING:
+            with ENCODING:
                 _, words, mask = self.encoder.encode_texts([self._texts[row] for row in rows], tokens=True)
             return self._fused(scores, places, words, mask)
 

@@ -23,7 +23,7 @@ def embedding_map(
     maps: Mapping[str, Map],
     *,
     text: Mapping[str, Sequence[str]] | None = None,
-    colour: Mapping[str, Sequence[Any]] | None = None,
+    colour: Mapping[str, Sequence[Any] | np.ndarray] | None = None,
     colour_title: str = "",
     rows: Mapping[str, np.ndarray] | None = None,
     query: np.ndarray | None = None,

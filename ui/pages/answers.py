@@ -181,9 +181,11 @@ class Answers:
     ) -> str:
         if link and len(self.shelf.names) > 1:
             link["g"] = gallery
+        on_map = {name: link[name] for name in ("q", "g") if name in link} if "q" in link else {}
         return cards.status(
             seconds=seconds, gallery=gallery, size=len(searcher.gallery),
             link=cards.share_link(**link) if link else "", notes=notes or [],
+            map_link=f"analysis{cards.share_link(**on_map)}" if on_map else "",
         )  # fmt: skip
 
 

@@ -37,9 +37,11 @@ def render(template: str, **values: Any) -> str:
     return _templates.get_template(template).render(url=file_url, **values)
 
 
-def pictures(hits: Sequence[Hit], heading: str) -> str:
-    """A grid of result cards, best first."""
-    return _templates.get_template("pictures.html").render(hits=hits, heading=heading, url=file_url)
+def pictures(
+    hits: Sequence[Hit], heading: str, *, ranked: bool = True, action: str = "search with this"
+) -> str:
+    """A grid of cards, best first; `ranked` says so. action: what a click on a picture does."""
+    return render("pictures.html", hits=hits, heading=heading, ranked=ranked, action=action)
 
 
 def captions(hits: Sequence[Hit], heading: str) -> str:
@@ -53,14 +55,16 @@ def status(
     gallery: str = "",
     size: int = 0,
     link: str = "",
+    map_link: str = "",
     notes: Sequence[str] = (),
 ) -> str:
-    """Say how long it took, the link that reproduces it, and what a visitor should know."""
+    """Say how long it took, the links that reproduce it and show it on the map, and what one should know."""
     return _templates.get_template("status.html").render(
         milliseconds=None if seconds is None else seconds * 1000,
         gallery=gallery,
         size=size,
         link=link,
+        map_link=map_link,
         notes=notes,
     )
 

@@ -1,7 +1,7 @@
-"""What every tab of the analysis page needs: the results of a gallery, and what to say while there are none."""
+"""What every tab of the analysis page needs: the results of a gallery, or what to say while it is made."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,11 +12,15 @@ from ui.pages.shelf import Shelf
 
 
 class Wiring(NamedTuple):
-    """What a tab shows and when: `show(names, *inputs)` yields values for `outputs`, more than once if it takes long."""
+    """What a tab shows: `show(names, *inputs)` yields values for `outputs`; several if it takes long."""
 
     show: Callable[..., Iterator[tuple[Any, ...]]]
     inputs: Sequence[Any]
     outputs: Sequence[Any]
+    stop: Any = None
+    """A button that ends the work."""
+    linked: Callable[[Mapping[str, str]], Sequence[Any] | None] | None = None
+    """The parameters of a link -> values for `inputs`, where the link is to this tab."""
 
 
 class Desk:

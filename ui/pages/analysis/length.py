@@ -4,28 +4,29 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
-from itr_core.errors import QueryError
+from itr_core.errors import PairscopeError
 from ui.pages import cards
+from ui.pages.analysis import points
 from ui.pages.analysis.desk import Desk, Wiring
 from ui.pages.analysis.plot import drawn, plot
 
 WAYS = {"captions as they are": "natural", "their first words": "truncated"}
-MOST_SHOWN = 24
 SAYS = {
-    "natural": "Above, how many captions of that length find their own image; below, how many queries there are and of "
-    "how many images they are true on average: among 20 that are equally right, the one that counts comes first 1 time "
-    "in 20. Click a point for its queries.",
-    "truncated": "The first words of every caption as a query, so that only the words differ (AsCL, Fig. 5). Below, how "
-    "many images have a caption that begins so. Click a point for its queries.",
+    "natural": "How many captions of that length find their own image. Of how many images they are true "
+    "tells why short ones do not: among 20 that are equally right, the one that counts comes first 1 time in "
+    "20. Click a point for its queries.",
+    "truncated": "The first words of every caption as a query, so that only the words differ (AsCL, Fig. 5), "
+    "and how many images have a caption that begins so.",
 }
 
 
 def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     """Lay the tab out; its event handler compares the chosen galleries."""
     with gr.Row():
-        way = gr.Radio([*WAYS.items()], value="natural", label="Queries", container=False, elem_id="length-way")
+        way = gr.Radio(
+            [*WAYS.items()], value="natural", label="Queries", container=False, elem_id="length-way"
+        )
         cutoff = gr.Radio(
             [(f"R@{k}", k) for k in (1, 5, 10)], value=1, label="Recall", container=False, elem_id="length-k"
         )
@@ -38,9 +39,19 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         if way == "natural":
             figure = figures.by_length({name: desk.of(name).by_length() for name in names}, k)
         else:
+            yield gr.skip(), cards.status(notes=["Encoding every caption at every length; once per gallery."])
             encoders = {name: desk.shelf.searcher(name).encoder for name in names}
             tables = {name: desk.of(name).truncated(encoders[name]) for name in names}
             figure = figures.truncated(tables, k)
         yield drawn(figure, SAYS[way], f"query-length-{way}-r{k}"), ""
 
+    def of_bucket(names: list[str], way: str, event: gr.EventData) -> Any:
+        if way != "natural" or not names:
+            return gr.skip()
+        try:
+            return points.worst_of_bucket(desk.of(names[0]), str((getattr(event, "x", None) or [""])[0]))
+        except PairscopeError as error:
+            return cards.status(notes=[str(error)])
+
+    curve.select(of_bucket, [chosen, way], queries, api_visibility="private", show_progress="minimal")
     return Wiring(show, [way, cutoff], [curve, queries])

@@ -29,7 +29,8 @@ _TEMPLATE = """
 def plotly_js() -> Path:
     """The plotly.js that the installed plotly comes with; found without importing plotly."""
     spec = find_spec("plotly")
-    assert spec is not None and spec.origin is not None  # a dependency
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent / "package_data" / "plotly.min.js"
 
 
@@ -51,5 +52,5 @@ def plot(*, describe: Callable[[Any], dict[str, str]] | None = None, **settings:
 
 
 def drawn(figure: "go.Figure", says: str, name: str, **meta: Any) -> dict[str, Any]:
-    """A figure for `plot`. says: one sentence on what is seen. name: of exported files. meta: for `describe`."""
+    """A figure for `plot`. says: what is seen, in a sentence. name: of exports. meta: for `describe`."""
     return {"figure": json.loads(figure.to_json()), "says": says, "name": name, "meta": meta}

@@ -29,8 +29,8 @@ def space_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         yield (
             drawn(
                 figures.plane(tables),
-                "Lower left is better: pairs lie near each other, and all things together use the whole sphere. "
-                "Bars are 95 % intervals over images.",
+                "Lower left is better: pairs lie near each other, and all things together use the whole "
+                "sphere. Bars are 95 % intervals over images.",
                 "alignment-uniformity",
             ),
             drawn(

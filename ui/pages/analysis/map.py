@@ -1,0 +1,125 @@
+"""The map tab: where images and captions lie, what is near what, and where a query goes."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import gradio as gr
+
+from itr_core.errors import PairscopeError, QueryError
+from ui.pages import cards
+from ui.pages.analysis import points
+from ui.pages.analysis.desk import Desk, Wiring
+from ui.pages.analysis.plot import drawn, plot
+from ui.pages.search import CLICKS
+
+KINDS = {
+    "pictures and captions": "joint",
+    "the same without the gap": "centred",
+    "pictures": "images",
+    "captions": "captions",
+}
+COLOURS = {"kind": "modality", "category": "category", "length": "length", "rank": "rank", "error": "cause"}
+SAYS = (
+    "Diamonds are pictures, discs are captions; what the model takes for alike lies together. Directions and "
+    "distances across the map mean nothing. Click a point to open it, draw a lasso to gather several."
+)
+
+_WORK = ThreadPoolExecutor(2, thread_name_prefix="map")
+
+
+class _Stopped(Exception):
+    """Nobody waits for the map any more."""
+
+
+def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
+    """Lay the tab out. PCA is shown at once and makes room for UMAP when that is ready."""
+    names = desk.shelf.names
+    with gr.Row(elem_classes="choices"):
+        one = gr.Dropdown(
+            names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="map-gallery"
+        )
+        kind = gr.Dropdown([*KINDS.items()], value="joint", label="Map of", elem_id="map-kind")
+        colour = gr.Dropdown([*COLOURS.items()], value="modality", label="Coloured by", elem_id="map-colour")
+        query = gr.Textbox(
+            label="Show a query on the map", placeholder="a dog on a beach", elem_id="map-query"
+        )
+        stop = gr.Button("Stop", visible=False, elem_id="map-stop", min_width=80, scale=0)
+
+    def describe(asked: Any) -> dict[str, str]:
+        """Server function: [meta of the plot, key of a point] from the browser."""
+        try:
+            meta, key = asked
+            return points.describe(desk.of(str(meta["gallery"])), key)
+        except (PairscopeError, TypeError, ValueError, KeyError) as error:
+            return {"caption": str(error) if isinstance(error, PairscopeError) else "", "thumbnail": ""}
+
+    progress = gr.HTML(elem_classes="tab-note", elem_id="map-progress")
+    view = plot(elem_id="map", describe=describe)
+    opened = gr.HTML(elem_id="map-opened", js_on_load=CLICKS)
+
+    def show(names: list[str], one: str, kind: str, colour: str, query: str) -> Iterator[tuple[Any, ...]]:
+        from analysis.colouring import TITLES, colouring
+        from analysis.figures.maps import embedding_map
+
+        analysis = desk.of(one)
+        values = colouring(analysis, _known(colour, COLOURS))  # type: ignore[arg-type]
+        embedded = desk.shelf.searcher(one).embed_text(query)[None] if query.strip() else None
+
+        def figure(method: str, maps: Any) -> dict[str, Any]:
+            star = (
+                maps["captions"].place(embedded)[0] if embedded is not None and "captions" in maps else None
+            )
+            picture = embedding_map(
+                maps, colour=values, colour_title=TITLES.get(colour, colour), query=star, title=method
+            )
+            picture.update_traces(hoverinfo="none", hovertemplate=None).update_layout(
+                height=640, legend={"y": -0.02, "yanchor": "top"}
+            )
+            return drawn(picture, SAYS, f"map-{kind}-{method.lower()}", zoom=True, gallery=one)
+
+        stopped, done = threading.Event(), [0, 0]
+
+        def tell(so_far: int, total: int) -> None:
+            if stopped.is_set():
+                raise _Stopped
+            done[:] = so_far, total
+
+        work = _WORK.submit(analysis.map, _known(kind, KINDS), progress=tell)  # type: ignore[arg-type]
+        try:
+            if wait([work], timeout=0.3).not_done:
+                yield gr.Button(visible=True), "", figure("PCA", analysis.map(kind, "pca"))  # type: ignore[arg-type]
+            while wait([work], timeout=0.7).not_done:
+                note = cards.render("mapping.html", done=done[0], total=done[1])
+                yield gr.skip(), note, gr.skip()
+            yield gr.Button(visible=False), "", figure("UMAP", work.result())
+        finally:
+            stopped.set()
+
+    def open_points(one: str, event: gr.EventData) -> str:
+        try:
+            analysis, searcher = desk.of(one), desk.shelf.searcher(one)
+            keys = getattr(event, "keys", None)
+            if not isinstance(keys, list):
+                item, query = getattr(event, "item", None), getattr(event, "query", None)
+                keys = [points.of_card(analysis, item, query)]
+            return points.opened(analysis, searcher, keys, one)
+        except PairscopeError as error:
+            return cards.status(notes=[str(error)])
+
+    stop.click(lambda: (gr.Button(visible=False), ""), None, [stop, progress], api_visibility="private")
+    for source in (view, opened):
+        source.select(open_points, one, opened, api_visibility="private", show_progress="minimal")
+
+    def linked(asked: Mapping[str, str]) -> list[Any] | None:
+        gallery = asked.get("g", names[0])
+        return [gallery, gr.skip(), gr.skip(), asked["q"]] if "q" in asked and gallery in names else None
+
+    return Wiring(show, [one, kind, colour, query], [stop, progress, view], stop, linked)
+
+
+def _known(value: str, choices: dict[str, str]) -> str:
+    if value not in choices.values():
+        raise QueryError(f"There is no {value!r} to choose here.")
+    return value
