@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from analysis import errors, geometry, query_length
+from analysis import errors, geometry, probes, query_length
 from analysis.calibration import Calibration
 from analysis.kept import Arrays, Kept
 from analysis.projection import Map, Progress, aligned_maps, centred, pca_map, umap_map
 from analysis.truth import truth_of
+from analysis.word_edits import object_words, word_edits
 from itr_core.code_version import code_version
 from itr_core.errors import GalleryError, ModelError
 from itr_core.gallery import Gallery
@@ -38,6 +39,7 @@ Maps = dict[str, Map]
 """The map of each modality that is in the picture: "images", "captions"."""
 
 _ROWS = 256
+_PROBES = 200
 
 
 class Analysis:
@@ -65,6 +67,11 @@ class Analysis:
                 "measure retrieval takes two images and a caption. Build it from a source with captions."
             )
         return self.images, self.gallery.text_embeddings, self.gallery.image_of_caption
+
+    @cached_property
+    def object_words(self) -> list[str]:
+        """What the captions call things: see `analysis.word_edits.object_words`."""
+        return object_words(self.captions)
 
     @cached_property
     def truth(self) -> Truth | None:
@@ -140,6 +147,38 @@ class Analysis:
     def misses(self) -> pd.DataFrame:
         """See `analysis.errors.misses`."""
         return self.kept.table("misses", lambda: errors.misses(*self.pairs, self.captions, self.truth))
+
+    def image_probes(self, row: int, caption: str) -> list[probes.Probe]:
+        """Probes of one image, each after its true caption.
+
+        They are of its scene, where that is known, else of `caption`, one of its own.
+        """
+        rng = np.random.default_rng(row)
+        if self.truth:
+            made = probes.scene_probes(self.truth.scenes[row], rng)
+        else:
+            told = self.gallery.items["captions"].iloc[row]
+            edits = word_edits(caption, rng, objects=self.object_words, told=told)
+            made = [probes.Probe(*edit) for edit in edits]
+        return probes.with_true_captions(made)
+
+    def probe_accuracy(
+        self, encoder: probes.TextEncoder, *, progress: Progress | None = None
+    ) -> pd.DataFrame:
+        """See `analysis.probes.probe_accuracy`; over 500 images. encoder: the one that made the gallery."""
+
+        def compute() -> pd.DataFrame:
+            images, _, owner = self.pairs
+            made, rows = probes.gallery_probes(self.captions, owner, self.truth)
+            tables = []
+            for start in range(0, len(made) or 1, _PROBES):
+                some = slice(start, start + _PROBES)
+                tables.append(probes.probe_table(encoder, images, made[some], rows[some]))
+                if progress:
+                    progress(start, len(made))
+            return probes.probe_accuracy(pd.concat(tables))
+
+        return self.kept.table("probes", compute)
 
     def calibration(self) -> Calibration:
         """See `analysis.calibration`; GalleryError where there are too few pairs to learn from."""

@@ -118,6 +118,19 @@ def probe_table(
     return table.assign(score=score, change=score - old_score, rank=rank, rank_change=rank - old_rank)
 
 
+def with_true_captions(probes: Sequence[Probe]) -> list[Probe]:
+    """The probes by their true caption, which comes first as it is: a probe of kind "" that changes nothing.
+
+    >>> [probe.after for probe in with_true_captions([Probe("negate", "a dog", "no dog")])]
+    ['a dog', 'no dog']
+    """
+    result = []
+    for before in dict.fromkeys(probe.before for probe in probes):
+        result.append(Probe("", before, before, true=True))
+        result += [probe for probe in probes if probe.before == before]
+    return result
+
+
 def probe_accuracy(table: pd.DataFrame) -> pd.DataFrame:
     """How often the true caption scores higher than the false one; chance is 0.5, ties count half.
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from difflib import SequenceMatcher
 from itertools import pairwise
 
 import numpy as np
@@ -73,6 +74,22 @@ def negated(caption: str) -> Iterator[str]:
         if match[0].lower() in (*_ONE, *_NUMBERS):
             yield _replaced(caption, match, "no")
             return
+
+
+def compared(before: str, after: str) -> list[tuple[str, str]]:
+    """The words of both texts in order, each run as (what became of it, words): "kept", "gone" or "new".
+
+    >>> compared("a red car at night", "a blue car")
+    [('kept', 'a'), ('gone', 'red'), ('new', 'blue'), ('kept', 'car'), ('gone', 'at night')]
+    """
+    old, new = before.split(), after.split()
+    runs = []
+    for tag, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            runs.append(("kept", " ".join(new[k:m])))
+        else:
+            runs += [("gone", " ".join(old[i:j]))] * (i < j) + [("new", " ".join(new[k:m]))] * (k < m)
+    return runs
 
 
 def object_words(captions: Sequence[str], most: int = 200) -> list[str]:

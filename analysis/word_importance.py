@@ -71,6 +71,27 @@ def word_patch_map(encoder: "DualEncoder", image: Image.Image, text: str) -> tup
     return [words[k][0] for k in read], (means @ places[0].T).reshape(-1, side, side)
 
 
+def word_places(words: Sequence[str], maps: np.ndarray) -> pd.DataFrame:
+    """Where each word of a `word_patch_map` fits best.
+
+    Returns word, cosine, row and column (from 1, from the top left), and
+
+    shades: the word's places in reading order, each in [0, 1] from the least to the greatest cosine of all
+    words, so that a word that fits nowhere stays near 0.
+    """
+    low, span = maps.min(), np.ptp(maps) or 1.0
+    row, column = np.unravel_index(maps.reshape(len(maps), -1).argmax(1), maps.shape[1:])
+    return pd.DataFrame(
+        {
+            "word": list(words),
+            "cosine": maps.max((1, 2)).astype(np.float64),
+            "row": row + 1,
+            "column": column + 1,
+            "shades": list(((maps - low) / span).reshape(len(maps), -1)),
+        }
+    )
+
+
 def _words(text: str) -> Sequence[re.Match[str]]:
     words = list(re.finditer(r"\S+", text))
     if not words:

@@ -9,12 +9,15 @@ from plotly.subplots import make_subplots
 from analysis.errors import ALL_CAUSES, shares
 from analysis.figures.style import figure, looks, template
 
-WAYS = {"t2i": "T2I: words that find another picture", "i2t": "I2T: pictures that find others' words"}
+WAYS = {"t2i": "T2I", "i2t": "I2T"}
 _MOST = 15  # rows and columns of a confusion table that can be read
 
 
 def causes(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> go.Figure:
-    """The share of each cause among the `misses` of every model, by name, both ways side by side."""
+    """The share of each cause among the `misses` of every model, by name, both ways side by side.
+
+    A bar is known by its way and cause: "t2i hub".
+    """
     drawn = make_subplots(rows=1, cols=2, shared_yaxes=True, subplot_titles=list(WAYS.values()))
     for name, look in looks(tables).items():
         for column, way in enumerate(WAYS, 1):
@@ -22,13 +25,14 @@ def causes(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> go.Figu
             bars = go.Bar(
                 y=ALL_CAUSES, x=100 * shares(tables[name])[way], name=name, orientation="h",
                 marker={"color": look.colour}, legendgroup=name, showlegend=column == 1,
+                customdata=[f"{way} {cause}" for cause in ALL_CAUSES],
                 hovertemplate=f"%{{y}}: %{{x:.1f}} % of {count} misses",
             )  # fmt: skip
             drawn.add_trace(bars, row=1, col=column)
     height = 160 + 14 * len(ALL_CAUSES) * (1 + len(tables))
-    drawn.update_layout(template=template(dark), title="Causes of misses at rank 1", height=height)
-    drawn.update_layout(legend={"y": -0.2, "yanchor": "top"})
-    drawn.update_xaxes(title_text="% of the misses", showgrid=True)
+    drawn.update_layout(template=template(dark), title="Causes of misses at rank 1, in %", height=height)
+    drawn.update_layout(legend={"y": -0.12, "yanchor": "top"}, showlegend=len(tables) > 1)
+    drawn.update_xaxes(showgrid=True)
     drawn.update_yaxes(autorange="reversed", showgrid=False)
     return drawn
 

@@ -24,6 +24,7 @@ def test_causes_of_every_model_both_ways(table: pd.DataFrame, dark: bool) -> Non
     shown = dict(zip(drawn.data[0].y, drawn.data[0].x, strict=True))
     assert shown == pytest.approx(dict.fromkeys(ALL_CAUSES, 0) | {"hidden positive": 200 / 3, "hub": 100 / 3})
     assert list(drawn.data[3].x) == [0] * len(ALL_CAUSES)  # model two has no misses there
+    assert [bar.customdata[2] for bar in drawn.data] == ["t2i hub", "i2t hub", "t2i hub", "i2t hub"]
 
 
 def test_confusion_of_one_concept() -> None:

@@ -8,13 +8,19 @@ import gradio as gr
 from itr_core.errors import PairscopeError
 from ui.pages import cards
 from ui.pages.analysis.desk import Desk, Wiring
+from ui.pages.analysis.errors import errors_tab
 from ui.pages.analysis.length import length_tab
+from ui.pages.analysis.map import map_tab
+from ui.pages.analysis.probes import probes_tab
 from ui.pages.analysis.space import space_tab
 from ui.pages.shelf import Shelf
 
 TABS: dict[str, Callable[[Desk, gr.Dropdown], Wiring]] = {
     "Alignment and uniformity": space_tab,
+    "Map": map_tab,
     "Query length": length_tab,
+    "Errors": errors_tab,
+    "Probes": probes_tab,
 }
 MOST = 5
 """Galleries that are compared unasked."""
@@ -30,19 +36,45 @@ def analysis_page(page: gr.Blocks, shelf: Shelf) -> None:
     status = gr.HTML(elem_id="status")
     ready = page.load(desk.await_ready, chosen, status, api_visibility="private", show_progress="hidden")
     current = gr.State(next(iter(TABS)))
+    tabs = gr.Tabs(elem_id="tabs")
     for title, lay_out in TABS.items():
-        with gr.Tab(title) as tab:
+        with tabs, gr.Tab(title, id=title) as tab:
             note = gr.HTML(elem_classes="tab-note")
             wiring = lay_out(desk, chosen)
         outputs = [note, *wiring.outputs]
         inputs = [chosen, *wiring.inputs]
         settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
         show = _kindly(wiring)
-        if title == current.value:
-            ready.then(show, inputs, outputs, **settings)
         tab.select(lambda title=title: title, None, current, api_visibility="private")
-        gr.on([tab.select, *(each.input for each in wiring.inputs)], show, inputs, outputs, **settings)
-        chosen.input(_where_current(title, show, len(outputs)), [current, *inputs], outputs, **settings)
+        asking = [tab.select, *(_said(each) for each in wiring.inputs)]
+        events = [
+            gr.on(asking, show, inputs, outputs, trigger_mode="always_last", **settings),
+            chosen.input(_where_current(title, show, len(outputs)), [current, *inputs], outputs, **settings),
+        ]
+        if title == current.value:
+            events.append(ready.then(show, inputs, outputs, **settings))
+        if wiring.stop is not None:
+            wiring.stop.click(None, cancels=events)
+        if wiring.linked is not None:
+            arrive = _arriving(title, wiring.linked, len(wiring.inputs))
+            page.load(arrive, None, [tabs, *wiring.inputs], api_visibility="private", show_progress="hidden")
+
+
+def _said(asked: Any) -> Any:
+    """The event of an input that is answered: words only once they are all there."""
+    return asked.submit if isinstance(asked, gr.Textbox) else asked.input
+
+
+def _arriving(title: str, linked: Callable[..., Any], inputs: int) -> Callable[[gr.Request], Any]:
+    """Open the tab that a link asks for, with its inputs set."""
+
+    def arrive(request: gr.Request) -> Any:
+        values = linked(request.query_params)
+        if values is None:
+            return gr.Tabs(), *([gr.skip()] * inputs)
+        return gr.Tabs(selected=title), *values
+
+    return arrive
 
 
 def _kindly(wiring: Wiring) -> Callable[..., Iterator[Any]]:
@@ -62,7 +94,9 @@ def _kindly(wiring: Wiring) -> Callable[..., Iterator[Any]]:
     return answer
 
 
-def _where_current(title: str, show: Callable[..., Iterator[Any]], outputs: int) -> Callable[..., Iterator[Any]]:
+def _where_current(
+    title: str, show: Callable[..., Iterator[Any]], outputs: int
+) -> Callable[..., Iterator[Any]]:
     """The same for an event that every tab hears, but only the one in sight should answer."""
 
     def answer(current: str, *inputs: Any) -> Iterator[Any]:

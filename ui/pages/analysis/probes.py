@@ -1,0 +1,148 @@
+"""The tab on probes: what a model does when a true caption is changed a little, and which words it uses."""
+
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from itr_core.errors import PairscopeError, QueryError
+from ui.pages import cards
+from ui.pages.analysis import probed
+from ui.pages.analysis.desk import Desk, Wiring
+from ui.pages.analysis.plot import drawn, plot
+
+IMPORTANCE = (
+    "By how much the cosine falls when a word is left out; below 0, the picture fits better without it."
+)
+ACCURACY = (
+    "How often the true caption scores higher than the changed one, over 500 pictures of each gallery; "
+    "the dotted line is what tossing a coin does. Bars are 95 % intervals over pictures."
+)
+# A word shows its places by darkening the others. A caption asks the server for all that is shown of it.
+CLICKS = """
+element.addEventListener('click', (event) => {
+  const caption = event.target.closest('button[data-caption]');
+  if (caption) trigger('select', {...caption.dataset});
+  const word = event.target.closest('button[data-shades]');
+  if (!word) return;
+  const on = word.getAttribute('aria-pressed') !== 'true';
+  for (const each of element.querySelectorAll('button[data-shades]'))
+    each.setAttribute('aria-pressed', String(on && each === word));
+  const shades = on ? word.dataset.shades.split(' ') : [];
+  const places = element.querySelector('.places');
+  places.style.setProperty('--side', Math.sqrt(shades.length));
+  places.replaceChildren(...shades.map((shade) => {
+    const place = document.createElement('i');
+    place.style.setProperty('--shade', shade);
+    return place;
+  }));
+  element.querySelector('.where').textContent = on ? word.dataset.where : '';
+});
+"""
+
+_WORK = ThreadPoolExecutor(1, thread_name_prefix="probes")
+
+
+class _Stopped(Exception):
+    """Nobody waits for the figure any more."""
+
+
+class Shown(NamedTuple):
+    """The outputs for one picture, in the order in which `probes_tab` lists them."""
+
+    problem: Any
+    picture: Any
+    importance: Any
+    table: Any
+
+
+def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
+    """Lay the tab out: one picture of one gallery, and below it all chosen galleries by figures."""
+    names = desk.shelf.names
+    with gr.Row(elem_classes="choices"):
+        one = gr.Dropdown(
+            names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="probes-gallery"
+        )
+        query = gr.Textbox(
+            label="A picture, by words or by its id", placeholder="two dogs in a meadow",
+            elem_id="probes-query", max_length=10_000, scale=2,
+        )  # fmt: skip
+        surprise = gr.Button("Surprise me", elem_id="probes-surprise", min_width=170, scale=0)
+    problem = gr.HTML(elem_id="probes-problem", elem_classes="tab-note")
+    with gr.Row():
+        with gr.Column(scale=3, min_width=340):
+            picture = gr.HTML(elem_id="probed", js_on_load=CLICKS)
+        with gr.Column(scale=2, min_width=300):
+            importance = plot(elem_id="importance")
+    table = gr.HTML(elem_id="probes")
+    gr.HTML(cards.render("probes_heading.html"))
+    measure = gr.Button("Measure how often each change is noticed", elem_id="probes-measure")
+    progress = gr.HTML(elem_id="probes-progress", elem_classes="tab-note")
+    accuracy = plot(elem_id="accuracy")
+    outputs = Shown(problem, picture, importance, table)
+
+    def shown(one: str, row: int, place: int) -> Shown:
+        from analysis.figures import probes as figures
+
+        of = probed.Probed(desk.of(one), desk.shelf.searcher(one), row, place)
+        words = drawn(figures.importance(of.importance()), IMPORTANCE, "word-importance")
+        return Shown("", of.picture(one), words, of.table())
+
+    def show(names: list[str], one: str, query: str) -> Iterator[Shown]:
+        yield shown(one, *probed.find(desk.of(one), desk.shelf.searcher(one), query))
+
+    def by_chance(one: str) -> tuple[Any, ...]:
+        try:
+            analysis = desk.of(one)
+            row, place = probed.any_captioned(analysis, random.random())
+            return analysis.gallery.items["image_id"].iat[row], *shown(one, row, place)
+        except PairscopeError as error:
+            return gr.skip(), *_problem(error)
+
+    def by_caption(one: str, event: gr.EventData) -> Shown:
+        try:
+            return shown(one, *probed.parse(desk.of(one), event._data))
+        except PairscopeError as error:
+            return _problem(error)
+
+    def measured(names: list[str]) -> Iterator[tuple[Any, Any]]:
+        from analysis.figures import probes as figures
+
+        stopped, done = threading.Event(), ["", 0, 0]
+
+        def compute() -> dict[str, Any]:
+            return {name: of_gallery(name) for name in names}
+
+        def of_gallery(name: str) -> Any:
+            def tell(so_far: int, total: int) -> None:
+                if stopped.is_set():
+                    raise _Stopped
+                done[:] = name, so_far, total
+
+            return desk.of(name).probe_accuracy(desk.shelf.searcher(name, timeout=0), progress=tell)
+
+        work = _WORK.submit(compute)
+        try:
+            while wait([work], timeout=0.5).not_done:
+                yield cards.render("measuring.html", name=done[0], done=done[1], total=done[2]), gr.skip()
+            tables = {name: table for name, table in work.result().items() if len(table)}
+            if not tables:
+                raise QueryError("No caption here has a word that could be changed.")
+            yield "", drawn(figures.accuracy(tables), ACCURACY, "probe-accuracy")
+        except PairscopeError as error:
+            yield cards.status(notes=[str(error)]), gr.skip()
+        finally:
+            stopped.set()
+
+    settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+    surprise.click(by_chance, one, [query, *outputs], **settings)
+    picture.select(by_caption, one, list(outputs), **settings)
+    measure.click(measured, chosen, [progress, accuracy], **settings)
+    return Wiring(show, [one, query], outputs)
+
+
+def _problem(error: PairscopeError) -> Shown:
+    return Shown(cards.status(notes=[str(error)]), gr.skip(), gr.skip(), gr.skip())
