@@ -17,6 +17,7 @@ from itr_core.methods.base import Method, Setup
 from itr_core.outputs import EncoderOutput, PairBatch, TextOutput, join
 
 OPERATIONS = {"token": asymmetry.TEXT_NOISE, "feature": asymmetry.FEATURE_NOISE, "none": ()}
+ROUNDING = 1e-5
 
 
 class AsCL(Method):
@@ -147,8 +148,8 @@ class AsCL(Method):
             noise = [cast(TextOutput, out.negative)]
         elif self.negatives == "feature":
             noise = [self._noise(text) for text in texts]
-        similarities = self._similarities(out, texts)
-        noised = self._similarities(out, noise) if noise else [None]
+        every = self._similarity(out, join([*texts, *noise])).split(len(out.text), dim=1)
+        similarities, noised = every[: len(texts)], every[len(texts) :] or [None]
         terms = {
             name: asymmetric_contrast(similarity, untrue, scale, batch.image_id, self.filter_mode)
             for name, similarity, untrue in zip(
@@ -158,10 +159,6 @@ class AsCL(Method):
         if noised[0] is not None:
             terms["ascl_overhard"] = overhard(similarities[0], noised[0]).float().mean()
         return terms
-
-    def _similarities(self, out: EncoderOutput, texts: list[TextOutput]) -> Sequence[Tensor]:
-        """S of the B images with each B captions of a list, (B, B) each."""
-        return self._similarity(out, join(texts)).split(len(out.text), dim=1)
 
     def _similarity(self, out: EncoderOutput, text: TextOutput) -> Tensor:
         """S of the B images with N captions, (B, N)."""
@@ -241,8 +238,11 @@ def asymmetric_contrast(
 
 
 def overhard(similarity: Tensor, noised: Tensor) -> Tensor:
-    """Which noised captions (B, B) score above the true caption of their image's row, bool."""
-    return noised > similarity.diagonal()[:, None]
+    """Which noised captions (B, B) score above the true caption of their image's row, bool.
+
+    Noise that changed nothing makes equals, and which of these is larger must not be up to rounding.
+    """
+    return noised > similarity.diagonal()[:, None] + ROUNDING
 
 
 def _operations(operations: str, negatives: str, positives: Sequence[str]) -> list[str]:
