@@ -44,7 +44,7 @@ NAMES = {
     "map_at_r": "mAP@R",
     "r_precision": "R-Precision",
     "ndcg10": "nDCG@10",
-    "hidden_misses": "true, of R@1 misses",
+    "hidden_misses": "misses that are true",
     "hidden_answers": "true but not given",
     "map_at_n_query": "mAP, n_query ranks",
     "map_at_all": "mAP, all ranks",
