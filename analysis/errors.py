@@ -21,7 +21,6 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.special import pdtrc
 
 from analysis.differences import CAUSES, Difference, difference_by_text, difference_by_truth
 from analysis.first_answers import first_wrong_answers
@@ -66,6 +65,8 @@ def misses(
     Raises:
         ValueError: shapes that do not fit.
     """
+    from scipy.special import pdtrc  # half a second to import
+
     images, owner = np.asarray(images), np.asarray(owner)
     counts = len(owner), len(images)
     if len(captions) != len(owner):

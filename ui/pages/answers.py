@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
 from itr_core.errors import ImageError, PairscopeError, QueryError
@@ -24,6 +25,8 @@ EXAMPLES = (
 )
 UPLOAD_SIDE = 1024
 """Large JPEG uploads are decoded at a fraction of their size, but not below this many pixels a side."""
+UNLIKELY = 0.05
+"""The share of matching queries of which it is wrongly said that perhaps nothing matches."""
 
 
 class Page(NamedTuple):
@@ -61,6 +64,11 @@ class Answers:
             )
         if unseen := searcher.encoder.unseen_words(kept):
             notes.append(f"The model never met {_listing(unseen)} in training, so it can only guess there.")
+        if (chance := self._chance(searcher, gallery, query, hits)) <= UNLIKELY:
+            notes.append(
+                f"Perhaps nothing here matches: of queries that do match something in this gallery, "
+                f"{'fewer than 1' if chance < 0.01 else f'about {100 * chance:.0f}'} in 100 score so low."
+            )
         status = self._status(searcher, gallery, seconds, notes, q=query, k=count)
         return _page(query, None, status, cards.pictures(hits, f"Pictures for “{_shortened(query)}”"))
 
@@ -167,6 +175,13 @@ class Answers:
             if not image:
                 raise QueryError("There is no picture to search with.")
             return _as_json(self._searcher(gallery, timeout=60).search_image(_decoded(image), int(k)))
+
+    def _chance(self, searcher: Searcher, gallery: str, query: str, hits: list[Hit]) -> float:
+        """How rarely a query that matches scores so low (`analysis.calibration`); 1 where unknown."""
+        calibration = self.shelf.calibration(gallery or self.shelf.names[0])
+        if calibration is None or not hits:
+            return 1.0
+        return float(calibration.chance(searcher.embed_text(query)[None], np.array([hits[0].score]))[0])
 
     def _searcher(self, gallery: str, timeout: float = 0) -> Searcher:
         return self.shelf.searcher(gallery or self.shelf.names[0], timeout)

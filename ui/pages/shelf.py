@@ -3,13 +3,16 @@
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import gradio as gr
 
+from analysis.calibration import Calibration
+from analysis.precompute import Analysis
 from itr_core.encoder import DualEncoder, load_encoder
-from itr_core.errors import PairscopeError, QueryError, did_you_mean
+from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
 from itr_core.files import cache_dir
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
@@ -22,6 +25,8 @@ log = logging.getLogger(__name__)
 class _Slot:
     ready: threading.Event = field(default_factory=threading.Event)
     searcher: Searcher | None = None
+    analysis: Analysis | None = None
+    calibration: Calibration | None = None
     error: PairscopeError | None = None
     done: int = 0
     total: int = 0
@@ -70,6 +75,17 @@ class Shelf:
             )
         return slot.searcher
 
+    def analysis(self, name: str) -> Analysis:
+        """Return what is measured of the gallery; raises as `searcher` does, without waiting."""
+        self.searcher(name, timeout=0)
+        analysis = self._slots[name].analysis
+        assert analysis is not None
+        return analysis
+
+    def calibration(self, name: str) -> Calibration | None:
+        """Return what best scores mean in the gallery; None until that is known, or where nobody can know."""
+        return self._slot(name).calibration
+
     def _slot(self, name: str) -> _Slot:
         if name not in self._slots:
             raise QueryError(f"No gallery is called {name!r}.{did_you_mean(name, self._slots)}")
@@ -82,6 +98,7 @@ class Shelf:
                 gr.set_static_paths(
                     [searcher.gallery.path / "thumbnails"]
                 )  # all that is ever served of a gallery
+                slot.analysis = Analysis(searcher.gallery)
                 slot.searcher = searcher
             except PairscopeError as error:
                 slot.error = error
@@ -90,6 +107,10 @@ class Shelf:
                 log.exception("The gallery %r could not be opened.", name)
             finally:
                 slot.ready.set()
+        for slot in self._slots.values():  # nobody waits for it
+            if slot.analysis is not None:
+                with suppress(GalleryError):  # too few captions
+                    slot.calibration = slot.analysis.calibration()
 
     def _load(self, spec: str, slot: _Slot) -> Searcher:
         if Path(spec).is_dir():

@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from analysis.precompute import Analysis
-from itr_core.gallery import Gallery
 from ui.pages import cards
 from ui.pages.shelf import Shelf
 
@@ -24,7 +22,7 @@ class Wiring(NamedTuple):
 
 
 class Desk:
-    """The shelf's galleries as analyses; each is opened once and keeps what it has computed."""
+    """The shelf's galleries as analyses."""
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
@@ -39,9 +37,4 @@ class Desk:
 
     def of(self, name: str) -> Analysis:
         """The analysis of a gallery; PairscopeError where there is none (yet)."""
-        return _analysis(self.shelf.searcher(name, timeout=0).gallery)
-
-
-@lru_cache(maxsize=16)
-def _analysis(gallery: Gallery) -> Analysis:
-    return Analysis(gallery)
+        return self.shelf.analysis(name)
