@@ -34,10 +34,15 @@ def build(
     tokens: Annotated[
         bool, typer.Option("--tokens", help="Keep the places of each image too, for `search --rerank`.")
     ] = False,
+    umap: Annotated[
+        bool,
+        typer.Option("--map/--no-map", help="Lay out its maps now, rather than when they are looked at."),
+    ] = True,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Embed a source with a model, ready to search. Interrupted, the same command goes on where it was."""
+    from analysis.precompute import Analysis
     from itr_core.encoder import load_encoder
     from itr_core.gallery import Gallery
 
@@ -46,6 +51,13 @@ def build(
     encoder = load_encoder(model, device=device)
     with progress_bar("Building") as progress:
         gallery = Gallery.build(pairs, encoder, out, tokens=tokens, progress=progress)
+    try:
+        with progress_bar("Measuring") as progress:
+            Analysis(gallery).prepare(umap=umap, progress=progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{out} is ready to search; what was not measured yet is when it is asked for."
+        ) from None
     made = gallery.manifest.model_dump(mode="json", exclude={"files"})
     if as_json:
         print_json(made | {"path": str(out), "seconds": round(time.perf_counter() - start, 2)})
