@@ -56,7 +56,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_names_every_command() -> None:
     shown = pairscope("--help").stdout
-    for command in ("demo", "data", "train", "build", "search", "evaluate"):
+    for command in ("demo", "data", "train", "build", "search", "evaluate", "analyze"):
         assert command in shown
         assert "--help" in pairscope(command, "--help").stdout
 

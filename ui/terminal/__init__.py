@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from itr_core.errors import PairscopeError
-from ui.terminal import data, evaluation, galleries, hashing, models
+from ui.terminal import analyze, data, evaluation, galleries, hashing, models
 from ui.terminal.out import complain
 
 
@@ -55,6 +55,7 @@ app.command()(models.train)
 app.command()(galleries.build)
 app.command()(galleries.search)
 app.command()(evaluation.evaluate)
+app.command()(analyze.analyze)
 app.command("hash")(hashing.hash_codes)
 
 

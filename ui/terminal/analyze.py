@@ -2,14 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ui.terminal.out import print_json, print_table, progress_bar
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def analyze(
@@ -45,16 +42,10 @@ def analyze(
         print_json({subject: json.loads(table.to_json(orient="records")) for subject, table in found.items()})
         return
     for subject in ("metrics", "geometry"):
-        wide = found[subject].pivot(index="measure", columns="gallery", values=["value", "low", "high"])
-        rows = [
-            (measure.replace("_", " "), *(_told(row, name) for name in analyses))
-            for measure, row in wide.loc[found[subject]["measure"].unique()].iterrows()
-        ]
-        print_table(subject.capitalize(), ("", *analyses), rows)
+        cells: dict[str, list[str]] = {}
+        for row in found[subject].to_dict("records"):
+            told = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+            cells.setdefault(row["measure"].replace("_", " "), []).append(told)
+        print_table(subject.capitalize(), ("", *analyses), [(name, *told) for name, told in cells.items()])
     for written in filter(None, (out, csv)):
         typer.echo(str(written))
-
-
-def _told(row: "pd.Series", name: str) -> str:
-    value, low, high = (row[column, name] for column in ("value", "low", "high"))
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
