@@ -32,7 +32,7 @@ def causes(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> go.Figu
     height = 160 + 14 * len(ALL_CAUSES) * (1 + len(tables))
     drawn.update_layout(template=template(dark), title="Causes of misses at rank 1, in %", height=height)
     drawn.update_layout(legend={"y": -0.12, "yanchor": "top"}, showlegend=len(tables) > 1)
-    drawn.update_xaxes(showgrid=True)
+    drawn.update_xaxes(showgrid=True, matches="x")
     drawn.update_yaxes(autorange="reversed", showgrid=False)
     return drawn
 

@@ -1,5 +1,6 @@
 """The tab on errors: why queries are not answered right, miss by miss, and what a person says of it."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
@@ -117,9 +118,11 @@ def errors_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         analysis = desk.of(one)
         try:
             misses.judge(analysis, *(_said(event, name) for name in ("way", "query", "found", "verdict")))
-        except PairscopeError as error:  # the buttons go back to what is kept
+        except PairscopeError as error:
             shown = _shown(desk, one, Asked(way, cause, concept, confused), order, count)
-            return shown._replace(problem=cards.status(notes=[str(error)]))
+            # The buttons go back to what is kept; the browser draws only what differs from before.
+            listing = f"{shown.listing}<!-- {time.monotonic_ns()} -->"
+            return shown._replace(problem=cards.status(notes=[str(error)]), listing=listing)
         return _nothing()._replace(problem="", tally=misses.tally(analysis)[0])
 
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}

@@ -1,0 +1,289 @@
+"""The tabs on errors and probes: filters, verdicts, odd events, words that change."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from analysis.errors import confusion
+from analysis.precompute import Analysis
+from itr_core.encoder import load_encoder
+from itr_core.errors import ModelError, QueryError
+from itr_core.gallery import Gallery
+from itr_core.pairs import load_pairs
+from itr_core.search import Searcher
+from ui.pages.analysis import misses, probed
+from ui.pages.analysis.misses import Asked
+
+MISSES, PROBLEM = "#misses .misses > li", "#errors-problem .note"
+
+
+@pytest.fixture(scope="module")
+def searcher(configs: Path, tmp_path_factory: pytest.TempPathFactory) -> Searcher:
+    """A model that knows nothing, so that almost every query is a miss."""
+    encoder = load_encoder("tiny/none")
+    path = tmp_path_factory.mktemp("galleries") / "small"
+    return Searcher(Gallery.build(load_pairs("picturebook:test@12"), encoder, path), encoder)
+
+
+@pytest.fixture
+def analysis(searcher: Searcher) -> Analysis:
+    yield Analysis(searcher.gallery)
+    misses.verdicts_path(Analysis(searcher.gallery)).unlink(missing_ok=True)
+
+
+# ---- handlers
+
+
+def test_filters_offer_and_leave_what_they_count(analysis: Analysis) -> None:
+    table = analysis.misses()
+    assert len(table) > 20
+    for column, asked in (("cause", Asked(cause="wrong object")), ("way", Asked("i2t"))):
+        (value,) = filter(None, asked[:3])
+        rows = misses.chosen(table, asked)
+        assert len(rows) == (table[column] == value).sum() > 0
+        assert (f"{value} ({len(rows)})", value) in misses.choices(table, column, "all")
+    common = confusion(table).sort_values("misses", ascending=False).iloc[0]
+    pair = (common["concept"], common["said"], common["shown"])
+    assert len(misses.chosen(table, Asked(confused=pair))) == common["misses"]
+    html = misses.confusions(table, Asked(confused=pair))
+    assert html.count('aria-pressed="true"') == 1
+    assert misses.chosen(table, Asked("t2i", "hub", "", ("colour", "no", "such"))).empty
+
+
+def test_the_last_verdict_on_a_miss_holds(analysis: Analysis) -> None:
+    row = analysis.misses().iloc[0]
+    place = (row["way"], row["query"], row["found"])
+    for verdict in ("unclear", "actually right"):
+        misses.judge(analysis, *place, verdict)
+    html, said = misses.tally(analysis)
+    assert said == {place: "actually right"}
+    assert re.search(r"<b>1</b> verdict: 1 actually right\.", html)
+    lines = misses.verdicts_path(analysis).read_text().splitlines()
+    assert [json.loads(line)["verdict"] for line in lines] == ["unclear", "actually right"]
+    cards = misses.listing(analysis, "small", analysis.misses().head(1), said)
+    assert re.findall(r'aria-pressed="true">([^<]*)', cards) == ["actually right"]
+    assert 'href="./?item=' in cards
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("t2i", "999999", "0", "unclear"), ("t2i", "-1", "0", "unclear"), ("t2i", "1e3", None, "unclear"),
+        ("x", "0", "0", "unclear"), (["t2i"], {}, "٣", "unclear"), ("t2i", "9" * 5000, "0", "unclear"),
+    ],
+)  # fmt: skip
+def test_verdicts_on_nothing_are_refused(analysis: Analysis, said: tuple[Any, ...]) -> None:
+    with pytest.raises(QueryError, match="no miss of this gallery"):
+        misses.judge(analysis, *said)
+    assert not misses.verdicts_path(analysis).exists()
+
+
+def test_an_unknown_verdict_is_refused(analysis: Analysis) -> None:
+    row = analysis.misses().iloc[0]
+    with pytest.raises(QueryError, match="no verdict"):
+        misses.judge(analysis, row["way"], row["query"], row["found"], "<b>right</b>")
+
+
+@pytest.mark.parametrize("key", [None, "", "t2i", "t2i nothing", "hub t2i", ["t2i hub"], {"a": 1}])
+def test_only_bars_of_the_figure_can_be_clicked(key: Any) -> None:
+    with pytest.raises(QueryError, match="no bar"):
+        misses.parse_bar(key)
+    assert misses.parse_bar("i2t wrong object") == ("i2t", "wrong object")
+
+
+def test_where_nothing_can_be_written_a_verdict_says_so(analysis: Analysis, tmp_path: Path) -> None:
+    row = analysis.misses().iloc[0]
+    (tmp_path / "analysis").write_text("a file where the folder should be")
+    elsewhere = SimpleNamespace(path=tmp_path, manifest=analysis.gallery.manifest)
+    stuck: Any = SimpleNamespace(gallery=elsewhere, misses=analysis.misses)
+    with pytest.raises(QueryError, match=r"cannot be kept beside the gallery: File exists\.$"):
+        misses.judge(stuck, row["way"], row["query"], row["found"], "unclear")
+    assert "No verdicts yet" in misses.tally(stuck)[0]
+
+
+def test_a_damaged_file_of_verdicts_is_named(analysis: Analysis) -> None:
+    misses.verdicts_path(analysis).write_text('{"verdict": "<b>"}\n')
+    html, said = misses.tally(analysis)
+    assert said == {}
+    assert "line 1" in html
+    assert "<b>" not in html
+
+
+def test_a_picture_is_found_by_id_and_by_words(analysis: Analysis, searcher: Searcher) -> None:
+    items = analysis.gallery.items
+    row, place = probed.find(analysis, searcher, f" {items['image_id'][7]} ")
+    assert (row, place) == (7, max(range(5), key=lambda k: len(items["captions"][7][k])))
+    row, place = probed.find(analysis, searcher, "a red car")
+    (hit,) = searcher.search_text("a red car", 1)
+    assert (items["image_id"][row], items["captions"][row][place]) == (hit.item_id, hit.caption)
+    assert probed.find(analysis, searcher, "")[0] == 0
+    assert probed.any_captioned(analysis, 0.999)[0] == 11
+
+
+@pytest.mark.parametrize(
+    "said", [None, [], {}, {"item": "x"}, {"item": "x", "caption": "0"}, {"item": None, "caption": "-1"}]
+)
+def test_captions_that_are_not_there_are_refused(analysis: Analysis, said: Any) -> None:
+    with pytest.raises(QueryError):
+        probed.parse(analysis, said)
+
+
+def test_probes_of_a_picture(analysis: Analysis, searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = probed.Probed(analysis, searcher, 3, 4)
+    assert of.importance()["word"].tolist() == of.caption.split()
+    table = of.table()
+    assert table.count("<ins>") >= 4
+    assert "is known exactly" in table
+    assert of.picture("small").count('data-shades="') == len(of.caption.split())
+    with pytest.raises(QueryError, match="no such caption"):
+        probed.Probed(analysis, searcher, 3, 5)
+
+    def none(*_: Any) -> Any:
+        raise ModelError("The model has no tokens.")
+
+    monkeypatch.setattr(probed, "word_patch_map", none)
+    assert "cannot be shown: The model has no tokens." in of.picture("small")
+
+
+def test_probes_of_a_gallery_are_kept(analysis: Analysis, searcher: Searcher) -> None:
+    told: list[tuple[int, int]] = []
+    table = analysis.probe_accuracy(searcher, progress=lambda *so_far: told.append(so_far))
+    assert set(table.columns) == {"probes", "images", "accuracy", "low", "high"}
+    assert told
+    again = Analysis(searcher.gallery).probe_accuracy(searcher, progress=lambda *_: pytest.fail("not kept"))
+    assert again.equals(table)
+
+
+# ---- the page
+
+
+def open_tab(page: Page, url: str, title: str, ready: str) -> None:
+    page.goto(f"{url}/analysis")
+    expect(page.locator("#measures table")).to_be_visible()
+    page.get_by_role("tab", name=title).click()
+    expect(page.locator(ready).first).to_be_visible()
+
+
+def choose(page: Page, box: str, option: str | re.Pattern[str]) -> None:
+    page.locator(f"{box} input").click()
+    page.get_by_role("option", name=option).click()
+
+
+@pytest.mark.ui
+def test_filters_a_bar_and_a_confusion(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Errors", MISSES)
+    expect(page.locator("#errors-summary")).to_contain_text("hidden positives")
+    assert page.locator(MISSES).count() == 24
+    page.locator("#misses-more").click()
+    expect(page.locator(MISSES)).to_have_count(48)
+    choose(page, "#errors-cause", re.compile("wrong object"))
+    expect(page.locator("#errors-summary")).to_contain_text("Wrong object:")
+    causes = page.locator(f"{MISSES} .why b:first-child").all_inner_texts()
+    assert {each for each in causes if each.startswith("Wrong")} == {"Wrong object"}
+
+    bar = page.locator("#causes .bars path").first.bounding_box()
+    assert bar is not None
+    page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+    expect(page.locator("#errors-summary")).to_contain_text("Hidden positive:")
+    expect(page.locator("#errors-way input")).to_have_value(re.compile("T2I"))
+    choose(page, "#errors-cause", re.compile("^all"))
+    row = page.locator("#confusions button").first
+    word = row.inner_text()
+    row.click()
+    pressed = page.locator("#confusions button[aria-pressed=true]")
+    expect(pressed).to_have_count(1)
+    for said in page.locator(f"{MISSES} .why p:last-child").all_inner_texts():
+        assert f"the caption says {word}" in said
+    pressed.click()
+    expect(pressed).to_have_count(0)
+
+
+@pytest.mark.ui
+def test_a_verdict_shows_and_is_in_the_file(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Errors", MISSES)
+    button = page.locator(f"{MISSES} .judge button", has_text="actually right").first
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(button).to_be_focused()
+    link = page.locator("#verdicts a")
+    expect(link).to_be_visible()
+    with page.expect_download() as download:
+        link.click()
+    said = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
+    about = {name: button.get_attribute(f"data-{name}") for name in ("way", "query", "found", "verdict")}
+    assert {name: str(said[-1][name]) for name in about} == about
+    path = unquote(str(link.get_attribute("href"))).partition("file=")[2].partition("?")[0]
+    assert Path(path).parts[-2:] == ("analysis", "verdicts.jsonl")
+    assert len(Path(path).read_text().splitlines()) == len(said)
+    open_tab(page, app_url, "Errors", MISSES)
+    expect(page.locator(f"{MISSES} .judge button[aria-pressed=true]").first).to_have_text("actually right")
+
+
+@pytest.mark.ui
+def test_tampered_events_get_a_note(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Errors", MISSES)
+    button = page.locator(f"{MISSES} .judge button", has_text="unclear").last
+    button.evaluate("button => { button.dataset.query = '<b>'; }")
+    button.click()
+    expect(page.locator(PROBLEM)).to_contain_text("no miss of this gallery")
+    expect(page.locator(f"{MISSES} .judge button").last).to_have_attribute("aria-pressed", "false")
+    page.locator("#confusions button").first.evaluate("row => { row.dataset.said = '${1}'; }")
+    page.locator("#confusions button").first.click()
+    expect(page.locator(PROBLEM)).to_contain_text("No misses of that kind")
+
+
+@pytest.mark.ui
+def test_probes_words_and_places(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Probes", "table.probes ins")
+    page.locator("#probes-query :is(input, textarea)").fill("a red car")
+    page.keyboard.press("Enter")
+    expect(page.locator("table.probes .original th").first).to_contain_text("car")
+    word = page.locator(".words button").first
+    word.click()
+    expect(word).to_have_attribute("aria-pressed", "true")
+    places = page.locator(".places i").count()
+    assert places > 1
+    assert round(places**0.5) ** 2 == places
+    expect(page.locator("#probed .where")).to_contain_text("fits best in row")
+    word.click()
+    expect(page.locator(".places i")).to_have_count(0)
+    page.locator(".its-captions button").first.click()
+    expect(page.locator(".its-captions button").first).to_have_attribute("aria-pressed", "true")
+    before = page.locator("#probed .seen img").get_attribute("src")
+    page.locator("#probes-surprise").click()
+    expect(page.locator("#probes-query :is(input, textarea)")).to_have_value(re.compile(r"\.png$"))
+    assert before
+    page.locator("#probes-measure").click()
+    expect(page.locator("#accuracy .errorbars path, #accuracy .scatterlayer path").first).to_be_visible()
+
+
+@pytest.mark.ui
+def test_foreign_captions_stay_text_in_both_tabs(page: Page, app_url: str, nasty: str) -> None:
+    open_tab(page, app_url, "Errors", MISSES)
+    choose(page, "#errors-gallery", "nasty")
+    expect(page.locator(f"{MISSES} h3").first).to_contain_text(nasty)
+    page.get_by_role("tab", name="Probes").click()
+    choose(page, "#probes-gallery", "nasty")
+    expect(page.locator("#probed img").first).to_have_attribute("alt", re.compile("window.hacked"))
+    for word in page.locator(".words button").all():
+        word.click()
+    assert page.evaluate("window.hacked") is None
+
+
+@pytest.mark.ui
+def test_both_tabs_fit_a_phone(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Errors", MISSES)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("document.documentElement.scrollWidth <= 390")
+    page.set_viewport_size({"width": 1280, "height": 844})
+    page.get_by_role("tab", name="Probes").click()
+    expect(page.locator("table.probes ins").first).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("document.documentElement.scrollWidth <= 390")
