@@ -50,6 +50,12 @@ def searcher(encoder: DualEncoder, tmp_path_factory: pytest.TempPathFactory) -> 
     return Searcher(gallery_of(captions, encoder, tmp_path_factory.mktemp("search") / "gallery"), encoder)
 
 
+def test_many_texts_are_encoded_as_by_the_encoder(searcher: Searcher, encoder: DualEncoder) -> None:
+    texts = [f"stripes and {n} dogs" for n in range(300)]
+    np.testing.assert_allclose(searcher.encode_texts(texts), encoder.encode_texts(texts), atol=1e-5)
+    assert searcher.encode_texts([]).shape == (0, encoder.dim)
+
+
 def test_words_find_pictures(searcher: Searcher, encoder: DualEncoder) -> None:
     hits = searcher.search_text("three dogs on stripes", k=7)
     gallery = searcher.gallery

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.differences import CAUSES
-from analysis.errors import ALL_CAUSES, confusion, misses, shares, worst
+from analysis.errors import ALL_CAUSES, confusion, misses, shares, surest, worst
 from itr_core.pairs import load_pairs
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.meaning import entails
@@ -173,6 +173,7 @@ def test_tables_of_misses() -> None:
         ["colour", "red", "green", 1],
     ]
     assert worst(table, 3).index.tolist() == [2, 0, 5]
+    assert surest(table, 3).index.tolist() == [1, 2, 5]
     assert shares(table).index.tolist() == list(ALL_CAUSES)
     assert shares(table)["t2i"].to_dict() == pytest.approx(
         dict.fromkeys(ALL_CAUSES, 0) | {"wrong object": 1 / 3, "wrong attribute": 2 / 3}

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.probes import Probe, gallery_probes, probe_accuracy, probe_table, scene_probes
+from analysis.probes import (
+    Probe,
+    gallery_probes,
+    probe_accuracy,
+    probe_table,
+    scene_probes,
+    with_true_captions,
+)
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.edits import EDITS
 from itr_core.picturebook.english import article
@@ -114,3 +121,16 @@ def test_a_gallery_s_probes_are_drawn_from_its_images() -> None:
     for probe, row in zip(probes, rows, strict=True):
         if probe.kind != "without":
             assert probe.before in captions[5 * row : 5 * row + 5]
+
+
+def test_true_captions_come_first_and_change_nothing() -> None:
+    probes = [Probe("x", "a", "b"), Probe("y", "ab", "abc", true=True), Probe("z", "a", "c")]
+    told = with_true_captions(probes)
+    assert [(probe.kind, probe.after) for probe in told] == [
+        ("", "a"), ("x", "b"), ("z", "c"), ("", "ab"), ("y", "abc")
+    ]  # fmt: skip
+    table = probe_table(Letters(), IMAGES, told, 0)
+    true = table[table["kind"] == ""]
+    assert true[["change", "rank_change"]].eq(0).all(axis=None)
+    assert true["score"].tolist() == pytest.approx([1, 1 / 2**0.5])
+    assert with_true_captions([]) == []

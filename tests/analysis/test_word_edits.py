@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis import word_edits as module
-from analysis.word_edits import negated, object_words, word_edits
+from analysis.word_edits import compared, negated, object_words, word_edits
 from analysis.words import content
 
 
@@ -81,3 +81,27 @@ def test_what_captions_call_things() -> None:
     assert object_words(captions) == ["dog", "lawn", "men", "dogs", "boy"]
     assert object_words(captions, most=1) == ["dog"]
     assert object_words(["a person", "it is there", ""]) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "runs"),
+    [
+        ("a red car", "a blue car", "kept:a gone:red new:blue kept:car"),
+        ("a car at night", "a car", "kept:a car gone:at night"),
+        ("a car", "a car at night", "kept:a car new:at night"),
+        ("a dog", "a dog", "kept:a dog"),
+        ("", "dog", "new:dog"),
+    ],
+)
+def test_words_that_changed(before: str, after: str, runs: str) -> None:
+    assert " ".join(":".join(run) for run in compared(before, after)) == runs
+
+
+def test_what_is_kept_and_gone_is_before_and_what_is_kept_and_new_is_after() -> None:
+    words = list("abcd")
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        before, after = (" ".join(rng.choice(words, rng.integers(0, 7))) for _ in range(2))
+        runs = compared(before, after)
+        assert " ".join(text for what, text in runs if what != "new") == before
+        assert " ".join(text for what, text in runs if what != "gone") == after

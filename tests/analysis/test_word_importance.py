@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.word_importance import word_importance, word_patch_map
+from analysis.word_importance import word_importance, word_patch_map, word_places
 from itr_core.encoder import DualEncoder, load_encoder
 from itr_core.errors import ModelError, QueryError
 
@@ -86,3 +86,13 @@ def test_what_cannot_be_shown_is_said(encoder: DualEncoder, picture: Image.Image
 
 def _unit(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x)
+
+
+def test_the_best_place_of_each_word_and_shades_of_all() -> None:
+    maps = np.array([[[-0.2, 0.0], [0.8, 0.3]], [[0.1, 0.3], [0.2, 0.0]]], np.float32)
+    table = word_places(["dog", "red"], maps)
+    assert table[["word", "row", "column"]].to_numpy().tolist() == [["dog", 2, 1], ["red", 1, 2]]
+    assert table["cosine"].tolist() == pytest.approx([0.8, 0.3])
+    assert table["shades"][0] == pytest.approx([0, 0.2, 1, 0.5])
+    assert table["shades"][1] == pytest.approx([0.3, 0.5, 0.4, 0.2])
+    assert word_places(["dog"], np.full((1, 1, 1), 0.4, np.float32))["shades"][0].tolist() == [0]
