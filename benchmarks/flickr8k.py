@@ -67,7 +67,11 @@ def settings_of(part: str, data: Path, out: Path) -> dict[str, Any]:
     }
     if part == "photos":
         return settings | {"image_features": "cache"}
-    return settings | {"image_features": f"{features}:train", "validation_features": f"{features}:dev"}
+    return settings | {
+        "options": {"siblings": 1.0},
+        "image_features": f"{features}:train",
+        "validation_features": f"{features}:dev",
+    }
 
 
 def measure(checkpoint: Path, settings: dict[str, Any]) -> dict[str, Any]:

@@ -108,4 +108,4 @@ def test_the_benchmark_reaches_its_figure(data: Path, tmp_path: Path) -> None:
     )
     rsum, low, high = json.loads(run.stdout[run.stdout.index("{") :])["rsum"]
     assert low < rsum < high
-    assert rsum > 255  # seeds differ by a few points; linear CCA has 222.8
+    assert rsum > 265  # seeds differ by a few points; linear CCA has 222.8
