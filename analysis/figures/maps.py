@@ -1,5 +1,6 @@
 """The embedding space in the plane: pictures and captions by shape, anything known of them by colour."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -48,7 +49,8 @@ def embedding_map(
     drawn = figure(dark=dark, title=title, height=520, hovermode="closest", dragmode="pan")
     scatter = go.Scattergl if webgl else go.Scatter
     shown = [of for of in MARKS if of in maps]
-    kinds = sorted({str(value) for of in shown for value in colour[of]}) if colour else []
+    counts = Counter(str(value) for of in shown for value in colour[of]) if colour else Counter()
+    kinds = [kind for kind, _ in counts.most_common()]
     for of in shown:
         chosen = rows[of] if rows else np.arange(len(maps[of].points))
         values = np.asarray(colour[of])[chosen] if colour else None
@@ -83,7 +85,7 @@ def _parts(
         return [(of, slice(None), {"color": COLOURS[list(MARKS).index(of)]})]
     if is_numeric_dtype(values):
         return [(of, slice(None), {"color": values, "coloraxis": "coloraxis"})]
-    told, palette = values.astype(str), (*COLOURS, GREY)
+    told, palette = values.astype(str), (GREY, *COLOURS)  # the commonest is what others stand out from
     return [
         (f"{kind}, {of}", np.flatnonzero(told == kind), {"color": palette[place % len(palette)]})
         for place, kind in enumerate(kinds)

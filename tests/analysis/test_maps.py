@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.figures.maps import embedding_map
+from analysis.figures.style import GREY
 from analysis.projection import Map
 
 
@@ -40,6 +41,7 @@ def test_a_category_has_one_colour_in_both_modalities(maps: dict[str, Map]) -> N
         colours.setdefault(trace.name.partition(",")[0], set()).add(trace.marker.color)
     assert {kind: len(found) for kind, found in colours.items()} == {"cat": 1, "cow": 1, "dog": 1}
     assert len(set.union(*colours.values())) == 3
+    assert colours["dog"] == {GREY}  # the commonest
 
 
 def test_numbers_share_one_scale(maps: dict[str, Map]) -> None:

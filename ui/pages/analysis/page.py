@@ -16,7 +16,7 @@ from ui.pages.analysis.space import space_tab
 from ui.pages.shelf import Shelf
 
 TABS: dict[str, Callable[[Desk, gr.Dropdown], Wiring]] = {
-    "Alignment and uniformity": space_tab,
+    "Geometry": space_tab,
     "Map": map_tab,
     "Query length": length_tab,
     "Errors": errors_tab,

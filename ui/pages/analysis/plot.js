@@ -17,6 +17,7 @@ function dressed(layout) {
     font: {...layout.font, color: colour('--body-text-color')},
     hoverlabel: {bgcolor: colour('--background-fill-primary'), bordercolor: line, font: {color: colour('--body-text-color')}},
     autosize: true,
+    height: Math.min(layout.height ?? 450, Math.max(360, 1.15 * element.clientWidth)),
   };
 }
 

@@ -1,0 +1,210 @@
+"""The analysis page in a real browser: numbers, plots that answer to the pointer, and what they export."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from playwright.sync_api import FloatRect, Page, expect
+
+from analysis.precompute import Analysis
+from itr_core.encoder import load_encoder
+from itr_core.errors import QueryError
+from itr_core.gallery import Gallery
+from itr_core.pairs import load_pairs
+from itr_core.search import Searcher
+from ui.pages.analysis import points
+
+MAP = "#map .area"
+
+
+def open_tab(page: Page, url: str, tab: str) -> None:
+    page.goto(f"{url}/analysis")
+    expect(page.locator("#measures table")).to_be_visible()
+    page.get_by_role("tab", name=tab).click()
+
+
+def box(page: Page, selector: str) -> FloatRect:
+    page.locator(selector).scroll_into_view_if_needed()
+    found = page.locator(selector).bounding_box()
+    assert found is not None
+    return found
+
+
+def point(page: Page, area: str, trace: int, at: int = 0) -> tuple[float, float]:
+    """Where on the screen a point of a trace lies."""
+    frame = box(page, area)
+    x, y = page.evaluate(
+        """([area, trace, at]) => {
+          const gd = document.querySelector(area), t = gd._fullData.at(trace);
+          const [x, y] = [t.xaxis, t.yaxis].map((id) => gd._fullLayout[`${id[0]}axis${id.slice(1)}`]);
+          return [x.d2p(t.x.at(at)) + x._offset, y.d2p(t.y.at(at)) + y._offset];
+        }""",
+        [area, trace, at],
+    )
+    return frame["x"] + x, frame["y"] + y
+
+
+def open_map(page: Page, url: str) -> None:
+    open_tab(page, url, "Map")
+    expect(page.locator("#map .gtitle")).to_have_text("UMAP", timeout=120_000)
+
+
+@pytest.mark.ui
+def test_every_measure_is_there_for_both_galleries_and_said_in_words(page: Page, app_url: str) -> None:
+    page.goto(f"{app_url}/analysis")
+    rows = page.locator("#measures tbody tr")
+    expect(rows).to_have_count(11)
+    expect(rows.first).to_contain_text("Mean squared distance of a caption to its own image")
+    expect(rows.first.locator("td")).to_have_count(2)
+    expect(page.locator("#plane .legendtext")).to_have_text(["picturebook", "nasty"])
+    page.get_by_title("Remove 1").click()
+    expect(rows.first.locator("td")).to_have_count(1)
+
+
+@pytest.mark.ui
+def test_plots_are_exported_as_pictures_and_as_data(page: Page, app_url: str, tmp_path: Path) -> None:
+    page.goto(f"{app_url}/analysis")
+    shown = page.locator("#measures tbody tr").first.locator("td b")
+    expect(shown).to_have_count(2)
+    saved = {}
+    for button in ("PNG", "SVG", "Data"):
+        with page.expect_download() as download:
+            page.locator("#plane").get_by_role("button", name=button).click()
+        saved[button] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[button])
+    assert saved["PNG"].read_bytes().startswith(b"\x89PNG")
+    assert saved["SVG"].read_text(encoding="utf-8").lstrip().startswith("<svg")
+    table = pd.read_csv(saved["Data"]).set_index("trace")
+    assert [f"{value:.3f}" for value in table["y"]] == shown.all_inner_texts()
+    assert (table["low"] < table["y"]).all()
+    assert (table["y"] < table["high"]).all()
+
+
+@pytest.mark.ui
+def test_a_point_of_the_length_curve_shows_its_queries(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Query length")
+    expect(page.locator("#length .gtitle")).to_contain_text("R@1")
+    page.get_by_label("R@10").check()
+    expect(page.locator("#length .gtitle")).to_contain_text("R@10")
+    longest = page.evaluate("document.querySelector('#length .area')._fullData[1].x.at(-1)")
+    page.mouse.click(*point(page, "#length .area", 1, -1))
+    expect(page.locator("#length-queries h2")).to_contain_text(f"queries of {longest} words")
+    places = page.locator("#length-queries .meta").all_inner_texts()
+    ranks = [int(text.rsplit(" ", 1)[1].replace(",", "")) for text in places]
+    assert ranks == sorted(ranks, reverse=True)
+
+
+@pytest.mark.ui
+def test_a_point_of_the_map_tells_what_it_is_and_opens(page: Page, app_url: str) -> None:
+    open_map(page, app_url)
+    x, y = point(page, MAP, -1, 7)  # a picture, all of which lie above the captions
+    page.mouse.move(x + 60, y)
+    page.mouse.move(x, y)
+    expect(page.locator("#map .tip img")).to_be_visible()
+    caption = page.locator("#map .tip p").inner_text()
+    page.mouse.click(x, y)
+    expect(page.locator(".opened img")).to_have_attribute("alt", caption)
+    expect(page.locator("#map-opened .cards li")).to_have_count(6)
+    page.locator("#map-opened .captions button").first.click()
+    expect(page.locator(".opened h2")).to_contain_text("“")
+    expect(page.locator(".opened .here")).to_have_count(1)
+    page.get_by_role("link", name="Search with this picture").click()
+    expect(page.locator("#results .captions li").first).to_be_visible()
+
+
+@pytest.mark.ui
+def test_a_lasso_gathers_pictures(page: Page, app_url: str) -> None:
+    open_map(page, app_url)
+    page.get_by_label("Map of").click()
+    page.get_by_role("option", name="pictures", exact=True).click()
+    expect(page.locator("#map .legendtext")).to_have_count(0)  # of one kind alone there is no legend
+    page.locator("#map [data-title='Lasso Select']").click()
+    frame = box(page, f"{MAP} .nsewdrag")
+    left, top = frame["x"] + 1, frame["y"] + 1
+    right, bottom = left + frame["width"] - 2, top + frame["height"] - 2
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom), (left, top)):
+        page.mouse.move(x, y, steps=5)
+    page.mouse.up()
+    expect(page.locator("#map-opened .status")).to_contain_text("80 pictures and 0 captions selected")
+    expect(page.locator("#map-opened .cards li")).to_have_count(points.MOST_SHOWN)
+
+
+@pytest.mark.ui
+def test_a_search_leads_to_its_place_on_the_map(page: Page, app_url: str) -> None:
+    page.goto(f"{app_url}/?q=a+house+at+night&g=picturebook")
+    page.get_by_role("link", name="on the map").click()
+    expect(page.locator("#map .gtitle")).to_have_text("UMAP", timeout=120_000)
+    expect(page.locator("#map-query textarea, #map-query input")).to_have_value("a house at night")
+    assert page.evaluate(f"document.querySelector('{MAP}')._fullData.at(-1).marker.symbol") == "star"
+    page.get_by_label("Coloured by").click()
+    page.get_by_role("option", name="error").click()
+    expect(page.locator("#map .legendtext").first).to_contain_text("found at once")
+
+
+@pytest.mark.ui
+def test_captions_of_an_enemy_are_only_text(page: Page, app_url: str, nasty: str) -> None:
+    open_map(page, app_url)
+    page.get_by_label("Gallery", exact=True).click()
+    page.get_by_role("option", name="nasty").click()
+    expect(page.locator("#map .legendtext").first).to_be_visible()
+    page.wait_for_function(f"document.querySelector('{MAP}')._fullData.at(-1).x.length === 3")
+    page.mouse.click(*point(page, MAP, -1))
+    expect(page.locator(".opened li").first).to_contain_text(nasty)
+    assert page.evaluate("window.hacked") is None
+
+
+@pytest.mark.ui
+def test_nonsense_is_answered_with_doubt(page: Page, app_url: str) -> None:
+    page.goto(f"{app_url}/?q=xqzt+wvrk&g=picturebook")
+    expect(page.locator("#status .note").first).to_contain_text("never met")
+    page.wait_for_function(  # what scores mean is learnt behind the first searches
+        """async () => {
+          document.querySelector('#query .submit-button').click();
+          await new Promise((after) => setTimeout(after, 1500));
+          return document.querySelector('#status').innerText.includes('Perhaps nothing here matches');
+        }"""
+    )
+
+
+@pytest.fixture(scope="module")
+def searcher(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
+    encoder = load_encoder("starter:infonce")
+    path = tmp_path_factory.mktemp("galleries") / "small"
+    return Searcher(Gallery.build(load_pairs("picturebook:gallery@12"), encoder, path), encoder)
+
+
+@pytest.mark.parametrize(
+    "key", ["images:12", "images:-1", "images:1e1", "captions:60", "x:0", "", None, 7, "images:٣"]
+)
+def test_points_that_are_none_are_refused(searcher: Searcher, key: object) -> None:
+    with pytest.raises(QueryError, match="no point"):
+        points.parse(key, Analysis(searcher.gallery))
+
+
+def test_selections_count_what_they_hold(searcher: Searcher) -> None:
+    analysis = Analysis(searcher.gallery)
+    html = points.opened(analysis, searcher, ["images:3", "captions:15", "captions:16", "images:0"], "small")
+    assert "2 pictures and 2 captions selected" in html
+    assert html.count("data-item") == 2  # captions 15 and 16 are those of image 3
+    with pytest.raises(QueryError, match="No point"):
+        points.opened(analysis, searcher, [], "small")
+    with pytest.raises(QueryError, match="no such caption"):
+        points.of_card(analysis, None, SimpleNamespace())
+
+
+def test_starting_the_app_imports_nothing_slow() -> None:
+    slow = {"umap", "numba", "sklearn", "datasets", "plotly"}
+    code = f"import sys, app; print(sorted({slow} & {{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.strip() == "[]"
