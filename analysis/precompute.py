@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,15 +18,12 @@ from analysis.projection import Map, Progress, aligned_maps, centred, pca_map, u
 from analysis.truth import truth_of
 from analysis.word_edits import object_words, word_edits
 from itr_core.code_version import code_version
-from itr_core.errors import GalleryError, ModelError
+from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.measured import Measured, recalls
 from itr_core.metrics import CosineRows, ranks
 from itr_core.picturebook.relevance import Truth
 from itr_core.significance import interval
-
-if TYPE_CHECKING:
-    from itr_core.encoder import DualEncoder
 
 FOLDER = "analysis"
 """Beside the files that a gallery's manifest names: not verified, not served, gone when it is built anew."""
@@ -130,12 +127,8 @@ class Analysis:
 
         return self.kept.table("by_length", compute)
 
-    def truncated(self, encoder: "DualEncoder", *, progress: Progress | None = None) -> pd.DataFrame:
-        """See `analysis.query_length.truncated`; ModelError for another model than the gallery's."""
-        if encoder.fingerprint != self.gallery.manifest.model_fingerprint:
-            raise ModelError(
-                f"{self.gallery.path} was made by {self.gallery.manifest.model}, not {encoder.spec}."
-            )
+    def truncated(self, encoder: probes.TextEncoder, *, progress: Progress | None = None) -> pd.DataFrame:
+        """See `analysis.query_length.truncated`. encoder: the one that made the gallery."""
         images, _, owner = self.pairs
         return self.kept.table(
             "truncated",

@@ -17,6 +17,7 @@ THEME = gr.themes.Soft(
 ).set(
     block_label_background_fill="transparent", block_label_text_color="*body_text_color_subdued",
     block_title_background_fill="transparent", block_title_text_color="*body_text_color_subdued",
+    body_text_color_subdued="*neutral_500",
     block_title_padding="0", block_border_width="1px", input_background_fill="*background_fill_primary",
 )  # fmt: skip
 TITLE = """

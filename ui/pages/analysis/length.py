@@ -8,6 +8,7 @@ import gradio as gr
 from itr_core.errors import PairscopeError
 from ui.pages import cards
 from ui.pages.analysis import points
+from ui.pages.analysis.background import working
 from ui.pages.analysis.desk import Desk, Wiring
 from ui.pages.analysis.plot import drawn, plot
 
@@ -39,9 +40,19 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         if way == "natural":
             figure = figures.by_length({name: desk.of(name).by_length() for name in names}, k)
         else:
-            yield gr.skip(), cards.status(notes=["Encoding every caption at every length; once per gallery."])
-            encoders = {name: desk.shelf.searcher(name).encoder for name in names}
-            tables = {name: desk.of(name).truncated(encoders[name]) for name in names}
+            tables = {}
+            for name in names:
+                with working(desk.of(name).truncated, desk.shelf.searcher(name)) as work:
+                    while work.running():
+                        how_far = cards.render(
+                            "measuring.html",
+                            what="Cutting captions",
+                            name=name,
+                            done=work.done,
+                            total=work.total,
+                        )
+                        yield gr.skip(), how_far
+                    tables[name] = work.result()
             figure = figures.truncated(tables, k)
         yield drawn(figure, SAYS[way], f"query-length-{way}-r{k}"), ""
 

@@ -1,8 +1,6 @@
 """The map tab: where images and captions lie, what is near what, and where a query goes."""
 
-import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import gradio as gr
@@ -10,6 +8,7 @@ import gradio as gr
 from itr_core.errors import PairscopeError, QueryError
 from ui.pages import cards
 from ui.pages.analysis import points
+from ui.pages.analysis.background import working
 from ui.pages.analysis.desk import Desk, Wiring
 from ui.pages.analysis.plot import drawn, plot
 from ui.pages.search import CLICKS
@@ -25,12 +24,6 @@ SAYS = (
     "Diamonds are pictures, discs are captions; what the model takes for alike lies together. Directions and "
     "distances across the map mean nothing. Click a point to open it, draw a lasso to gather several."
 )
-
-_WORK = ThreadPoolExecutor(2, thread_name_prefix="map")
-
-
-class _Stopped(Exception):
-    """Nobody waits for the map any more."""
 
 
 def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
@@ -79,23 +72,12 @@ def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
             )
             return drawn(picture, SAYS, f"map-{kind}-{method.lower()}", zoom=True, gallery=one)
 
-        stopped, done = threading.Event(), [0, 0]
-
-        def tell(so_far: int, total: int) -> None:
-            if stopped.is_set():
-                raise _Stopped
-            done[:] = so_far, total
-
-        work = _WORK.submit(analysis.map, _known(kind, KINDS), progress=tell)  # type: ignore[arg-type]
-        try:
-            if wait([work], timeout=0.3).not_done:
+        with working(analysis.map, _known(kind, KINDS)) as work:
+            if work.running(0.3):
                 yield gr.Button(visible=True), "", figure("PCA", analysis.map(kind, "pca"))  # type: ignore[arg-type]
-            while wait([work], timeout=0.7).not_done:
-                note = cards.render("mapping.html", done=done[0], total=done[1])
-                yield gr.skip(), note, gr.skip()
+            while work.running():
+                yield gr.skip(), cards.render("mapping.html", done=work.done, total=work.total), gr.skip()
             yield gr.Button(visible=False), "", figure("UMAP", work.result())
-        finally:
-            stopped.set()
 
     def open_points(one: str, event: gr.EventData) -> str:
         try:

@@ -1,9 +1,7 @@
 """The tab on probes: what a model does when a true caption is changed a little, and which words it uses."""
 
 import random
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -11,6 +9,7 @@ import gradio as gr
 from itr_core.errors import PairscopeError, QueryError
 from ui.pages import cards
 from ui.pages.analysis import probed
+from ui.pages.analysis.background import working
 from ui.pages.analysis.desk import Desk, Wiring
 from ui.pages.analysis.plot import drawn, plot
 
@@ -42,12 +41,6 @@ element.addEventListener('click', (event) => {
   element.querySelector('.where').textContent = on ? word.dataset.where : '';
 });
 """
-
-_WORK = ThreadPoolExecutor(1, thread_name_prefix="probes")
-
-
-class _Stopped(Exception):
-    """Nobody waits for the figure any more."""
 
 
 class Shown(NamedTuple):
@@ -111,31 +104,26 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     def measured(names: list[str]) -> Iterator[tuple[Any, Any]]:
         from analysis.figures import probes as figures
 
-        stopped, done = threading.Event(), ["", 0, 0]
-
-        def compute() -> dict[str, Any]:
-            return {name: of_gallery(name) for name in names}
-
-        def of_gallery(name: str) -> Any:
-            def tell(so_far: int, total: int) -> None:
-                if stopped.is_set():
-                    raise _Stopped
-                done[:] = name, so_far, total
-
-            return desk.of(name).probe_accuracy(desk.shelf.searcher(name, timeout=0), progress=tell)
-
-        work = _WORK.submit(compute)
+        tables: dict[str, Any] = {}
         try:
-            while wait([work], timeout=0.5).not_done:
-                yield cards.render("measuring.html", name=done[0], done=done[1], total=done[2]), gr.skip()
-            tables = {name: table for name, table in work.result().items() if len(table)}
+            for name in names:
+                with working(desk.of(name).probe_accuracy, desk.shelf.searcher(name)) as work:
+                    while work.running():
+                        how_far = cards.render(
+                            "measuring.html",
+                            what="Changing captions",
+                            name=name,
+                            done=work.done,
+                            total=work.total,
+                        )
+                        yield how_far, gr.skip()
+                    if len(table := work.result()):
+                        tables[name] = table
             if not tables:
                 raise QueryError("No caption here has a word that could be changed.")
             yield "", drawn(figures.accuracy(tables), ACCURACY, "probe-accuracy")
         except PairscopeError as error:
             yield cards.status(notes=[str(error)]), gr.skip()
-        finally:
-            stopped.set()
 
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
     surprise.click(by_chance, one, [query, *outputs], **settings)
