@@ -269,7 +269,9 @@ def _cell(ours: Sequence[dict[str, np.ndarray]], base: Sequence[dict[str, np.nda
         return ""
     digits = 3 if "distance" in column else 1
     each = [np.nanmean(one[column]) for one in ours]
-    cell = f"{np.mean(each):.{digits}f} ± {np.std(each, ddof=len(each) > 1):.{digits}f}"
+    cell = f"{np.mean(each):.{digits}f}"
+    if len(each) > 1:
+        cell += f" ± {np.std(each, ddof=1):.{digits}f}"
     if ours is base or not base or column not in base[0]:
         return cell
     gap = np.mean([a[column] - b[column] for a, b in zip(ours, base, strict=False)], axis=0)
