@@ -56,7 +56,8 @@ def test_alignment_and_uniformity_are_the_published_ones(seed: int, power: float
     x, y = (unit(rng.standard_normal((rows, 5))) for _ in range(2))
     exact = [torch.from_numpy(a.astype(np.float64)) for a in (x, y)]
     assert alignment(x, y, power) == pytest.approx(float(lalign(*exact, power)), abs=1e-6)
-    assert uniformity(x, power) == pytest.approx(float(lunif(exact[0], power)), abs=1e-6)
+    # Products in single precision are off by some 1e-6, and t times that is the logarithm's error.
+    assert uniformity(x, power) == pytest.approx(float(lunif(exact[0], power)), abs=power * 2e-6)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

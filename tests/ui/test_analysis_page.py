@@ -1,7 +1,5 @@
 """The analysis page in a real browser: numbers, plots that answer to the pointer, and what they export."""
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -195,16 +193,3 @@ def test_selections_count_what_they_hold(searcher: Searcher) -> None:
         points.opened(analysis, searcher, [], "small")
     with pytest.raises(QueryError, match="no such caption"):
         points.of_card(analysis, None, SimpleNamespace())
-
-
-def test_starting_the_app_imports_nothing_slow() -> None:
-    slow = {"umap", "numba", "sklearn", "datasets", "plotly"}
-    code = f"import sys, app; print(sorted({slow} & {{name.partition('.')[0] for name in sys.modules}}))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.stdout.strip() == "[]"
