@@ -66,15 +66,20 @@ ENLARGED = {
     "save_every": 275,
     "seed": 2,
 }
-# From there every method has the same budget, so that the starters can be compared.
-FINISH = {
+# That is starter:infonce. From there every method has the same budget, InfoNCE as infonce-continued, so
+# that they can be compared.
+CONTINUED = {
+    "source": "picturebook:train@20000",
     "max_steps": 300,
     "lr": 2e-4,
     "eval_every": 100,
     "save_every": 100,
     "seed": 3,
 }
-OPTIONS: dict[str, dict[str, Any]] = {}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "coder": {"queue": 1024},
+    "cusa": {"con_reduction": "mean_all"},
+}
 """Of the methods, where not their defaults; selected on validation (see README.md, the methods compared)."""
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -82,7 +87,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 @app.command()
 def make(
-    method: Annotated[str, typer.Argument(help="infonce, ...")],
+    starter: Annotated[str, typer.Argument(help="infonce, infonce-continued, crcgs, coder, ascl or cusa.")],
     work: Annotated[Path, typer.Option(help="Folder of the runs: logs, states, full-precision weights.")],
     scenes: Annotated[int, typer.Option(help="Training scenes, each with five captions.")] = 60_000,
     steps: Annotated[int, typer.Option(help="Optimiser steps of the first training.")] = 4_000,
@@ -90,8 +95,8 @@ def make(
 ) -> None:
     """Train a starter on Picturebook and ship it in half precision, with its figures in the card.
 
-    All starters share a beginning, by InfoNCE, and end with as many steps by their own method. What is in
-    `work` already goes on where it was stopped.
+    All others continue starter:infonce for as many steps by their own method. What is in `work` already goes
+    on where it was stopped.
     """
     common = COMMON | {"source": f"picturebook:train@{scenes}", "workers": workers}
 
@@ -104,8 +109,12 @@ def make(
     refined = run("infonce-terse", "infonce", model=f"local-dir:{learnt / LAST}", **REFINE)
     larger = enlarge(refined, work / f"infonce-terse-{SIDE}", SIDE)
     shared = run(f"infonce-{SIDE}", "infonce", model=f"local-dir:{larger}", **ENLARGED)
-    last = {"model": f"local-dir:{shared}", "options": OPTIONS.get(method, {}), **FINISH}
-    ship(method, run(f"{method}-finish", method, **last))
+    if starter == "infonce":
+        ship(starter, shared)
+        return
+    method = starter.removesuffix("-continued")
+    last = {"model": f"local-dir:{shared}", "options": OPTIONS.get(method, {}), **CONTINUED}
+    ship(starter, run(f"{method}-continued", method, **last))
 
 
 @app.command("enlarge")
