@@ -193,3 +193,15 @@ def test_selections_count_what_they_hold(searcher: Searcher) -> None:
         points.opened(analysis, searcher, [], "small")
     with pytest.raises(QueryError, match="no such caption"):
         points.of_card(analysis, None, SimpleNamespace())
+
+
+@pytest.mark.ui
+def test_long_work_can_be_stopped(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Query length")
+    expect(page.locator("#length .gtitle")).to_contain_text("by number of words")
+    page.get_by_label("their first words").check()
+    page.locator("#length-stop").click()
+    expect(page.locator("#length-stop")).to_be_hidden()
+    page.get_by_label("captions as they are").check()
+    expect(page.locator("#length .gtitle")).to_contain_text("by number of words")
+    expect(page.locator("#length-queries progress")).to_have_count(0)

@@ -27,7 +27,7 @@ class Work(Generic[T]):
         """Let another thread do it."""
         self._future = _POOL.submit(task)
 
-    def running(self, seconds: float = 0.7) -> bool:
+    def running(self, seconds: float = 0.3) -> bool:
         """Wait so long at most, then tell whether it is still under way."""
         return bool(wait([self._future], timeout=seconds).not_done)
 

@@ -31,6 +31,7 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         cutoff = gr.Radio(
             [(f"R@{k}", k) for k in (1, 5, 10)], value=1, label="Recall", container=False, elem_id="length-k"
         )
+        stop = gr.Button("Stop", visible=False, elem_id="length-stop", min_width=80, scale=0)
     curve = plot(elem_id="length")
     queries = gr.HTML(elem_id="length-queries")
 
@@ -45,16 +46,12 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
                 with working(desk.of(name).truncated, desk.shelf.searcher(name)) as work:
                     while work.running():
                         how_far = cards.render(
-                            "measuring.html",
-                            what="Cutting captions",
-                            name=name,
-                            done=work.done,
-                            total=work.total,
+                            "measuring.html", what="Cutting captions", name=name, work=work
                         )
-                        yield gr.skip(), how_far
+                        yield gr.Button(visible=True), gr.skip(), how_far
                     tables[name] = work.result()
             figure = figures.truncated(tables, k)
-        yield drawn(figure, SAYS[way], f"query-length-{way}-r{k}"), ""
+        yield gr.Button(visible=False), drawn(figure, SAYS[way], f"query-length-{way}-r{k}"), ""
 
     def of_bucket(names: list[str], way: str, event: gr.EventData) -> Any:
         if way != "natural" or not names:
@@ -65,4 +62,5 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
             return cards.status(notes=[str(error)])
 
     curve.select(of_bucket, [chosen, way], queries, api_visibility="private", show_progress="minimal")
-    return Wiring(show, [way, cutoff], [curve, queries])
+    stop.click(lambda: (gr.Button(visible=False), ""), None, [stop, queries], api_visibility="private")
+    return Wiring(show, [way, cutoff], [stop, curve, queries], stop)

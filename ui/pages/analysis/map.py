@@ -76,7 +76,7 @@ def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
             if work.running(0.3):
                 yield gr.Button(visible=True), "", figure("PCA", analysis.map(kind, "pca"))  # type: ignore[arg-type]
             while work.running():
-                yield gr.skip(), cards.render("mapping.html", done=work.done, total=work.total), gr.skip()
+                yield gr.skip(), cards.render("mapping.html", work=work), gr.skip()
             yield gr.Button(visible=False), "", figure("UMAP", work.result())
 
     def open_points(one: str, event: gr.EventData) -> str:

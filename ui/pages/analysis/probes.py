@@ -72,7 +72,9 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
             importance = plot(elem_id="importance")
     table = gr.HTML(elem_id="probes")
     gr.HTML(cards.render("probes_heading.html"))
-    measure = gr.Button("Measure how often each change is noticed", elem_id="probes-measure")
+    with gr.Row():
+        measure = gr.Button("Measure how often each change is noticed", elem_id="probes-measure")
+        stop = gr.Button("Stop", visible=False, elem_id="probes-stop", min_width=80, scale=0)
     progress = gr.HTML(elem_id="probes-progress", elem_classes="tab-note")
     accuracy = plot(elem_id="accuracy")
     outputs = Shown(problem, picture, importance, table)
@@ -101,7 +103,7 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         except PairscopeError as error:
             return _problem(error)
 
-    def measured(names: list[str]) -> Iterator[tuple[Any, Any]]:
+    def measured(names: list[str]) -> Iterator[tuple[Any, ...]]:
         from analysis.figures import probes as figures
 
         tables: dict[str, Any] = {}
@@ -110,25 +112,23 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
                 with working(desk.of(name).probe_accuracy, desk.shelf.searcher(name)) as work:
                     while work.running():
                         how_far = cards.render(
-                            "measuring.html",
-                            what="Changing captions",
-                            name=name,
-                            done=work.done,
-                            total=work.total,
+                            "measuring.html", what="Changing captions", name=name, work=work
                         )
-                        yield how_far, gr.skip()
+                        yield gr.Button(visible=True), how_far, gr.skip()
                     if len(table := work.result()):
                         tables[name] = table
             if not tables:
                 raise QueryError("No caption here has a word that could be changed.")
-            yield "", drawn(figures.accuracy(tables), ACCURACY, "probe-accuracy")
+            yield gr.Button(visible=False), "", drawn(figures.accuracy(tables), ACCURACY, "probe-accuracy")
         except PairscopeError as error:
-            yield cards.status(notes=[str(error)]), gr.skip()
+            yield gr.Button(visible=False), cards.status(notes=[str(error)]), gr.skip()
 
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
     surprise.click(by_chance, one, [query, *outputs], **settings)
     picture.select(by_caption, one, list(outputs), **settings)
-    measure.click(measured, chosen, [progress, accuracy], **settings)
+    measuring = measure.click(measured, chosen, [stop, progress, accuracy], **settings)
+    stop.click(lambda: (gr.Button(visible=False), ""), None, [stop, progress], api_visibility="private")
+    stop.click(None, cancels=measuring)
     return Wiring(show, [one, query], outputs)
 
 

@@ -1,0 +1,51 @@
+"""Long work behind a page: it tells how far it is, hands over what it made or raised, and ends when it is left."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ui.pages.analysis.background import working
+
+
+def test_it_tells_how_far_it_is_and_what_came_out() -> None:
+    go_on = threading.Event()
+
+    def count(to: int, *, progress: Callable[[int, int], None]) -> int:
+        progress(3, to)
+        go_on.wait(20)
+        return to
+
+    with working(count, 7) as work:
+        while work.done == 0:
+            assert work.running(0.01)
+        assert (work.done, work.total) == (3, 7)
+        go_on.set()
+        while work.running():
+            pass
+        assert work.result() == 7
+
+
+def test_what_it_raises_is_raised_to_who_waits() -> None:
+    def fail(*, progress: Callable[[int, int], None]) -> None:
+        raise ValueError("no")
+
+    with working(fail) as work, pytest.raises(ValueError, match="no"):
+        work.result()
+
+
+def test_left_alone_it_ends_at_its_next_step() -> None:
+    ended = threading.Event()
+
+    def endless(*, progress: Callable[[int, int], None]) -> None:
+        try:
+            while True:
+                progress(1, 2)
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    with working(endless) as work:
+        assert work.running(0.05)
+    assert ended.wait(20)
