@@ -80,7 +80,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "coder": {"queue": 1024},
     "cusa": {"con_reduction": "mean_all"},
 }
-"""Of the methods, where not their defaults; selected on validation (see README.md, the methods compared)."""
+"""Of the methods, where not their defaults, as in methods.py."""
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
