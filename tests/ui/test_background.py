@@ -1,4 +1,4 @@
-"""Long work behind a page tells how far it is, hands over what it made or raised, and ends when it is left."""
+"""Long work behind a page: how far it is, what it made or raised, and its end when nobody waits."""
 
 import threading
 import time
