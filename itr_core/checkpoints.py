@@ -91,6 +91,7 @@ A dual encoder for image-text retrieval, trained with Pairscope. In this folder:
 import open_clip
 
 model, preprocess = open_clip.create_model_from_pretrained("local-dir:.")
+model.eval()  # batch norms by their averages
 tokenizer = open_clip.get_tokenizer("local-dir:.")
 ```
 {table}"""

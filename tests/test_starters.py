@@ -1,0 +1,47 @@
+"""The models that are shipped: small, complete, readable by plain open_clip, and better than chance."""
+
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+
+from itr_core.encoder import load_encoder
+from itr_core.pairs import load_pairs
+from itr_core.specs import STARTERS
+
+EVERY = sorted(folder.name for folder in STARTERS.iterdir() if folder.is_dir())
+
+
+@pytest.fixture(params=EVERY)
+def folder(request: pytest.FixtureRequest) -> Path:
+    return STARTERS / request.param
+
+
+def test_every_method_has_one() -> None:
+    assert {"infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa"} == set(EVERY)
+
+
+def test_weights_are_small_and_the_card_tells_how_they_were_made(folder: Path) -> None:
+    assert (folder / "open_clip_model.safetensors").stat().st_size < 10e6
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"# starter:{folder.name}" in card
+    assert f"python benchmarks/starter.py ship {folder.name} runs/" in card
+    assert "| rsum |" in card
+
+
+def test_plain_open_clip_gives_the_same_embeddings(folder: Path) -> None:
+    encoder = load_encoder(f"starter:{folder.name}", device="cpu")
+    model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+    model.eval()
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    pairs = load_pairs("picturebook:test_unseen@8")
+    images = [pairs.image(row) for row in range(len(pairs))]
+    texts = [captions[-1] for captions in pairs.captions]
+    with torch.inference_mode():
+        plain = model.encode_image(torch.stack([preprocess(image) for image in images]), normalize=True)
+        words = model.encode_text(tokenizer(texts), normalize=True)
+    np.testing.assert_allclose(encoder.encode_images(images), plain.numpy(), atol=1e-4)
+    np.testing.assert_allclose(encoder.encode_texts(texts), words.numpy(), atol=1e-5)
+    assert ((plain @ words.T).argmax(dim=1) == torch.arange(len(pairs))).sum() >= 6
