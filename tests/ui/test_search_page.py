@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.ui
 
-CARDS, CAPTIONS, NOTE = "#results .cards li", "#results .captions li", "#status .note"
+CARDS, CAPTIONS, NOTE = "#results .cards li", "#results .captions li", "#status .note >> nth=0"
 
 
 def open_page(page: Page, url: str) -> None:

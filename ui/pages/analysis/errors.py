@@ -1,7 +1,7 @@
 """The tab on errors: why queries are not answered right, miss by miss, and what a person says of it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -88,7 +88,7 @@ def errors_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     )
     filters = [one, way, cause, concept, order]
 
-    def show(names: list[str], one: str, way: str, cause: str, concept: str, order: str) -> Iterator[Shown]:
+    def show(names: list[str], one: str, way: str, cause: str, concept: str, order: str) -> Generator[Shown]:
         yield _shown(desk, one, Asked(way, cause, concept), order)
 
     def by_bar(one: str, order: str, event: gr.EventData) -> Shown:

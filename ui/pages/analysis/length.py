@@ -1,6 +1,6 @@
 """The tab on query length: do short queries fail, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import gradio as gr
@@ -35,7 +35,7 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     curve = plot(elem_id="length")
     queries = gr.HTML(elem_id="length-queries")
 
-    def show(names: list[str], way: str, k: int) -> Iterator[tuple[Any, ...]]:
+    def show(names: list[str], way: str, k: int) -> Generator[tuple[Any, ...]]:
         from analysis.figures import query_length as figures
 
         if way == "natural":
@@ -62,5 +62,5 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
             return cards.status(notes=[str(error)])
 
     curve.select(of_bucket, [chosen, way], queries, api_visibility="private", show_progress="minimal")
-    stop.click(lambda: (gr.Button(visible=False), ""), None, [stop, queries], api_visibility="private")
-    return Wiring(show, [way, cutoff], [stop, curve, queries], stop)
+    ended = gr.update(visible=False), gr.skip(), ""
+    return Wiring(show, [way, cutoff], [stop, curve, queries], (stop, ended))

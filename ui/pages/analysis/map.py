@@ -1,6 +1,6 @@
 """The map tab: where images and captions lie, what is near what, and where a query goes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -52,7 +52,7 @@ def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     view = plot(elem_id="map", describe=describe)
     opened = gr.HTML(elem_id="map-opened", js_on_load=CLICKS)
 
-    def show(names: list[str], one: str, kind: str, colour: str, query: str) -> Iterator[tuple[Any, ...]]:
+    def show(names: list[str], one: str, kind: str, colour: str, query: str) -> Generator[tuple[Any, ...]]:
         from analysis.colouring import TITLES, colouring
         from analysis.figures.maps import embedding_map
 
@@ -90,15 +90,16 @@ def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         except PairscopeError as error:
             return cards.status(notes=[str(error)])
 
-    stop.click(lambda: (gr.Button(visible=False), ""), None, [stop, progress], api_visibility="private")
     for source in (view, opened):
         source.select(open_points, one, opened, api_visibility="private", show_progress="minimal")
+
+    ended = gr.update(visible=False), "", gr.skip()
 
     def linked(asked: Mapping[str, str]) -> list[Any] | None:
         gallery = asked.get("g", names[0])
         return [gallery, gr.skip(), gr.skip(), asked["q"]] if "q" in asked and gallery in names else None
 
-    return Wiring(show, [one, kind, colour, query], [stop, progress, view], stop, linked)
+    return Wiring(show, [one, kind, colour, query], [stop, progress, view], (stop, ended), linked)
 
 
 def _known(value: str, choices: dict[str, str]) -> str:

@@ -44,17 +44,15 @@ def analysis_page(page: gr.Blocks, shelf: Shelf) -> None:
         outputs = [note, *wiring.outputs]
         inputs = [chosen, *wiring.inputs]
         settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        show = _kindly(wiring)
+        show = _kindly(desk, wiring)
         tab.select(lambda title=title: title, None, current, api_visibility="private")
         asking = [tab.select, *(_said(each) for each in wiring.inputs)]
-        events = [
-            gr.on(asking, show, inputs, outputs, trigger_mode="always_last", **settings),
-            chosen.input(_where_current(title, show, len(outputs)), [current, *inputs], outputs, **settings),
-        ]
+        gr.on(asking, show, inputs, outputs, trigger_mode="always_last", **settings)
+        chosen.input(_where_current(title, show, len(outputs)), [current, *inputs], outputs, **settings)
         if title == current.value:
-            events.append(ready.then(show, inputs, outputs, **settings))
+            ready.then(show, inputs, outputs, **settings)
         if wiring.stop is not None:
-            wiring.stop.click(None, cancels=events)
+            wiring.stop[0].click(desk.stop, None, None, api_visibility="private", queue=False)
         if wiring.linked is not None:
             arrive = _arriving(title, wiring.linked, len(wiring.inputs))
             page.load(arrive, None, [tabs, *wiring.inputs], api_visibility="private", show_progress="hidden")
@@ -77,16 +75,17 @@ def _arriving(title: str, linked: Callable[..., Any], inputs: int) -> Callable[[
     return arrive
 
 
-def _kindly(wiring: Wiring) -> Callable[..., Iterator[Any]]:
+def _kindly(desk: Desk, wiring: Wiring) -> Callable[..., Iterator[Any]]:
     """The tab's handler, with the note that says what is wrong in front of its outputs."""
 
-    def answer(names: list[str], *inputs: Any) -> Iterator[Any]:
+    def answer(request: gr.Request, names: list[str], *inputs: Any) -> Iterator[Any]:
         nothing = [gr.skip()] * len(wiring.outputs)
         if not names:
             yield cards.status(notes=["Choose a gallery."]), *nothing
             return
         try:
-            for values in wiring.show(names, *inputs):
+            steps = wiring.show(names, *inputs)
+            for values in desk.until_stopped(request, steps, wiring.stop[1] if wiring.stop else ()):
                 yield "", *values
         except PairscopeError as error:
             yield cards.status(notes=[str(error)]), *nothing
@@ -99,9 +98,9 @@ def _where_current(
 ) -> Callable[..., Iterator[Any]]:
     """The same for an event that every tab hears, but only the one in sight should answer."""
 
-    def answer(current: str, *inputs: Any) -> Iterator[Any]:
+    def answer(request: gr.Request, current: str, *inputs: Any) -> Iterator[Any]:
         if current == title:
-            yield from show(*inputs)
+            yield from show(request, *inputs)
         else:
             yield [gr.skip()] * outputs
 

@@ -1,7 +1,7 @@
 """The tab on probes: what a model does when a true caption is changed a little, and which words it uses."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -86,7 +86,7 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         words = drawn(figures.importance(of.importance()), IMPORTANCE, "word-importance")
         return Shown("", of.picture(one), words, of.table())
 
-    def show(names: list[str], one: str, query: str) -> Iterator[Shown]:
+    def show(names: list[str], one: str, query: str) -> Generator[Shown]:
         yield shown(one, *probed.find(desk.of(one), desk.shelf.searcher(one), query))
 
     def by_chance(one: str) -> tuple[Any, ...]:
@@ -103,7 +103,7 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         except PairscopeError as error:
             return _problem(error)
 
-    def measured(names: list[str]) -> Iterator[tuple[Any, ...]]:
+    def measured(names: list[str]) -> Generator[tuple[Any, ...]]:
         from analysis.figures import probes as figures
 
         tables: dict[str, Any] = {}
@@ -123,12 +123,14 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         except PairscopeError as error:
             yield gr.Button(visible=False), cards.status(notes=[str(error)]), gr.skip()
 
+    def stoppable(request: gr.Request, names: list[str]) -> Iterator[tuple[Any, ...]]:
+        yield from desk.until_stopped(request, measured(names), (gr.Button(visible=False), "", gr.skip()))
+
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
     surprise.click(by_chance, one, [query, *outputs], **settings)
     picture.select(by_caption, one, list(outputs), **settings)
-    measuring = measure.click(measured, chosen, [stop, progress, accuracy], **settings)
-    stop.click(lambda: (gr.Button(visible=False), ""), None, [stop, progress], api_visibility="private")
-    stop.click(None, cancels=measuring)
+    measure.click(stoppable, chosen, [stop, progress, accuracy], **settings)
+    stop.click(desk.stop, None, None, api_visibility="private", queue=False)
     return Wiring(show, [one, query], outputs)
 
 

@@ -1,7 +1,7 @@
 """The tab on how embeddings lie: alignment and uniformity, similarities, and every measure in words."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import gradio as gr
@@ -21,7 +21,7 @@ def space_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
             similarities = plot(elem_id="similarities")
     measures = gr.HTML(elem_id="measures")
 
-    def show(names: list[str]) -> Iterator[tuple[Any, ...]]:
+    def show(names: list[str]) -> Generator[tuple[Any, ...]]:
         from analysis.figures import geometry as figures
 
         analyses = {name: desk.of(name) for name in names}
