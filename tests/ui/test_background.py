@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
-from ui.pages.analysis.background import working
+from ui.pages.analysis.background import Stop, working
 
 
 def test_it_tells_how_far_it_is_and_what_came_out() -> None:
@@ -49,3 +51,15 @@ def test_left_alone_it_ends_at_its_next_step() -> None:
     with working(endless) as work:
         assert work.running(0.05)
     assert ended.wait(20)
+
+
+def test_stop_ends_the_work_of_who_pressed_it_and_remembers_nobody() -> None:
+    with gr.Blocks():
+        stop = Stop(gr.Button(), ("ended",))
+    one, other = (SimpleNamespace(session_hash=name) for name in ("one", "other"))
+    mine, theirs = (stop.until_pressed(who, ((number,) for number in range(3))) for who in (one, other))
+    assert (next(mine), next(theirs)) == ((0,), (0,))
+    stop._press(one)
+    assert list(mine) == [("ended",)]
+    assert list(theirs) == [(1,), (2,)]
+    assert stop._pressed == {}

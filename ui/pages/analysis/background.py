@@ -1,11 +1,13 @@
 """Long work behind a page that tells how far it is, and ends when nobody waits for it any more."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import gradio as gr
 
 T = TypeVar("T")
 
@@ -34,6 +36,39 @@ class Work(Generic[T]):
     def result(self) -> T:
         """What it returned; raises what it raised."""
         return self._future.result()
+
+
+class Stop:
+    """A button that ends long work for the visitor who presses it; `ended` is what their page shows then.
+
+    Gradio can cancel an event, too, but then waits for its end before it answers the next of its kind.
+    """
+
+    def __init__(self, button: gr.Button, ended: tuple[Any, ...]) -> None:
+        self._ended = ended
+        self._pressed: dict[str, threading.Event] = {}
+        button.click(self._press, None, None, api_visibility="private", queue=False)
+
+    def _press(self, request: gr.Request) -> None:
+        if pressed := self._pressed.get(str(request.session_hash)):
+            pressed.set()
+
+    def until_pressed(
+        self, request: gr.Request, steps: Generator[tuple[Any, ...]]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield the steps of the work, and `ended` in the place of the rest."""
+        session, pressed = str(request.session_hash), threading.Event()
+        self._pressed[session] = pressed
+        try:
+            with closing(steps):
+                for step in steps:
+                    yield step
+                    if pressed.is_set():
+                        yield self._ended
+                        return
+        finally:
+            if self._pressed.get(session) is pressed:  # and not that of the next question already
+                del self._pressed[session]
 
 
 @contextmanager

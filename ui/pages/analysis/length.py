@@ -8,7 +8,7 @@ import gradio as gr
 from itr_core.errors import PairscopeError
 from ui.pages import cards
 from ui.pages.analysis import points
-from ui.pages.analysis.background import working
+from ui.pages.analysis.background import Stop, working
 from ui.pages.analysis.desk import Desk, Wiring
 from ui.pages.analysis.plot import drawn, plot
 
@@ -63,4 +63,4 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
 
     curve.select(of_bucket, [chosen, way], queries, api_visibility="private", show_progress="minimal")
     ended = gr.update(visible=False), gr.skip(), ""
-    return Wiring(show, [way, cutoff], [stop, curve, queries], (stop, ended))
+    return Wiring(show, [way, cutoff], [stop, curve, queries], Stop(stop, ended))

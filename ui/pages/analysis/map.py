@@ -8,7 +8,7 @@ import gradio as gr
 from itr_core.errors import PairscopeError, QueryError
 from ui.pages import cards
 from ui.pages.analysis import points
-from ui.pages.analysis.background import working
+from ui.pages.analysis.background import Stop, working
 from ui.pages.analysis.desk import Desk, Wiring
 from ui.pages.analysis.plot import drawn, plot
 from ui.pages.search import CLICKS
@@ -99,7 +99,7 @@ def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         gallery = asked.get("g", names[0])
         return [gallery, gr.skip(), gr.skip(), asked["q"]] if "q" in asked and gallery in names else None
 
-    return Wiring(show, [one, kind, colour, query], [stop, progress, view], (stop, ended), linked)
+    return Wiring(show, [one, kind, colour, query], [stop, progress, view], Stop(stop, ended), linked)
 
 
 def _known(value: str, choices: dict[str, str]) -> str:

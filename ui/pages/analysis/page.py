@@ -44,15 +44,13 @@ def analysis_page(page: gr.Blocks, shelf: Shelf) -> None:
         outputs = [note, *wiring.outputs]
         inputs = [chosen, *wiring.inputs]
         settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        show = _kindly(desk, wiring)
+        show = _kindly(wiring)
         tab.select(lambda title=title: title, None, current, api_visibility="private")
         asking = [tab.select, *(_said(each) for each in wiring.inputs)]
         gr.on(asking, show, inputs, outputs, trigger_mode="always_last", **settings)
         chosen.input(_where_current(title, show, len(outputs)), [current, *inputs], outputs, **settings)
         if title == current.value:
             ready.then(show, inputs, outputs, **settings)
-        if wiring.stop is not None:
-            wiring.stop[0].click(desk.stop, None, None, api_visibility="private", queue=False)
         if wiring.linked is not None:
             arrive = _arriving(title, wiring.linked, len(wiring.inputs))
             page.load(arrive, None, [tabs, *wiring.inputs], api_visibility="private", show_progress="hidden")
@@ -75,7 +73,7 @@ def _arriving(title: str, linked: Callable[..., Any], inputs: int) -> Callable[[
     return arrive
 
 
-def _kindly(desk: Desk, wiring: Wiring) -> Callable[..., Iterator[Any]]:
+def _kindly(wiring: Wiring) -> Callable[..., Iterator[Any]]:
     """The tab's handler, with the note that says what is wrong in front of its outputs."""
 
     def answer(request: gr.Request, names: list[str], *inputs: Any) -> Iterator[Any]:
@@ -85,7 +83,7 @@ def _kindly(desk: Desk, wiring: Wiring) -> Callable[..., Iterator[Any]]:
             return
         try:
             steps = wiring.show(names, *inputs)
-            for values in desk.until_stopped(request, steps, wiring.stop[1] if wiring.stop else ()):
+            for values in wiring.stop.until_pressed(request, steps) if wiring.stop else steps:
                 yield "", *values
         except PairscopeError as error:
             yield cards.status(notes=[str(error)]), *nothing

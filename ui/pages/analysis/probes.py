@@ -9,7 +9,7 @@ import gradio as gr
 from itr_core.errors import PairscopeError, QueryError
 from ui.pages import cards
 from ui.pages.analysis import probed
-from ui.pages.analysis.background import working
+from ui.pages.analysis.background import Stop, working
 from ui.pages.analysis.desk import Desk, Wiring
 from ui.pages.analysis.plot import drawn, plot
 
@@ -123,14 +123,15 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         except PairscopeError as error:
             yield gr.Button(visible=False), cards.status(notes=[str(error)]), gr.skip()
 
+    stopping = Stop(stop, (gr.update(visible=False), "", gr.skip()))
+
     def stoppable(request: gr.Request, names: list[str]) -> Iterator[tuple[Any, ...]]:
-        yield from desk.until_stopped(request, measured(names), (gr.Button(visible=False), "", gr.skip()))
+        yield from stopping.until_pressed(request, measured(names))
 
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
     surprise.click(by_chance, one, [query, *outputs], **settings)
     picture.select(by_caption, one, list(outputs), **settings)
     measure.click(stoppable, chosen, [stop, progress, accuracy], **settings)
-    stop.click(desk.stop, None, None, api_visibility="private", queue=False)
     return Wiring(show, [one, query], outputs)
 
 
