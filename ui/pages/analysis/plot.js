@@ -35,6 +35,7 @@ async function draw() {
   });
   if (area.dataset.wired) return;
   area.dataset.wired = 'yes';
+  for (const button of element.querySelectorAll('button[data-save]')) button.disabled = false;
   area.on('plotly_click', (event) => select(event.points.slice(0, 1)));
   area.on('plotly_selected', (event) => event && event.points.length && select(event.points));
   area.on('plotly_hover', (event) => describe(event.points[0], event.event));

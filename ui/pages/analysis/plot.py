@@ -18,9 +18,9 @@ _TEMPLATE = """
 <figure class="plot" aria-label="">
   <div class="area"></div>
   <figcaption><span class="says"></span>
-    <button type="button" data-save="png">PNG</button>
-    <button type="button" data-save="svg">SVG</button>
-    <button type="button" data-save="csv">Data</button>
+    <button type="button" data-save="png" disabled>PNG</button>
+    <button type="button" data-save="svg" disabled>SVG</button>
+    <button type="button" data-save="csv" disabled>Data</button>
   </figcaption>
 </figure>
 """
