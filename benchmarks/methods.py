@@ -90,6 +90,7 @@ ROWS = {
     "crcgs, intra alone": Row("crcgs", {"inter": False}),
     "crcgs, inter alone": Row("crcgs", {"intra": False}),
     "coder, no queue": Row("coder", {"queue": 0}),
+    "coder, instance alone": Row("coder", {"queue": 1024, "concept_branch": False}),
     "infonce, batch 16": Row("infonce", settings={"batch_size": 16}),
     "coder, batch 16": Row("coder", {"queue": 1024}, {"batch_size": 16}, against="infonce, batch 16"),
 }
@@ -147,7 +148,7 @@ def _settings(setting: str, data: Path | None) -> dict[str, Any]:
         return PICTUREBOOK | {"measured_on": "picturebook:test"}
     if setting == "flickr8k" and data is not None:
         settings = settings_of("features", data, Path())
-        return settings | {"measured_on": settings["validation"]}
+        return settings | {"measured_on": settings["validation"], "captions_per_image": 2}
     raise typer.BadParameter(f"{setting!r}: write picturebook, or flickr8k with --data.")
 
 

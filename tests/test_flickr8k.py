@@ -108,4 +108,4 @@ def test_the_benchmark_reaches_its_figure(data: Path, tmp_path: Path) -> None:
     )
     rsum, low, high = json.loads(run.stdout[run.stdout.index("{") :])["rsum"]
     assert low < rsum < high
-    assert rsum > 265  # seeds differ by a few points; linear CCA has 222.8
+    assert rsum > 278  # of the goal, 280, chance may take a point or two; linear CCA has 222.8
