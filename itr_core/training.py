@@ -146,8 +146,10 @@ class _Run:
         """Train to the end; on Ctrl-C save the state and raise KeyboardInterrupt."""
         config, facts, start = self.config, self.facts, self.facts["step"]
         told = self.out / LOG if self.accelerator.is_main_process else Path(os.devnull)
-        log = TrainingLog(told, self.accelerator, start=start, total=self.total, progress=self.progress)
-        with log, stop_requested() as stop:
+        with (
+            stop_requested() as stop,
+            TrainingLog(told, self.accelerator, start=start, total=self.total, progress=self.progress) as log,
+        ):
             batches = iter(self._loader(start))
             pairs, seconds = 0, 0.0
             while facts["step"] < self.total and not self._anyone(stop):
