@@ -91,6 +91,7 @@ ROWS = {
     "crcgs, inter alone": Row("crcgs", {"intra": False}),
     "coder, no queue": Row("coder", {"queue": 0}),
     "coder, instance alone": Row("coder", {"queue": 1024, "concept_branch": False}),
+    "coder, all weights alike": Row("coder", {"queue": 1024, "concept_branch": False, "scheme": "none"}),
     "infonce, batch 16": Row("infonce", settings={"batch_size": 16}),
     "coder, batch 16": Row("coder", {"queue": 1024}, {"batch_size": 16}, against="infonce, batch 16"),
 }
