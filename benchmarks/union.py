@@ -9,7 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
+from itr_core.specs import CONFIG_FILE, WEIGHT_FILES
+
+OF_ONE = ("last", "state.safetensors", "heads.safetensors", "metrics.jsonl", "training.json", "README.md")
+"""What a training leaves behind that is true of its own model alone."""
 
 
 def union(checkpoints: Sequence[Path], out: Path) -> Path:
@@ -24,15 +27,15 @@ def union(checkpoints: Sequence[Path], out: Path) -> Path:
     checkpoints: folders of CLIP models of one architecture, tokenizer and trunk, the last a timm one with a
     linear head.
     """
-    members = [load_file(folder / WEIGHTS) for folder in checkpoints]
+    members = [load_file(folder / WEIGHT_FILES[0]) for folder in checkpoints]
     joined = {name: _joined(name, [member[name] for member in members]) for name in members[0]}
-    shutil.copytree(checkpoints[0], out, ignore=shutil.ignore_patterns("last", "state.safetensors"))
-    save_file({name: value.contiguous() for name, value in joined.items()}, out / WEIGHTS)
-    config = json.loads((out / CONFIG).read_text())
+    shutil.copytree(checkpoints[0], out, ignore=shutil.ignore_patterns(*OF_ONE))
+    save_file({name: value.contiguous() for name, value in joined.items()}, out / WEIGHT_FILES[0])
+    config = json.loads((out / CONFIG_FILE).read_text())
     config["model_cfg"]["embed_dim"] *= len(members)
     for size in ("width", "heads"):
         config["model_cfg"]["text_cfg"][size] *= len(members)
-    (out / CONFIG).write_text(json.dumps(config, indent=2))
+    (out / CONFIG_FILE).write_text(json.dumps(config, indent=2))
     return out
 
 
