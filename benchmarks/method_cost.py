@@ -1,9 +1,13 @@
-"""What a training step of each method costs, as a ratio to InfoNCE: `python benchmarks/method_cost.py`.
+"""What a training step of each method costs, as a ratio to InfoNCE.
 
-The same tower (starter:infonce, from pixels), the same batch, one thread; steps of all methods alternate in
-one process, so that a busy machine hurts all alike. Time is the processor's, median over rounds of the
-ratio within a round. Memory is what autograd keeps for the backward pass. Making captions, teachers and
-labels is no part of a step: loaders do it ahead, or it is done once for the whole source.
+    python benchmarks/method_cost.py
+    python benchmarks/method_cost.py --device cuda --model ViT-B-32/none --batch-size 256 --rounds 30
+
+The same tower (from pixels), the same batch, one thread; steps of all methods alternate in one process, so
+that a busy machine hurts all alike. Time is the processor's, on a GPU (with bfloat16) that until it has
+finished; median over rounds of the ratio within a round. Memory is what autograd keeps for the backward
+pass. Making captions, teachers and labels is no part of a step: loaders do it ahead, or it is done once for
+the whole source.
 """
 
 import argparse
@@ -30,6 +34,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "ascl, u1=0.8": ("ascl", {"u1": 0.8}),
     "cusa": ("cusa", {}),
 }
+WARM_UP = 2  # steps
 GOALS = {"crcgs": 1.15, "coder": 1.6, "ascl": 1.6, "ascl, u1=0.8": 2.0, "cusa": 1.1}
 
 
@@ -38,40 +43,58 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--model", default="starter:infonce", help="spec of the encoder")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    accelerator = Accelerator(cpu=True)
-    ready = {name: prepared(*row, args.batch_size, accelerator) for name, row in ROWS.items()}
+    on_cpu = args.device == "cpu"
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision="no" if on_cpu else "bf16")
+    ready = {
+        name: prepared(*row, args.batch_size, accelerator, device=args.device, model=args.model)
+        for name, row in ROWS.items()
+    }
     seconds: dict[str, list[float]] = {name: [] for name in ROWS}
-    for step in range(args.rounds + 1):
+    for step in range(WARM_UP + args.rounds):
         for name, (learner, batch) in ready.items():
-            start = time.process_time()
+            start = _now(on_cpu)
             learner.update([batch], step, 1_000)
-            seconds[name].append(time.process_time() - start)
+            seconds[name].append(_now(on_cpu) - start)
     saved = {name: _saved_bytes(*each) for name, each in ready.items()}
     for name in ROWS:
-        ratios = [
-            a / b for a, b in zip(seconds[name][1:], seconds["infonce"][1:], strict=True)
-        ]  # one to warm up
+        ratios = [a / b for a, b in zip(seconds[name][WARM_UP:], seconds["infonce"][WARM_UP:], strict=True)]
         figures = {"time": statistics.median(ratios), "memory": saved[name] / saved["infonce"]}
         print(json.dumps({"method": name, **{key: round(value, 2) for key, value in figures.items()},
                           "goal": GOALS.get(name, 1.0)}), flush=True)  # fmt: skip
 
 
+def _now(on_cpu: bool) -> float:
+    if on_cpu:
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def prepared(
-    method: str, options: dict[str, Any], batch_size: int, accelerator: Accelerator, **settings: Any
+    method: str,
+    options: dict[str, Any],
+    batch_size: int,
+    accelerator: Accelerator,
+    *,
+    model: str = "starter:infonce",
+    device: str = "cpu",
+    **settings: Any,
 ) -> tuple[Learner, LoadedBatch]:
     """Return what takes a step of a method, and a batch for it."""
     config = TrainConfig(
         method,
         "picturebook:train@512",
-        "starter:infonce",
+        model,
         options=options,
         batch_size=batch_size,
-        device="cpu",
+        device="cpu" if device == "cpu" else "auto",
         **settings,
     )
-    pairs, encoder = load_pairs(config.source), load_encoder(config.model, device="cpu")
+    pairs, encoder = load_pairs(config.source), load_encoder(config.model, device=device)
     images = open_images(config, pairs, None, encoder, progress=False)
     objective = make_method(method, options)
     supplies, setup = open_supplies(config, objective, pairs, images, encoder, progress=False)

@@ -3,17 +3,19 @@
     python benchmarks/methods.py select picturebook --out runs/methods
     python benchmarks/methods.py run picturebook --out runs/methods
     python benchmarks/methods.py run flickr8k --data DATA --out runs/methods
+    python benchmarks/methods.py join flickr8k --data DATA --out runs/methods
     python benchmarks/methods.py table picturebook --out runs/methods
 
 What is done is not done again. `picturebook` goes on from starter:infonce, its image trunk run only once; the
 last weights are measured on the test split, whose truth is exact. `flickr8k` trains on features of real
 photos (see flickr8k.py) and is measured on the dev split, which also selects the epoch. `select` shows what
-the candidate options of each method give on validation, for choosing those of `ROWS`. `table` prints
+the candidate options of each method give on validation, for choosing those of `CHOSEN`; for Flickr8k that
+is a part of the training photos, held out. `join` makes one model of the trainings of a row. `table` prints
 Markdown, with intervals.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,10 +23,12 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from datasets import Dataset
 from flickr8k import settings_of
 from rich.console import Console
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
+from union import union
 
 from itr_core import PairSet, load_encoder, load_pairs, train
 from itr_core.labels import label_matrix
@@ -36,6 +40,8 @@ from itr_core.training_images import cached_features, encode_rows, features_from
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 SHORT = 8
 """Words of a short query: the first length bucket of Fig. 5 of AsCL."""
+HELD = 591
+"""Training photos of Flickr8k held out to choose options; 5,500 are left."""
 PICTUREBOOK: dict[str, Any] = {
     "source": "picturebook:train@10000",
     "model": "starter:infonce",
@@ -63,37 +69,86 @@ class Row:
 
 
 CANDIDATES: dict[str, list[dict[str, Any]]] = {
-    "crcgs": [{}, {"noise_count": 10_000, "w_c": 0.3}, {"w_ss": 0.1}, {"w_ss": 1.0}],
-    "coder": [
-        {"queue": 512},
-        {"queue": 2048},
-        {"queue": 2048, "scheme": "none"},
-        {"queue": 2048, "concept_branch": False},
+    "infonce": [{}],
+    "crcgs": [
+        {},
+        {"w_ss": 0.1},
+        {"w_ss": 1.0},
+        {"w_t": 0.02, "w_c": 0.003},
+        {"phi": 0.1, "alpha_pair": 0.1},
+        {"phi": 0.0, "alpha_pair": 0.0},
+        {"phi": 0.0, "alpha_pair": 0.0, "w_t": 0.02, "w_c": 0.003},
     ],
-    "ascl": [{}, {"negatives": "none"}, {"w_i": 0.8, "w_pos": 0.2}],
-    "cusa": [{}, {"alpha": 1.0, "beta": 5.0}, {"con_reduction": "mean_all"}],
+    "coder": [
+        {"queue": 1024},
+        {"queue": 4096},
+        {"queue": 1024, "live_batch": True},
+        {"queue": 4096, "live_batch": True},
+        {"queue": 1024, "live_batch": True, "scheme": "none"},
+        {"queue": 1024, "live_batch": True, "scheme": "exp", "sharpness": 5.0},
+        {"queue": 1024, "live_batch": True, "scheme": "hal"},
+        {"queue": 1024, "live_batch": True, "sharpness": 0.5},
+        {"queue": 1024, "live_batch": True, "sharpness": 2.0},
+        {"queue": 1024, "live_batch": True, "momentum": 0.95},
+        {"queue": 1024, "live_batch": True, "lambda_c": 0.1},
+        {"queue": 1024, "live_batch": True, "concept_branch": False},
+    ],
+    "ascl": [
+        {},
+        {"negatives": "none"},
+        {"w_i": 0.8, "w_pos": 0.2},
+        {"positives": "concat"},
+        {"positives": "truncate"},
+        {"filter_mode": "drop"},
+    ],
+    "cusa": [
+        {},
+        {"alpha": 1.0, "beta": 5.0},
+        {"alpha": 0.0, "beta": 20.0},
+        {"con_reduction": "mean_all"},
+        {"con_reduction": "mean_all", "alpha": 0.02},
+        {"con_reduction": "mean_all", "beta": 0.1},
+        {"con_reduction": "mean_all", "soft_labels": "add"},
+    ],
+    "ascl+cusa": [
+        {"con_reduction": "mean_all"},
+        {"con_reduction": "mean_all", "negatives": "none"},
+        {"con_reduction": "mean_all", "w_i": 0.8, "w_pos": 0.2},
+        {"alpha": 1.0, "beta": 5.0},
+    ],
 }
+CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
+    "picturebook": {
+        "coder": {"queue": 1024},
+        "cusa": {"con_reduction": "mean_all"},
+        "ascl+cusa": {"con_reduction": "mean_all"},
+    },
+    "flickr8k": {
+        "coder": {"queue": 1024, "live_batch": True},
+        "cusa": {"con_reduction": "mean_all"},
+        "ascl+cusa": {"con_reduction": "mean_all"},
+    },
+}
+"""Options of methods, where not their defaults, by `select`."""
 ROWS = {
     "start": Row(""),  # what all begin with, untrained
-    "infonce": Row("infonce"),
-    "crcgs": Row("crcgs"),
-    "coder": Row("coder", {"queue": 1024}),
-    "ascl": Row("ascl"),
-    "cusa": Row("cusa", {"con_reduction": "mean_all"}),
-    "ascl+cusa": Row("ascl+cusa", {"con_reduction": "mean_all"}),
+    **{method: Row(method) for method in CANDIDATES},
     # What each claim is held against.
     "infonce, two captions": Row("infonce", settings={"captions_per_image": 2}),  # the texts that AsCL reads
     "infonce, batch 128": Row("infonce", settings={"batch_size": 128}),  # twice CODER's negatives of a batch
-    "cusa, CSA alone": Row("cusa", {"beta": 0.0, "con_reduction": "mean_all"}),
-    "cusa, USA alone": Row("cusa", {"alpha": 0.0, "con_reduction": "mean_all"}),
-    "cusa, 0.1 and 0.5": Row("cusa"),
+    "cusa, CSA alone": Row("cusa", {"beta": 0.0}),
+    "cusa, USA alone": Row("cusa", {"alpha": 0.0}),
     "crcgs, intra alone": Row("crcgs", {"inter": False}),
     "crcgs, inter alone": Row("crcgs", {"intra": False}),
     "coder, no queue": Row("coder", {"queue": 0}),
-    "coder, instance alone": Row("coder", {"queue": 1024, "concept_branch": False}),
-    "coder, all weights alike": Row("coder", {"queue": 1024, "concept_branch": False, "scheme": "none"}),
+    "coder, queue 4096": Row("coder", {"queue": 4096}),
+    "coder, instance alone": Row("coder", {"concept_branch": False}),
+    "coder, all weights alike": Row("coder", {"concept_branch": False, "scheme": "none"}),
+    "coder, batch against keys": Row("coder", {"live_batch": False}),
     "infonce, batch 16": Row("infonce", settings={"batch_size": 16}),
-    "coder, batch 16": Row("coder", {"queue": 1024}, {"batch_size": 16}, against="infonce, batch 16"),
+    "coder, batch 16": Row("coder", settings={"batch_size": 16}, against="infonce, batch 16"),
+    "infonce, batch 32": Row("infonce", settings={"batch_size": 32}),
+    "coder, batch 32": Row("coder", settings={"batch_size": 32}, against="infonce, batch 32"),
 }
 MAIN = ("start", "infonce", "crcgs", "coder", "ascl", "cusa", "ascl+cusa")
 
@@ -117,26 +172,83 @@ def run(
     for seed, name in product(range(seeds), row or MAIN):
         if ROWS[name].method or (setting == "picturebook" and not seed):
             folder = _folder(out, setting, name) / str(seed)
-            _measured(ROWS[name], _settings(setting, data) | {"seed": seed}, folder)
+            _measured(chosen(setting, name), _settings(setting, data) | {"seed": seed}, folder)
 
 
 @app.command()
-def select(setting: Setting, out: Where, data: Data = None) -> None:
-    """Train every candidate once and print what it gives on validation, a line each."""
+def select(
+    setting: Setting,
+    out: Where,
+    data: Data = None,
+    row: Annotated[list[str] | None, typer.Option(help="Of the candidates; by default all methods.")] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each candidate.")] = 2,
+) -> None:
+    """Train every candidate and print what it gives on validation, a line each."""
     settings = _settings(setting, data)
-    if setting == "picturebook":
-        settings["measured_on"] = "picturebook:val"
-    candidates: list[tuple[str, dict[str, Any]]] = [("infonce", {})]
-    candidates += [(name, own) for name, each in CANDIDATES.items() for own in each]
-    for method, options in candidates:
-        name = " ".join([method, *(f"{option}={value}" for option, value in options.items())])
-        figures = _measured(Row(method, options), settings, _folder(out, f"{setting}-validation", name))
-        shown = [
-            f"{column} {np.nanmean(figures[column]):.2f}"
-            for column in TABLES[0] + TABLES[1]
-            if column in figures
-        ]
-        print(name, *shown, sep=" | ", flush=True)
+    stage = f"{setting}-validation"
+    settings |= {"measured_on": "picturebook:val"} if data is None else hold_out(data, out / stage)
+    for method in row or CANDIDATES:
+        for options in CANDIDATES[method]:
+            name = " ".join([method, *(f"{option}={value}" for option, value in options.items())])
+            runs = [
+                _measured(
+                    Row(method, options), settings | {"seed": seed}, _folder(out, stage, name) / str(seed)
+                )
+                for seed in range(seeds)
+            ]
+            shown = [
+                f"{column} {np.mean([np.nanmean(run[column]) for run in runs]):.1f}"
+                for column in TABLES[0] + TABLES[1]
+                if column in runs[0]
+            ]
+            print(name, *shown, sep=" | ", flush=True)
+
+
+def hold_out(data: Path, out: Path) -> dict[str, Any]:
+    """Take the last `HELD` training photos of Flickr8k for validation; return what of the settings changes.
+
+    So dev, on which methods are compared, has no say in their options.
+    """
+    photos = Dataset.from_parquet(str(data / "flickr8k" / "train.parquet"))
+    stored = load_file(data / "flickr8k" / "mobilenetv2_features.safetensors")
+    rows = {"fit": slice(None, -HELD), "held": slice(-HELD, None)}
+    features = out / "features.safetensors"
+    if not features.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        for name, part in rows.items():
+            photos.select(range(len(photos))[part]).to_parquet(out / f"{name}.parquet")
+        save_file(
+            {f"{name}_q": stored["train_q"][part].clone() for name, part in rows.items()}
+            | {f"{name}_scale": stored["train_scale"].clone() for name in rows},
+            features,
+        )
+    held = f"parquet:{out / 'held.parquet'}"
+    return {
+        "source": f"parquet:{out / 'fit.parquet'}",
+        "image_features": f"{features}:fit",
+        "validation": held,
+        "validation_features": f"{features}:held",
+        "measured_on": held,
+    }
+
+
+@app.command()
+def join(setting: Setting, out: Where, data: Data = None, row: Names = None) -> None:
+    """Make one model of all trainings of a row, by `union`, and measure it as the row "NAME, joined"."""
+    settings = _settings(setting, data)
+    for name in row or MAIN[1:]:
+        folder = _folder(out, setting, f"{name}, joined")
+        members = sorted(state.parent for state in _folder(out, setting, name).glob("*/state.safetensors"))
+        if not (folder / "0" / "measured.npz").exists():
+            model = union(members, folder / "0")
+            figures = measure(model, load_pairs(settings["measured_on"]), settings.get("validation_features"))
+            np.savez(folder / "0" / "measured.npz", **figures)
+
+
+def chosen(setting: str, name: str) -> Row:
+    """The row of that name with the options that its method was given for this setting."""
+    row = ROWS[name]
+    return replace(row, options=CHOSEN[setting].get(row.method, {}) | row.options)
 
 
 def _folder(out: Path, setting: str, name: str) -> Path:
@@ -250,7 +362,8 @@ def table(
     The interval is a paired bootstrap over images, 95 %, of the difference of two rows, both averaged over
     the seeds they share.
     """
-    runs = {name: _runs(out, setting, name) for name in ROWS}
+    known = {*ROWS, *(f"{name}, joined" for name in MAIN)}
+    runs = {name: _runs(out, setting, name) for name in known}
     names = [name for name in row or MAIN if runs[name]]
     if not names:
         raise typer.BadParameter(f"Nothing was measured in {out / setting}; `run` comes first.")
@@ -258,7 +371,7 @@ def table(
         shown = [column for column in columns if any(column in runs[name][0] for name in names)]
         lines = ["| | seeds | " + " | ".join(shown) + " |", "|" + "---|" * (len(shown) + 2)]
         for name in names:
-            base = runs[against or ROWS[name].against]
+            base = runs[against or (ROWS[name].against if name in ROWS else "infonce")]
             cells = [_cell(runs[name], base, column) for column in shown]
             lines.append(f"| {name} | {len(runs[name])} | " + " | ".join(cells) + " |")
         if shown:

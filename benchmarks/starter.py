@@ -1,6 +1,7 @@
 """Make a starter model, and hold any model to the yardstick of Picturebook's test split.
 
     python benchmarks/starter.py make infonce --work runs             # trains; writes assets/models/infonce
+    python benchmarks/starter.py make coder --work runs               # continues starter:infonce
     python benchmarks/starter.py measure starter:infonce              # prints the figures of the model card
 
 The yardstick, on 1,000 unseen scenes with 5,000 captions: the full caption of each scene (T2I), one-word
@@ -16,6 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from methods import CHOSEN
 from torch.nn import functional as F
 
 from itr_core import DualEncoder, load_encoder, load_pairs, train
@@ -69,6 +71,7 @@ ENLARGED = {
 # That is starter:infonce. From there every method has the same budget, InfoNCE as infonce-continued, so
 # that they can be compared.
 CONTINUED = {
+    "model": "starter:infonce",
     "source": "picturebook:train@20000",
     "max_steps": 300,
     "lr": 2e-4,
@@ -76,12 +79,6 @@ CONTINUED = {
     "save_every": 100,
     "seed": 3,
 }
-OPTIONS: dict[str, dict[str, Any]] = {
-    "coder": {"queue": 1024},
-    "cusa": {"con_reduction": "mean_all"},
-}
-"""Of the methods, where not their defaults, as in methods.py."""
-
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 
@@ -105,16 +102,17 @@ def make(
         train(method, out=out, resume=(out / STATE).exists(), **common | settings)
         return out
 
+    if starter != "infonce":
+        method = starter.removesuffix("-continued")
+        ship(
+            starter,
+            run(f"{method}-continued", method, options=CHOSEN["picturebook"].get(method, {}), **CONTINUED),
+        )
+        return
     learnt = run("infonce", "infonce", **LEARN, max_steps=steps)
     refined = run("infonce-terse", "infonce", model=f"local-dir:{learnt / LAST}", **REFINE)
     larger = enlarge(refined, work / f"infonce-terse-{SIDE}", SIDE)
-    shared = run(f"infonce-{SIDE}", "infonce", model=f"local-dir:{larger}", **ENLARGED)
-    if starter == "infonce":
-        ship(starter, shared)
-        return
-    method = starter.removesuffix("-continued")
-    last = {"model": f"local-dir:{shared}", "options": OPTIONS.get(method, {}), **CONTINUED}
-    ship(starter, run(f"{method}-continued", method, **last))
+    ship(starter, run(f"infonce-{SIDE}", "infonce", model=f"local-dir:{larger}", **ENLARGED))
 
 
 @app.command("enlarge")

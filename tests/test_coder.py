@@ -69,40 +69,69 @@ def step(seed: int, ids: list[int] | None = None, scale: float = 15.0) -> tuple[
 
 
 @pytest.mark.parametrize("batch_negatives", [True, False])
+@pytest.mark.parametrize("live_batch", [True, False])
 @pytest.mark.parametrize("scale", [15.0, 3.0, 500.0])
-def test_instance_contrast_over_steps_written_out(batch_negatives: bool, scale: float) -> None:
-    method = coder(scheme="exp", sharpness=2.0, batch_negatives=batch_negatives, concept_branch=False)
+def test_instance_contrast_over_steps_written_out(
+    batch_negatives: bool, live_batch: bool, scale: float
+) -> None:
+    branch = {"batch_negatives": batch_negatives, "live_batch": live_batch, "concept_branch": False}
+    method = coder(scheme="exp", sharpness=2.0, **branch)
     past: deque[tuple[Tensor, Tensor, int]] = deque(maxlen=6)
     tau = min(max(1 / scale, 0.01), 0.1)
     for number in range(5):
         ids = [number, number + 1, number, 9]  # two captions of an image, images of the last steps
         out, batch = step(number, ids, scale)
-        keys = [(v.double() / v.double().norm(), t.double() / t.double().norm(), i)
-                for v, t, i in zip(out.momentum.image, out.momentum.text, ids, strict=True)]  # type: ignore[union-attr]  # fmt: skip
-        full = len(past) == 6
-        others = (keys if batch_negatives or not full else []) + ([*past] if full else [])
+        assert out.momentum is not None
+        live, keys = (
+            [
+                (v.double() / v.double().norm(), t.double() / t.double().norm(), i)
+                for v, t, i in zip(each.image.detach(), each.text.detach(), ids, strict=True)
+            ]
+            for each in (out, out.momentum)
+        )
+        own, full = live if live_batch else keys, len(past) == 6
+        others = (own if batch_negatives or not full else []) + ([*past] if full else [])
         total = 0.0
         for i in range(4):
             for side, other in ((0, 1), (1, 0)):
-                anchor = (out.image, out.text)[side][i].detach().double()
-                anchor = anchor / anchor.norm()
+                anchor = live[i][side]
                 s = [float(anchor @ key[other]) for key in others if key[2] != ids[i]]
-                own = math.exp(float(anchor @ keys[i][other]) / tau)
+                right = math.exp(float(anchor @ own[i][other]) / tau)
                 hardness = sum(math.exp(2 * each) for each in s)
                 rest = sum(len(s) * math.exp(2 * each) / hardness * math.exp(each / tau) for each in s)
-                total -= math.log(own / (own + rest)) / (2 * 4)
+                total -= math.log(right / (right + rest)) / (2 * 4)
         assert method(out, batch)["coder_dcl_instance"].item() == pytest.approx(total, rel=1e-4)
         past.extend(keys)
 
 
-def test_without_dictionary_and_weighting_its_value_is_infonce() -> None:
-    method = coder(queue=0, scheme="none", concept_branch=False)
+@pytest.mark.parametrize("live_batch", [True, False])
+def test_without_dictionary_and_weighting_it_is_infonce(live_batch: bool) -> None:
+    method = coder(queue=0, scheme="none", concept_branch=False, live_batch=live_batch)
     out, batch = step(0, [3, 3, 4, 5])
     out.momentum = EncoderOutput(out.image.detach(), out.text.detach(), out.logit_scale)
+    inputs = [out.image, out.text, out.logit_scale]
     for _ in range(2):
         loss = method(out, batch)["coder_dcl_instance"]
-        expected = symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id)
+        expected = symmetric_info_nce(*inputs, batch.image_id)
         torch.testing.assert_close(loss, expected)
+        gradients, right = (torch.autograd.grad(each, inputs) for each in (loss, expected))
+        for gradient, same in zip(gradients[:2], right[:2], strict=True):
+            assert torch.allclose(gradient, same, atol=1e-6) == live_batch  # MoCo's keys pass none on
+        torch.testing.assert_close(gradients[2], right[2])
+
+
+@pytest.mark.parametrize("live_batch", [True, False])
+def test_who_is_mistaken_for_whom_is_heard_by_both_only_in_a_live_batch(live_batch: bool) -> None:
+    """An image that takes a wrong text for its own moves that text, or (with keys) itself alone."""
+    method = coder(queue=0, scheme="none", concept_branch=False, live_batch=live_batch)
+    e, f = torch.eye(D)[0], torch.eye(D)[1]
+    out, batch = step(0, [0, 1])
+    # Both texts find their images with certainty; image 0 cannot tell the texts apart.
+    image, text = torch.stack([e + f, f]), torch.stack([e, f]).requires_grad_()
+    out = EncoderOutput(image, text, torch.tensor(100.0))
+    out.momentum = EncoderOutput(torch.stack([e, f]), text.detach(), out.logit_scale)
+    (gradient,) = torch.autograd.grad(method(out, batch)["coder_dcl_instance"], text)
+    assert (gradient.abs().max() > 1) == live_batch
 
 
 def test_keys_come_first_then_the_loss_then_the_dictionary() -> None:

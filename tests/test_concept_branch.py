@@ -64,14 +64,10 @@ def test_query_equals_its_formula_written_out(branch: ConceptBranch) -> None:
             ("image", image, found.image_attention, found.image),
             ("text", text, found.text_attention, found.text),
         ):
-            score = branch.scores[name]
-            for i, row in enumerate(rows):
-                asked = projected(branch.queries[name], row)
-                e = [
-                    sum(w * q * c for w, q, c in zip(score.tolist(), asked,
-                        projected(branch.concept, concept), strict=True))
-                    for concept in related
-                ]  # fmt: skip
+            score = branch.scores[name].numpy()
+            concepts = projected(branch.concept, related.numpy())
+            for i, asked in enumerate(projected(branch.queries[name], rows.numpy())):
+                e = [cosine(score * asked, concept) for concept in concepts]
                 a = softmax([10 * value for value in e])
                 if name == "text":
                     own = softmax([10 * y for y in named[i].tolist()])
@@ -81,11 +77,18 @@ def test_query_equals_its_formula_written_out(branch: ConceptBranch) -> None:
                 torch.testing.assert_close(descriptors[i], u / u.norm())  # type: ignore[union-attr]
 
 
-def projected(module: torch.nn.Module, row: Tensor) -> list[float]:
+def projected(module: torch.nn.Module, rows: np.ndarray) -> np.ndarray:
+    """tanh of batch-normed rows."""
     linear, norm = module[0], module[1]  # type: ignore[index]
-    y = linear.weight @ row + linear.bias
-    y = (y - y.mean()) / (y.var(unbiased=False) + norm.eps).sqrt() * norm.weight + norm.bias
-    return y.tanh().tolist()
+    weight, bias, gain, shift = (
+        part.detach().numpy() for part in (linear.weight, linear.bias, norm.weight, norm.bias)
+    )
+    y = rows @ weight.T + bias
+    return np.tanh((y - y.mean(0)) / np.sqrt(y.var(0) + norm.eps) * gain + shift)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / math.sqrt((a @ a) * (b @ b)))
 
 
 def softmax(values: list[float]) -> list[float]:
@@ -93,12 +96,39 @@ def softmax(values: list[float]) -> list[float]:
     return [math.exp(value) / total for value in values]
 
 
-def test_rows_do_not_depend_on_their_company(branch: ConceptBranch) -> None:
+def test_what_all_embeddings_share_does_not_count(branch: ConceptBranch) -> None:
+    """An untrained encoder puts all images into one corner: they must be told apart all the same."""
     image, text, named = batch()
-    whole = branch(branch.related(), image, text, named)
-    alone = branch(branch.related(), image[2:3], text[2:3], named[2:3])
-    for one, all_of_them in zip(alone, whole, strict=True):
+    apart = branch(branch.related(), image, text, named)
+    moved = branch(branch.related(), image + 5.0, text - 3.0, named)
+    for one, other in zip(moved, apart, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+
+
+def test_at_inference_and_alone_rows_do_not_depend_on_their_company(branch: ConceptBranch) -> None:
+    image, text, named = batch()
+    related = branch.related()
+    for _ in range(50):
+        branch(related, image, text, named)
+    branch.eval()
+    whole = branch(related, image, text, named)
+    alone = branch(related, image[2:3], text[2:3], named[2:3])
+    branch.train()
+    training = branch(related, image[2:3], text[2:3], named[2:3])
+    for one, two, all_of_them in zip(alone, training, whole, strict=True):
         torch.testing.assert_close(one[0], all_of_them[2])
+        torch.testing.assert_close(two.isfinite(), torch.ones_like(two, dtype=torch.bool))
+
+
+def test_attention_cannot_saturate(branch: ConceptBranch) -> None:
+    """However large its weights grow, no concept takes all."""
+    image, text, named = batch()
+    with torch.no_grad():
+        for weights in branch.scores.parameters():
+            weights.mul_(1e6)
+    found = branch(branch.related(), image, text, named)
+    assert found.image_attention.max() <= 1 / (1 + (K - 1) * math.exp(-20))
+    assert found.image_attention.min() > math.exp(-20) / K
 
 
 def test_a_caption_attends_more_to_what_it_names(branch: ConceptBranch) -> None:

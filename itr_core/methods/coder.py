@@ -23,7 +23,7 @@ class CODER(Method):
     r"""CODER-style: diversity-sensitive momentum contrast (DCL) in two coupled branches.
 
     Keys v^k, t^k come from a copy of the encoder that follows it slowly. Dictionaries hold the keys of the
-    last `queue` pairs; with them, and with the other keys of the batch, as negatives:
+    last `queue` pairs; with them, and with the other pairs of the batch, as negatives:
 
         L = L_DCL(v, t) + lambda_c L_DCL(u^v, u^t) + lambda_p L_PCL [ + lambda_kl KL(a^t || a^v) ]
 
@@ -43,7 +43,10 @@ class CODER(Method):
         momentum: m in [0, 1], how much of the following copies stays at every step.
         scheme: how negatives are weighed, see `negative_weights` and `dcl_loss`.
         sharpness: beta, how sharply they are weighed, >= 0; 0 weighs all alike.
-        batch_negatives: the other keys of the batch are negatives too, even when there is a dictionary.
+        batch_negatives: the other pairs of the batch are negatives too, even when there is a dictionary.
+        live_batch: contrast the batch with itself instead of with its keys, so that gradients reach both
+            sides. Through keys, as in MoCo, each modality learns to search, but not to be found: a text
+            encoder never hears that an image took one of its texts for another.
         concept_branch: False leaves L_DCL(v, t) alone.
         clusters: M.
         lambda_c, lambda_p, lambda_kl: weights of the concept branch's terms, >= 0.
@@ -57,9 +60,9 @@ class CODER(Method):
         Retrieval, ECCV 2022, arXiv:2208.09843.
 
     Relations:
-        With concept_branch=False, scheme="none" and batch_negatives=False, MoCo (arXiv:1911.05722) across two
-        modalities; with momentum=0 and queue=0, the value of InfoNCE (keys carry no gradient). Replaces
-        InfoNCE in combinations. Beside teachers (CUSA), negatives in the batch weigh
+        With concept_branch=False and scheme="none": MoCo (arXiv:1911.05722) across two modalities where
+        batch_negatives=False, too; InfoNCE where queue=0 and live_batch=True. Replaces InfoNCE in
+        combinations. Beside teachers (CUSA), negatives in the batch weigh
         1 - max(teacher similarity, 0) of what they would, so that the one does not push apart what the other
         pulls together.
 
@@ -80,6 +83,7 @@ class CODER(Method):
         scheme: str = "zscore",
         sharpness: float = 1.0,
         batch_negatives: bool = True,
+        live_batch: bool = False,
         concept_branch: bool = True,
         clusters: int = 100,
         lambda_c: float = 1.0,
@@ -104,7 +108,8 @@ class CODER(Method):
         if not queue and not batch_negatives:
             raise ModelError("queue=0 with batch_negatives=False leaves nothing to contrast with.")
         self.queue, self.momentum, self.number_of_clusters = queue, momentum, clusters
-        self.scheme, self.sharpness, self.batch_negatives = scheme, sharpness, batch_negatives
+        self.scheme, self.sharpness = scheme, sharpness
+        self.batch_negatives, self.live_batch = batch_negatives, live_batch
         self.concept_branch = concept_branch
         self.needs = frozenset({"momentum"})
         self.weights = {"coder_dcl_instance": 1.0}
@@ -162,11 +167,11 @@ class CODER(Method):
     def _dcl(
         self, anchors: Pairs, keys: Pairs, dictionary: Dictionary, tau: Tensor, batch: PairBatch
     ) -> Tensor:
-        others, doubt = dictionary.entries(), None
+        own, others, doubt = anchors if self.live_batch else keys, dictionary.entries(), None
         if self.batch_negatives or not len(others.ids):
-            others = keys.beside(others)
+            others = own.beside(others)
             doubt = _doubt(batch, len(others.ids))
-        return symmetric_dcl(anchors, keys, others, tau, self.scheme, self.sharpness, doubt)
+        return symmetric_dcl(anchors, own, others, tau, self.scheme, self.sharpness, doubt)
 
     def _concept_terms(self, anchors: Pairs, keys: Pairs, tau: Tensor, batch: PairBatch) -> dict[str, Tensor]:
         named = batch.concepts

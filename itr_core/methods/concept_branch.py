@@ -34,7 +34,7 @@ class ConceptBranch(nn.Module):
     convolutions (Kipf & Welling, arXiv:1609.02907); an embedding v then attends to them:
 
         X'   = unit( A LeakyReLU_0.2( A X W_1 ) W_2 )
-        e_c  = w^T [ tanh(LN(P x'_c)) * tanh(LN(Q v)) ]        Q and w for images and for texts
+        e_c  = cos( w * tanh(BN(Q v)), tanh(BN(P x'_c)) )      Q and w for images and for texts
         a    = softmax_c(10 e);  of a caption naming the concepts y:  r softmax(10 y) + (1 - r) a,  r = 0.35
         u    = unit( sum_c a_c x'_c )
 
@@ -44,8 +44,9 @@ class ConceptBranch(nn.Module):
 
     Deviations from the paper:
         Reconstructed: that CODER queries its graph as its authors' CVSE does. Concepts begin as the encoder's
-        own embeddings instead of GloVe's, less their mean, which is what all prompts share; layer norm takes
-        the place of batch norm, so that nothing depends on who else is in the batch.
+        own embeddings instead of GloVe's, less their mean, which is what all prompts share. CVSE's e_c is the
+        plain product w^T[...]; in a thousand dimensions it grows within tens of steps until every image and
+        caption attends to one and the same concept, from where no gradient leads back. A cosine cannot.
     """
 
     adjacency: Tensor
@@ -91,12 +92,23 @@ class ConceptBranch(nn.Module):
 
     def _attention(self, modality: str, embeddings: Tensor, concepts: Tensor) -> Tensor:
         asked = self.queries[modality](embeddings) * self.scores[modality]
-        return (SHARPNESS * asked @ concepts.T).softmax(1)
+        cosines = F.normalize(asked, dim=1) @ F.normalize(concepts, dim=1).T
+        return (SHARPNESS * cosines).softmax(1)
 
 
 class _Projection(nn.Sequential):
     def __init__(self, dim: int) -> None:
-        super().__init__(nn.Linear(dim, dim), nn.LayerNorm(dim), nn.Tanh())
+        super().__init__(nn.Linear(dim, dim), _BatchNorm(dim), nn.Tanh())
+
+
+class _BatchNorm(nn.BatchNorm1d):
+    """Takes away what all rows share, and so tells them apart; one row alone is seen as at inference."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if len(rows) > 1:
+            return super().forward(rows)
+        mean, variance = self.running_mean, self.running_var
+        return F.batch_norm(rows, mean, variance, self.weight, self.bias, eps=self.eps)
 
 
 def attention_divergence(descriptors: Descriptors) -> Tensor:
