@@ -49,8 +49,11 @@ def similarities(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> g
                 fillcolor=look.faint(), hovertemplate="cosine %{x:.2f}, density %{y:.2f}",
             )  # fmt: skip
             drawn.add_trace(area, row=row, col=1)
-    height = 160 + 180 * len(tables)
-    drawn.update_layout(template=template(dark), title="Similarity of captions and images", height=height)
+    area_height = 36 + 180 * len(tables)
+    drawn.update_layout(
+        template=template(dark), title="Similarity of captions and images", height=area_height + 150,
+        margin={"t": 102, "b": 48}, legend={"y": 1 + 28 / area_height},  # above the first model's name
+    )  # fmt: skip
     drawn.update_yaxes(title_text="density", rangemode="tozero")
     drawn.update_xaxes(title_text="cosine", row=len(tables), col=1)
     return drawn
