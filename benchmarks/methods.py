@@ -9,37 +9,31 @@
 What is done is not done again. `picturebook` goes on from starter:infonce, its image trunk run only once; the
 last weights are measured on the test split, whose truth is exact. `flickr8k` trains on features of real
 photos (see flickr8k.py) and is measured on the dev split, which also selects the epoch. `select` shows what
-the candidate options of each method give on validation, for choosing those of `CHOSEN`; for Flickr8k that
-is a part of the training photos, held out. `join` makes one model of the trainings of a row. `table` prints
-Markdown, with intervals.
+the candidate options of each method give on validation, for choosing those of method_rows.py; for Flickr8k
+that is a part of the training photos, held out. `join` makes one model of all trainings of a row. `table`
+prints Markdown, with intervals.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
 from datasets import Dataset
 from flickr8k import settings_of
+from method_measures import measure
+from method_rows import CANDIDATES, MAIN, ROWS, Row, chosen
 from rich.console import Console
 from safetensors.torch import load_file, save_file
-from torch.nn import functional as F
 from union import union
 
-from itr_core import PairSet, load_encoder, load_pairs, train
-from itr_core.labels import label_matrix
-from itr_core.metrics import CUTOFFS, label_precision, precision_at_r, ranks
+from itr_core import load_pairs, train
 from itr_core.significance import interval, resampled
 from itr_core.specs import STARTERS
-from itr_core.training_images import cached_features, encode_rows, features_from_file
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
-SHORT = 8
-"""Words of a short query: the first length bucket of Fig. 5 of AsCL."""
 HELD = 591
 """Training photos of Flickr8k held out to choose options; 5,500 are left."""
 PICTUREBOOK: dict[str, Any] = {
@@ -57,100 +51,6 @@ TABLES = (
     ("positive distance", "negative distance"),
 )
 
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a method, or a control of one."""
-
-    method: str
-    options: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    against: str = "infonce"
-
-
-CANDIDATES: dict[str, list[dict[str, Any]]] = {
-    "infonce": [{}],
-    "crcgs": [
-        {},
-        {"w_ss": 0.1},
-        {"w_ss": 1.0},
-        {"w_t": 0.02, "w_c": 0.003},
-        {"phi": 0.1, "alpha_pair": 0.1},
-        {"phi": 0.0, "alpha_pair": 0.0},
-        {"phi": 0.0, "alpha_pair": 0.0, "w_t": 0.02, "w_c": 0.003},
-    ],
-    "coder": [
-        {"queue": 1024},
-        {"queue": 4096},
-        {"queue": 1024, "live_batch": True},
-        {"queue": 4096, "live_batch": True},
-        {"queue": 1024, "live_batch": True, "scheme": "none"},
-        {"queue": 1024, "live_batch": True, "scheme": "exp", "sharpness": 5.0},
-        {"queue": 1024, "live_batch": True, "scheme": "hal"},
-        {"queue": 1024, "live_batch": True, "sharpness": 0.5},
-        {"queue": 1024, "live_batch": True, "sharpness": 2.0},
-        {"queue": 1024, "live_batch": True, "momentum": 0.95},
-        {"queue": 1024, "live_batch": True, "lambda_c": 0.1},
-        {"queue": 1024, "live_batch": True, "concept_branch": False},
-    ],
-    "ascl": [
-        {},
-        {"negatives": "none"},
-        {"w_i": 0.8, "w_pos": 0.2},
-        {"positives": "concat"},
-        {"positives": "truncate"},
-        {"filter_mode": "drop"},
-    ],
-    "cusa": [
-        {},
-        {"alpha": 1.0, "beta": 5.0},
-        {"alpha": 0.0, "beta": 20.0},
-        {"con_reduction": "mean_all"},
-        {"con_reduction": "mean_all", "alpha": 0.02},
-        {"con_reduction": "mean_all", "beta": 0.1},
-        {"con_reduction": "mean_all", "soft_labels": "add"},
-    ],
-    "ascl+cusa": [
-        {"con_reduction": "mean_all"},
-        {"con_reduction": "mean_all", "negatives": "none"},
-        {"con_reduction": "mean_all", "w_i": 0.8, "w_pos": 0.2},
-        {"alpha": 1.0, "beta": 5.0},
-    ],
-}
-CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
-    "picturebook": {
-        "coder": {"queue": 1024},
-        "cusa": {"con_reduction": "mean_all"},
-        "ascl+cusa": {"con_reduction": "mean_all"},
-    },
-    "flickr8k": {
-        "coder": {"queue": 1024, "live_batch": True},
-        "cusa": {"con_reduction": "mean_all"},
-        "ascl+cusa": {"con_reduction": "mean_all"},
-    },
-}
-"""Options of methods, where not their defaults, by `select`."""
-ROWS = {
-    "start": Row(""),  # what all begin with, untrained
-    **{method: Row(method) for method in CANDIDATES},
-    # What each claim is held against.
-    "infonce, two captions": Row("infonce", settings={"captions_per_image": 2}),  # the texts that AsCL reads
-    "infonce, batch 128": Row("infonce", settings={"batch_size": 128}),  # twice CODER's negatives of a batch
-    "cusa, CSA alone": Row("cusa", {"beta": 0.0}),
-    "cusa, USA alone": Row("cusa", {"alpha": 0.0}),
-    "crcgs, intra alone": Row("crcgs", {"inter": False}),
-    "crcgs, inter alone": Row("crcgs", {"intra": False}),
-    "coder, no queue": Row("coder", {"queue": 0}),
-    "coder, queue 4096": Row("coder", {"queue": 4096}),
-    "coder, instance alone": Row("coder", {"concept_branch": False}),
-    "coder, all weights alike": Row("coder", {"concept_branch": False, "scheme": "none"}),
-    "coder, batch against keys": Row("coder", {"live_batch": False}),
-    "infonce, batch 16": Row("infonce", settings={"batch_size": 16}),
-    "coder, batch 16": Row("coder", settings={"batch_size": 16}, against="infonce, batch 16"),
-    "infonce, batch 32": Row("infonce", settings={"batch_size": 32}),
-    "coder, batch 32": Row("coder", settings={"batch_size": 32}, against="infonce, batch 32"),
-}
-MAIN = ("start", "infonce", "crcgs", "coder", "ascl", "cusa", "ascl+cusa")
 
 Setting = Annotated[str, typer.Argument(help="picturebook or flickr8k.")]
 Where = Annotated[Path, typer.Option(help="Folder of the runs and what was measured of them.")]
@@ -245,12 +145,6 @@ def join(setting: Setting, out: Where, data: Data = None, row: Names = None) -> 
             np.savez(folder / "0" / "measured.npz", **figures)
 
 
-def chosen(setting: str, name: str) -> Row:
-    """The row of that name with the options that its method was given for this setting."""
-    row = ROWS[name]
-    return replace(row, options=CHOSEN[setting].get(row.method, {}) | row.options)
-
-
 def _folder(out: Path, setting: str, name: str) -> Path:
     return out / setting / name.replace(",", "").replace(" ", "-")
 
@@ -276,78 +170,6 @@ def _measured(row: Row, settings: dict[str, Any], folder: Path) -> dict[str, np.
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(stored, **measure(model, load_pairs(source), settings.get("validation_features")))
     return dict(np.load(stored))
-
-
-def measure(model: Path, pairs: PairSet, features: str | None) -> dict[str, np.ndarray]:
-    """Columns of the tables, query by query: (n,) for images or (m,) for captions, NaN for what is none.
-
-    `owner` is the row of each caption's image.
-    """
-    encoder = load_encoder(f"local-dir:{model}", device="cpu")
-    stored = (
-        features_from_file(features, len(pairs))
-        if features
-        else cached_features(pairs, encoder, workers=0, progress=False)
-    )
-    images, _ = encode_rows(encoder, stored, np.arange(len(pairs)))
-    captions, owner = pairs.flat_captions()
-    texts = encoder.encode_texts(captions)
-    similarity = images @ texts.T
-    t2i, i2t = ranks(similarity, owner)
-    short = np.array([len(caption.split()) <= SHORT for caption in captions])
-    distance = np.sqrt(np.maximum(2 - 2 * similarity, 0))
-    positive = distance[owner, np.arange(len(owner))]
-    hits = sum(100.0 * (t2i <= k) for k in CUTOFFS)
-    measured = {
-        "rSum": sum(100.0 * (i2t <= k) for k in CUTOFFS) + np.bincount(owner, hits) / np.bincount(owner),
-        "T2I R@1": 100.0 * (t2i <= 1),
-        "I2T R@1": 100.0 * (i2t <= 1),
-        "short T2I R@10": np.where(short, 100.0 * (t2i <= 10), np.nan),
-        "positive distance": positive,
-        "negative distance": (distance.sum(0) - positive) / (len(images) - 1),
-    }
-    true = pairs.relevance.matrix() if pairs.relevance else None
-    if true is not None:
-        measured["T2I mAP@R"] = 100 * precision_at_r(similarity.T, true.T)[0]
-        measured["I2T mAP@R"] = 100 * precision_at_r(similarity, true)[0]
-    if pairs.labels is not None:
-        _, has = label_matrix(pairs, "source", lambda: (images, images), seed=0)
-        measured["T2I label mAP"] = 100 * label_precision(similarity.T, has[owner], has)["map@all"]
-        measured["I2T label mAP"] = 100 * label_precision(similarity, has, has[owner])["map@all"]
-    same = owner[:, None] == owner
-    alike = (
-        None if true is None else np.logical_or.reduceat(true.T, np.searchsorted(owner, range(len(pairs))))
-    )
-    for space, own_texts, own_images in [("", texts, images), *_of_heads(model, texts, images)]:
-        measured[f"T2T mAP@R{space}"] = _like_finds_like(own_texts, same)
-        if alike is not None:
-            measured[f"I2I mAP@R{space}"] = _like_finds_like(own_images, alike)
-    return measured | {"owner": owner}
-
-
-def _of_heads(model: Path, texts: np.ndarray, images: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """The same in the spaces of CUSA's heads, which are for search within one modality."""
-    file = model / "heads.safetensors"
-    heads = load_file(file) if file.exists() else {}
-    heads = {name.removeprefix("cusa."): value for name, value in heads.items()}
-    if "cross_temperature.value" not in heads:  # the heads are another method's
-        return []
-
-    def through(head: str, rows: np.ndarray) -> np.ndarray:
-        gain, shift, weight, bias = (
-            heads[f"{head}.{part}"] for part in ("0.weight", "0.bias", "1.weight", "1.bias")
-        )
-        normed = F.layer_norm(torch.from_numpy(rows) * len(gain) ** 0.5, gain.shape, gain, shift)
-        return F.normalize(F.linear(normed, weight, bias), dim=-1).numpy()
-
-    return [(" of heads", through("text_head", texts), through("image_head", images))]
-
-
-def _like_finds_like(units: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """AP@R in percent of each unit vector (n, d) among the others, of which (n, n) are right."""
-    similarity = units @ units.T
-    np.fill_diagonal(similarity, -np.inf)
-    return 100 * precision_at_r(similarity, right & ~np.eye(len(units), dtype=bool))[0]
 
 
 @app.command()

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from methods import CHOSEN
+from method_rows import CHOSEN
 from torch.nn import functional as F
 
 from itr_core import DualEncoder, load_encoder, load_pairs, train
