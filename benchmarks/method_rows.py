@@ -30,14 +30,13 @@ CANDIDATES: dict[str, list[dict[str, Any]]] = {
         {"queue": 4096},
         {"queue": 1024, "live_batch": True},
         {"queue": 4096, "live_batch": True},
-        {"queue": 1024, "live_batch": True, "scheme": "none"},
-        {"queue": 1024, "live_batch": True, "scheme": "exp", "sharpness": 5.0},
-        {"queue": 1024, "live_batch": True, "scheme": "hal"},
-        {"queue": 1024, "live_batch": True, "sharpness": 0.5},
-        {"queue": 1024, "live_batch": True, "sharpness": 2.0},
-        {"queue": 1024, "live_batch": True, "momentum": 0.95},
         {"queue": 1024, "live_batch": True, "lambda_c": 0.1},
         {"queue": 1024, "live_batch": True, "concept_branch": False},
+        {"queue": 4096, "live_batch": True, "concept_branch": False},
+        {"queue": 1024, "scheme": "none"},
+        {"queue": 1024, "scheme": "exp", "sharpness": 5.0},
+        {"queue": 1024, "scheme": "hal"},
+        {"queue": 1024, "sharpness": 2.0},
     ],
     "ascl": [
         {},
@@ -79,6 +78,7 @@ CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Options of methods, where not their defaults, by `select`."""
 SIBLINGS = {"siblings": 1.0, "alpha": 25.6, "beta": 128.0}  # CUSA's weights as with two captions
+PIXELS = {"image_features": None}
 ROWS = {
     "start": Row(""),  # what all begin with, untrained
     **{method: Row(method) for method in CANDIDATES},
@@ -88,6 +88,9 @@ ROWS = {
     "cusa and siblings": Row("infonce+cusa", SIBLINGS, {"captions_per_image": 5}),  # all that helped photos
     "cusa, CSA alone": Row("cusa", {"beta": 0.0}),
     "cusa, USA alone": Row("cusa", {"alpha": 0.0}),
+    "infonce, from pixels": Row("infonce", settings=PIXELS),  # the local similarity needs an image's places
+    "ascl, from pixels": Row("ascl", settings=PIXELS, against="infonce, from pixels"),
+    "ascl, local similarity": Row("ascl", {"u1": 0.8}, PIXELS, against="infonce, from pixels"),
     "crcgs, intra alone": Row("crcgs", {"inter": False}),
     "crcgs, inter alone": Row("crcgs", {"intra": False}),
     "coder, no queue": Row("coder", {"queue": 0}),

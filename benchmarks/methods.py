@@ -30,6 +30,7 @@ from safetensors.torch import load_file, save_file
 from union import union
 
 from itr_core import load_pairs, train
+from itr_core.errors import did_you_mean
 from itr_core.significance import interval, resampled
 from itr_core.specs import STARTERS
 
@@ -57,7 +58,20 @@ Where = Annotated[Path, typer.Option(help="Folder of the runs and what was measu
 Data = Annotated[
     Path | None, typer.Option(help="Folder with flickr8k/, glove200_flickr8k/, mobilenetv2_100/.")
 ]
-Names = Annotated[list[str] | None, typer.Option("--row", help="Of the table; by default the six methods.")]
+JOINED = ", joined"
+
+
+def _rows(names: list[str] | None) -> list[str] | None:
+    for name in names or ():
+        if name.removesuffix(JOINED) not in ROWS:
+            raise typer.BadParameter(f"There is no row {name!r}.{did_you_mean(name, ROWS)}")
+    return names
+
+
+Names = Annotated[
+    list[str] | None,
+    typer.Option("--row", callback=_rows, help="Of the table; by default the six methods."),
+]
 
 
 @app.command()
@@ -80,7 +94,7 @@ def select(
     setting: Setting,
     out: Where,
     data: Data = None,
-    row: Annotated[list[str] | None, typer.Option(help="Of the candidates; by default all methods.")] = None,
+    row: Names = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each candidate.")] = 2,
 ) -> None:
     """Train every candidate and print what it gives on validation, a line each."""
@@ -88,7 +102,7 @@ def select(
     stage = f"{setting}-validation"
     settings |= {"measured_on": "picturebook:val"} if data is None else hold_out(data, out / stage)
     for method in row or CANDIDATES:
-        for options in CANDIDATES[method]:
+        for options in CANDIDATES.get(method, []):
             name = " ".join([method, *(f"{option}={value}" for option, value in options.items())])
             runs = [
                 _measured(
@@ -134,11 +148,15 @@ def hold_out(data: Path, out: Path) -> dict[str, Any]:
 
 @app.command()
 def join(setting: Setting, out: Where, data: Data = None, row: Names = None) -> None:
-    """Make one model of all trainings of a row, by `union`, and measure it as the row "NAME, joined"."""
+    """Make one model of all trainings of a row of flickr8k; measure it as the row "NAME, joined"."""
     settings = _settings(setting, data)
     for name in row or MAIN[1:]:
-        folder = _folder(out, setting, f"{name}, joined")
+        folder = _folder(out, setting, name + JOINED)
         members = sorted(state.parent for state in _folder(out, setting, name).glob("*/state.safetensors"))
+        if not members:
+            raise typer.BadParameter(
+                f"Nothing of {name!r} was trained in {out / setting}; `run` comes first."
+            )
         if not (folder / "0" / "measured.npz").exists():
             model = union(members, folder / "0")
             figures = measure(model, load_pairs(settings["measured_on"]), settings.get("validation_features"))
@@ -184,8 +202,7 @@ def table(
     The interval is a paired bootstrap over images, 95 %, of the difference of two rows, both averaged over
     the seeds they share.
     """
-    known = {*ROWS, *(f"{name}, joined" for name in MAIN)}
-    runs = {name: _runs(out, setting, name) for name in known}
+    runs = {name: _runs(out, setting, name) for name in {*ROWS, *(row or ())}}
     names = [name for name in row or MAIN if runs[name]]
     if not names:
         raise typer.BadParameter(f"Nothing was measured in {out / setting}; `run` comes first.")
