@@ -80,10 +80,8 @@ def test_query_equals_its_formula_written_out(branch: ConceptBranch) -> None:
 def projected(module: torch.nn.Module, rows: np.ndarray) -> np.ndarray:
     """tanh of batch-normed rows."""
     linear, norm = module[0], module[1]  # type: ignore[index]
-    weight, bias, gain, shift = (
-        part.detach().numpy() for part in (linear.weight, linear.bias, norm.weight, norm.bias)
-    )
-    y = rows @ weight.T + bias
+    weight, gain, shift = (part.detach().numpy() for part in (linear.weight, norm.weight, norm.bias))
+    y = rows @ weight.T
     return np.tanh((y - y.mean(0)) / np.sqrt(y.var(0) + norm.eps) * gain + shift)
 
 

@@ -98,7 +98,7 @@ class ConceptBranch(nn.Module):
 
 class _Projection(nn.Sequential):
     def __init__(self, dim: int) -> None:
-        super().__init__(nn.Linear(dim, dim), _BatchNorm(dim), nn.Tanh())
+        super().__init__(nn.Linear(dim, dim, bias=False), _BatchNorm(dim), nn.Tanh())
 
 
 class _BatchNorm(nn.BatchNorm1d):
