@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
+from safetensors.numpy import load_file, save_file
 from union import union
 
 from itr_core import load_encoder, load_pairs
@@ -40,6 +42,8 @@ SETTINGS: dict[str, Any] = {
     "eval_every": 47,
     "save_every": 10_000,
 }
+HELD = 591
+"""Training photos that `hold_out` takes away; 5,500 are left."""
 MEMBERS = 3  # each knows other things of the few photos by heart, and is wrong elsewhere
 FINETUNE: dict[str, Any] = {
     "epochs": 6,
@@ -74,6 +78,32 @@ def settings_of(part: str, data: Path, out: Path) -> dict[str, Any]:
     return settings | {
         "image_features": f"{features}:train",
         "validation_features": f"{features}:dev",
+    }
+
+
+def hold_out(settings: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Validate on the last `HELD` training photos of part features; return what of its settings changes.
+
+    So dev, on which methods are compared, has no say in their options.
+    """
+    rows = {"fit": slice(None, -HELD), "held": slice(-HELD, None)}
+    features = out / "features.safetensors"
+    if not features.exists():
+        photos = Dataset.from_parquet(settings["source"].removeprefix("parquet:"))
+        stored = load_file(settings["image_features"].removesuffix(":train"))
+        out.mkdir(parents=True, exist_ok=True)
+        for name, part in rows.items():
+            photos.select(range(len(photos))[part]).to_parquet(out / f"{name}.parquet")
+        save_file(
+            {f"{name}_q": stored["train_q"][part] for name, part in rows.items()}
+            | {f"{name}_scale": stored["train_scale"] for name in rows},
+            features,
+        )
+    return {
+        "source": f"parquet:{out / 'fit.parquet'}",
+        "image_features": f"{features}:fit",
+        "validation": f"parquet:{out / 'held.parquet'}",
+        "validation_features": f"{features}:held",
     }
 
 

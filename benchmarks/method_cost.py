@@ -50,8 +50,7 @@ def main() -> None:
     on_cpu = args.device == "cpu"
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="no" if on_cpu else "bf16")
     ready = {
-        name: prepared(*row, args.batch_size, accelerator, device=args.device, model=args.model)
-        for name, row in ROWS.items()
+        name: prepared(*row, args.batch_size, accelerator, model=args.model) for name, row in ROWS.items()
     }
     seconds: dict[str, list[float]] = {name: [] for name in ROWS}
     for step in range(WARM_UP + args.rounds):
@@ -81,7 +80,6 @@ def prepared(
     accelerator: Accelerator,
     *,
     model: str = "starter:infonce",
-    device: str = "cpu",
     **settings: Any,
 ) -> tuple[Learner, LoadedBatch]:
     """Return what takes a step of a method, and a batch for it."""
@@ -91,10 +89,9 @@ def prepared(
         model,
         options=options,
         batch_size=batch_size,
-        device="cpu" if device == "cpu" else "auto",
         **settings,
     )
-    pairs, encoder = load_pairs(config.source), load_encoder(config.model, device=device)
+    pairs, encoder = load_pairs(config.source), load_encoder(config.model, device=str(accelerator.device))
     images = open_images(config, pairs, None, encoder, progress=False)
     objective = make_method(method, options)
     supplies, setup = open_supplies(config, objective, pairs, images, encoder, progress=False)

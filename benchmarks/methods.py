@@ -14,19 +14,18 @@ that is a part of the training photos, held out. `join` makes one model of all t
 prints Markdown, with intervals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from datasets import Dataset
-from flickr8k import settings_of
+from flickr8k import hold_out, settings_of
 from method_measures import measure
 from method_rows import CANDIDATES, MAIN, ROWS, Row, chosen
 from rich.console import Console
-from safetensors.torch import load_file, save_file
 from union import union
 
 from itr_core import load_pairs, train
@@ -35,8 +34,6 @@ from itr_core.significance import interval, resampled
 from itr_core.specs import STARTERS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
-HELD = 591
-"""Training photos of Flickr8k held out to choose options; 5,500 are left."""
 PICTUREBOOK: dict[str, Any] = {
     "source": "picturebook:train@10000",
     "model": "starter:infonce",
@@ -52,26 +49,14 @@ TABLES = (
     ("positive distance", "negative distance"),
 )
 
-
 Setting = Annotated[str, typer.Argument(help="picturebook or flickr8k.")]
 Where = Annotated[Path, typer.Option(help="Folder of the runs and what was measured of them.")]
 Data = Annotated[
     Path | None, typer.Option(help="Folder with flickr8k/, glove200_flickr8k/, mobilenetv2_100/.")
 ]
+Names = Annotated[list[str] | None, typer.Option("--row", help="Of the table; by default the six methods.")]
 JOINED = ", joined"
-
-
-def _rows(names: list[str] | None) -> list[str] | None:
-    for name in names or ():
-        if name.removesuffix(JOINED) not in ROWS:
-            raise typer.BadParameter(f"There is no row {name!r}.{did_you_mean(name, ROWS)}")
-    return names
-
-
-Names = Annotated[
-    list[str] | None,
-    typer.Option("--row", callback=_rows, help="Of the table; by default the six methods."),
-]
+SHOWN = [*ROWS, *(name + JOINED for name in ROWS)]
 
 
 @app.command()
@@ -83,7 +68,7 @@ def run(
     seeds: Annotated[int, typer.Option(help="Trainings of each row.")] = 3,
 ) -> None:
     """Train what is missing, seed by seed, and measure it."""
-    for seed, name in product(range(seeds), row or MAIN):
+    for seed, name in product(range(seeds), _rows(row or MAIN)):
         if ROWS[name].method or (setting == "picturebook" and not seed):
             folder = _folder(out, setting, name) / str(seed)
             _measured(chosen(setting, name), _settings(setting, data) | {"seed": seed}, folder)
@@ -94,15 +79,19 @@ def select(
     setting: Setting,
     out: Where,
     data: Data = None,
-    row: Names = None,
+    row: Annotated[list[str] | None, typer.Option(help="Of the candidates; by default all methods.")] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each candidate.")] = 2,
 ) -> None:
     """Train every candidate and print what it gives on validation, a line each."""
     settings = _settings(setting, data)
     stage = f"{setting}-validation"
-    settings |= {"measured_on": "picturebook:val"} if data is None else hold_out(data, out / stage)
-    for method in row or CANDIDATES:
-        for options in CANDIDATES.get(method, []):
+    if setting == "picturebook":
+        settings["measured_on"] = "picturebook:val"
+    else:
+        settings |= hold_out(settings, out / stage)
+        settings["measured_on"] = settings["validation"]
+    for method in _rows(row or CANDIDATES, CANDIDATES):
+        for options in CANDIDATES[method]:
             name = " ".join([method, *(f"{option}={value}" for option, value in options.items())])
             runs = [
                 _measured(
@@ -118,49 +107,18 @@ def select(
             print(name, *shown, sep=" | ", flush=True)
 
 
-def hold_out(data: Path, out: Path) -> dict[str, Any]:
-    """Take the last `HELD` training photos of Flickr8k for validation; return what of the settings changes.
-
-    So dev, on which methods are compared, has no say in their options.
-    """
-    photos = Dataset.from_parquet(str(data / "flickr8k" / "train.parquet"))
-    stored = load_file(data / "flickr8k" / "mobilenetv2_features.safetensors")
-    rows = {"fit": slice(None, -HELD), "held": slice(-HELD, None)}
-    features = out / "features.safetensors"
-    if not features.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        for name, part in rows.items():
-            photos.select(range(len(photos))[part]).to_parquet(out / f"{name}.parquet")
-        save_file(
-            {f"{name}_q": stored["train_q"][part].clone() for name, part in rows.items()}
-            | {f"{name}_scale": stored["train_scale"].clone() for name in rows},
-            features,
-        )
-    held = f"parquet:{out / 'held.parquet'}"
-    return {
-        "source": f"parquet:{out / 'fit.parquet'}",
-        "image_features": f"{features}:fit",
-        "validation": held,
-        "validation_features": f"{features}:held",
-        "measured_on": held,
-    }
-
-
 @app.command()
 def join(setting: Setting, out: Where, data: Data = None, row: Names = None) -> None:
     """Make one model of all trainings of a row of flickr8k; measure it as the row "NAME, joined"."""
     settings = _settings(setting, data)
-    for name in row or MAIN[1:]:
-        folder = _folder(out, setting, name + JOINED)
+    for name in _rows(row or MAIN[1:]):
         members = sorted(state.parent for state in _folder(out, setting, name).glob("*/state.safetensors"))
         if not members:
             raise typer.BadParameter(
                 f"Nothing of {name!r} was trained in {out / setting}; `run` comes first."
             )
-        if not (folder / "0" / "measured.npz").exists():
-            model = union(members, folder / "0")
-            figures = measure(model, load_pairs(settings["measured_on"]), settings.get("validation_features"))
-            np.savez(folder / "0" / "measured.npz", **figures)
+        folder = _folder(out, setting, name + JOINED) / "0"
+        _once(partial(union, members, folder), settings, folder)
 
 
 def _folder(out: Path, setting: str, name: str) -> Path:
@@ -179,15 +137,33 @@ def _settings(setting: str, data: Path | None) -> dict[str, Any]:
 
 def _measured(row: Row, settings: dict[str, Any], folder: Path) -> dict[str, np.ndarray]:
     """Train a row unless that is done, and return what `measure` found."""
+
+    def trained() -> Path:
+        if not row.method:
+            return STARTERS / "infonce"
+        arguments = settings | row.settings | {"options": row.options, "out": folder, "progress": False}
+        del arguments["measured_on"]
+        return train(row.method, resume=(folder / "state.safetensors").exists(), **arguments)
+
+    return _once(trained, settings, folder)
+
+
+def _once(make: Callable[[], Path], settings: dict[str, Any], folder: Path) -> dict[str, np.ndarray]:
+    """Return what `measure` finds of the model that `make` makes, and keep it in `folder`."""
     stored = folder / "measured.npz"
     if not stored.exists():
-        arguments = settings | row.settings | {"options": row.options, "out": folder, "progress": False}
-        source, model = arguments.pop("measured_on"), STARTERS / "infonce"
-        if row.method:
-            model = train(row.method, resume=(folder / "state.safetensors").exists(), **arguments)
+        model, pairs = make(), load_pairs(settings["measured_on"])
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(stored, **measure(model, load_pairs(source), settings.get("validation_features")))
+        np.savez(stored, **measure(model, pairs, settings.get("validation_features")))
     return dict(np.load(stored))
+
+
+def _rows(names: Iterable[str], known: Collection[str] = ROWS) -> list[str]:
+    """The names, if all are known."""
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"There is no row {name!r}.{did_you_mean(name, known)}")
+    return [*names]
 
 
 @app.command()
@@ -202,16 +178,16 @@ def table(
     The interval is a paired bootstrap over images, 95 %, of the difference of two rows, both averaged over
     the seeds they share.
     """
-    runs = {name: _runs(out, setting, name) for name in {*ROWS, *(row or ())}}
-    names = [name for name in row or MAIN if runs[name]]
+    bases = {name: against or ROWS[name.removesuffix(JOINED)].against for name in _rows(row or MAIN, SHOWN)}
+    runs = {name: _runs(out, setting, name) for name in {*bases, *_rows(bases.values(), SHOWN)}}
+    names = [name for name in bases if runs[name]]
     if not names:
         raise typer.BadParameter(f"Nothing was measured in {out / setting}; `run` comes first.")
     for columns in TABLES:
         shown = [column for column in columns if any(column in runs[name][0] for name in names)]
         lines = ["| | seeds | " + " | ".join(shown) + " |", "|" + "---|" * (len(shown) + 2)]
         for name in names:
-            base = runs[against or (ROWS[name].against if name in ROWS else "infonce")]
-            cells = [_cell(runs[name], base, column) for column in shown]
+            cells = [_cell(runs[name], runs[bases[name]], column) for column in shown]
             lines.append(f"| {name} | {len(runs[name])} | " + " | ".join(cells) + " |")
         if shown:
             Console(soft_wrap=True).print("\n".join([*lines, ""]), markup=False)

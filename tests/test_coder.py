@@ -125,7 +125,7 @@ def test_who_is_mistaken_for_whom_is_heard_by_both_only_in_a_live_batch(live_bat
     """An image that takes a wrong text for its own moves that text, or (with keys) itself alone."""
     method = coder(queue=0, scheme="none", concept_branch=False, live_batch=live_batch)
     e, f = torch.eye(D)[0], torch.eye(D)[1]
-    out, batch = step(0, [0, 1])
+    _, batch = step(0, [0, 1])
     # Both texts find their images with certainty; image 0 cannot tell the texts apart.
     image, text = torch.stack([e + f, f]), torch.stack([e, f]).requires_grad_()
     out = EncoderOutput(image, text, torch.tensor(100.0))

@@ -1,6 +1,6 @@
 """benchmarks/union.py: several dual encoders written as one."""
 
-import importlib.util
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,7 @@ CAPTIONS = ["a red sky over flat green ground", "flat blue land", "yellow", "hig
 
 @pytest.fixture(scope="module")
 def union() -> Any:
-    spec = importlib.util.spec_from_file_location(
-        "union", Path(__file__).parents[1] / "benchmarks" / "union.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.union
+    return runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "union.py"))["union"]
 
 
 @pytest.fixture(scope="module")
