@@ -19,14 +19,15 @@ Arrays = Mapping[str, np.ndarray]
 class Kept:
     """Tables and arrays by name, in memory and as `folder/name.key.parquet` or `.npz`.
 
-    The key stands for everything that a result depends on; one with another key is as good as none, and goes
-    when a new one is written. So is a file that cannot be read. Where nothing can be written, memory has to
-    do. Of several threads that ask for the same, one computes it and the others wait.
+    `key_of(name)` stands for everything that a result depends on. A file with another key, or one that cannot
+    be read, is ignored, and is deleted when the result is written again. Where the folder cannot be written,
+    results are cached in memory only. If several threads ask for the same result, one computes it and the
+    others wait.
     """
 
-    def __init__(self, folder: Path, key: str) -> None:
+    def __init__(self, folder: Path, key_of: Callable[[str], str]) -> None:
         self.folder = folder
-        self.key = key
+        self.key_of = key_of
         self._here: dict[str, Any] = {}
         self._locks: dict[str, RLock] = defaultdict(RLock)
 
@@ -46,7 +47,7 @@ class Kept:
         read: Callable[[Path], Any],
         write: Callable[[Path, Any], None],
     ) -> Any:
-        path = self.folder / f"{name}.{self.key}{suffix}"
+        path = self.folder / f"{name}.{self.key_of(name)}{suffix}"
         with self._locks[name]:
             if name not in self._here:
                 try:

@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from functools import cache, cached_property, partial
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,7 +16,6 @@ from analysis.kept import Arrays, Kept
 from analysis.projection import Map, Progress, aligned_maps, centred, pca_map, umap_map
 from analysis.truth import truth_of
 from analysis.word_edits import object_words, word_edits
-from itr_core.code_version import code_version
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.measured import Measured, recalls
@@ -35,6 +33,27 @@ Method = Literal["pca", "umap"]
 Maps = dict[str, Map]
 """The map of each modality that is in the picture: "images", "captions"."""
 
+RESULTS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "truth": (1, ()),
+    "ranks": (1, ()),
+    "metrics": (1, ("ranks",)),
+    "geometry": (1, ()),
+    "histograms": (1, ()),
+    "true_images": (1, ("truth",)),
+    "by_length": (1, ("ranks", "true_images")),
+    "truncated": (1, ()),
+    "misses": (1, ("truth",)),
+    "probes": (1, ("truth",)),
+    "calibration": (1, ()),
+    "pca": (1, ()),
+    "umap": (1, ()),
+    "aligned": (1, ()),
+}
+"""Name of a cached result -> its version, and the results that it is computed from.
+
+Raise the version with every change of the code that changes the result: results of another version are
+computed again, as are all that depend on them."""
+
 _ROWS = 256
 _PROBES = 200
 
@@ -42,8 +61,8 @@ _PROBES = 200
 class Analysis:
     """Everything that is measured of one gallery, each thing when it is first asked for.
 
-    Results are `Kept` in the gallery's folder by the hash of its manifest and of the code, so that neither a
-    gallery built anew nor another version of Pairscope ever sees them.
+    Results are `Kept` in the gallery's folder by the hash of its manifest and their version (`RESULTS`), so that
+    a gallery built again never sees those of the old one.
 
     What needs pairs raises GalleryError where there are none, or fewer than two images. What takes long has
     `progress(done, total)`, and ends with whatever that raises.
@@ -53,7 +72,9 @@ class Analysis:
         self.gallery = gallery
         self.images = gallery.image_embeddings
         self.captions = [caption for captions in gallery.items["captions"] for caption in captions]
-        self.kept = Kept(gallery.path / FOLDER, _digest(gallery.manifest.checksum, _code()))
+        self.kept = Kept(
+            gallery.path / FOLDER, lambda name: _digest(gallery.manifest.checksum, *_versions(name))
+        )
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -255,18 +276,16 @@ def aligned(galleries: Sequence[Analysis], kind: Kind, *, progress: Progress | N
         maps = aligned_maps([each._mapped(kind) for each in galleries], progress=progress)
         return {str(place): points for place, points in enumerate(maps)}
 
-    together = _digest(*(each.kept.key for each in galleries))
-    kept = galleries[0].kept.arrays(f"umap-{kind}-{together}", compute)
+    together = _digest(*(each.gallery.manifest.checksum for each in galleries))
+    kept = galleries[0].kept.arrays(f"aligned-{kind}-{together}", compute)
     return [each._maps(kind, kept[str(place)]) for place, each in enumerate(galleries)]
 
 
-@cache
-def _code() -> str:
-    """A hash of what computes the results: this package, without its figures, and the core."""
-    digest = hashlib.sha256(code_version().encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+def _versions(name: str) -> list[str]:
+    """The declared version of a cached result and of everything that it is computed from."""
+    base = name.partition("-")[0]  # "umap-joint" is declared as "umap"
+    version, parts = RESULTS[base]
+    return [f"{base} {version}", *(each for part in parts for each in _versions(part))]
 
 
 def _part(tell: Progress, place: int, steps: int) -> Progress:

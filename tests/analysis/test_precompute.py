@@ -155,14 +155,25 @@ def test_a_gallery_made_anew_sees_nothing_of_the_old(gallery: Gallery) -> None:
     assert entries(gallery) == ["geometry"]
 
 
-def test_other_code_computes_anew(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    Analysis(gallery).geometry()
-    monkeypatch.setattr(precompute, "_code", lambda: "another version")
-    calls: list[int] = []
-    monkeypatch.setattr(geometry, "geometry", lambda *_: calls.append(1) or pd.DataFrame({"value": [1.0]}))
-    assert Analysis(gallery).geometry()["value"].tolist() == [1.0]
-    assert calls == [1]
-    assert entries(gallery) == ["geometry"]
+def test_a_raised_version_computes_anew_what_depends_on_it(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Analysis(gallery)
+    ranks, metrics, geometry_before = before.ranks(), before.metrics(), before.geometry()
+    monkeypatch.setitem(precompute.RESULTS, "ranks", (2, ()))
+    monkeypatch.setattr(precompute, "ranks", lambda *_: tuple(np.ones_like(each) for each in ranks))
+    monkeypatch.setattr(geometry, "geometry", lambda *_: pytest.fail("does not depend on ranks"))
+    after = Analysis(gallery)
+    assert metrics.loc["rsum", "value"] < 600
+    assert after.metrics().loc["rsum", "value"] == 600  # every rank is now 1
+    pd.testing.assert_frame_equal(after.geometry(), geometry_before)
+    assert entries(gallery) == ["geometry", "metrics", "ranks"]
+
+
+def test_every_result_depends_on_declared_ones_only() -> None:
+    for name, (version, parts) in precompute.RESULTS.items():
+        assert version >= 1, name
+        assert set(parts) <= precompute.RESULTS.keys() - {name}
 
 
 def test_where_nothing_can_be_written_results_are_there_all_the_same(gallery: Gallery) -> None:
