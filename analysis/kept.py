@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from itr_core.files import whole_file
+from itr_core.system.files import whole_file
 
 Arrays = Mapping[str, np.ndarray]
 

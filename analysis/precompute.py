@@ -13,7 +13,7 @@ import pandas as pd
 from analysis import errors, geometry, probes, query_length
 from analysis.calibration import Calibration
 from analysis.kept import Arrays, Kept
-from analysis.projection import Map, Progress, aligned_maps, centred, pca_map, umap_map
+from analysis.projection import Map, aligned_maps, centred, pca_map, umap_map
 from analysis.truth import truth_of
 from analysis.word_edits import object_words, word_edits
 from itr_core.errors import GalleryError
@@ -22,6 +22,7 @@ from itr_core.measured import Measured, recalls
 from itr_core.metrics import CosineRows, ranks
 from itr_core.picturebook.relevance import Truth
 from itr_core.significance import interval
+from itr_core.system.progress import Progress
 
 FOLDER = "analysis"
 """Beside the files that a gallery's manifest names: not verified, not served, gone when it is built anew."""
@@ -61,8 +62,8 @@ _PROBES = 200
 class Analysis:
     """Everything that is measured of one gallery, each thing when it is first asked for.
 
-    Results are `Kept` in the gallery's folder by the hash of its manifest and their version (`RESULTS`), so that
-    a gallery built again never sees those of the old one.
+    Results are `Kept` in the gallery's folder by the hash of its manifest and their version (`RESULTS`), so
+    that a gallery built again never sees those of the old one.
 
     What needs pairs raises GalleryError where there are none, or fewer than two images. What takes long has
     `progress(done, total)`, and ends with whatever that raises.

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all); what it raises ends the work."""
+from itr_core.system.progress import Progress
 
 BLOCK = 512
 FEWEST = 10

@@ -7,6 +7,7 @@ import pandas as pd
 
 from itr_core.metrics import CUTOFFS, CosineRows, ranks
 from itr_core.significance import image_bootstrap
+from itr_core.system.progress import Progress
 
 STARTS = (1, 3, 5, 9, 11, 13, 16, 25)
 """Fewest words of each bucket. The bounds 8, 10, 12 and 15 are those of AsCL's Fig. 5."""
@@ -15,9 +16,6 @@ FEWEST = 30
 LONGEST = 20
 MOST_QUERIES = 5_000
 """Of more captions a seeded sample is cut off."""
-
-Progress = Callable[[int, int], None]
-"""Called with (lengths done, lengths in all); what it raises ends the work."""
 
 
 def by_length(

@@ -23,9 +23,9 @@ from analysis.figures.query_length import by_length
 from analysis.figures.style import template
 from analysis.measures import MEASURES
 from analysis.precompute import Analysis, Maps, aligned, same_items
-from analysis.projection import Progress
 from analysis.tables import told
-from itr_core.files import whole_file
+from itr_core.system.files import whole_file
+from itr_core.system.progress import Progress
 
 MOST_POINTS = 1500
 """Points of each modality on a map; of more, a seeded sample."""

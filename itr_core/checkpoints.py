@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from itr_core.errors import ModelError
-from itr_core.files import replace_folder
 from itr_core.specs import CONFIG_FILE, WEIGHT_FILES, WORDS_FILE
+from itr_core.system.files import replace_folder
 
 HEADS_FILE = "heads.safetensors"
 TRAINING_FILE = "training.json"

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from itr_core.code_version import code_version
 from itr_core.encoder import DualEncoder
 from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
 from itr_core.judgments import expert_judgments, read_sts, spearman
@@ -18,6 +17,7 @@ from itr_core.pairs import PairSet
 from itr_core.protocols import PROTOCOLS, Embedded
 from itr_core.reranking import reranked_ranks
 from itr_core.significance import interval, two_sided_p
+from itr_core.system.provenance import code_version
 
 
 def score(encoder: DualEncoder, images: np.ndarray, captions: Sequence[Sequence[str]]) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """A gallery: a source of pairs embedded by one model, as a folder on disk that is ready to search."""
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +9,13 @@ import pandas as pd
 
 from itr_core.errors import GalleryError, QueryError
 from itr_core.manifest import TOKENS, Manifest
+from itr_core.system.progress import Progress
 
 if TYPE_CHECKING:
     from itr_core.encoder import DualEncoder
     from itr_core.pairs import PairSet
 
 IMAGES, TEXTS, ITEMS = "image_embeddings.npy", "text_embeddings.npy", "items.parquet"
-
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 
 
 class Gallery:

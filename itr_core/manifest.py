@@ -12,8 +12,8 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from itr_core.errors import GalleryError
-from itr_core.files import sha256, whole_file
 from itr_core.pairs import Skipped
+from itr_core.system.files import sha256, whole_file
 
 FORMAT = 1
 NAME = "manifest.json"

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from itr_core.errors import ImageError
-from itr_core.interrupts import leave_signals_to_parent
+from itr_core.system.signals import leave_signals_to_parent
 
 if TYPE_CHECKING:
     from itr_core.pairs import PairSet

@@ -22,12 +22,12 @@ from itr_core.batches import Batches, LoadedBatch, Plan
 from itr_core.encoder import load_encoder
 from itr_core.errors import PairscopeError
 from itr_core.evaluation import score
-from itr_core.interrupts import leave_signals_to_parent, stop_requested
 from itr_core.learner import Learner
-from itr_core.memory import release_freed_memory
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
 from itr_core.processes import follow_the_first
+from itr_core.system.memory import release_freed_memory
+from itr_core.system.signals import leave_signals_to_parent, stop_requested
 from itr_core.train_config import TrainConfig
 from itr_core.training_accelerator import deterministic, on_accelerator
 from itr_core.training_data import (

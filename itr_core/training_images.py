@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from itr_core import image as image_tower
 from itr_core.encoder import DualEncoder
 from itr_core.errors import ImageError, SourceError, did_you_mean
-from itr_core.files import cache_dir
 from itr_core.pairs import PairSet
 from itr_core.row_cache import Chunk, cached_rows
+from itr_core.system.files import cache_dir
 
 CHUNK, BATCH = 64, 256
 

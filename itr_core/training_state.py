@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from itr_core.errors import ModelError
-from itr_core.files import whole_file
+from itr_core.system.files import whole_file
 
 
 def save_state(

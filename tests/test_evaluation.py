@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from itr_core import code_version as module
-from itr_core.code_version import code_version
 from itr_core.encoder import DualEncoder, load_encoder
 from itr_core.errors import ModelError, PairscopeError, SourceError
 from itr_core.evaluation import evaluate
 from itr_core.metrics import ranks, retrieval_metrics
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.significance import image_bootstrap, paired_bootstrap
+from itr_core.system import provenance
+from itr_core.system.provenance import code_version
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_what_cannot_be_measured_is_refused(encoder: DualEncoder, folder: Path) 
 
 
 def test_the_version_changes_with_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "code_version.py"))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "system" / "provenance.py"))
     found = []
     for text in ("a = 1", "a = 2"):
         (tmp_path / "part.py").write_text(text)

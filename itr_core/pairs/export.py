@@ -3,17 +3,18 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple, get_args
 
 from itr_core.errors import ImageError, SourceError, did_you_mean
-from itr_core.files import replace_folder
 from itr_core.pairs.folder import SUFFIXES
 from itr_core.pairs.images import open_file
 from itr_core.pairs.pairset import PairSet, Skipped
+from itr_core.system.files import replace_folder
+from itr_core.system.progress import Progress
 
 Layout = Literal["parquet", "karpathy", "folder"]
 
@@ -32,7 +33,7 @@ def export(
     out: str | Path,
     *,
     split: str = "test",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> list[Skipped]:
     """Write `pairs` as the new folder `out`, whole or not at all; return the images left out as undecodable.
 

@@ -14,7 +14,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
-from itr_core.files import cache_dir
+from itr_core.system.files import cache_dir
 
 pytestmark = pytest.mark.ui
 

@@ -13,10 +13,10 @@ from analysis.calibration import Calibration
 from analysis.precompute import Analysis
 from itr_core.encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
-from itr_core.files import cache_dir
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
 from itr_core.search import Searcher
+from itr_core.system.files import cache_dir
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ def analyze(
     """Measure galleries: recall, geometry, query length, causes of errors; side by side, with intervals."""
     from analysis.precompute import Analysis
     from analysis.tables import named, tables
-    from itr_core.files import whole_file
     from itr_core.gallery import Gallery
+    from itr_core.system.files import whole_file
 
     analyses = named([Analysis(Gallery.open(folder)) for folder in galleries])
     found = tables(analyses)

@@ -102,8 +102,8 @@ def teachers(
 @app.command()
 def triples(out: Annotated[Path, typer.Option(help="Tab-separated file to write.")]) -> None:
     """Write what Picturebook knows of its words (puppy IsA pet), as `train --triples` reads it."""
-    from itr_core.files import whole_file
     from itr_core.picturebook.ontology import TRIPLES
+    from itr_core.system.files import whole_file
 
     with whole_file(out) as part:
         part.write_text("".join("\t".join(triple) + "\n" for triple in TRIPLES), encoding="utf-8")
@@ -113,8 +113,8 @@ def triples(out: Annotated[Path, typer.Option(help="Tab-separated file to write.
 @app.command()
 def contact_sheet(out: Annotated[Path, typer.Option(help="PNG file to write.")]) -> None:
     """Draw everything there is in Picturebook on one sheet."""
-    from itr_core.files import whole_file
     from itr_core.picturebook.drawings import contact_sheet as sheet
+    from itr_core.system.files import whole_file
 
     with whole_file(out) as part:
         sheet().save(part, "PNG")

@@ -81,7 +81,7 @@ def evaluate(
     """Measure retrieval in both directions, each figure with its 95 % interval over images."""
     from itr_core.encoder import load_encoder
     from itr_core.evaluation import evaluate as measure
-    from itr_core.files import whole_file
+    from itr_core.system.files import whole_file
 
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)  # before the work, not after it

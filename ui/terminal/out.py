@@ -1,13 +1,14 @@
 """What the commands have in common: options, tables, JSON on stdout, everything else on stderr."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from itr_core.errors import PairscopeError, SourceError
+from itr_core.system.progress import Progress
 
 if TYPE_CHECKING:
     from itr_core.pairs import PairSet
@@ -105,7 +106,7 @@ def report_skipped(skipped: Iterable[str]) -> None:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(title: str) -> Iterator[Progress]:
     """A bar on stderr, as a function of (done, total)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

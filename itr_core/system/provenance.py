@@ -12,7 +12,7 @@ def code_version() -> str:
 
     In a checkout the version alone stays the same over many commits; this tells them apart, and needs no git.
     """
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(here.rglob("*.py")):
         digest.update(path.relative_to(here).as_posix().encode() + b"\0" + path.read_bytes())

@@ -1,0 +1,1 @@
+"""Files, signals, memory, provenance and progress: the operating system, nothing of retrieval."""
