@@ -9,8 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from analysis.words import content, listed, stop_words, values
-from itr_core.concepts import stem
-from itr_core.tokenizer import words_of
+from itr_core.vocabulary import stem, words_of
 
 _OPPOSITES = {
     "left": "right",

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from itr_core.concepts import stem
-from itr_core.tokenizer import words_of
+from itr_core.vocabulary import stem, words_of
 
 _LISTS = {
     "colour": "red orange yellow green blue purple/violet pink brown black white grey/gray tan/beige gold",

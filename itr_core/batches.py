@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from itr_core.batch import PairBatch
 from itr_core.errors import SourceError
-from itr_core.outputs import PairBatch
 from itr_core.training_images import ImageRows
 from itr_core.training_supplies import Supplies
 

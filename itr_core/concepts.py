@@ -4,62 +4,23 @@ A word is known by its stem (Porter 2001, the Snowball stemmer), so that "dogs" 
 "running" the concept "run"; a concept is called by its commonest form.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import snowballstemmer
 
 from itr_core.errors import SourceError
 from itr_core.pairs.pairset import PairSet, Triple
-from itr_core.tokenizer import words_of
 from itr_core.triples import read_triples
+from itr_core.vocabulary import content_words, stem, words_of
 
-CONCEPTS = 300
-"""How many concepts a graph has at most, as in CVSE (Wang et al., ECCV 2020)."""
 SEEN_TOGETHER = 0.168
 """From this conditional probability on, one concept calls up another. CVSE writes it as a threshold of 0.3
 on 5^(p - 0.02) - 5^-0.02."""
 SHARE_OF_OTHERS = 0.25
 """The weight of all of a concept's neighbours together, before degrees are evened out; its own is 1."""
-
-_IRREGULAR = {"children": "child", "people": "person", "feet": "foot", "teeth": "tooth", "mice": "mouse"}
-_english = snowballstemmer.stemmer("english")
-
-
-def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> list[str]:
-    """Return the most frequent content words of the captions of all images, most frequent first.
-
-    Neither stop words nor numbers nor single letters count; the forms of a word (dog, dogs) count as one, and
-    it is called by its commonest form. At most `size`; of equally frequent words, the first in the alphabet.
-
-    >>> content_words([["two dogs and a cat", "a dog runs"], ["the dog is running", "3 cats run"]])
-    ['dog', 'run', 'cat']
-    """
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
-
-    forms: dict[str, Counter[str]] = {}
-    counts = Counter(word for texts in captions for text in texts for word in words_of(text))
-    for word, count in sorted(counts.items()):
-        if word not in ENGLISH_STOP_WORDS and word.isalpha() and len(word) > 1:
-            forms.setdefault(stem(word), Counter())[word] += count
-    ranked = sorted(forms.values(), key=lambda each: -each.total())
-    return [each.most_common(1)[0][0] for each in ranked[:size]]
-
-
-@lru_cache(maxsize=1 << 16)
-def stem(word: str) -> str:
-    """What the forms of a lower-case word have in common; not always a word itself.
-
-    >>> stem("babies") == stem("baby"), stem("women") == stem("woman"), stem("skater") == stem("skating")
-    (True, True, False)
-    """
-    if word.endswith("men"):
-        word = word.removesuffix("men") + "man"
-    return _english.stemWord(_IRREGULAR.get(word, word))
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor
 
 from itr_core import image as image_tower
+from itr_core.batch import EncoderOutput
 from itr_core.errors import ModelError
-from itr_core.outputs import EncoderOutput
 from itr_core.specs import Parts, open_parts
 from itr_core.text import TextTower
-from itr_core.tokenizer import cut, special_ids, words_of
+from itr_core.tokenizer import cut, special_ids
+from itr_core.vocabulary import words_of
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from itr_core.outputs import EncoderOutput, PairBatch, join
+from itr_core.batch import EncoderOutput, PairBatch, join
 
 
 def encode_by_parts(

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from itr_core.concepts import CONCEPTS, concept_graph, content_words
+from itr_core.concepts import concept_graph
 from itr_core.errors import SourceError, did_you_mean
 from itr_core.pairs import PairSet
+from itr_core.vocabulary import CONCEPTS, content_words
 
 CLUSTERS = 64
 KINDS = ("auto", "source", "concepts", "clusters")

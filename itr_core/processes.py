@@ -21,7 +21,7 @@ import torch.distributed as dist
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from itr_core.outputs import PairBatch, Record, each_tensor, join_rows, pad
+from itr_core.batch import PairBatch, Record, each_tensor, join_rows, pad
 
 
 def gathered(record: Record) -> Record:

@@ -2,7 +2,6 @@
 
 import re
 import tempfile
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +10,6 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 PAD, START, END = "<pad>", "<start_of_text>", "<end_of_text>"
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def train(texts: Iterable[str], *, vocab_size: int = 4096, context_length: int = 64) -> HFTokenizer:
@@ -48,15 +46,6 @@ def train(texts: Iterable[str], *, vocab_size: int = 4096, context_length: int =
     with tempfile.TemporaryDirectory() as folder:  # open_clip's class reads folders only
         wrapped.save_pretrained(folder)
         return HFTokenizer(folder, context_length=context_length)
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text, lower case, in order.
-
-    >>> words_of("Two dogs' toys; it's RED")
-    ['two', 'dogs', 'toys', "it's", 'red']
-    """
-    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
 
 
 def special_ids(tokenizer: Any) -> tuple[list[int], int | None]:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from itr_core.batch import EncoderOutput, PairBatch, TextOutput
 from itr_core.errors import ModelError
 from itr_core.learner import Learner
 from itr_core.local_similarity import local_similarity
@@ -24,7 +25,6 @@ from itr_core.methods import AsCL, Setup, ascl, make_method
 from itr_core.methods.ascl import asymmetric_contrast
 from itr_core.methods.asymmetry import FEATURE_NOISE
 from itr_core.methods.contrast import symmetric_info_nce
-from itr_core.outputs import EncoderOutput, PairBatch, TextOutput
 from itr_core.training import train
 
 pytestmark = pytest.mark.usefixtures("configs")

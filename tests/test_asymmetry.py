@@ -10,7 +10,6 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from itr_core.concepts import stem
 from itr_core.methods import asymmetry
 from itr_core.methods.asymmetry import (
     FEATURE_NOISE,
@@ -24,7 +23,7 @@ from itr_core.methods.asymmetry import (
     synonyms_of,
     truncate,
 )
-from itr_core.tokenizer import words_of
+from itr_core.vocabulary import stem, words_of
 
 WORDS = st.lists(st.sampled_from(["a", "dog", "cat", "runs", "red", "on"]), min_size=1, max_size=12)
 SYNONYMS = {"dog": ["puppy", "hound"], "puppy": ["dog"]}

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.batches import Batches, Plan
 from itr_core.concepts import ConceptGraph, normalised
 from itr_core.encoder import load_encoder
@@ -22,7 +23,6 @@ from itr_core.learner import Learner
 from itr_core.methods import Setup, make_method, online_clusters
 from itr_core.methods.coder import CLUSTER_TEMPERATURE, CODER, pseudo_label_loss
 from itr_core.methods.contrast import symmetric_info_nce
-from itr_core.outputs import EncoderOutput, PairBatch
 from itr_core.pairs import load_pairs
 from itr_core.train_config import TrainConfig
 from itr_core.training import train

@@ -11,11 +11,12 @@ import pytest
 from datasets import Dataset
 
 from itr_core import concepts
-from itr_core.concepts import ConceptGraph, concept_graph, content_words, normalised, stem
+from itr_core.concepts import ConceptGraph, concept_graph, normalised
 from itr_core.errors import SourceError
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.picturebook.ontology import TRIPLES
 from itr_core.triples import read_triples
+from itr_core.vocabulary import content_words, stem
 
 
 def pairs_of(*captions: list[str], triples: tuple[tuple[str, str, str], ...] = ()) -> PairSet:

@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError, SourceError
 from itr_core.methods import CRCGS, Setup, crcgs, make_method, supervised
 from itr_core.methods.contrast import symmetric_info_nce
 from itr_core.methods.crcgs import noise_contrast, support_loss, support_weights
 from itr_core.methods.generators import Generator, fit
 from itr_core.methods.supervised import shared_label_loss
-from itr_core.outputs import EncoderOutput, PairBatch
 from itr_core.training import train
 
 S = torch.tensor([[0.8, 0.2], [0.1, 0.6]], dtype=torch.float64)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from itr_core.batch import EncoderOutput
 from itr_core.methods.dictionary import Dictionary, Pairs
-from itr_core.outputs import EncoderOutput
 
 
 def numbered(start: int, count: int) -> Pairs:

@@ -11,11 +11,11 @@ from open_clip.loss import ClipLoss
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError
 from itr_core.methods import METHODS, InfoNCE, contrast, make_method
 from itr_core.methods.contrast import symmetric_info_nce
 from itr_core.methods.infonce import sum_of_siblings
-from itr_core.outputs import EncoderOutput, PairBatch
 
 
 def rows(seed: int, n: int, d: int = 5) -> tuple[Tensor, Tensor]:

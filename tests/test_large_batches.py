@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from itr_core.batch import EncoderOutput, PairBatch, join, split
 from itr_core.batches import Batches, Plan
 from itr_core.encoding_by_parts import encode_by_parts
 from itr_core.errors import PairscopeError
 from itr_core.learner import Learner
 from itr_core.methods import Setup, make_method
 from itr_core.methods.contrast import symmetric_info_nce
-from itr_core.outputs import EncoderOutput, PairBatch, join, split
 from itr_core.pairs import load_pairs
 from itr_core.train_config import TrainConfig
 from itr_core.training import train

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.batches import Batches, Plan
 from itr_core.errors import ModelError
 from itr_core.methods import METHODS, Combined, Method, Setup, make_method
 from itr_core.methods.base import INFONCE
-from itr_core.outputs import EncoderOutput, PairBatch
 from itr_core.training_images import StoredImages
 from itr_core.training_supplies import Supplies
 

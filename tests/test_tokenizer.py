@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from itr_core import tokenizer
-from itr_core.tokenizer import cut, special_ids, words_of
+from itr_core.tokenizer import cut, special_ids
+from itr_core.vocabulary import words_of
 
 CAPTIONS = [
     "a brown dog runs on the beach at night", "two red cars and a small house by the river",

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from itr_core.batch import EncoderOutput, PairBatch, TextOutput, join
 from itr_core.errors import ModelError, did_you_mean
 from itr_core.local_similarity import local_similarity
 from itr_core.methods import asymmetry
 from itr_core.methods.asymmetry import noise_tokens
 from itr_core.methods.base import Method, Setup
-from itr_core.outputs import EncoderOutput, PairBatch, TextOutput, join
 
 OPERATIONS = {"token": asymmetry.TEXT_NOISE, "feature": asymmetry.FEATURE_NOISE, "none": ()}
 ROUNDING = 1e-5

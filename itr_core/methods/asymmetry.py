@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from itr_core.concepts import content_words, stem
-from itr_core.tokenizer import words_of
+from itr_core.vocabulary import content_words, stem, words_of
 
 POSITIVES = ("concat", "truncate", "paraphrase")
 TEXT_NOISE = ("insert", "swap", "shuffle", "drop")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor, nn
 
-from itr_core.outputs import EncoderOutput, PairBatch
+from itr_core.batch import EncoderOutput, PairBatch
 
 if TYPE_CHECKING:
     from itr_core.concepts import ConceptGraph

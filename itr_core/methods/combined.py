@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor, nn
 
+from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.methods.base import INFONCE, Method, Setup
-from itr_core.outputs import EncoderOutput, PairBatch
 
 
 class Combined(Method):

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.methods.base import INFONCE, Method, Setup
 from itr_core.methods.contrast import symmetric_info_nce
 from itr_core.methods.generators import Generator, fit
 from itr_core.methods.supervised import shared_label_loss
-from itr_core.outputs import EncoderOutput, PairBatch
 
 
 def noise_contrast(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from itr_core.outputs import EncoderOutput
+from itr_core.batch import EncoderOutput
 
 
 class Pairs(NamedTuple):

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError
 from itr_core.methods.base import INFONCE, Method
 from itr_core.methods.contrast import symmetric_info_nce
-from itr_core.outputs import EncoderOutput, PairBatch
 
 
 class InfoNCE(Method):

@@ -6,7 +6,7 @@ import pytest
 
 from analysis import words
 from analysis.words import content, listed, values
-from itr_core.concepts import stem
+from itr_core.vocabulary import stem
 
 
 def test_examples_hold() -> None:

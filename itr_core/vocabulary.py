@@ -1,0 +1,66 @@
+"""Words of captions: how a text is cut into words, the stem of a word, and the most frequent content words.
+
+A word is identified by its stem (Porter 2001, the Snowball stemmer), so that "dogs" counts as "dog" and
+"running" as "run".
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+
+import snowballstemmer
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, lower case, in order.
+
+    >>> words_of("Two dogs' toys; it's RED")
+    ['two', 'dogs', 'toys', "it's", 'red']
+    """
+    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+CONCEPTS = 300
+"""How many concepts a graph has at most, as in CVSE (Wang et al., ECCV 2020)."""
+
+
+_IRREGULAR = {"children": "child", "people": "person", "feet": "foot", "teeth": "tooth", "mice": "mouse"}
+
+
+_english = snowballstemmer.stemmer("english")
+
+
+def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> list[str]:
+    """Return the most frequent content words of the captions of all images, most frequent first.
+
+    Neither stop words nor numbers nor single letters count; the forms of a word (dog, dogs) count as one, and
+    it is called by its commonest form. At most `size`; of equally frequent words, the first in the alphabet.
+
+    >>> content_words([["two dogs and a cat", "a dog runs"], ["the dog is running", "3 cats run"]])
+    ['dog', 'run', 'cat']
+    """
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
+
+    forms: dict[str, Counter[str]] = {}
+    counts = Counter(word for texts in captions for text in texts for word in words_of(text))
+    for word, count in sorted(counts.items()):
+        if word not in ENGLISH_STOP_WORDS and word.isalpha() and len(word) > 1:
+            forms.setdefault(stem(word), Counter())[word] += count
+    ranked = sorted(forms.values(), key=lambda each: -each.total())
+    return [each.most_common(1)[0][0] for each in ranked[:size]]
+
+
+@lru_cache(maxsize=1 << 16)
+def stem(word: str) -> str:
+    """What the forms of a lower-case word have in common; not always a word itself.
+
+    >>> stem("babies") == stem("baby"), stem("women") == stem("woman"), stem("skater") == stem("skating")
+    (True, True, False)
+    """
+    if word.endswith("men"):
+        word = word.removesuffix("men") + "man"
+    return _english.stemWord(_IRREGULAR.get(word, word))
