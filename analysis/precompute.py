@@ -18,10 +18,10 @@ from analysis.truth import truth_of
 from analysis.word_edits import object_words, word_edits
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
-from itr_core.measured import Measured, recalls
 from itr_core.metrics import CosineRows, ranks
+from itr_core.metrics.bootstrap import interval
+from itr_core.metrics.samples import Measured, recalls
 from itr_core.picturebook.relevance import Truth
-from itr_core.significance import interval
 from itr_core.system.progress import Progress
 
 FOLDER = "analysis"

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.word_edits import negated, object_words, word_edits
+from itr_core.metrics.bootstrap import image_bootstrap
 from itr_core.picturebook.captions import plainly
 from itr_core.picturebook.edits import edits_of
 from itr_core.picturebook.english import article
@@ -20,7 +21,6 @@ from itr_core.picturebook.meaning import Meaning
 from itr_core.picturebook.ontology import KINDS
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.scene import Scene
-from itr_core.significance import image_bootstrap
 
 _BLOCK = 1 << 24  # cosines that exist at once
 

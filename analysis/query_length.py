@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from itr_core.metrics import CUTOFFS, CosineRows, ranks
-from itr_core.significance import image_bootstrap
+from itr_core.metrics.bootstrap import image_bootstrap
 from itr_core.system.progress import Progress
 
 STARTS = (1, 3, 5, 9, 11, 13, 16, 25)

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.errors import confusion, shares
 from analysis.precompute import Analysis, same_items
 from itr_core.errors import GalleryError
-from itr_core.significance import interval, two_sided_p
+from itr_core.metrics.bootstrap import interval, two_sided_p
 from itr_core.system.provenance import code_version
 
 

@@ -22,9 +22,9 @@ from safetensors.numpy import load_file, save_file
 from union import union
 
 from itr_core import load_encoder, load_pairs
-from itr_core.measured import recalls
 from itr_core.metrics import CosineRows, ranks
-from itr_core.significance import interval
+from itr_core.metrics.bootstrap import interval
+from itr_core.metrics.samples import recalls
 from itr_core.training import train
 from itr_core.training_images import DecodedImages, ImageRows, encode_rows, features_from_file
 

@@ -30,7 +30,7 @@ from union import union
 
 from itr_core import load_pairs, train
 from itr_core.errors import did_you_mean
-from itr_core.significance import interval, resampled
+from itr_core.metrics.bootstrap import interval, resampled
 from itr_core.specs import STARTERS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)

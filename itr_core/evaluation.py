@@ -11,12 +11,12 @@ from PIL import Image
 from itr_core.encoder import DualEncoder
 from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
 from itr_core.judgments import expert_judgments, read_sts, spearman
-from itr_core.measured import Measured, recalls
 from itr_core.metrics import CosineRows, retrieval_metrics
+from itr_core.metrics.bootstrap import interval, two_sided_p
+from itr_core.metrics.samples import Measured, recalls
 from itr_core.pairs import PairSet
 from itr_core.protocols import PROTOCOLS, Embedded
 from itr_core.reranking import reranked_ranks
-from itr_core.significance import interval, two_sided_p
 from itr_core.system.provenance import code_version
 
 
@@ -64,7 +64,7 @@ def evaluate(
         percent, correlations in [-1, 1]. Also `model`, `source`, `n_images`, `n_captions`, `model_sha256`,
         `source_sha256`, `code_version`, `skipped` (a list of reasons, each naming its image), and `rows`,
         one for each figure: `protocol`, `way`, `measure`, `value`, `low` and `high` (95 %, see
-        `itr_core.significance`; None where nothing was asked), `queries`, and again what was measured. With
+        `itr_core.metrics.bootstrap`; None without queries), `queries`, and again what was measured. With
         `against`, rows also have `against`, `against_sha256`, `against_value`, and, of the value minus that,
         `difference`, `difference_low`, `difference_high` and the two-sided `p`.
 

@@ -1,6 +1,5 @@
 """The second stage of CRCGS: binary codes of images and captions, ranked by Hamming distance."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from itr_core.errors import PairscopeError, SourceError
 from itr_core.labels import best_kind, label_matrix
 from itr_core.methods.supervised import shared_label_loss
 from itr_core.metrics import CosineRows, label_map
+from itr_core.metrics.similarity import HammingRows
 from itr_core.pairs import PairSet
 from itr_core.system.provenance import code_version
 from itr_core.training_data import embed_source
@@ -118,24 +118,6 @@ def train_codes(
             code_loss(head, *(each[rows] for each in values), structure=structure).backward()
             optimiser.step()
     return head.eval()
-
-
-@dataclass(frozen=True)
-class HammingRows:
-    """Minus the Hamming distances of packed codes (q, bytes) and (n, bytes); only rows asked for exist."""
-
-    queries: np.ndarray
-    items: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return len(self.queries), len(self.items)
-
-    def __getitem__(self, rows: slice, /) -> np.ndarray:
-        distance = np.zeros((len(self.queries[rows]), len(self.items)), np.int16)
-        for query, item in zip(self.queries[rows].T, self.items.T, strict=True):
-            distance += np.bitwise_count(query[:, None] ^ item[None, :])
-        return -distance
 
 
 def evaluate_codes(

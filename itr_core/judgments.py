@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from itr_core.errors import PairscopeError, SourceError
-from itr_core.measured import Asked, Measured, Queries
-from itr_core.metrics import LazyRows
+from itr_core.metrics.samples import Asked, Measured, Queries
+from itr_core.metrics.similarity import LazyRows
 from itr_core.pairs import PairSet
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from itr_core.metrics import LazyRows
+from itr_core.metrics.similarity import LazyRows
 from itr_core.pairs.pairset import Relevance
 
 CHUNK = 256
@@ -11,7 +11,7 @@ CHUNK = 256
 class PackedTruth:
     """The booleans of a relevance of n images and m captions, a bit each.
 
-    `by_image` (n, m) and `by_caption` (m, n) are what the measures of `itr_core.relevance_metrics` read.
+    `by_image` (n, m) and `by_caption` (m, n) are what the measures of `itr_core.metrics.relevance` read.
     20,000 images with 100,000 captions take 250 MB.
     """
 

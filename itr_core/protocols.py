@@ -9,11 +9,14 @@ import numpy as np
 from itr_core.errors import SourceError
 from itr_core.judgments import coco_positives, spearman
 from itr_core.labels import label_matrix
-from itr_core.measured import Asked, Measured, recalls
-from itr_core.metrics import CosineRows, LazyRows, Rows, fold_ranks, label_precision, ranks
+from itr_core.metrics import CosineRows, ranks
+from itr_core.metrics.precision import label_precision
+from itr_core.metrics.recall import fold_ranks
+from itr_core.metrics.relevance import first_answers, ndcg
+from itr_core.metrics.samples import Asked, Measured, recalls
+from itr_core.metrics.similarity import LazyRows, Rows
 from itr_core.packed_truth import CHUNK, PackedTruth
 from itr_core.pairs import PairSet
-from itr_core.relevance_metrics import first_answers, ndcg
 
 COCO_1K, FOLDS = 5000, 5
 COMPARED = 5000

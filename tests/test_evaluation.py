@@ -12,8 +12,8 @@ from itr_core.encoder import DualEncoder, load_encoder
 from itr_core.errors import ModelError, PairscopeError, SourceError
 from itr_core.evaluation import evaluate
 from itr_core.metrics import ranks, retrieval_metrics
+from itr_core.metrics.bootstrap import image_bootstrap, paired_bootstrap
 from itr_core.pairs import PairSet, load_pairs
-from itr_core.significance import image_bootstrap, paired_bootstrap
 from itr_core.system import provenance
 from itr_core.system.provenance import code_version
 

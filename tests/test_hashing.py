@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from itr_core import hashing
 from itr_core.encoder import load_encoder
 from itr_core.errors import PairscopeError, SourceError
-from itr_core.hashing import BinaryHead, HammingRows, code_loss, evaluate_codes, train_codes
+from itr_core.hashing import BinaryHead, code_loss, evaluate_codes, train_codes
 from itr_core.metrics import CosineRows, label_map
+from itr_core.metrics.similarity import HammingRows
 from itr_core.pairs import load_pairs
 from ui.terminal import app
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from itr_core import metrics
-from itr_core.metrics import CosineRows, fold_ranks, label_map, precision_at_r, ranks, retrieval_metrics
+from itr_core.metrics import CosineRows, label_map, precision_at_r, ranks, recall, retrieval_metrics
+from itr_core.metrics.recall import fold_ranks
 
 
 def naive_ranks(similarity: np.ndarray, owner: np.ndarray) -> tuple[list[float], list[float]]:
@@ -44,7 +44,7 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 def test_ranks_equal_the_double_loop_for_any_block_size(case: tuple, rows: int) -> None:
     similarity, owner = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "BLOCK_ROWS", rows)
+        patch.setattr(recall, "BLOCK_ROWS", rows)
         t2i, i2t = ranks(similarity, owner)
     expected = naive_ranks(similarity, owner)
     np.testing.assert_array_equal(t2i, expected[0])
@@ -63,7 +63,7 @@ def test_metrics_ignore_order_and_monotone_rescaling(case: tuple, random) -> Non
 
 
 def test_worked_example_of_the_docstring() -> None:
-    assert doctest.testmod(metrics).failed == 0
+    assert doctest.testmod(recall).failed == 0
 
 
 def test_several_captions_per_image_take_the_best_and_count_no_sibling_as_rival() -> None:
@@ -155,7 +155,7 @@ def test_label_map_equals_the_loop_in_both_windows(seed: int, q: int, n: int, ro
     query, item = rng.random((q, 3)) < 0.4, rng.random((n, 3)) < 0.4
     query[0, 0] = item[0, 0] = True
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "BLOCK_ROWS", rows)
+        patch.setattr(recall, "BLOCK_ROWS", rows)
         found = label_map(similarity, query, item)
     assert found == pytest.approx(
         {

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from itr_core import metrics, relevance_metrics
-from itr_core.metrics import LazyRows, label_precision, precision_at_r, ranks
-from itr_core.relevance_metrics import first_answers, ndcg, true_ranks
+from itr_core.metrics import precision_at_r, ranks, recall, relevance
+from itr_core.metrics.precision import label_precision
+from itr_core.metrics.relevance import first_answers, ndcg, true_ranks
+from itr_core.metrics.similarity import LazyRows
 
 Case = tuple[np.ndarray, np.ndarray]
 
@@ -57,7 +58,7 @@ def test_everything_equals_trec_eval(case: Case) -> None:
 def test_true_ranks_equal_the_loop_for_any_block_size(case: Case, rows: int) -> None:
     similarity, relevant = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "BLOCK_ROWS", rows)
+        patch.setattr(recall, "BLOCK_ROWS", rows)
         found = true_ranks(similarity, LazyRows(relevant.shape, lambda rows: relevant[rows]))
     for own, scores, true in zip(found, similarity, relevant, strict=True):
         if not true.any():
@@ -111,7 +112,7 @@ def test_ndcg_ranges_from_the_worst_order_to_the_best() -> None:
 
 
 def test_worked_examples_of_the_docstrings() -> None:
-    assert doctest.testmod(relevance_metrics).failed == 0
+    assert doctest.testmod(relevance).failed == 0
 
 
 def test_bad_input_is_named() -> None:

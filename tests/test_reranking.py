@@ -8,7 +8,8 @@ from itr_core.encoder import load_encoder
 from itr_core.errors import ModelError
 from itr_core.evaluation import evaluate
 from itr_core.local_similarity import local_similarity
-from itr_core.metrics import retrieval_metrics, summary
+from itr_core.metrics import retrieval_metrics
+from itr_core.metrics.recall import summary
 from itr_core.pairs import load_pairs
 from itr_core.reranking import reranked_ranks
 

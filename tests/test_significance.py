@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from itr_core.significance import image_bootstrap, interval, paired_bootstrap, resampled, two_sided_p
+from itr_core.metrics.bootstrap import image_bootstrap, interval, paired_bootstrap, resampled, two_sided_p
 
 
 def test_one_query_an_image_equals_scipy_draw_by_draw() -> None:

@@ -7,7 +7,7 @@ import pytest
 from analysis import query_length
 from analysis.query_length import by_length, truncated
 from itr_core.metrics import ranks
-from itr_core.significance import image_bootstrap
+from itr_core.metrics.bootstrap import image_bootstrap
 
 WORDS = ["a", "red", "blue", "dog", "cat", "car", "on", "in", "the", "beach", "night"]
 

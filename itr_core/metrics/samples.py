@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from itr_core.metrics import CUTOFFS, Rows, Truth, precision_at_r
-from itr_core.relevance_metrics import true_ranks
-from itr_core.significance import Statistic, resampled
+from itr_core.metrics.bootstrap import Statistic, resampled
+from itr_core.metrics.precision import precision_at_r
+from itr_core.metrics.recall import CUTOFFS
+from itr_core.metrics.relevance import true_ranks
+from itr_core.metrics.similarity import Rows, Truth
 
 
 class Queries(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from itr_core.metrics import Rows, Truth, blocks
+from itr_core.metrics.similarity import Rows, Truth, blocks
 
 
 def true_ranks(similarity: Rows, relevant: Truth) -> np.ndarray:

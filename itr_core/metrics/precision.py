@@ -1,0 +1,107 @@
+"""Precision of a ranking: average precision, R-Precision, and mean average precision over labels."""
+
+import numpy as np
+
+from itr_core.metrics.similarity import Rows, Truth, blocks
+
+
+def precision_at_r(similarity: Rows, relevant: Truth) -> tuple[np.ndarray, np.ndarray]:
+    r"""How many of the things true of a query come first: AP@R and R-Precision of every query, in [0, 1].
+
+    With R the number of items that are relevant to the query, and P(r) the share of relevant ones among the
+    first r:
+
+        AP@R        = 1/R sum_{r <= R} [item r is relevant] P(r)        (its mean over queries is mAP@R)
+        R-Precision = P(R)
+
+    Args:
+        similarity: (n_query, n_item), higher is better; read in blocks of rows. Equal scores rank in the
+            order of the items.
+        relevant: (n_query, n_item) bool; read in the same blocks.
+
+    Returns:
+        (n_query,) float64 twice; NaN for queries to which nothing is relevant.
+
+    Raises:
+        ValueError: shapes that do not fit, NaN in the similarity.
+
+    References:
+        Musgrave et al., A Metric Learning Reality Check, ECCV 2020; Chun et al., ECCV Caption, ECCV 2022.
+
+    >>> ap, precision = precision_at_r(np.array([[4, 3, 2, 1]]), np.array([[True, False, True, True]]))
+    >>> [round(float(value[0]), 6) for value in (ap, precision)]
+    [0.555556, 0.666667]
+    """
+    if similarity.shape != relevant.shape:
+        raise ValueError(f"The similarity is {similarity.shape}, relevance {relevant.shape}.")
+    places = np.arange(1, similarity.shape[1] + 1)
+    ap, precision = np.full((2, similarity.shape[0]), np.nan)
+    for rows, block in blocks(similarity):
+        ranked = np.take_along_axis(relevant[rows], np.argsort(-block, axis=1, kind="stable"), axis=1)
+        count = ranked.sum(axis=1)
+        some = count > 0
+        hits = (ranked & (places <= count[:, None]))[some]
+        ap[rows][some] = (hits * hits.cumsum(axis=1) / places).sum(axis=1) / count[some]
+        precision[rows][some] = hits.sum(axis=1) / count[some]
+    return ap, precision
+
+
+def label_map(similarity: Rows, query_labels: np.ndarray, item_labels: np.ndarray) -> dict[str, float]:
+    """Mean average precision in percent, where an item is relevant to a query if they share a label.
+
+    The means of `label_precision`, whose arguments these are, over queries to which any item is relevant.
+    Raises ValueError as it does, and where there is no such query.
+
+    >>> label_map(np.array([[3, 2, 1]]), np.array([[True]]), np.array([[True], [False], [True]]))
+    {'map@n_query': 100.0, 'map@all': 83.33333333333333}
+    """
+    found = label_precision(similarity, query_labels, item_labels)
+    if np.isnan(found["map@all"]).all():
+        raise ValueError("No query shares a label with any item.")
+    return {name: 100 * float(np.nanmean(value)) for name, value in found.items()}
+
+
+def label_precision(
+    similarity: Rows, query_labels: np.ndarray, item_labels: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Average precision of every query, where an item is relevant to a query if they share a label.
+
+    AP of a query = mean, over the relevant items in the window, of the precision at each one's rank. The
+    window of `map@n_query`, which CRCGS and others report, is the first n_query ranks, with n_query the
+    number of queries; a query that finds nothing relevant there counts 0. That of `map@all` is the whole
+    ranking. Equal scores rank in the order of the items.
+
+    Args:
+        similarity: (n_query, n_item), higher is better, integers or floats; read in blocks of rows.
+        query_labels: (n_query, C) bool.
+        item_labels: (n_item, C) bool.
+
+    Returns:
+        Name of the window -> (n_query,) float64 in [0, 1]; NaN for queries to which no item at all is
+        relevant.
+
+    Raises:
+        ValueError: shapes that do not fit, NaN in the similarity.
+
+    One query ranks three items: relevant, not, relevant. Within the first rank all is right; over all, the
+    precision is 1/1 at the first and 2/3 at the second find, on average 5/6.
+    """
+    n_query, n_item = similarity.shape
+    if len(query_labels) != n_query or len(item_labels) != n_item:
+        raise ValueError(
+            f"Labels of {len(query_labels)} queries and {len(item_labels)} items, a similarity of "
+            f"{n_query} by {n_item}."
+        )
+    windows = {"map@n_query": min(n_query, n_item), "map@all": n_item}
+    found = {name: np.full(n_query, np.nan) for name in windows}
+    carried = item_labels.T.astype(np.float32)
+    for rows, block in blocks(similarity):
+        relevant = query_labels[rows].astype(np.float32) @ carried > 0
+        ranked = np.take_along_axis(relevant, np.argsort(-block, axis=1, kind="stable"), axis=1)
+        some = ranked.any(axis=1)
+        ranked = ranked[some]
+        hits = ranked.cumsum(axis=1)
+        precision = np.where(ranked, hits / np.arange(1, n_item + 1), 0).cumsum(axis=1)
+        for name, window in windows.items():
+            found[name][rows][some] = precision[:, window - 1] / np.maximum(hits[:, window - 1], 1)
+    return found
