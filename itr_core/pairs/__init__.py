@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from itr_core.errors import SourceError, did_you_mean
-from itr_core.pairs.images import decode_image
+from itr_core.pairs.decoding import decode_image
 from itr_core.pairs.pairset import Pair, PairSet, Relevance, Skipped
 
 __all__ = ["Pair", "PairSet", "Relevance", "Skipped", "decode_image", "load_pairs"]

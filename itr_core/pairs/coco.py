@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from itr_core.errors import SourceError
-from itr_core.pairs.build import Record, pairs_of_files
 from itr_core.pairs.columns import read_captions
+from itr_core.pairs.from_files import Record, pairs_of_files
 from itr_core.pairs.pairset import PairSet, Skipped
 from itr_core.pairs.splits import cut_split, rows_of_split
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from itr_core.errors import SourceError
-from itr_core.pairs.build import Record, pairs_of_files
+from itr_core.pairs.caption_files import NAMES, read_notes
 from itr_core.pairs.columns import Columns
-from itr_core.pairs.metadata import NAMES, read_notes
+from itr_core.pairs.from_files import Record, pairs_of_files
 from itr_core.pairs.pairset import PairSet, Skipped
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")

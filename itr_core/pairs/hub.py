@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from itr_core.errors import SourceError
 from itr_core.pairs.columns import Columns
+from itr_core.pairs.from_table import pairs_of_table
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.splits import cut_split, rows_of_split, unknown_split
-from itr_core.pairs.table import pairs_of_table
 
 if TYPE_CHECKING:
     from datasets import Dataset

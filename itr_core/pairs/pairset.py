@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from itr_core.errors import ImageError, SourceError
-from itr_core.pairs.images import decode_image, open_file
+from itr_core.pairs.decoding import decode_image, open_file
 
 if TYPE_CHECKING:
     from datasets import Dataset

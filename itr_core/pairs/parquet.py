@@ -5,8 +5,8 @@ from pathlib import Path
 
 from itr_core.errors import SourceError
 from itr_core.pairs.columns import Columns
+from itr_core.pairs.from_table import pairs_of_table
 from itr_core.pairs.pairset import PairSet
-from itr_core.pairs.table import pairs_of_table
 from itr_core.system.files import cache_dir
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageSequence
 
 from itr_core.errors import ImageError
 from itr_core.pairs import decode_image
-from itr_core.pairs.images import check_image
+from itr_core.pairs.decoding import check_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs import PairSet, load_pairs
-from itr_core.pairs.build import Record, pairs_of_files
+from itr_core.pairs.from_files import Record, pairs_of_files
 
 
 class Truth:

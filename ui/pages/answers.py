@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from itr_core.errors import ImageError, PairscopeError, QueryError
-from itr_core.pairs.images import decode_image
+from itr_core.pairs.decoding import decode_image
 from itr_core.search import Hit, Searcher
 from ui.pages import cards
 from ui.pages.shelf import Shelf

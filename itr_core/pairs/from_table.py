@@ -6,7 +6,6 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from itr_core.errors import SourceError
-from itr_core.pairs.build import Record, pairs_of_files
 from itr_core.pairs.columns import (
     Columns,
     caption_columns,
@@ -16,6 +15,7 @@ from itr_core.pairs.columns import (
     label_column,
     read_captions,
 )
+from itr_core.pairs.from_files import Record, pairs_of_files
 from itr_core.pairs.pairset import PairSet
 
 if TYPE_CHECKING:

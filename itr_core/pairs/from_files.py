@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from itr_core.errors import ImageError, SourceError
-from itr_core.pairs.images import check_image
+from itr_core.pairs.decoding import check_image
 from itr_core.pairs.pairset import PairSet, Skipped
 
 
