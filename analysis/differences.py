@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from analysis.words import OPPOSITES, Content
-from itr_core.picturebook.english import NUMBERS
-from itr_core.picturebook.meaning import CONVERSE, Facts, Meaning, Relation, Variable
 from itr_core.picturebook.ontology import KINDS, RELATIONS
 from itr_core.picturebook.scene import Thing
+from itr_core.picturebook.semantics import CONVERSE, Facts, Meaning, Relation, Variable
+from itr_core.picturebook.wording import NUMBERS
 
 ATTRIBUTES = ("colour", "pattern", "size", "state")
 SETTING = ("place", "time", "weather")

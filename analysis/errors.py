@@ -26,8 +26,8 @@ from analysis.differences import CAUSES, Difference, difference_by_text, differe
 from analysis.first_answers import first_wrong_answers
 from analysis.words import content
 from itr_core.pairs.pairset import Relevance
-from itr_core.picturebook.meaning import Facts
 from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.semantics import Facts
 
 ALIKE = 0.05
 """Two images look the same to a model if their squared distance is at most this share of the mean over all

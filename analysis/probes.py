@@ -16,11 +16,11 @@ from analysis.word_edits import negated, object_words, word_edits
 from itr_core.metrics.bootstrap import image_bootstrap
 from itr_core.picturebook.captions import plainly
 from itr_core.picturebook.edits import edits_of
-from itr_core.picturebook.english import article
-from itr_core.picturebook.meaning import Meaning
 from itr_core.picturebook.ontology import KINDS
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.scene import Scene
+from itr_core.picturebook.semantics import Meaning
+from itr_core.picturebook.wording import article
 
 _BLOCK = 1 << 24  # cosines that exist at once
 

@@ -3,9 +3,9 @@
 from itr_core.errors import SourceError
 from itr_core.gallery import Gallery
 from itr_core.picturebook.captions import captions_of
-from itr_core.picturebook.meaning import Meaning
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.scene import Scene
+from itr_core.picturebook.semantics import Meaning
 from itr_core.picturebook.source import scene_of_id
 
 

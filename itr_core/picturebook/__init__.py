@@ -2,7 +2,7 @@
 
     from itr_core.picturebook.splits import scene_of
     from itr_core.picturebook.captions import captions_of
-    from itr_core.picturebook.drawing import draw
+    from itr_core.picturebook.rendering import draw
 
     scene = scene_of("test", 17)
     draw(scene), captions_of(scene)

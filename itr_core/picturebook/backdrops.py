@@ -12,8 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from itr_core.picturebook.drawings import render
 from itr_core.picturebook.ontology import PLACES, TIMES, WEATHERS
+from itr_core.picturebook.sprites import render
 
 FOLDER = Path(__file__).with_name("backdrops")
 VARIANTS = 3

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from itr_core.picturebook.english import MASS, NUMBERS, Speaker, article, listed, sentence
-from itr_core.picturebook.meaning import Facts, Meaning, Variable
+from itr_core.picturebook.caption_builder import SEEING, SHOWING, Caption, Mention, Telling
 from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIMES, WEATHERS
 from itr_core.picturebook.scene import Look, Scene
-from itr_core.picturebook.telling import SEEING, SHOWING, Caption, Mention, Telling
+from itr_core.picturebook.semantics import Facts, Meaning, Variable
+from itr_core.picturebook.wording import MASS, NUMBERS, Speaker, article, listed, sentence
 
 _ATTRIBUTES = ("colour", "pattern", "size", "state")
 _SETTING = ("place", "time", "weather")

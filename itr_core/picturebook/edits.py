@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from itr_core.picturebook.caption_builder import Caption
 from itr_core.picturebook.captions import captions_of, plainly
-from itr_core.picturebook.english import MASS, Speaker
-from itr_core.picturebook.meaning import Facts, Meaning, Relation, Variable
 from itr_core.picturebook.ontology import COLOURS, KINDS, PLACES, RELATIONS, SIZES, TIMES
 from itr_core.picturebook.scene import Scene
-from itr_core.picturebook.telling import Caption
+from itr_core.picturebook.semantics import Facts, Meaning, Relation, Variable
+from itr_core.picturebook.wording import MASS, Speaker
 
 _ATTRIBUTES = ("colour", "pattern", "size", "state")
 

@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from itr_core.picturebook.meaning import Facts, Meaning, Variable, tellable
 from itr_core.picturebook.ontology import KINDS
 from itr_core.picturebook.sampling import MOST_THINGS
 from itr_core.picturebook.scene import Scene
+from itr_core.picturebook.semantics import Facts, Meaning, Variable, tellable
 
 Rows = slice | NDArray[np.integer]
 _EVERY = slice(None)

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
-from itr_core.picturebook.drawings import extent
 from itr_core.picturebook.ontology import KINDS, SIZES
+from itr_core.picturebook.sprites import extent
 
 HORIZON = 0.45
 """Bands of the sky lie above this height, all others below it."""
@@ -61,13 +59,6 @@ class Scene:
     weather: str
     things: tuple[Thing, ...]
     seed: int = 0
-
-    @staticmethod
-    def sample(rng: np.random.Generator) -> "Scene":
-        """Draw a scene of 1 to 6 things; the same generator state gives the same scene on every machine."""
-        from itr_core.picturebook.sampling import sample_scene
-
-        return sample_scene(rng)
 
 
 def depth(y: float) -> float:

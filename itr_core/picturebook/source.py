@@ -10,9 +10,9 @@ from PIL import Image
 from itr_core.errors import SourceError
 from itr_core.pairs.pairset import PairSet
 from itr_core.picturebook.captions import captions_of
-from itr_core.picturebook.drawing import draw
 from itr_core.picturebook.ontology import TRIPLES
 from itr_core.picturebook.relevance import Rows, Truth
+from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.splits import scene_of, split_named
 from itr_core.system.files import cache_dir, whole_file

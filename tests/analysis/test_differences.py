@@ -7,8 +7,8 @@ from analysis.differences import CAUSES, Difference, difference_by_text, differe
 from analysis.words import content
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.edits import edits_of
-from itr_core.picturebook.meaning import Facts, Meaning, Relation, Variable, entails
 from itr_core.picturebook.scene import Scene, Thing
+from itr_core.picturebook.semantics import Facts, Meaning, Relation, Variable, entails
 from itr_core.picturebook.splits import scene_of
 
 

@@ -8,8 +8,8 @@ from analysis.differences import CAUSES
 from analysis.errors import ALL_CAUSES, confusion, misses, shares, surest, worst
 from itr_core.pairs import load_pairs
 from itr_core.picturebook.captions import captions_of
-from itr_core.picturebook.meaning import entails
 from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.semantics import entails
 from itr_core.picturebook.splits import scene_of
 
 

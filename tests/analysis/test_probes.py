@@ -16,10 +16,10 @@ from analysis.probes import (
 )
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.edits import EDITS
-from itr_core.picturebook.english import article
 from itr_core.picturebook.ontology import KINDS
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.splits import scene_of
+from itr_core.picturebook.wording import article
 
 
 class Letters:

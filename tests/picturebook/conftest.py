@@ -1,9 +1,9 @@
 import pytest
 
+from itr_core.picturebook.caption_builder import Caption
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.splits import scene_of
-from itr_core.picturebook.telling import Caption
 
 
 @pytest.fixture(scope="session")

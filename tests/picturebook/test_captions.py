@@ -6,14 +6,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from itr_core.picturebook.caption_builder import Caption
 from itr_core.picturebook.captions import captions_of, kind_queries, plainly, telegraphic, telegraphic_queries
-from itr_core.picturebook.english import article, listed, plural
-from itr_core.picturebook.meaning import Facts, Meaning, Relation, Variable, grade
 from itr_core.picturebook.ontology import KINDS, NOUNS
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.scene import Scene
+from itr_core.picturebook.semantics import Facts, Meaning, Relation, Variable, grade
 from itr_core.picturebook.splits import scene_of
-from itr_core.picturebook.telling import Caption
+from itr_core.picturebook.wording import article, listed, plural
 
 BUCKETS = ((1, 8), (9, 10), (11, 12), (13, 15), (16, 99))
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from itr_core.picturebook.backdrops import FOLDER, backdrop
-from itr_core.picturebook.drawing import draw
-from itr_core.picturebook.drawings import DrawingError, contact_sheet, extent, looks, sprite, svg
 from itr_core.picturebook.ontology import COLOURS, KINDS, PLACES, TIMES
+from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.scene import Scene, Thing
+from itr_core.picturebook.sprites import DrawingError, contact_sheet, extent, looks, sprite, svg
 
 DRAWINGS = [(kind.name, state) for kind in KINDS.values() for state in kind.states or [None]]
 STAGES = [(place, time, weather) for place in PLACES for time in TIMES for weather in PLACES[place].weathers]
@@ -144,7 +144,7 @@ def test_every_change_of_the_scene_changes_the_picture() -> None:
 def test_the_same_scene_is_the_same_picture_in_another_process() -> None:
     program = (
         "from hashlib import sha256\n"
-        "from itr_core.picturebook.drawing import draw\n"
+        "from itr_core.picturebook.rendering import draw\n"
         "from itr_core.picturebook.scene import Scene, Thing\n"
         f"print(sha256(draw({STREET!r}, 128).tobytes()).hexdigest())"
     )

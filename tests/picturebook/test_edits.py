@@ -5,11 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from itr_core.picturebook.caption_builder import Caption
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.edits import EDITS, Edit, edits_of
-from itr_core.picturebook.meaning import Meaning, Variable, entails
 from itr_core.picturebook.scene import Scene
-from itr_core.picturebook.telling import Caption
+from itr_core.picturebook.semantics import Meaning, Variable, entails
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,12 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
+from itr_core.picturebook.caption_builder import Caption
 from itr_core.picturebook.edits import edits_of
-from itr_core.picturebook.meaning import (
+from itr_core.picturebook.ontology import KINDS
+from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.scene import Scene, Thing
+from itr_core.picturebook.semantics import (
     CONVERSE,
     Facts,
     Meaning,
@@ -17,10 +21,6 @@ from itr_core.picturebook.meaning import (
     grade,
     tellable,
 )
-from itr_core.picturebook.ontology import KINDS
-from itr_core.picturebook.relevance import Truth
-from itr_core.picturebook.scene import Scene, Thing
-from itr_core.picturebook.telling import Caption
 
 # A white house far left, a brown dog before it, a black dog far right, a cat on a sofa between, a kite above.
 HOUSE, BROWN, BLACK, KITE = range(4)

@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 
-from itr_core.picturebook.english import MASS, plural
 from itr_core.picturebook.ontology import (
     COLOURS,
     KINDS,
@@ -18,6 +17,7 @@ from itr_core.picturebook.ontology import (
     Kind,
 )  # fmt: skip
 from itr_core.picturebook.sampling import stances
+from itr_core.picturebook.wording import MASS, plural
 
 
 def test_the_world_is_large_enough() -> None:

@@ -9,8 +9,8 @@ from itr_core.errors import SourceError
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.picturebook import source
 from itr_core.picturebook.captions import captions_of
-from itr_core.picturebook.drawing import draw
-from itr_core.picturebook.meaning import entails, grade
+from itr_core.picturebook.rendering import draw
+from itr_core.picturebook.semantics import entails, grade
 from itr_core.picturebook.source import scene_of_id
 from itr_core.picturebook.splits import scene_of
 

@@ -14,8 +14,8 @@ from PIL import Image
 from itr_core.pairs import load_pairs
 from itr_core.picturebook import source
 from itr_core.picturebook.captions import captions_of
-from itr_core.picturebook.drawing import draw
 from itr_core.picturebook.ontology import KINDS, PLACES
+from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.source import WORLD_VERSION, scene_of_id
 
 GOLDEN = Path(__file__).with_name("golden")

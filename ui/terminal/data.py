@@ -113,7 +113,7 @@ def triples(out: Annotated[Path, typer.Option(help="Tab-separated file to write.
 @app.command()
 def contact_sheet(out: Annotated[Path, typer.Option(help="PNG file to write.")]) -> None:
     """Draw everything there is in Picturebook on one sheet."""
-    from itr_core.picturebook.drawings import contact_sheet as sheet
+    from itr_core.picturebook.sprites import contact_sheet as sheet
     from itr_core.system.files import whole_file
 
     with whole_file(out) as part:

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from itr_core.picturebook.english import MASS, NUMBERS, Speaker, article, sentence
-from itr_core.picturebook.meaning import Facts, Meaning, Relation, Variable
 from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIMES, WEATHERS
 from itr_core.picturebook.scene import Look
+from itr_core.picturebook.semantics import Facts, Meaning, Relation, Variable
+from itr_core.picturebook.wording import MASS, NUMBERS, Speaker, article, sentence
 
 SEEING = ("I can see", "we see", "you can see")
 SHOWING = (*SEEING, "this picture shows", "the picture shows", "a picture of", "here we have")

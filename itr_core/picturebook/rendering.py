@@ -11,9 +11,9 @@ from functools import lru_cache
 from PIL import Image, ImageChops
 
 from itr_core.picturebook.backdrops import VARIANTS, backdrop, lit, overlay
-from itr_core.picturebook.drawings import render, sprite
 from itr_core.picturebook.ontology import PLACES
 from itr_core.picturebook.scene import Scene, Thing, box
+from itr_core.picturebook.sprites import render, sprite
 
 SHADE = (22, 22, 44)
 MIRROR, UPSIDE_DOWN = Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM
