@@ -12,7 +12,7 @@ from itr_core.errors import ModelError, QueryError
 
 if TYPE_CHECKING:
     from analysis.probes import TextEncoder
-    from itr_core.encoder import DualEncoder
+    from itr_core.encoders.dual_encoder import DualEncoder
 
 
 def word_importance(encoder: "TextEncoder", text: str, image: np.ndarray) -> pd.DataFrame:

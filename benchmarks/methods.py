@@ -29,9 +29,9 @@ from rich.console import Console
 from union import union
 
 from itr_core import load_pairs, train
+from itr_core.encoders.loading import STARTERS
 from itr_core.errors import did_you_mean
 from itr_core.metrics.bootstrap import interval, resampled
-from itr_core.specs import STARTERS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 PICTUREBOOK: dict[str, Any] = {

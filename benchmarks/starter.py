@@ -21,12 +21,12 @@ from method_rows import CHOSEN
 from torch.nn import functional as F
 
 from itr_core import DualEncoder, load_encoder, load_pairs, train
-from itr_core.checkpoints import TRAINING_FILE, save
+from itr_core.encoders.checkpoints import TRAINING_FILE, save
+from itr_core.encoders.starter_embeddings import write
 from itr_core.metrics import retrieval_metrics
 from itr_core.picturebook.captions import kind_queries, telegraphic_queries
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.source import scene_of_id
-from itr_core.remembered import write
 from itr_core.train_config import TrainConfig
 from itr_core.training import LAST, STATE
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from itr_core.encoder import DualEncoder, load_encoder
+    from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
     from itr_core.evaluation import evaluate
     from itr_core.gallery import Gallery
     from itr_core.pairs import Pair, PairSet, load_pairs
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from itr_core.training import train
 
 _HOME = {
-    "DualEncoder": "itr_core.encoder",
+    "DualEncoder": "itr_core.encoders.dual_encoder",
     "Gallery": "itr_core.gallery",
     "Hit": "itr_core.search",
     "Pair": "itr_core.pairs",
     "PairSet": "itr_core.pairs",
     "Searcher": "itr_core.search",
     "evaluate": "itr_core.evaluation",
-    "load_encoder": "itr_core.encoder",
+    "load_encoder": "itr_core.encoders.dual_encoder",
     "load_pairs": "itr_core.pairs",
     "train": "itr_core.training",
 }

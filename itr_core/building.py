@@ -16,18 +16,18 @@ from filelock import FileLock, Timeout
 from numpy.lib import format as npy
 from PIL import Image
 
+from itr_core.encoders.starter_embeddings import Remembered, remembered
 from itr_core.errors import GalleryError
 from itr_core.gallery import IMAGES, ITEMS, TEXTS
 from itr_core.manifest import FORMAT, NAME, TOKENS, Manifest, stamps
 from itr_core.pairs import Skipped
-from itr_core.remembered import Remembered, remembered
 from itr_core.system.files import replace_folder, whole_file
 from itr_core.system.progress import Progress
 from itr_core.system.signals import stop_requested
 from itr_core.thumbnails import Picture, pictures
 
 if TYPE_CHECKING:
-    from itr_core.encoder import DualEncoder
+    from itr_core.encoders.dual_encoder import DualEncoder
     from itr_core.pairs import PairSet
 
 SHARD = 64

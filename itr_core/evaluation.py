@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from itr_core.encoder import DualEncoder
+from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
 from itr_core.judgments import expert_judgments, read_sts, spearman
 from itr_core.metrics import CosineRows, retrieval_metrics

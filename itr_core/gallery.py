@@ -12,7 +12,7 @@ from itr_core.manifest import TOKENS, Manifest
 from itr_core.system.progress import Progress
 
 if TYPE_CHECKING:
-    from itr_core.encoder import DualEncoder
+    from itr_core.encoders.dual_encoder import DualEncoder
     from itr_core.pairs import PairSet
 
 IMAGES, TEXTS, ITEMS = "image_embeddings.npy", "text_embeddings.npy", "items.parquet"

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from itr_core.encoder import DualEncoder
+from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import PairscopeError, SourceError
 from itr_core.labels import best_kind, label_matrix
 from itr_core.methods.supervised import shared_label_loss

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from itr_core.augmentation import augment
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput, each_tensor, split
 from itr_core.batches import LoadedBatch
-from itr_core.encoder import DualEncoder
+from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.encoding_by_parts import batch_norms, encode_by_parts
 from itr_core.methods import Method
 from itr_core.optimiser import make_optimiser, set_learning_rate

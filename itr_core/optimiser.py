@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from itr_core.encoder import DualEncoder
+from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.train_config import TrainConfig
 from itr_core.training_images import trunk_state
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from itr_core.local_similarity import local_similarity
+from itr_core.encoders.token_similarity import local_similarity
 from itr_core.metrics import CosineRows, ranks
 
 

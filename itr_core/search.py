@@ -17,7 +17,7 @@ from itr_core.gallery import Gallery
 from itr_core.index import ExactIndex, Index
 
 if TYPE_CHECKING:
-    from itr_core.encoder import DualEncoder
+    from itr_core.encoders.dual_encoder import DualEncoder
 
 MOST = 100
 """Most results of one search."""
@@ -58,7 +58,7 @@ class Searcher:
     """Answers queries about one gallery with the encoder that made it; safe to use from many threads.
 
     With `rerank`, words and pictures find each other in two steps: the 100 best by cosine are ranked again
-    by u1 S_local + (1 - u1) cosine (AsCL, see `itr_core.local_similarity`), which compares every word with
+    by u1 S_local + (1 - u1) cosine (AsCL, see `itr_core.encoders.token_similarity`), which compares every word with
     every place. `u1` is in [0, 1]; a model trained with some u1 wants the same here.
 
     Raises GalleryError if another model made the gallery.

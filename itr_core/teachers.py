@@ -28,9 +28,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
-from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
+from itr_core.encoders.preprocessing import centre_of_strip
 from itr_core.errors import ImageError, ModelError, SourceError, did_you_mean
-from itr_core.image import centre_of_strip
 from itr_core.pairs import PairSet
 from itr_core.row_cache import Chunk, cached_rows
 from itr_core.system.files import cache_dir, sha256, whole_file

@@ -17,9 +17,9 @@ from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
-from itr_core import checkpoints, tokenizer
 from itr_core.batches import Batches, LoadedBatch, Plan
-from itr_core.encoder import load_encoder
+from itr_core.encoders import checkpoints, tokenizer
+from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import PairscopeError
 from itr_core.evaluation import score
 from itr_core.learner import Learner

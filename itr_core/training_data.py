@@ -8,8 +8,9 @@ import open_clip
 import torch
 from torch import nn
 
-from itr_core import tokenizer
-from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.encoders import tokenizer
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
+from itr_core.encoders.word_vectors import set_word_vectors
 from itr_core.errors import SourceError
 from itr_core.methods import Method, Setup
 from itr_core.pairs import PairSet, load_pairs
@@ -23,7 +24,6 @@ from itr_core.training_images import (
     features_from_file,
 )
 from itr_core.training_supplies import Supplies
-from itr_core.word_vectors import set_word_vectors
 
 
 def open_pairs(config: TrainConfig, spec: str, limit: int | None = None) -> PairSet:

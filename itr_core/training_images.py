@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from itr_core import image as image_tower
-from itr_core.encoder import DualEncoder
+from itr_core.encoders import image_tower
+from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import ImageError, SourceError, did_you_mean
 from itr_core.pairs import PairSet
 from itr_core.row_cache import Chunk, cached_rows
@@ -94,7 +94,7 @@ def cached_pixels(pairs: PairSet, encoder: DualEncoder, *, workers: int, progres
 def cached_features(pairs: PairSet, encoder: DualEncoder, *, workers: int, progress: bool) -> StoredImages:
     """Run every image once through the frozen trunk and keep its features (n, f) float32 on disk.
 
-    Raises ModelError where the image tower cannot be split (see `itr_core.image.trunk`).
+    Raises ModelError where the image tower cannot be split (see `itr_core.encoders.image_tower.trunk`).
     """
     images = DecodedImages(pairs, encoder)
     visual: Any = encoder.model.visual

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput
+from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import ModelError
 from itr_core.learner import Learner
-from itr_core.local_similarity import local_similarity
 from itr_core.methods import AsCL, Setup, ascl, make_method
 from itr_core.methods.ascl import asymmetric_contrast
 from itr_core.methods.asymmetry import FEATURE_NOISE

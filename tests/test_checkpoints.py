@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from itr_core import DualEncoder, checkpoints, load_encoder, tokenizer
+from itr_core import DualEncoder, load_encoder
+from itr_core.encoders import checkpoints, tokenizer
 from itr_core.errors import ModelError
 
 CAPTIONS = ["a brown dog runs on the beach", "two red cars by a house", "a cat, asleep under the tree"] * 10

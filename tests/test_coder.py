@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.batches import Batches, Plan
 from itr_core.concepts import ConceptGraph, normalised
-from itr_core.encoder import load_encoder
+from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError
 from itr_core.learner import Learner
 from itr_core.methods import Setup, make_method, online_clusters

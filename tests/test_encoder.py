@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from itr_core import DualEncoder, load_encoder
+from itr_core.encoders.preprocessing import centre_of_strip
 from itr_core.errors import ModelError
-from itr_core.image import centre_of_strip
 
 TEXT = {"context_length": 16, "width": 32, "heads": 2, "layers": 1}
 VIT = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "head_width": 16}

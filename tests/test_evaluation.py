@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import ModelError, PairscopeError, SourceError
 from itr_core.evaluation import evaluate
 from itr_core.metrics import ranks, retrieval_metrics

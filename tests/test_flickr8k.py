@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from itr_core import Gallery, Searcher, evaluate, load_encoder, load_pairs
-from itr_core.encoder import DualEncoder
+from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.training import train
 from itr_core.training_images import features_from_file
 

@@ -15,7 +15,7 @@ from filelock import FileLock
 from PIL import Image
 
 from itr_core.building import SHARD
-from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, QueryError
 from itr_core.gallery import Gallery
 from itr_core.manifest import Manifest, stamps

@@ -13,7 +13,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from itr_core import hashing
-from itr_core.encoder import load_encoder
+from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import PairscopeError, SourceError
 from itr_core.hashing import BinaryHead, code_loss, evaluate_codes, train_codes
 from itr_core.metrics import CosineRows, label_map

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from itr_core import local_similarity as module
-from itr_core.local_similarity import local_similarity
+from itr_core.encoders import token_similarity as module
+from itr_core.encoders.token_similarity import local_similarity
 
 
 def tokens(seed: int, images: int = 3, texts: int = 4, width: int = 8) -> tuple[Tensor, Tensor, Tensor]:

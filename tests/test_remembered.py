@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from itr_core import DualEncoder, Gallery, PairSet, load_encoder, load_pairs, remembered
+from itr_core import DualEncoder, Gallery, PairSet, load_encoder, load_pairs
+from itr_core.encoders import starter_embeddings
+from itr_core.encoders.starter_embeddings import Remembered, write
 from itr_core.errors import ModelError
-from itr_core.remembered import Remembered, write
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def few() -> PairSet:
 def shipped(few: PairSet, encoder: DualEncoder, tmp_path_factory: pytest.TempPathFactory) -> Remembered:
     folder = tmp_path_factory.mktemp("starter")
     write(encoder, few, folder)
-    return Remembered(encoder, folder / remembered.FILE)
+    return Remembered(encoder, folder / starter_embeddings.FILE)
 
 
 def test_what_is_remembered_is_what_the_model_says(
@@ -54,7 +55,7 @@ def test_a_gallery_is_the_same_either_way(
     few: PairSet, encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sooner = Gallery.build(few, encoder, tmp_path / "sooner")
-    monkeypatch.setattr(remembered, "STARTERS", tmp_path)
+    monkeypatch.setattr(starter_embeddings, "STARTERS", tmp_path)
     later = Gallery.build(few, encoder, tmp_path / "later")
     assert sooner.items.equals(later.items)
     np.testing.assert_allclose(sooner.image_embeddings, later.image_embeddings, atol=1e-3)
@@ -63,23 +64,25 @@ def test_a_gallery_is_the_same_either_way(
 
 def test_the_shipped_file_knows_the_whole_gallery_of_this_world_and_model(encoder: DualEncoder) -> None:
     """If this fails, pictures, captions or weights have changed: `python benchmarks/starter.py remember`."""
-    known = remembered.remembered(encoder)
+    known = starter_embeddings.remembered(encoder)
     assert isinstance(known, Remembered)
     pairs = load_pairs("picturebook:gallery")
     assert all(known.prepare(pairs.image(row)).ndim == 1 for row in range(0, len(pairs), 40))
-    assert all(remembered._key(text.encode()) in known._rows["texts"] for text in pairs.flat_captions()[0])
+    assert all(
+        starter_embeddings._key(text.encode()) in known._rows["texts"] for text in pairs.flat_captions()[0]
+    )
 
 
 def test_other_weights_and_other_models_know_nothing(
     few: PairSet, encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = load_encoder("picturebook-vit/none", device="cpu")
-    assert remembered.remembered(fresh) is fresh
+    assert starter_embeddings.remembered(fresh) is fresh
     with pytest.raises(ModelError, match="no starter model"):
         write(fresh, few, tmp_path)
     (tmp_path / "infonce").mkdir()
     monkeypatch.setitem(encoder.__dict__, "fingerprint", "of another training")
     write(encoder, few, tmp_path / "infonce")
     monkeypatch.undo()
-    monkeypatch.setattr(remembered, "STARTERS", tmp_path)
-    assert remembered.remembered(encoder) is encoder
+    monkeypatch.setattr(starter_embeddings, "STARTERS", tmp_path)
+    assert starter_embeddings.remembered(encoder) is encoder

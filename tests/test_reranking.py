@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from itr_core.encoder import load_encoder
+from itr_core.encoders.dual_encoder import load_encoder
+from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import ModelError
 from itr_core.evaluation import evaluate
-from itr_core.local_similarity import local_similarity
 from itr_core.metrics import retrieval_metrics
 from itr_core.metrics.recall import summary
 from itr_core.pairs import load_pairs

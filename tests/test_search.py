@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
+from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import GalleryError, QueryError
 from itr_core.gallery import Gallery
-from itr_core.local_similarity import local_similarity
 from itr_core.pairs import PairSet
 from itr_core.search import Hit, Searcher
 

@@ -7,9 +7,9 @@ import open_clip
 import pytest
 import torch
 
-from itr_core.encoder import load_encoder
+from itr_core.encoders.dual_encoder import load_encoder
+from itr_core.encoders.loading import STARTERS
 from itr_core.pairs import load_pairs
-from itr_core.specs import STARTERS
 
 EVERY = sorted(folder.name for folder in STARTERS.iterdir() if folder.is_dir())
 

@@ -17,7 +17,7 @@ from safetensors.torch import save_model
 from typer.testing import CliRunner
 
 from itr_core import teachers
-from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import ModelError, PairscopeError, SourceError
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.teachers import open_teachers, save_teachers

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from itr_core import load_encoder
+from itr_core.encoders.text_tower import TextTower
 from itr_core.errors import ModelError
-from itr_core.text import TextTower
 
 VISION = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 1, "head_width": 16}
 TEXT = {"context_length": 24, "width": 32, "heads": 2, "layers": 3}

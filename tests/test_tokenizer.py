@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from itr_core import tokenizer
-from itr_core.tokenizer import cut, special_ids
+from itr_core.encoders import tokenizer
+from itr_core.encoders.tokenizer import cut, special_ids
 from itr_core.vocabulary import words_of
 
 CAPTIONS = [

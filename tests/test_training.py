@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
 from itr_core.batches import Batches, Plan
-from itr_core.encoder import load_encoder
+from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError, PairscopeError, SourceError
 from itr_core.learner import Learner
 from itr_core.methods import make_method

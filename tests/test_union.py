@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from itr_core import load_encoder
-from itr_core.encoder import DualEncoder
+from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.training import train
 
 CAPTIONS = ["a red sky over flat green ground", "flat blue land", "yellow", "high green land, red above"]

@@ -8,10 +8,10 @@ import open_clip
 import pytest
 import torch
 
-from itr_core import tokenizer
-from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.encoders import tokenizer
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
+from itr_core.encoders.word_vectors import set_word_vectors
 from itr_core.errors import ModelError
-from itr_core.word_vectors import set_word_vectors
 
 CAPTIONS = ["a dog and a cat", "the dog sees the cat", "a cat"] * 4
 WIDTH = 32

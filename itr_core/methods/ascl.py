@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput, join
+from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import ModelError, did_you_mean
-from itr_core.local_similarity import local_similarity
 from itr_core.methods import asymmetry
 from itr_core.methods.asymmetry import noise_tokens
 from itr_core.methods.base import Method, Setup

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from analysis.word_importance import word_importance, word_patch_map, word_places
-from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import ModelError, QueryError
 
 

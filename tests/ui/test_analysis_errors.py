@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from analysis.errors import confusion
 from analysis.precompute import Analysis
-from itr_core.encoder import load_encoder
+from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError, QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs

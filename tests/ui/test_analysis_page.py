@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import FloatRect, Page, expect
 
 from analysis.precompute import Analysis
-from itr_core.encoder import load_encoder
+from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs

@@ -11,7 +11,7 @@ import gradio as gr
 
 from analysis.calibration import Calibration
 from analysis.precompute import Analysis
-from itr_core.encoder import DualEncoder, load_encoder
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs

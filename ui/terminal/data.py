@@ -85,7 +85,7 @@ def teachers(
     limit: Limit = None,
 ) -> None:
     """Ask an image teacher and a text teacher about a source, to train with them on another machine."""
-    from itr_core.encoder import load_encoder
+    from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.teachers import open_teachers, save_teachers
     from itr_core.training_images import DecodedImages
 

@@ -79,7 +79,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Write the JSON into a file, too.")] = None,
 ) -> None:
     """Measure retrieval in both directions, each figure with its 95 % interval over images."""
-    from itr_core.encoder import load_encoder
+    from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.evaluation import evaluate as measure
     from itr_core.system.files import whole_file
 

@@ -43,7 +43,7 @@ def build(
 ) -> None:
     """Embed a source with a model, ready to search. Interrupted, the same command goes on where it was."""
     from analysis.precompute import Analysis
-    from itr_core.encoder import load_encoder
+    from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
 
     start = time.perf_counter()
@@ -89,7 +89,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search a gallery with words, or with a picture."""
-    from itr_core.encoder import load_encoder
+    from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
     from itr_core.pairs import decode_image
     from itr_core.search import Searcher

@@ -9,13 +9,10 @@ import torch
 from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from itr_core.errors import ModelError
-
-_LONGEST = 8  # times the shorter side
 
 
 def trunk(visual: Any, pixels: Tensor) -> Tensor:
@@ -103,16 +100,3 @@ def _each_place(visual: Any, places: Tensor) -> Tensor:
 
 def _name(visual: Any) -> str:
     return type(visual.trunk if isinstance(visual, TimmModel) else visual).__name__
-
-
-def centre_of_strip(image: Image.Image) -> Image.Image:
-    """Crop pictures far longer than wide to their middle, which is all that a centre crop would leave.
-
-    Resizing the shorter side of a 1 x 20,000 strip to 224 first would take 3 GB.
-    """
-    width, height = image.size
-    most = _LONGEST * min(width, height)
-    if max(width, height) <= most:
-        return image
-    left, top = max(0, (width - most) // 2), max(0, (height - most) // 2)
-    return image.crop((left, top, min(width, left + most), min(height, top + most)))

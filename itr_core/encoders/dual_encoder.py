@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor
 
-from itr_core import image as image_tower
 from itr_core.batch import EncoderOutput
+from itr_core.encoders import image_tower
+from itr_core.encoders.loading import Parts, open_parts
+from itr_core.encoders.preprocessing import centre_of_strip
+from itr_core.encoders.text_tower import TextTower
+from itr_core.encoders.tokenizer import cut, special_ids
 from itr_core.errors import ModelError
-from itr_core.specs import Parts, open_parts
-from itr_core.text import TextTower
-from itr_core.tokenizer import cut, special_ids
 from itr_core.vocabulary import words_of
 
 Floats = NDArray[np.float32]
@@ -42,10 +43,10 @@ def load_encoder(
     resize: str = "shortest",
     seed: int = 0,
 ) -> "DualEncoder":
-    """Load the model that `spec` names (see `itr_core.specs`), ready to encode.
+    """Load the model that `spec` names (see `itr_core.encoders.loading`), ready to encode.
 
     `device` is 'auto' (also None), 'cpu', 'cuda[:n]' or 'mps'; `dtype` is what the towers compute in,
-    outputs are float32 whatever it is. For NAME/none only: `tokenizer` (from `itr_core.tokenizer.train`)
+    outputs are float32 whatever it is. For NAME/none only: `tokenizer` (from `itr_core.encoders.tokenizer.train`)
     takes the place of the architecture's own, `image_weights` is a safetensors file for the image tower
     (for timm towers: its trunk), `pixel_norm` ('clip', 'imagenet', or 'inception' for [-1, 1]) and `resize`
     ('shortest' and a centre crop, or 'squash' to a square) are what those weights know, and `seed` draws the
@@ -201,7 +202,7 @@ class DualEncoder(nn.Module):
 
         `encode_images` also takes what this returns, so that other processes can do the work.
         """
-        small: Any = image_tower.centre_of_strip(image) if self._crop_strips else image
+        small: Any = centre_of_strip(image) if self._crop_strips else image
         for step in self.preprocess.transforms[:-2]:  # resize, crop, RGB; the last two make floats
             small = step(small)
         return pil_to_tensor(small).numpy()

@@ -19,8 +19,8 @@ from open_clip import SimpleTokenizer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from itr_core.encoders.loading import CONFIG_FILE, WEIGHT_FILES, WORDS_FILE
 from itr_core.errors import ModelError
-from itr_core.specs import CONFIG_FILE, WEIGHT_FILES, WORDS_FILE
 from itr_core.system.files import replace_folder
 
 HEADS_FILE = "heads.safetensors"

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from itr_core.encoder import DualEncoder
+from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import ModelError
 
 WORDS, VECTORS = "words.txt", "vectors.npy"

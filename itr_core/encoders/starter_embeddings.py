@@ -10,11 +10,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from itr_core.encoders.loading import STARTERS
 from itr_core.errors import ModelError
-from itr_core.specs import STARTERS
 
 if TYPE_CHECKING:
-    from itr_core.encoder import DualEncoder
+    from itr_core.encoders.dual_encoder import DualEncoder
     from itr_core.pairs import PairSet
 
 FILE = "embeddings.safetensors"
