@@ -8,7 +8,6 @@ import numpy as np
 
 from itr_core.errors import SourceError
 from itr_core.judgments import coco_positives, spearman
-from itr_core.labels import label_matrix
 from itr_core.metrics import CosineRows, ranks
 from itr_core.metrics.precision import label_precision
 from itr_core.metrics.recall import fold_ranks
@@ -17,6 +16,7 @@ from itr_core.metrics.samples import Asked, Measured, recalls
 from itr_core.metrics.similarity import LazyRows, Rows
 from itr_core.packed_truth import CHUNK, PackedTruth
 from itr_core.pairs import PairSet
+from itr_core.supervision.labels import label_matrix
 
 COCO_1K, FOLDS = 5000, 5
 COMPARED = 5000

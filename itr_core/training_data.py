@@ -108,11 +108,11 @@ def open_supplies(
         return embed_source(encoder, pairs, images)
 
     if "labels" in method.needs:
-        from itr_core.labels import label_matrix
+        from itr_core.supervision.labels import label_matrix
 
         names, supplies.labels = label_matrix(pairs, config.labels, embed, seed=config.seed)
     if "concepts" in method.needs:
-        from itr_core.concepts import concept_graph
+        from itr_core.supervision.concept_graph import concept_graph
 
         supplies.concepts = concept_graph(pairs, Path(config.triples) if config.triples else None)
     if "teachers" in method.needs:

@@ -11,7 +11,7 @@ from torch import Tensor
 from itr_core.methods import Method
 
 if TYPE_CHECKING:
-    from itr_core.concepts import ConceptGraph
+    from itr_core.supervision.concept_graph import ConceptGraph
 
 
 @dataclass

@@ -16,7 +16,6 @@ from torch.nn.functional import normalize
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.batches import Batches, Plan
-from itr_core.concepts import ConceptGraph, normalised
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError
 from itr_core.learner import Learner
@@ -24,6 +23,7 @@ from itr_core.methods import Setup, make_method, online_clusters
 from itr_core.methods.coder import CLUSTER_TEMPERATURE, CODER, pseudo_label_loss
 from itr_core.methods.contrast import symmetric_info_nce
 from itr_core.pairs import load_pairs
+from itr_core.supervision.concept_graph import ConceptGraph, normalised
 from itr_core.train_config import TrainConfig
 from itr_core.training import train
 from itr_core.training_images import cached_pixels

@@ -173,7 +173,7 @@ def test_evaluation_draws_queries_and_never_trains_on_them(
     again = evaluate_codes(encoder, pairs, bits=16, labels="concepts", seed=3)
     assert again == figures
     asking = np.setdiff1d(np.arange(64), stored)
-    from itr_core.labels import label_matrix
+    from itr_core.supervision.labels import label_matrix
 
     _, has = label_matrix(pairs, "concepts", lambda: (images, images), seed=0)
     expected = label_map(

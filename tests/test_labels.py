@@ -8,8 +8,8 @@ import pytest
 from datasets import Dataset
 
 from itr_core.errors import SourceError
-from itr_core.labels import CLUSTERS, best_kind, label_matrix
 from itr_core.pairs import PairSet, load_pairs
+from itr_core.supervision.labels import CLUSTERS, best_kind, label_matrix
 
 
 def source(captions: Sequence[list[str]], labels: list[list[str]] | None = None) -> PairSet:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from itr_core.batch import EncoderOutput, PairBatch
 
 if TYPE_CHECKING:
-    from itr_core.concepts import ConceptGraph
     from itr_core.pairs.pairset import Triple
+    from itr_core.supervision.concept_graph import ConceptGraph
 
 NEEDS = frozenset({"tokens", "positive_text", "negative_text", "labels", "concepts", "teachers", "momentum"})
 """What a method may ask for: patch and word tokens, generated captions, labels, caption concepts, frozen

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from itr_core.concepts import concept_graph
 from itr_core.errors import SourceError, did_you_mean
 from itr_core.pairs import PairSet
+from itr_core.supervision.concept_graph import concept_graph
 from itr_core.vocabulary import CONCEPTS, content_words
 
 CLUSTERS = 64

@@ -13,7 +13,7 @@ import numpy as np
 
 from itr_core.errors import SourceError
 from itr_core.pairs.pairset import PairSet, Triple
-from itr_core.triples import read_triples
+from itr_core.supervision.triples import read_triples
 from itr_core.vocabulary import content_words, stem, words_of
 
 SEEN_TOGETHER = 0.168
