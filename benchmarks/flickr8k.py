@@ -22,11 +22,11 @@ from safetensors.numpy import load_file, save_file
 from union import union
 
 from itr_core import load_encoder, load_pairs
+from itr_core.features.image_rows import DecodedImages, ImageRows, encode_rows, features_from_file
 from itr_core.metrics import CosineRows, ranks
 from itr_core.metrics.bootstrap import interval
 from itr_core.metrics.samples import recalls
 from itr_core.training import train
-from itr_core.training_images import DecodedImages, ImageRows, encode_rows, features_from_file
 
 SETTINGS: dict[str, Any] = {
     "options": {"siblings": 1.0},  # five ways to say the same tell which words are alike

@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from itr_core import PairSet, load_encoder
+from itr_core.features.image_rows import cached_features, encode_rows, features_from_file
 from itr_core.metrics import CUTOFFS, precision_at_r, ranks
 from itr_core.metrics.precision import label_precision
 from itr_core.supervision.labels import label_matrix
-from itr_core.training_images import cached_features, encode_rows, features_from_file
 
 SHORT = 8
 """Words of a short query: the first length bucket of Fig. 5 of AsCL."""

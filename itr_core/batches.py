@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from itr_core.batch import PairBatch
 from itr_core.errors import SourceError
-from itr_core.training_images import ImageRows
+from itr_core.features.image_rows import ImageRows
 from itr_core.training_supplies import Supplies
 
 

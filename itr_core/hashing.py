@@ -9,14 +9,13 @@ from torch import Tensor, nn
 
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import PairscopeError, SourceError
+from itr_core.features.image_rows import DecodedImages, embed_source, encode_rows
 from itr_core.methods.supervised import shared_label_loss
 from itr_core.metrics import CosineRows, label_map
 from itr_core.metrics.similarity import HammingRows
 from itr_core.pairs import PairSet
 from itr_core.supervision.labels import best_kind, label_matrix
 from itr_core.system.provenance import code_version
-from itr_core.training_data import embed_source
-from itr_core.training_images import DecodedImages, encode_rows
 
 STEPS, BATCH, LEARNING_RATE, BETAS = 3000, 100, 1e-4, (0.5, 0.999)
 """As the authors train on MIRFLICKR-25K: 30 epochs of 10,000 pairs."""

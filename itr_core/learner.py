@@ -17,11 +17,11 @@ from itr_core.batch import EncoderOutput, PairBatch, TextOutput, each_tensor, sp
 from itr_core.batches import LoadedBatch
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.encoding_by_parts import batch_norms, encode_by_parts
+from itr_core.features.image_rows import trunk_state
 from itr_core.methods import Method
 from itr_core.optimiser import make_optimiser, set_learning_rate
 from itr_core.processes import average, gathered
 from itr_core.train_config import TrainConfig
-from itr_core.training_images import trunk_state
 
 MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5: a higher one makes training unstable
 

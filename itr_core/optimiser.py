@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from itr_core.encoders.dual_encoder import DualEncoder
+from itr_core.features.image_rows import trunk_state
 from itr_core.train_config import TrainConfig
-from itr_core.training_images import trunk_state
 
 _JOINT = ("text_projection", "logit_scale", "logit_bias")
 

@@ -22,6 +22,7 @@ from itr_core.encoders import checkpoints, tokenizer
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import PairscopeError
 from itr_core.evaluation import score
+from itr_core.features.image_rows import ImageRows, as_it_is, encode_rows
 from itr_core.learner import Learner
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
@@ -38,7 +39,6 @@ from itr_core.training_data import (
     open_supplies,
     usable_rows,
 )
-from itr_core.training_images import ImageRows, as_it_is, encode_rows
 from itr_core.training_log import TrainingLog
 from itr_core.training_state import load_facts, load_state, save_state
 

@@ -12,17 +12,17 @@ from itr_core.encoders import tokenizer
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.word_vectors import set_word_vectors
 from itr_core.errors import SourceError
-from itr_core.methods import Method, Setup
-from itr_core.pairs import PairSet, load_pairs
-from itr_core.train_config import TrainConfig
-from itr_core.training_images import (
+from itr_core.features.image_rows import (
     DecodedImages,
     ImageRows,
     cached_features,
     cached_pixels,
-    encode_rows,
+    embed_source,
     features_from_file,
 )
+from itr_core.methods import Method, Setup
+from itr_core.pairs import PairSet, load_pairs
+from itr_core.train_config import TrainConfig
 from itr_core.training_supplies import Supplies
 
 
@@ -116,7 +116,7 @@ def open_supplies(
 
         supplies.concepts = concept_graph(pairs, Path(config.triples) if config.triples else None)
     if "teachers" in method.needs:
-        from itr_core.teachers import open_teachers
+        from itr_core.features.teachers import open_teachers
 
         supplies.teachers = open_teachers(
             config.image_teacher, config.text_teacher, pairs, images, encoder, progress=progress
@@ -132,14 +132,3 @@ def open_supplies(
         seed=config.seed,
     )
     return supplies, setup
-
-
-def embed_source(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> tuple[np.ndarray, np.ndarray]:
-    """Embed images and, of each, the mean caption: unit rows (n, d) twice, zero where there is none."""
-    vectors, rows = encode_rows(encoder, images, np.arange(len(pairs)))
-    image = np.zeros((len(pairs), encoder.dim), np.float32)
-    image[rows] = vectors
-    texts, owner = pairs.flat_captions()
-    text = np.zeros_like(image)
-    np.add.at(text, owner, encoder.encode_texts(texts))
-    return image, text / np.maximum(np.linalg.norm(text, axis=1, keepdims=True), 1e-12)

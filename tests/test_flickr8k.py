@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from itr_core import Gallery, Searcher, evaluate, load_encoder, load_pairs
 from itr_core.encoders.dual_encoder import DualEncoder
+from itr_core.features.image_rows import features_from_file
 from itr_core.training import train
-from itr_core.training_images import features_from_file
 
 ROOT = Path(__file__).parents[1]
 CHANCE = 2 * (0.1 + 0.5 + 1.0)  # rSum of 1,000 images in random order

@@ -22,6 +22,7 @@ from itr_core.batch import EncoderOutput, PairBatch, join, split
 from itr_core.batches import Batches, Plan
 from itr_core.encoding_by_parts import encode_by_parts
 from itr_core.errors import PairscopeError
+from itr_core.features.image_rows import cached_pixels
 from itr_core.learner import Learner
 from itr_core.methods import Setup, make_method
 from itr_core.methods.contrast import symmetric_info_nce
@@ -29,7 +30,6 @@ from itr_core.pairs import load_pairs
 from itr_core.train_config import TrainConfig
 from itr_core.training import train
 from itr_core.training_data import new_encoder
-from itr_core.training_images import cached_pixels
 
 # -- encoding by parts -----------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from itr_core.errors import PairscopeError
-from itr_core.row_cache import Chunk, cached_rows
+from itr_core.features.row_cache import Chunk, cached_rows
 
 VALUES = np.random.default_rng(0).integers(0, 256, (50, 3, 4), dtype=np.uint8)
 

@@ -16,13 +16,13 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_model
 from typer.testing import CliRunner
 
-from itr_core import teachers
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import ModelError, PairscopeError, SourceError
+from itr_core.features import teachers
+from itr_core.features.image_rows import DecodedImages, StoredImages, cached_features, cached_pixels
+from itr_core.features.teachers import open_teachers, save_teachers
 from itr_core.pairs import PairSet, load_pairs
-from itr_core.teachers import open_teachers, save_teachers
 from itr_core.training import train
-from itr_core.training_images import DecodedImages, StoredImages, cached_features, cached_pixels
 from ui.terminal import app
 
 pytestmark = pytest.mark.usefixtures("configs")

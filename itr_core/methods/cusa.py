@@ -100,7 +100,7 @@ class CUSA(Method):
         """Return {"infonce", "cusa_csa", "cusa_usa"}."""
         if batch.teacher_image is None or batch.teacher_text is None:
             raise ModelError(
-                "cusa learns from an image teacher and a text teacher (itr_core.teachers.open_teachers); "
+                "cusa learns from an image teacher and a text teacher (itr_core.features.teachers.open_teachers); "
                 "the batch carries no embeddings of theirs."
             )
         alike_images, alike_texts = cosines(batch.teacher_image), cosines(batch.teacher_text)

@@ -86,8 +86,8 @@ def teachers(
 ) -> None:
     """Ask an image teacher and a text teacher about a source, to train with them on another machine."""
     from itr_core.encoders.dual_encoder import load_encoder
-    from itr_core.teachers import open_teachers, save_teachers
-    from itr_core.training_images import DecodedImages
+    from itr_core.features.image_rows import DecodedImages
+    from itr_core.features.teachers import open_teachers, save_teachers
 
     pairs, encoder = open_source(source, columns, image_root, limit), load_encoder(model, device=device)
     rows = open_teachers(image_teacher, text_teacher, pairs, DecodedImages(pairs, encoder), encoder)

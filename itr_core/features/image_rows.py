@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from itr_core.encoders import image_tower
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import ImageError, SourceError, did_you_mean
+from itr_core.features.row_cache import Chunk, cached_rows
 from itr_core.pairs import PairSet
-from itr_core.row_cache import Chunk, cached_rows
 from itr_core.system.files import cache_dir
 
 CHUNK, BATCH = 64, 256
@@ -173,3 +173,14 @@ def _key(pairs: PairSet, encoder: DualEncoder, weights: dict[str, Tensor] | None
 def as_it_is(item: Any) -> Any:
     """Collate nothing: a loader's item already is a batch."""
     return item
+
+
+def embed_source(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> tuple[np.ndarray, np.ndarray]:
+    """Embed images and, of each, the mean caption: unit rows (n, d) twice, zero where there is none."""
+    vectors, rows = encode_rows(encoder, images, np.arange(len(pairs)))
+    image = np.zeros((len(pairs), encoder.dim), np.float32)
+    image[rows] = vectors
+    texts, owner = pairs.flat_captions()
+    text = np.zeros_like(image)
+    np.add.at(text, owner, encoder.encode_texts(texts))
+    return image, text / np.maximum(np.linalg.norm(text, axis=1, keepdims=True), 1e-12)

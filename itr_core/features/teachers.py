@@ -31,10 +31,10 @@ from safetensors.torch import load_file
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.preprocessing import centre_of_strip
 from itr_core.errors import ImageError, ModelError, SourceError, did_you_mean
+from itr_core.features.image_rows import ImageRows, StoredImages, cached_features, features_from_file
+from itr_core.features.row_cache import Chunk, cached_rows
 from itr_core.pairs import PairSet
-from itr_core.row_cache import Chunk, cached_rows
 from itr_core.system.files import cache_dir, sha256, whole_file
-from itr_core.training_images import ImageRows, StoredImages, cached_features, features_from_file
 
 IMAGE_TEACHER, TEXT_TEACHER = "features", "lsa"
 LSA_DIMS = 256
