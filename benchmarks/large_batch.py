@@ -23,7 +23,7 @@ from open_clip.loss import ClipLoss
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from itr_core.methods import contrast
+from itr_core.methods.components import info_nce
 
 DIM = 512
 Run = Callable[[], Any]
@@ -39,7 +39,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     encoding(args.batch_size, args.encode_batch, args.rounds)
-    contrast.LARGE = max(args.sizes)  # the plain form stays plain
+    info_nce.LARGE = max(args.sizes)  # the plain form stays plain
     for size in args.sizes:
         loss(size, args.rounds)
 
@@ -50,8 +50,8 @@ def loss(size: int, rounds: int) -> None:
     scale, ids = torch.tensor(14.3, requires_grad=True), torch.arange(size)
     ways: dict[str, Callable[[], Tensor]] = {
         "open_clip": lambda: ClipLoss()(normalize(image, dim=-1), normalize(text, dim=-1), scale),
-        "plain": lambda: contrast.symmetric_info_nce(image, text, scale, ids),
-        "blocks": lambda: contrast.block_info_nce(image, text, scale, ids),
+        "plain": lambda: info_nce.symmetric_info_nce(image, text, scale, ids),
+        "blocks": lambda: info_nce.block_info_nce(image, text, scale, ids),
     }
     kept = {name: saved_bytes(way) for name, way in ways.items()}
     passes = {name: lambda way=way: way().backward() for name, way in ways.items()}

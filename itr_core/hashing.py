@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import PairscopeError, SourceError
 from itr_core.features.image_rows import DecodedImages, embed_source, encode_rows
-from itr_core.methods.supervised import shared_label_loss
+from itr_core.methods.components.shared_label import shared_label_loss
 from itr_core.metrics import CosineRows, label_map
 from itr_core.metrics.similarity import HammingRows
 from itr_core.pairs import PairSet

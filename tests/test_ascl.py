@@ -23,8 +23,8 @@ from itr_core.errors import ModelError
 from itr_core.learner import Learner
 from itr_core.methods import AsCL, Setup, ascl, make_method
 from itr_core.methods.ascl import asymmetric_contrast
-from itr_core.methods.asymmetry import FEATURE_NOISE
-from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods.components.caption_augmentation import FEATURE_NOISE
+from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.training import train
 
 pytestmark = pytest.mark.usefixtures("configs")

@@ -10,8 +10,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from itr_core.methods import asymmetry
-from itr_core.methods.asymmetry import (
+from itr_core.methods.components import caption_augmentation
+from itr_core.methods.components.caption_augmentation import (
     FEATURE_NOISE,
     Swaps,
     concat,
@@ -241,4 +241,4 @@ def test_unknown_noise() -> None:
 
 
 def test_docstring() -> None:
-    assert doctest.testmod(asymmetry).failed == 0
+    assert doctest.testmod(caption_augmentation).failed == 0

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from itr_core.methods import contrast
-from itr_core.methods.contrast import block_info_nce, symmetric_info_nce
+from itr_core.methods.components import info_nce
+from itr_core.methods.components.info_nce import block_info_nce, symmetric_info_nce
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -84,7 +84,7 @@ def test_memory_of_blocks_grows_as_the_batch_that_of_the_plain_form_as_its_squar
 
 
 def test_a_large_batch_goes_by_blocks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contrast, "LARGE", 300)
+    monkeypatch.setattr(info_nce, "LARGE", 300)
     assert saved_bytes(symmetric_info_nce, 300) == pytest.approx(
         saved_bytes(symmetric_info_nce, 298), rel=0.03
     )
@@ -95,4 +95,4 @@ def test_a_large_batch_goes_by_blocks_by_itself(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_docstrings() -> None:
-    assert doctest.testmod(contrast).failed == 0
+    assert doctest.testmod(info_nce).failed == 0

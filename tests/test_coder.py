@@ -20,9 +20,10 @@ from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError
 from itr_core.features.image_rows import cached_pixels
 from itr_core.learner import Learner
-from itr_core.methods import Setup, make_method, online_clusters
+from itr_core.methods import Setup, make_method
 from itr_core.methods.coder import CLUSTER_TEMPERATURE, CODER, pseudo_label_loss
-from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods.components import online_clusters
+from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.pairs import load_pairs
 from itr_core.supervision.concept_graph import ConceptGraph, normalised
 from itr_core.train_config import TrainConfig

@@ -8,7 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from itr_core.methods.concept_branch import PROMPT, ConceptBranch, Descriptors, attention_divergence
+from itr_core.methods.components.concept_branch import (
+    PROMPT,
+    ConceptBranch,
+    Descriptors,
+    attention_divergence,
+)
 from itr_core.supervision.concept_graph import normalised
 
 K, D, B = 6, 5, 4

@@ -18,11 +18,12 @@ from torch.nn.functional import normalize
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError, SourceError
-from itr_core.methods import CRCGS, Setup, crcgs, make_method, supervised
-from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods import CRCGS, Setup, crcgs, make_method
+from itr_core.methods.components import shared_label
+from itr_core.methods.components.generators import Generator, fit
+from itr_core.methods.components.info_nce import symmetric_info_nce
+from itr_core.methods.components.shared_label import shared_label_loss
 from itr_core.methods.crcgs import noise_contrast, support_loss, support_weights
-from itr_core.methods.generators import Generator, fit
-from itr_core.methods.supervised import shared_label_loss
 from itr_core.training import train
 
 S = torch.tensor([[0.8, 0.2], [0.1, 0.6]], dtype=torch.float64)
@@ -500,4 +501,4 @@ def test_labels_missing_says_which_and_how_to_get_them(world: Path, tmp_path: Pa
 
 
 def test_docstrings() -> None:
-    assert [doctest.testmod(module).failed for module in (crcgs, supervised)] == [0, 0]
+    assert [doctest.testmod(module).failed for module in (crcgs, shared_label)] == [0, 0]

@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError
 from itr_core.methods import METHODS, InfoNCE, Setup, cusa, make_method
-from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.cusa import CUSA, Temperature, soft_label_kl
 from itr_core.training import train
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from itr_core.batch import EncoderOutput
-from itr_core.methods.dictionary import Dictionary, Pairs
+from itr_core.methods.components.momentum_queue import Dictionary, Pairs
 
 
 def numbered(start: int, count: int) -> Pairs:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from itr_core.methods import diversity
-from itr_core.methods.contrast import symmetric_info_nce
-from itr_core.methods.dictionary import Pairs
-from itr_core.methods.diversity import SCHEMES, dcl_loss, negative_weights, symmetric_dcl
+from itr_core.methods.components import dcl
+from itr_core.methods.components.dcl import SCHEMES, dcl_loss, negative_weights, symmetric_dcl
+from itr_core.methods.components.info_nce import symmetric_info_nce
+from itr_core.methods.components.momentum_queue import Pairs
 
 POSITIVE = torch.tensor([0.8, 0.6], dtype=torch.float64)
 BANK = torch.tensor([[0.3, 0.5, -0.1], [0.0, 0.4, 0.2]], dtype=torch.float64)
@@ -103,7 +103,7 @@ def test_equals_the_sums_written_out(seed: int, b: int, n: int, tau: float, beta
 
 
 def test_docstring() -> None:
-    assert doctest.testmod(diversity).failed == 0
+    assert doctest.testmod(dcl).failed == 0
 
 
 # -- gradients -------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from torch.nn.functional import normalize
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError
-from itr_core.methods import METHODS, InfoNCE, contrast, make_method
-from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods import METHODS, InfoNCE, make_method
+from itr_core.methods.components import info_nce
+from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.infonce import sum_of_siblings
 
 
@@ -132,7 +133,7 @@ def test_a_caption_without_siblings_is_refused() -> None:
 
 
 def test_docstring() -> None:
-    assert doctest.testmod(contrast).failed == 0
+    assert doctest.testmod(info_nce).failed == 0
 
 
 def test_unknown_method_names_the_nearest() -> None:

@@ -25,7 +25,7 @@ from itr_core.errors import PairscopeError
 from itr_core.features.image_rows import cached_pixels
 from itr_core.learner import Learner
 from itr_core.methods import Setup, make_method
-from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.pairs import load_pairs
 from itr_core.train_config import TrainConfig
 from itr_core.training import train

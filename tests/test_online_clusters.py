@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from itr_core.methods import online_clusters
-from itr_core.methods.online_clusters import UNUSED_STEPS, OnlineClusters, sinkhorn
+from itr_core.methods.components import online_clusters
+from itr_core.methods.components.online_clusters import UNUSED_STEPS, OnlineClusters, sinkhorn
 
 
 def points(n: int, d: int = 8, seed: int = 0) -> Tensor:

@@ -12,11 +12,15 @@ from torch import Tensor
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput, join
 from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import ModelError, did_you_mean
-from itr_core.methods import asymmetry
-from itr_core.methods.asymmetry import noise_tokens
 from itr_core.methods.base import Method, Setup
+from itr_core.methods.components import caption_augmentation
+from itr_core.methods.components.caption_augmentation import noise_tokens
 
-OPERATIONS = {"token": asymmetry.TEXT_NOISE, "feature": asymmetry.FEATURE_NOISE, "none": ()}
+OPERATIONS = {
+    "token": caption_augmentation.TEXT_NOISE,
+    "feature": caption_augmentation.FEATURE_NOISE,
+    "none": (),
+}
 ROUNDING = 1e-5
 
 
@@ -88,7 +92,9 @@ class AsCL(Method):
         self.u1, self.tau, self.attention_heads = u1, tau, heads
         self.negatives = _known("negatives", negatives, OPERATIONS)
         self.filter_mode = _known("filter_mode", filter_mode, ("zero", "drop"))
-        self.positives = _names("positives", positives, asymmetry.POSITIVES) if positives != "none" else []
+        self.positives = (
+            _names("positives", positives, caption_augmentation.POSITIVES) if positives != "none" else []
+        )
         self.operations = _operations(operations, negatives, self.positives)
         self.weights = {"ascl_i": w_i}
         needs = set()
@@ -107,19 +113,19 @@ class AsCL(Method):
         """Learn from the captions which words can take each other's place."""
         if self.u1 and setup.dim % self.attention_heads:
             raise ModelError(f"heads={self.attention_heads}: must divide the model's {setup.dim} dimensions.")
-        self.synonyms = asymmetry.synonyms_of(setup.triples)
+        self.synonyms = caption_augmentation.synonyms_of(setup.triples)
         if "swap" in self.operations:
-            self.swaps = asymmetry.Swaps(setup.captions, self.synonyms)
+            self.swaps = caption_augmentation.Swaps(setup.captions, self.synonyms)
 
     def positive_text(self, captions: Sequence[str], anchor: int, random: np.random.Generator) -> str:
         """Tell more of the image than `captions[anchor]` does, or less, or the same otherwise."""
         match self.positives[random.integers(len(self.positives))]:
             case "concat":
-                return asymmetry.concat(captions, random)
+                return caption_augmentation.concat(captions, random)
             case "truncate":
-                return asymmetry.truncate(captions[anchor])
+                return caption_augmentation.truncate(captions[anchor])
             case _:
-                return asymmetry.paraphrase(captions[anchor], self.synonyms, random)
+                return caption_augmentation.paraphrase(captions[anchor], self.synonyms, random)
 
     def negative_text(self, caption: str, other: str, random: np.random.Generator) -> str:
         """Make the caption untrue; where an operation leaves it as it is, `insert` takes its place."""
@@ -127,12 +133,12 @@ class AsCL(Method):
             case "swap":
                 noised = self.swaps(caption, random)
             case "shuffle":
-                noised = asymmetry.shuffle(caption, random)
+                noised = caption_augmentation.shuffle(caption, random)
             case "drop":
-                noised = asymmetry.drop(caption, random)
+                noised = caption_augmentation.drop(caption, random)
             case _:
                 noised = caption
-        return noised if noised != caption else asymmetry.insert(caption, other, random)
+        return noised if noised != caption else caption_augmentation.insert(caption, other, random)
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
         """Return {"ascl_i": L_I, "ascl_ii_iii": L_II&III}, the latter if there are positives.

@@ -10,10 +10,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError, did_you_mean
 from itr_core.methods.base import Method, Setup
-from itr_core.methods.concept_branch import ConceptBranch, attention_divergence
-from itr_core.methods.dictionary import Dictionary, Pairs
-from itr_core.methods.diversity import SCHEMES, symmetric_dcl
-from itr_core.methods.online_clusters import OnlineClusters
+from itr_core.methods.components.concept_branch import ConceptBranch, attention_divergence
+from itr_core.methods.components.dcl import SCHEMES, symmetric_dcl
+from itr_core.methods.components.momentum_queue import Dictionary, Pairs
+from itr_core.methods.components.online_clusters import OnlineClusters
 
 COLDEST, HOTTEST = 0.01, 0.1
 CLUSTER_TEMPERATURE = 0.1

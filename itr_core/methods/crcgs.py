@@ -9,9 +9,9 @@ from torch.func import functional_call
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.methods.base import INFONCE, Method, Setup
-from itr_core.methods.contrast import symmetric_info_nce
-from itr_core.methods.generators import Generator, fit
-from itr_core.methods.supervised import shared_label_loss
+from itr_core.methods.components.generators import Generator, fit
+from itr_core.methods.components.info_nce import symmetric_info_nce
+from itr_core.methods.components.shared_label import shared_label_loss
 
 
 def noise_contrast(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError, did_you_mean
 from itr_core.methods.base import INFONCE, Method, Setup
-from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods.components.info_nce import symmetric_info_nce
 
 SOFT_LABELS = ("each", "add", "dot")
 CON_REDUCTIONS = ("ce", "mean_all")

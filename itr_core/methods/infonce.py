@@ -7,7 +7,7 @@ from torch import Tensor
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError
 from itr_core.methods.base import INFONCE, Method
-from itr_core.methods.contrast import symmetric_info_nce
+from itr_core.methods.components.info_nce import symmetric_info_nce
 
 
 class InfoNCE(Method):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from itr_core.methods.dictionary import Pairs
+from itr_core.methods.components.momentum_queue import Pairs
 
 SCHEMES = ("none", "exp", "zscore", "adaptive_beta", "hal")
 
