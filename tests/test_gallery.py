@@ -14,11 +14,11 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from itr_core.building import SHARD
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, QueryError
 from itr_core.gallery import Gallery
-from itr_core.manifest import Manifest, stamps
+from itr_core.gallery.build import SHARD
+from itr_core.gallery.manifest import Manifest, stamps
 from itr_core.pairs import PairSet, load_pairs
 
 MODEL = "picturebook-vit/none"

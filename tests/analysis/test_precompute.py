@@ -15,7 +15,7 @@ from analysis import geometry, precompute
 from analysis.precompute import KINDS, Analysis, aligned, same_items
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
-from itr_core.manifest import Manifest, stamps
+from itr_core.gallery.manifest import Manifest, stamps
 from itr_core.metrics import CosineRows, retrieval_metrics
 from itr_core.pairs import load_pairs
 

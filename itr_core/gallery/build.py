@@ -18,13 +18,12 @@ from PIL import Image
 
 from itr_core.encoders.starter_embeddings import Remembered, remembered
 from itr_core.errors import GalleryError
-from itr_core.gallery import IMAGES, ITEMS, TEXTS
-from itr_core.manifest import FORMAT, NAME, TOKENS, Manifest, stamps
+from itr_core.gallery.image_workers import Picture, pictures
+from itr_core.gallery.manifest import FORMAT, IMAGES, ITEMS, NAME, TEXTS, TOKENS, Manifest, stamps
 from itr_core.pairs import Skipped
 from itr_core.system.files import replace_folder, whole_file
 from itr_core.system.progress import Progress
 from itr_core.system.signals import stop_requested
-from itr_core.thumbnails import Picture, pictures
 
 if TYPE_CHECKING:
     from itr_core.encoders.dual_encoder import DualEncoder

@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 
 from itr_core.errors import GalleryError, QueryError
-from itr_core.manifest import TOKENS, Manifest
+from itr_core.gallery.manifest import IMAGES, ITEMS, TEXTS, TOKENS, Manifest
 from itr_core.system.progress import Progress
 
 if TYPE_CHECKING:
     from itr_core.encoders.dual_encoder import DualEncoder
     from itr_core.pairs import PairSet
-
-IMAGES, TEXTS, ITEMS = "image_embeddings.npy", "text_embeddings.npy", "items.parquet"
 
 
 class Gallery:
@@ -79,7 +77,7 @@ class Gallery:
         GalleryError if `path` is a folder of something else, no image can be decoded, another build is
         writing there, or the disk is full.
         """
-        from itr_core.building import build  # torch, and only when something is built
+        from itr_core.gallery.build import build  # torch, and only when something is built
 
         build(pairs, encoder, Path(path), progress or (lambda done, total: None), tokens=tokens)
         return cls.open(path, verify=False)

@@ -17,6 +17,7 @@ from itr_core.system.files import sha256, whole_file
 
 FORMAT = 1
 NAME = "manifest.json"
+IMAGES, TEXTS, ITEMS = "image_embeddings.npy", "text_embeddings.npy", "items.parquet"
 TOKENS = "image_tokens.npy"
 """The one file that a gallery may lack: places of its images, for re-ranking."""
 
