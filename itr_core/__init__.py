@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from itr_core.evaluation import evaluate
     from itr_core.gallery import Gallery
     from itr_core.pairs import Pair, PairSet, load_pairs
-    from itr_core.search import Hit, Searcher
+    from itr_core.retrieval.searcher import Hit, Searcher
     from itr_core.training import train
 
 _HOME = {
     "DualEncoder": "itr_core.encoders.dual_encoder",
     "Gallery": "itr_core.gallery",
-    "Hit": "itr_core.search",
+    "Hit": "itr_core.retrieval.searcher",
     "Pair": "itr_core.pairs",
     "PairSet": "itr_core.pairs",
-    "Searcher": "itr_core.search",
+    "Searcher": "itr_core.retrieval.searcher",
     "evaluate": "itr_core.evaluation",
     "load_encoder": "itr_core.encoders.dual_encoder",
     "load_pairs": "itr_core.pairs",

@@ -16,7 +16,7 @@ from itr_core.metrics.bootstrap import interval, two_sided_p
 from itr_core.metrics.samples import Measured, recalls
 from itr_core.pairs import PairSet
 from itr_core.protocols import PROTOCOLS, Embedded
-from itr_core.reranking import reranked_ranks
+from itr_core.retrieval.reranking import reranked_ranks
 from itr_core.system.provenance import code_version
 
 

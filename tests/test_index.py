@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from itr_core.index import ExactIndex
+from itr_core.retrieval.index import ExactIndex
 
 
 def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from itr_core.evaluation import evaluate
 from itr_core.metrics import retrieval_metrics
 from itr_core.metrics.recall import summary
 from itr_core.pairs import load_pairs
-from itr_core.reranking import reranked_ranks
+from itr_core.retrieval.reranking import reranked_ranks
 
 OWNER = np.array([0, 0, 1, 2, 2, 2, 4, 5, 6, 7])  # image 3 has no caption
 

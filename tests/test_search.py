@@ -16,7 +16,7 @@ from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import GalleryError, QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import PairSet
-from itr_core.search import Hit, Searcher
+from itr_core.retrieval.searcher import Hit, Searcher
 
 MODEL = "picturebook-vit/none"
 COUNT = 30

@@ -12,7 +12,7 @@ from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
-from itr_core.search import Searcher
+from itr_core.retrieval.searcher import Searcher
 from ui.pages.analysis import points
 
 MAP = "#map .area"

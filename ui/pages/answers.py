@@ -11,7 +11,7 @@ from PIL import Image
 
 from itr_core.errors import ImageError, PairscopeError, QueryError
 from itr_core.pairs.decoding import decode_image
-from itr_core.search import Hit, Searcher
+from itr_core.retrieval.searcher import Hit, Searcher
 from ui.pages import cards
 from ui.pages.shelf import Shelf
 

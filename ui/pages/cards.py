@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from itr_core.search import Hit
+from itr_core.retrieval.searcher import Hit
 
 _templates = Environment(
     loader=PackageLoader("ui.pages"), autoescape=select_autoescape(default=True), trim_blocks=True

@@ -15,7 +15,7 @@ from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
-from itr_core.search import Searcher
+from itr_core.retrieval.searcher import Searcher
 from itr_core.system.files import cache_dir
 
 log = logging.getLogger(__name__)

@@ -92,7 +92,7 @@ def search(
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
     from itr_core.pairs import decode_image
-    from itr_core.search import Searcher
+    from itr_core.retrieval.searcher import Searcher
 
     words, file = " ".join(query), Path(query[0])
     picture = decode_image(file) if len(query) == 1 and _is_image_file(file) else None

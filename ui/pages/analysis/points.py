@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.precompute import Analysis
 from itr_core.errors import QueryError
-from itr_core.search import Hit, Searcher
+from itr_core.retrieval.searcher import Hit, Searcher
 from ui.pages import cards
 
 NEIGHBOURS, MOST_SHOWN = 6, 48

@@ -12,7 +12,7 @@ from analysis.word_edits import compared
 from analysis.word_importance import word_importance, word_patch_map, word_places
 from itr_core.errors import ImageError, ModelError, QueryError
 from itr_core.pairs.decoding import decode_image
-from itr_core.search import ENCODING, Searcher
+from itr_core.retrieval.searcher import ENCODING, Searcher
 from ui.pages import cards
 
 KINDS = {

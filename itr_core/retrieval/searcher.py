@@ -14,7 +14,7 @@ from PIL import Image
 
 from itr_core.errors import GalleryError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
-from itr_core.index import ExactIndex, Index
+from itr_core.retrieval.index import ExactIndex, Index
 
 if TYPE_CHECKING:
     from itr_core.encoders.dual_encoder import DualEncoder
@@ -187,7 +187,7 @@ class Searcher:
     def _fused(
         self, scores: np.ndarray, places: np.ndarray, words: np.ndarray, mask: np.ndarray
     ) -> np.ndarray:
-        from itr_core.reranking import fused  # torch, which the encoder has brought along
+        from itr_core.retrieval.reranking import fused  # torch, which the encoder has brought along
 
         return fused(scores, places, words, mask, self.u1)
 
