@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from typer.testing import CliRunner
 
-from itr_core import hashing
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import PairscopeError, SourceError
-from itr_core.hashing import BinaryHead, code_loss, evaluate_codes, train_codes
+from itr_core.hashing import evaluate
+from itr_core.hashing.codes import BinaryHead, code_loss, train_codes
+from itr_core.hashing.evaluate import evaluate_codes
 from itr_core.metrics import CosineRows, label_map
 from itr_core.metrics.similarity import HammingRows
 from itr_core.pairs import load_pairs
@@ -155,7 +156,7 @@ def test_evaluation_draws_queries_and_never_trains_on_them(
         seen.update(image=image, text=text, labels=labels)
         return train_codes(image, text, labels, bits, seed=seed, steps=2)
 
-    monkeypatch.setattr(hashing, "train_codes", spy)
+    monkeypatch.setattr(evaluate, "train_codes", spy)
     (pairs, encoder) = load_pairs(f"folder:{world}"), load_encoder("tiny/none")
     figures = evaluate_codes(encoder, pairs, bits=16, labels="concepts", seed=3)
     assert (figures["n_query_images"], figures["n_database_images"]) == (13, 51)
@@ -185,7 +186,7 @@ def test_evaluation_draws_queries_and_never_trains_on_them(
 
 
 def test_the_command_prints_a_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing, "train_codes", lambda *a, **k: train_codes(*a, **k, steps=5))
+    monkeypatch.setattr(evaluate, "train_codes", lambda *a, **k: train_codes(*a, **k, steps=5))
     asked = ["hash", "picturebook-vit/none", "picturebook:test@12", "--bits", "64"]
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output

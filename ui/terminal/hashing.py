@@ -39,7 +39,7 @@ def hash_codes(
 ) -> None:
     """Train binary codes on a source with labels; measure what they find, beside the full embeddings."""
     from itr_core.encoders.dual_encoder import load_encoder
-    from itr_core.hashing import evaluate_codes
+    from itr_core.hashing.evaluate import evaluate_codes
 
     pairs = open_source(source, columns, image_root, limit)
     encoder = load_encoder(model, device=device)

@@ -1,0 +1,1 @@
+"""Hashing, the second stage of CRCGS: binary codes ranked by Hamming distance."""
