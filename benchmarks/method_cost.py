@@ -20,11 +20,11 @@ import torch
 from accelerate import Accelerator
 
 from itr_core import load_encoder, load_pairs
-from itr_core.batches import Batches, LoadedBatch, Plan
-from itr_core.learner import Learner
 from itr_core.methods import make_method
-from itr_core.train_config import TrainConfig
-from itr_core.training_data import open_images, open_supplies
+from itr_core.training.batches import Batches, LoadedBatch, Plan
+from itr_core.training.config import TrainConfig
+from itr_core.training.setup import open_images, open_supplies
+from itr_core.training.train_step import Learner
 
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "infonce": ("infonce", {}),

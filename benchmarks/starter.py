@@ -27,8 +27,8 @@ from itr_core.metrics import retrieval_metrics
 from itr_core.picturebook.captions import kind_queries, telegraphic_queries
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.source import scene_of_id
-from itr_core.train_config import TrainConfig
-from itr_core.training import LAST, STATE
+from itr_core.training.config import TrainConfig
+from itr_core.training.trainer import LAST, STATE
 
 CARD = Path(__file__).with_name("starter_card.md")
 MODELS = Path(__file__).parents[1] / "assets" / "models"

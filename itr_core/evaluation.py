@@ -11,25 +11,12 @@ from PIL import Image
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
 from itr_core.judgments import expert_judgments, read_sts, spearman
-from itr_core.metrics import CosineRows, retrieval_metrics
 from itr_core.metrics.bootstrap import interval, two_sided_p
 from itr_core.metrics.samples import Measured, recalls
 from itr_core.pairs import PairSet
 from itr_core.protocols import PROTOCOLS, Embedded
 from itr_core.retrieval.reranking import reranked_ranks
 from itr_core.system.provenance import code_version
-
-
-def score(encoder: DualEncoder, images: np.ndarray, captions: Sequence[Sequence[str]]) -> dict[str, float]:
-    """`retrieval_metrics` of embedded images (n, d), unit norm, and the captions of each.
-
-    Raises SourceError when there is no caption at all.
-    """
-    owner = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
-    if not len(owner):
-        raise SourceError("There is no image with a caption, so nothing to measure recall with.")
-    texts = encoder.encode_texts([text for texts in captions for text in texts])
-    return retrieval_metrics(CosineRows(images, texts), owner)
 
 
 def evaluate(

@@ -20,12 +20,12 @@ from torch.nn.functional import normalize
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput
 from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import ModelError
-from itr_core.learner import Learner
 from itr_core.methods import AsCL, Setup, ascl, make_method
 from itr_core.methods.ascl import asymmetric_contrast
 from itr_core.methods.components.caption_augmentation import FEATURE_NOISE
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.training import train
+from itr_core.training.train_step import Learner
 
 pytestmark = pytest.mark.usefixtures("configs")
 

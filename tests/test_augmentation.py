@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from itr_core.augmentation import augment
+from itr_core.training.augmentation import augment
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from itr_core.batches import Batches, Plan, drop_words
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import StoredImages, as_it_is
+from itr_core.training.batches import Batches, Plan, drop_words
 
 CAPTIONS = [[f"image {row} text {k}" for k in range(1 + row % 5)] for row in range(20)]
 

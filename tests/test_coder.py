@@ -15,19 +15,19 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from itr_core.batch import EncoderOutput, PairBatch
-from itr_core.batches import Batches, Plan
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError
 from itr_core.features.image_rows import cached_pixels
-from itr_core.learner import Learner
 from itr_core.methods import Setup, make_method
 from itr_core.methods.coder import CLUSTER_TEMPERATURE, CODER, pseudo_label_loss
 from itr_core.methods.components import online_clusters
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.pairs import load_pairs
 from itr_core.supervision.concept_graph import ConceptGraph, normalised
-from itr_core.train_config import TrainConfig
 from itr_core.training import train
+from itr_core.training.batches import Batches, Plan
+from itr_core.training.config import TrainConfig
+from itr_core.training.train_step import Learner
 
 D, K, B, N = 8, 5, 4, 24
 GRAPH = ConceptGraph([f"word{k}" for k in range(K)], normalised(np.tri(K, dtype=np.bool_)))

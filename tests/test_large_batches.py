@@ -19,17 +19,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from itr_core.batch import EncoderOutput, PairBatch, join, split
-from itr_core.batches import Batches, Plan
-from itr_core.encoding_by_parts import encode_by_parts
 from itr_core.errors import PairscopeError
 from itr_core.features.image_rows import cached_pixels
-from itr_core.learner import Learner
 from itr_core.methods import Setup, make_method
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.pairs import load_pairs
-from itr_core.train_config import TrainConfig
 from itr_core.training import train
-from itr_core.training_data import new_encoder
+from itr_core.training.batches import Batches, Plan
+from itr_core.training.config import TrainConfig
+from itr_core.training.grad_cache import encode_by_parts
+from itr_core.training.setup import new_encoder
+from itr_core.training.train_step import Learner
 
 # -- encoding by parts -----------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ import hashlib, json, os, signal, sys
 import open_clip, torch
 
 from itr_core.errors import PairscopeError
-from itr_core.learner import Learner
+from itr_core.training.train_step import Learner
 from itr_core.training import train
 
 torch.set_num_threads(1)

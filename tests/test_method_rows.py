@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from itr_core.methods import make_method
-from itr_core.train_config import TrainConfig
+from itr_core.training.config import TrainConfig
 
 ROWS = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "method_rows.py"))
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from itr_core.batch import EncoderOutput, PairBatch
-from itr_core.batches import Batches, Plan
 from itr_core.errors import ModelError
 from itr_core.features.image_rows import StoredImages
 from itr_core.methods import METHODS, Combined, Method, Setup, make_method
 from itr_core.methods.base import INFONCE
-from itr_core.training_supplies import Supplies
+from itr_core.training.batches import Batches, Plan
+from itr_core.training.method_inputs import Supplies
 
 
 class Loud(Method):

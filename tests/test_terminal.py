@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
-from itr_core.train_config import TrainConfig
+from itr_core.training.config import TrainConfig
 from ui.terminal import app
 
 ROOT = Path(__file__).parents[1]

@@ -23,16 +23,17 @@ from PIL import Image
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
-from itr_core.batches import Batches, Plan
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError, PairscopeError, SourceError
 from itr_core.features.image_rows import cached_features, cached_pixels
-from itr_core.learner import Learner
 from itr_core.methods import make_method
-from itr_core.optimiser import make_optimiser, set_learning_rate
 from itr_core.pairs import load_pairs
-from itr_core.train_config import TrainConfig
-from itr_core.training import deterministic, train
+from itr_core.training import train
+from itr_core.training.batches import Batches, Plan
+from itr_core.training.config import TrainConfig
+from itr_core.training.optimiser import make_optimiser, set_learning_rate
+from itr_core.training.train_step import Learner
+from itr_core.training.trainer import deterministic
 
 WEIGHTS = "open_clip_model.safetensors"
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from itr_core.train_config import TrainConfig
+from itr_core.training.config import TrainConfig
 from ui.terminal.out import Columns, parse_columns, parse_options
 
 

@@ -22,8 +22,8 @@ from itr_core.features.image_rows import (
 )
 from itr_core.methods import Method, Setup
 from itr_core.pairs import PairSet, load_pairs
-from itr_core.train_config import TrainConfig
-from itr_core.training_supplies import Supplies
+from itr_core.training.config import TrainConfig
+from itr_core.training.method_inputs import Supplies
 
 
 def open_pairs(config: TrainConfig, spec: str, limit: int | None = None) -> PairSet:

@@ -17,21 +17,20 @@ from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
-from itr_core.batches import Batches, LoadedBatch, Plan
 from itr_core.encoders import checkpoints, tokenizer
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import PairscopeError
-from itr_core.evaluation import score
 from itr_core.features.image_rows import ImageRows, as_it_is, encode_rows
-from itr_core.learner import Learner
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
-from itr_core.processes import follow_the_first
 from itr_core.system.memory import release_freed_memory
 from itr_core.system.signals import leave_signals_to_parent, stop_requested
-from itr_core.train_config import TrainConfig
-from itr_core.training_accelerator import deterministic, on_accelerator
-from itr_core.training_data import (
+from itr_core.training.accelerator import deterministic, on_accelerator
+from itr_core.training.batches import Batches, LoadedBatch, Plan
+from itr_core.training.config import TrainConfig
+from itr_core.training.distributed import follow_the_first
+from itr_core.training.metric_log import TrainingLog
+from itr_core.training.setup import (
     centre_projection,
     new_encoder,
     open_images,
@@ -39,8 +38,9 @@ from itr_core.training_data import (
     open_supplies,
     usable_rows,
 )
-from itr_core.training_log import TrainingLog
-from itr_core.training_state import load_facts, load_state, save_state
+from itr_core.training.state import load_facts, load_state, save_state
+from itr_core.training.train_step import Learner
+from itr_core.training.validation import score
 
 STATE, LOG, LAST = "state.safetensors", "metrics.jsonl", "last"
 LOG_EVERY = 10
@@ -64,7 +64,7 @@ def train(
     run ends with the very weights of an unbroken one. Images that cannot be decoded or have no caption are
     left out and reported.
 
-    Started by torchrun, the processes share every batch (`itr_core.processes`): without augmentation, dropout
+    Started by torchrun, the processes share every batch (`itr_core.training.distributed`): without augmentation, dropout
     and batch norm, the gradients are those of a single process. The first process validates and writes.
 
     Raises:

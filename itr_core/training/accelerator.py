@@ -13,7 +13,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import InitProcessGroupKwargs
 
 from itr_core.errors import PairscopeError, did_you_mean
-from itr_core.train_config import TrainConfig
+from itr_core.training.config import TrainConfig
 
 
 @contextmanager

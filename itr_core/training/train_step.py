@@ -12,16 +12,16 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from itr_core.augmentation import augment
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput, each_tensor, split
-from itr_core.batches import LoadedBatch
 from itr_core.encoders.dual_encoder import DualEncoder
-from itr_core.encoding_by_parts import batch_norms, encode_by_parts
 from itr_core.features.image_rows import trunk_state
 from itr_core.methods import Method
-from itr_core.optimiser import make_optimiser, set_learning_rate
-from itr_core.processes import average, gathered
-from itr_core.train_config import TrainConfig
+from itr_core.training.augmentation import augment
+from itr_core.training.batches import LoadedBatch
+from itr_core.training.config import TrainConfig
+from itr_core.training.distributed import average, gathered
+from itr_core.training.grad_cache import batch_norms, encode_by_parts
+from itr_core.training.optimiser import make_optimiser, set_learning_rate
 
 MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5: a higher one makes training unstable
 

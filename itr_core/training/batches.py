@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from itr_core.batch import PairBatch
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import ImageRows
-from itr_core.training_supplies import Supplies
+from itr_core.training.method_inputs import Supplies
 
 
 @dataclass(frozen=True)

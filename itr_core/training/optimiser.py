@@ -7,7 +7,7 @@ from torch import nn
 
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.features.image_rows import trunk_state
-from itr_core.train_config import TrainConfig
+from itr_core.training.config import TrainConfig
 
 _JOINT = ("text_projection", "logit_scale", "logit_bias")
 
