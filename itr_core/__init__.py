@@ -9,22 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
+    from itr_core.encoders import DualEncoder, load_encoder
     from itr_core.evaluation import evaluate
     from itr_core.gallery import Gallery
     from itr_core.pairs import Pair, PairSet, load_pairs
-    from itr_core.retrieval.searcher import Hit, Searcher
+    from itr_core.retrieval import Hit, Searcher
     from itr_core.training import train
 
 _HOME = {
-    "DualEncoder": "itr_core.encoders.dual_encoder",
+    "DualEncoder": "itr_core.encoders",
     "Gallery": "itr_core.gallery",
-    "Hit": "itr_core.retrieval.searcher",
+    "Hit": "itr_core.retrieval",
     "Pair": "itr_core.pairs",
     "PairSet": "itr_core.pairs",
-    "Searcher": "itr_core.retrieval.searcher",
+    "Searcher": "itr_core.retrieval",
     "evaluate": "itr_core.evaluation",
-    "load_encoder": "itr_core.encoders.dual_encoder",
+    "load_encoder": "itr_core.encoders",
     "load_pairs": "itr_core.pairs",
     "train": "itr_core.training",
 }

@@ -9,9 +9,9 @@ from datasets import Dataset
 from scipy.stats import spearmanr
 
 from itr_core.errors import SourceError
-from itr_core.judgments import coco_positives, expert_judgments, read_sts
+from itr_core.evaluation.human_judgments import coco_positives, expert_judgments, read_sts
+from itr_core.evaluation.protocols import PROTOCOLS, Embedded
 from itr_core.pairs import PairSet
-from itr_core.protocols import PROTOCOLS, Embedded
 
 
 def pair_set(captions: dict[str, int], source: str = "made:up") -> PairSet:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from itr_core import protocols
 from itr_core.errors import SourceError
+from itr_core.evaluation import protocols
+from itr_core.evaluation.protocols import PROTOCOLS, Embedded, exact, labels, standard, uni_modal
+from itr_core.evaluation.relevance_matrix import PackedTruth
 from itr_core.metrics import retrieval_metrics
 from itr_core.metrics.bootstrap import image_bootstrap
 from itr_core.metrics.samples import Asked, Measured
-from itr_core.packed_truth import PackedTruth
 from itr_core.pairs import PairSet, load_pairs
-from itr_core.protocols import PROTOCOLS, Embedded, exact, labels, standard, uni_modal
 
 
 def unit(rows: int, seed: int) -> np.ndarray:

@@ -10,11 +10,11 @@ from PIL import Image
 
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
-from itr_core.judgments import expert_judgments, read_sts, spearman
+from itr_core.evaluation.human_judgments import expert_judgments, read_sts, spearman
+from itr_core.evaluation.protocols import PROTOCOLS, Embedded
 from itr_core.metrics.bootstrap import interval, two_sided_p
 from itr_core.metrics.samples import Measured, recalls
 from itr_core.pairs import PairSet
-from itr_core.protocols import PROTOCOLS, Embedded
 from itr_core.retrieval.reranking import reranked_ranks
 from itr_core.system.provenance import code_version
 
@@ -37,10 +37,10 @@ def evaluate(
         pairs: images that cannot be decoded are left out with their captions, and named.
         image_features: (len(pairs), f) float, what enters the image tower's last projection, in place of the
             images themselves (see `DualEncoder.image_features`).
-        protocols: names of `itr_core.protocols.PROTOCOLS`; each function there says what it measures.
+        protocols: names of `itr_core.evaluation.protocols.PROTOCOLS`; each function there says what it measures.
         rerank: u1 in [0, 1] to measure retrieval in two steps, too (see `reranked_ranks`), which takes the
             tokens of all images and captions, 4 d bytes each, and a millisecond or two a query.
-        judgments: a file of Flickr8k's expert judgments, see `itr_core.judgments.expert_judgments`.
+        judgments: a file of Flickr8k's expert judgments, see `itr_core.evaluation.human_judgments.expert_judgments`.
         sts: a file of lines `text1 <tab> text2 <tab> score`; `sts_spearman` is the rank correlation of cosine
             and score, its interval one over lines.
         against: another model to compare with on the same queries.

@@ -7,14 +7,14 @@ from functools import cached_property
 import numpy as np
 
 from itr_core.errors import SourceError
-from itr_core.judgments import coco_positives, spearman
+from itr_core.evaluation.human_judgments import coco_positives, spearman
+from itr_core.evaluation.relevance_matrix import CHUNK, PackedTruth
 from itr_core.metrics import CosineRows, ranks
 from itr_core.metrics.precision import label_precision
 from itr_core.metrics.recall import fold_ranks
 from itr_core.metrics.relevance import first_answers, ndcg
 from itr_core.metrics.samples import Asked, Measured, recalls
 from itr_core.metrics.similarity import LazyRows, Rows
-from itr_core.packed_truth import CHUNK, PackedTruth
 from itr_core.pairs import PairSet
 from itr_core.supervision.labels import label_matrix
 
