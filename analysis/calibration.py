@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.influence import blocks
+from analysis.geometry.estimates import blocks
 from itr_core.errors import GalleryError
 
 FOLDS = 5

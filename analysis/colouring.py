@@ -9,7 +9,7 @@ import numpy as np
 from itr_core.errors import GalleryError
 
 if TYPE_CHECKING:
-    from analysis.precompute import Analysis
+    from analysis.gallery_analysis import Analysis
 
 By = Literal["modality", "category", "length", "rank", "cause"]
 BYS: tuple[By, ...] = get_args(By)
@@ -24,7 +24,7 @@ def colouring(analysis: "Analysis", by: By) -> Mapping[str, np.ndarray] | None:
     modality: None, since there is nothing to add. category: the rarest of the six commonest labels that an
     image has, else "other"; its captions have the same. length: the words of a caption; images have none.
     rank: log10 of the rank of the right answer to each as a query, 0 is best. cause: why each as a query is a
-    miss at rank 1, see `analysis.errors`, else "found at once".
+    miss at rank 1, see `analysis.misses.causes`, else "found at once".
 
     Raises GalleryError where the gallery has no labels, or no pairs to rank.
     """

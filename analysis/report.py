@@ -15,14 +15,14 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from analysis.errors import worst
-from analysis.figures.errors import causes
 from analysis.figures.geometry import plane, similarities
 from analysis.figures.maps import embedding_map
+from analysis.figures.misses import causes
 from analysis.figures.query_length import by_length
 from analysis.figures.style import template
-from analysis.measures import MEASURES
-from analysis.precompute import Analysis, Maps, aligned, same_items
+from analysis.gallery_analysis import Analysis, Maps, aligned, same_items
+from analysis.geometry.catalogue import MEASURES
+from analysis.misses.causes import worst
 from analysis.tables import told
 from itr_core.system.files import whole_file
 from itr_core.system.progress import Progress

@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.errors import confusion, shares
-from analysis.precompute import Analysis, same_items
+from analysis.gallery_analysis import Analysis, same_items
+from analysis.misses.causes import confusion, shares
 from itr_core.errors import GalleryError
 from itr_core.metrics.bootstrap import interval, two_sided_p
 from itr_core.system.provenance import code_version

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from analysis.errors import confusion, misses, shares
-from analysis.probes import gallery_probes, probe_accuracy, probe_table
-from analysis.truth import truth_of
+from analysis.ground_truth import truth_of
+from analysis.misses.causes import confusion, misses, shares
+from analysis.probes.counterfactuals import gallery_probes, probe_accuracy, probe_table
 from itr_core import Gallery, load_encoder
 
 

@@ -115,7 +115,7 @@ def test_models_on_different_pairs_are_not_compared(folder: Path, tmp_path: Path
 
 
 def test_a_hostile_caption_stays_text(folder: Path, tmp_path: Path) -> None:
-    from analysis.precompute import Analysis
+    from analysis.gallery_analysis import Analysis
     from analysis.report import write_report
     from analysis.tables import named, tables
 

@@ -32,7 +32,7 @@ def embedding_map(
     dark: bool = False,
     title: str = "",
 ) -> go.Figure:
-    """A map of images and captions, as `analysis.precompute` returns it, with equal scales on both axes.
+    """A map of images and captions, as `analysis.gallery_analysis` returns it, with equal scales on both axes.
 
     Args:
         maps: by modality, "images" and "captions".

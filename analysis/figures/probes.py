@@ -40,7 +40,7 @@ def accuracy(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> go.Fi
 
 
 def importance(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
-    """What each word of a query adds to the score: `analysis.word_importance.word_importance`."""
+    """What each word of a query adds to the score: `analysis.probes.word_importance.word_importance`."""
     drawn = figure(dark=dark, title="What the score loses without a word", height=300)
     better = table["drop"] > 0
     bars = go.Bar(
@@ -59,7 +59,7 @@ def word_patches(
 ) -> go.Figure:
     """The picture once for every word, each place coloured by how well the word fits it.
 
-    words, maps: `analysis.word_importance.word_patch_map`. picture: as the model sees it, a square.
+    words, maps: `analysis.probes.word_importance.word_patch_map`. picture: as the model sees it, a square.
     """
     rows, side = -(-len(words) // _COLUMNS), maps.shape[1]
     titles = [escape(word) for word in words]

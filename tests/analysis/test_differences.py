@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.differences import CAUSES, Difference, difference_by_text, difference_by_truth
-from analysis.words import content
+from analysis.lexicon import content
+from analysis.misses.differences import CAUSES, Difference, difference_by_text, difference_by_truth
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.edits import edits_of
 from itr_core.picturebook.scene import Scene, Thing

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.errors import ALL_CAUSES
-from analysis.figures import errors, probes
+from analysis.figures import misses, probes
+from analysis.misses.causes import ALL_CAUSES
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def table() -> pd.DataFrame:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_causes_of_every_model_both_ways(table: pd.DataFrame, dark: bool) -> None:
-    drawn = errors.causes({"one": table, "two": table[:3]}, dark=dark)
+    drawn = misses.causes({"one": table, "two": table[:3]}, dark=dark)
     assert [(bar.name, bar.showlegend) for bar in drawn.data] == [
         ("one", True), ("one", False), ("two", True), ("two", False)
     ]  # fmt: skip
@@ -30,7 +30,7 @@ def test_causes_of_every_model_both_ways(table: pd.DataFrame, dark: bool) -> Non
 def test_confusion_of_one_concept() -> None:
     rows = [("colour", "red", "blue", 3), ("colour", "red", "green", 1), ("colour", "grey", "blue", 2)]
     table = pd.DataFrame([*rows, ("object", "dog", "cat", 9)], columns=["concept", "said", "shown", "misses"])
-    (cells,) = errors.confusion(table, "colour").data
+    (cells,) = misses.confusion(table, "colour").data
     assert (list(cells.y), list(cells.x)) == (["red", "grey"], ["blue", "green"])
     assert cells.z.tolist() == [[3, 1], [2, 0]]
     assert cells.text.tolist() == [["3", "1"], ["2", ""]]
@@ -39,7 +39,7 @@ def test_confusion_of_one_concept() -> None:
 def test_large_confusions_are_cut_to_what_can_be_read() -> None:
     words = [f"word {n}" for n in range(40)]
     table = pd.DataFrame({"concept": "object", "said": words, "shown": words, "misses": range(40, 0, -1)})
-    (cells,) = errors.confusion(table, "object").data
+    (cells,) = misses.confusion(table, "object").data
     assert list(cells.y) == list(cells.x) == words[:15]
 
 

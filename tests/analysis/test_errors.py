@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.differences import CAUSES
-from analysis.errors import ALL_CAUSES, confusion, misses, shares, surest, worst
+from analysis.misses.causes import ALL_CAUSES, confusion, misses, shares, surest, worst
+from analysis.misses.differences import CAUSES
 from itr_core.pairs import load_pairs
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.relevance import Truth

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import first_answers
-from analysis.first_answers import first_wrong_answers
+from analysis.misses import wrong_answers
+from analysis.misses.wrong_answers import first_wrong_answers
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def test_they_are_those_of_the_loop(seed: int, n: int, m: int, cells: int) -> No
     images, texts = unit(rng.normal(size=(n, 4))), unit(rng.normal(size=(m, 4)))
     owner = rng.integers(0, n, m)  # in no order; some images have no captions
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(first_answers, "_BLOCK", cells)
+        patch.setattr(wrong_answers, "_BLOCK", cells)
         table = first_wrong_answers(images, texts, owner)
     assert [
         tuple(row) for row in table[["way", "query", "found", "rank"]].itertuples(index=False)

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from analysis import geometry as module
-from analysis import influence
-from analysis.geometry import (
+from analysis.geometry import alignment, estimates, uniformity
+from analysis.geometry import measures as module
+from analysis.geometry.measures import (
     MEASURES,
-    alignment,
     effective_rank,
     geometry,
     hubness,
@@ -21,7 +20,6 @@ from analysis.geometry import (
     modality_gap,
     pair_distances,
     similarity_histograms,
-    uniformity,
 )
 
 
@@ -63,7 +61,7 @@ def test_alignment_and_uniformity_are_the_published_ones(seed: int, power: float
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     images, texts, owner = world()
     whole = geometry(images, texts, owner)
-    monkeypatch.setattr(influence, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(estimates, "BLOCK_ROWS", 7)
     np.testing.assert_allclose(geometry(images, texts, owner), whole, rtol=1e-5, atol=1e-6)
 
 
@@ -165,11 +163,11 @@ def test_intervals_are_those_of_the_bootstrap_over_images() -> None:
 def test_interval_of_the_skew_is_that_of_the_bootstrap() -> None:
     rng = np.random.default_rng(0)
     values = rng.gamma(4, size=2000)
-    estimate = influence.skewness(values, np.arange(2000))
+    estimate = estimates.skewness(values, np.arange(2000))
     low, high = estimate.interval(2000)
     centred = values - values.mean()
     assert estimate.value == pytest.approx((centred**3).mean() / (centred**2).mean() ** 1.5)
-    draws = [influence.skewness(rng.choice(values, 2000), np.arange(2000)).value for _ in range(400)]
+    draws = [estimates.skewness(rng.choice(values, 2000), np.arange(2000)).value for _ in range(400)]
     assert (high - low) / 2 / 1.96 == pytest.approx(np.std(draws), rel=0.2)
 
 
@@ -217,7 +215,7 @@ def test_one_image_has_no_negatives_and_no_interval() -> None:
     positive, negative = pair_distances(np.eye(3)[:1], np.eye(3)[:2], np.zeros(2, np.int64))
     np.testing.assert_allclose(positive, [0, np.sqrt(2)])
     assert np.isnan(negative).all()
-    assert np.isnan(influence.mean(np.ones(2), np.zeros(2, np.int64)).interval(1)).all()
+    assert np.isnan(estimates.mean(np.ones(2), np.zeros(2, np.int64)).interval(1)).all()
 
 
 def test_histograms_are_densities_of_pairs_and_of_the_rest() -> None:

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis import geometry, precompute
-from analysis.precompute import KINDS, Analysis, aligned, same_items
+from analysis import gallery_analysis
+from analysis.gallery_analysis import KINDS, Analysis, aligned, same_items
+from analysis.geometry import measures
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.gallery.manifest import Manifest, stamps
@@ -79,13 +80,13 @@ def test_metrics_are_those_of_the_core_with_intervals(prepared: Gallery) -> None
 def test_every_result(prepared: Gallery) -> None:
     analysis = Analysis(prepared)
     pairs = prepared.image_embeddings, prepared.text_embeddings, prepared.image_of_caption
-    pd.testing.assert_frame_equal(analysis.geometry(), geometry.geometry(*pairs))
-    pd.testing.assert_frame_equal(analysis.histograms(), geometry.similarity_histograms(*pairs))
+    pd.testing.assert_frame_equal(analysis.geometry(), measures.geometry(*pairs))
+    pd.testing.assert_frame_equal(analysis.histograms(), measures.similarity_histograms(*pairs))
     assert analysis.by_length()["queries"].sum() == len(pairs[1])
     t2i, i2t = analysis.ranks()
     assert len(analysis.misses()) == (t2i > 1).sum() + (i2t > 1).sum()
     assert (analysis.misses()["by"] == "truth").any()
-    true = analysis.truth.matrix()  # type: ignore[union-attr]
+    true = analysis.ground_truth.matrix()  # type: ignore[union-attr]
     np.testing.assert_array_equal(analysis.true_images(), true.sum(axis=0))
     assert analysis.calibration().scores.shape == (len(pairs[1]),)
 
@@ -93,7 +94,7 @@ def test_every_result(prepared: Gallery) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["pca", "umap"])
 def test_a_map_has_its_modalities_and_places_what_it_knows(
-    prepared: Gallery, kind: precompute.Kind, method: precompute.Method
+    prepared: Gallery, kind: gallery_analysis.Kind, method: gallery_analysis.Method
 ) -> None:
     maps = Analysis(prepared).map(kind, method)
     assert maps.keys() == {"images", "captions"} & ({kind} if kind in ("images", "captions") else maps.keys())
@@ -106,7 +107,7 @@ def test_a_map_has_its_modalities_and_places_what_it_knows(
 def test_nothing_heavy_is_imported_with_it() -> None:
     heavy = "{'umap', 'sklearn', 'numba', 'datasets', 'plotly'} & set(sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", f"import sys, analysis.precompute; print({heavy})"],
+        [sys.executable, "-c", f"import sys, analysis.gallery_analysis; print({heavy})"],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert loaded.stdout.strip() == "set()"
@@ -120,9 +121,9 @@ def test_nothing_is_computed_twice(prepared: Gallery, monkeypatch: pytest.Monkey
         raise AssertionError("computed again")
 
     for module, name in (
-        (precompute, "ranks"), (precompute, "umap_map"), (precompute, "pca_map"), (precompute, "truth_of"),
-        (geometry, "geometry"), (geometry, "similarity_histograms"), (precompute.errors, "misses"),
-        (precompute.query_length, "by_length"), (precompute.Calibration, "of"),
+        (gallery_analysis, "ranks"), (gallery_analysis, "umap_map"), (gallery_analysis, "pca_map"), (gallery_analysis, "truth_of"),
+        (measures, "geometry"), (measures, "similarity_histograms"), (gallery_analysis.errors, "misses"),
+        (gallery_analysis.query_length, "by_length"), (gallery_analysis.Calibration, "of"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, never)
     Analysis(prepared).prepare()
@@ -160,9 +161,9 @@ def test_a_raised_version_computes_anew_what_depends_on_it(
 ) -> None:
     before = Analysis(gallery)
     ranks, metrics, geometry_before = before.ranks(), before.metrics(), before.geometry()
-    monkeypatch.setitem(precompute.RESULTS, "ranks", (2, ()))
-    monkeypatch.setattr(precompute, "ranks", lambda *_: tuple(np.ones_like(each) for each in ranks))
-    monkeypatch.setattr(geometry, "geometry", lambda *_: pytest.fail("does not depend on ranks"))
+    monkeypatch.setitem(gallery_analysis.RESULTS, "ranks", (2, ()))
+    monkeypatch.setattr(gallery_analysis, "ranks", lambda *_: tuple(np.ones_like(each) for each in ranks))
+    monkeypatch.setattr(measures, "geometry", lambda *_: pytest.fail("does not depend on ranks"))
     after = Analysis(gallery)
     assert metrics.loc["rsum", "value"] < 600
     assert after.metrics().loc["rsum", "value"] == 600  # every rank is now 1
@@ -171,9 +172,9 @@ def test_a_raised_version_computes_anew_what_depends_on_it(
 
 
 def test_every_result_depends_on_declared_ones_only() -> None:
-    for name, (version, parts) in precompute.RESULTS.items():
+    for name, (version, parts) in gallery_analysis.RESULTS.items():
         assert version >= 1, name
-        assert set(parts) <= precompute.RESULTS.keys() - {name}
+        assert set(parts) <= gallery_analysis.RESULTS.keys() - {name}
 
 
 def test_where_nothing_can_be_written_results_are_there_all_the_same(gallery: Gallery) -> None:
@@ -198,8 +199,8 @@ def test_threads_that_ask_for_the_same_share_the_work(
 ) -> None:
     calls: list[int] = []
     together = threading.Barrier(4)
-    measure = geometry.geometry
-    monkeypatch.setattr(geometry, "geometry", lambda *pairs: calls.append(1) or measure(*pairs))
+    measure = measures.geometry
+    monkeypatch.setattr(measures, "geometry", lambda *pairs: calls.append(1) or measure(*pairs))
     analysis = Analysis(gallery)
 
     def ask() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.probes import (
+from analysis.probes.counterfactuals import (
     Probe,
     gallery_probes,
     probe_accuracy,

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis.truth import truth_of
+from analysis.ground_truth import truth_of
 from itr_core.pairs import PairSet, load_pairs
 
 

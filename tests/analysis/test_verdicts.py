@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.verdicts import JUDGEMENTS, read_verdicts, save_verdict
+from analysis.misses.verdicts import JUDGEMENTS, read_verdicts, save_verdict
 from itr_core.errors import GalleryError, QueryError
 
 MISS = {"gallery": "abc", "way": "t2i", "query": 7, "found": 3}

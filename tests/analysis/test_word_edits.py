@@ -5,9 +5,9 @@ import doctest
 import numpy as np
 import pytest
 
-from analysis import word_edits as module
-from analysis.word_edits import compared, negated, object_words, word_edits
-from analysis.words import content
+from analysis.lexicon import content
+from analysis.probes import word_edits as module
+from analysis.probes.word_edits import compared, negated, object_words, word_edits
 
 
 def edits(caption: str, **options: list[str]) -> dict[str, set[str]]:

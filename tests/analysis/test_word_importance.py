@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.word_importance import word_importance, word_patch_map, word_places
+from analysis.probes.word_importance import word_importance, word_patch_map, word_places
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import ModelError, QueryError
 

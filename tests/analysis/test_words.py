@@ -4,20 +4,20 @@ import doctest
 
 import pytest
 
-from analysis import words
-from analysis.words import content, listed, values
+from analysis import lexicon
+from analysis.lexicon import content, listed, values
 from itr_core.vocabulary import stem
 
 
 def test_examples_hold() -> None:
-    assert doctest.testmod(words).failed == 0
+    assert doctest.testmod(lexicon).failed == 0
 
 
 def test_no_word_is_in_two_lists() -> None:
-    every = [word for texts in words._LISTS.values() for each in texts.split() for word in each.split("/")]
+    every = [word for texts in lexicon._LISTS.values() for each in texts.split() for word in each.split("/")]
     stems = {word: stem(word) for word in every}
     meanings = {
-        (concept, each.split("/")[0]) for concept, texts in words._LISTS.items() for each in texts.split()
+        (concept, each.split("/")[0]) for concept, texts in lexicon._LISTS.items() for each in texts.split()
     }
     assert {values()[stems[word]] for word in every} == meanings  # none is overwritten by another's stem
     assert len(every) == len(set(every))

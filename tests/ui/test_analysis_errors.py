@@ -10,8 +10,8 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Page, expect
 
-from analysis.errors import confusion
-from analysis.precompute import Analysis
+from analysis.gallery_analysis import Analysis
+from analysis.misses.causes import confusion
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError, QueryError
 from itr_core.gallery import Gallery

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import FloatRect, Page, expect
 
-from analysis.precompute import Analysis
+from analysis.gallery_analysis import Analysis
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import QueryError
 from itr_core.gallery import Gallery

@@ -10,7 +10,7 @@ from pathlib import Path
 import gradio as gr
 
 from analysis.calibration import Calibration
-from analysis.precompute import Analysis
+from analysis.gallery_analysis import Analysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery

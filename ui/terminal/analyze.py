@@ -21,7 +21,7 @@ def analyze(
     as_json: Annotated[bool, typer.Option("--json", help="Print every table as JSON.")] = False,
 ) -> None:
     """Measure galleries: recall, geometry, query length, causes of errors; side by side, with intervals."""
-    from analysis.precompute import Analysis
+    from analysis.gallery_analysis import Analysis
     from analysis.tables import named, tables
     from itr_core.gallery import Gallery
     from itr_core.system.files import whole_file

@@ -42,7 +42,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Embed a source with a model, ready to search. Interrupted, the same command goes on where it was."""
-    from analysis.precompute import Analysis
+    from analysis.gallery_analysis import Analysis
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
 

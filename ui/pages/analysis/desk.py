@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from analysis.precompute import Analysis
+from analysis.gallery_analysis import Analysis
 from ui.pages import cards
 from ui.pages.analysis.background import Stop
 from ui.pages.shelf import Shelf

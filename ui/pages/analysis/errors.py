@@ -135,7 +135,7 @@ def errors_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
 
 def _shown(desk: Desk, one: str, asked: Asked, order: str, count: int = PAGE) -> Shown:
     """Everything in the tab for what is asked."""
-    from analysis.figures import errors as figures
+    from analysis.figures import misses as figures
 
     if order not in ORDERS:
         raise QueryError(f"Misses have no order {order!r}.")

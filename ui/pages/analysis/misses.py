@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 import pandas as pd
 
-from analysis.errors import ALL_CAUSES, confusion, shares, surest, worst
-from analysis.precompute import FOLDER, Analysis
-from analysis.verdicts import JUDGEMENTS, read_verdicts, save_verdict
+from analysis.gallery_analysis import FOLDER, Analysis
+from analysis.misses.causes import ALL_CAUSES, confusion, shares, surest, worst
+from analysis.misses.verdicts import JUDGEMENTS, read_verdicts, save_verdict
 from itr_core.errors import GalleryError, PairscopeError, QueryError
 from ui.pages import cards
 
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
 
 
 def chosen(table: pd.DataFrame, asked: Asked) -> pd.DataFrame:
-    """The rows of `analysis.errors.misses` that are asked for."""
+    """The rows of `analysis.misses.causes.misses` that are asked for."""
     for column, value in zip(("way", "cause", "concept"), asked, strict=False):
         if value:
             table = table[table[column] == value]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.precompute import Analysis
+from analysis.gallery_analysis import Analysis
 from itr_core.errors import QueryError
 from itr_core.retrieval.searcher import Hit, Searcher
 from ui.pages import cards

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.precompute import Analysis
-from analysis.probes import probe_table
-from analysis.word_edits import compared
-from analysis.word_importance import word_importance, word_patch_map, word_places
+from analysis.gallery_analysis import Analysis
+from analysis.probes.counterfactuals import probe_table
+from analysis.probes.word_edits import compared
+from analysis.probes.word_importance import word_importance, word_patch_map, word_places
 from itr_core.errors import ImageError, ModelError, QueryError
 from itr_core.pairs.decoding import decode_image
 from itr_core.retrieval.searcher import ENCODING, Searcher
@@ -62,7 +62,7 @@ class Probed:
         )
 
     def importance(self) -> pd.DataFrame:
-        """See `analysis.word_importance.word_importance`."""
+        """See `analysis.probes.word_importance.word_importance`."""
         return word_importance(self.searcher, self.caption, self.analysis.images[self.row])
 
     def table(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from analysis.measures import MEASURES
+from analysis.geometry.catalogue import MEASURES
 from ui.pages import cards
 from ui.pages.analysis.desk import Desk, Wiring
 from ui.pages.analysis.plot import drawn, plot

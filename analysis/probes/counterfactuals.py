@@ -1,7 +1,7 @@
 """Counterfactual captions: does a model rank what is true of an image above what is almost true?
 
 A probe changes one thing of a caption. On Picturebook, edits have known truth (`itr_core.picturebook.edits`);
-elsewhere words of small lists are swapped (`analysis.word_edits`), and what is swapped in is taken to be
+elsewhere words of small lists are swapped (`analysis.probes.word_edits`), and what is swapped in is taken to be
 false. Accuracy is that of SugarCrepe (Hsieh et al., NeurIPS 2023): how often the true caption scores higher.
 """
 
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from analysis.word_edits import negated, object_words, word_edits
+from analysis.probes.word_edits import negated, object_words, word_edits
 from itr_core.metrics.bootstrap import image_bootstrap
 from itr_core.picturebook.captions import plainly
 from itr_core.picturebook.edits import edits_of
@@ -70,7 +70,7 @@ def gallery_probes(
     """Probes of at most `most` images, drawn at random, and (p,) the image of each probe.
 
     captions: m texts. owner: (m,) the image of each. truth: `Truth` of Picturebook, if these are its scenes
-    (see `analysis.truth`); otherwise the words of one caption of each image are swapped.
+    (see `analysis.ground_truth`); otherwise the words of one caption of each image are swapped.
     """
     rng = np.random.default_rng(seed)
     rows = rng.permutation(np.unique(owner))[:most]

@@ -10,12 +10,15 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from analysis import errors, geometry, probes, query_length
+from analysis import query_length
 from analysis.calibration import Calibration
-from analysis.kept import Arrays, Kept
+from analysis.geometry import measures
+from analysis.ground_truth import truth_of
+from analysis.misses import causes
+from analysis.probes import counterfactuals
+from analysis.probes.word_edits import object_words, word_edits
 from analysis.projection import Map, aligned_maps, centred, pca_map, umap_map
-from analysis.truth import truth_of
-from analysis.word_edits import object_words, word_edits
+from analysis.result_store import Arrays, Kept
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.metrics import CosineRows, ranks
@@ -89,7 +92,7 @@ class Analysis:
 
     @cached_property
     def object_words(self) -> list[str]:
-        """What the captions call things: see `analysis.word_edits.object_words`."""
+        """What the captions call things: see `analysis.probes.word_edits.object_words`."""
         return object_words(self.captions)
 
     @cached_property
@@ -122,11 +125,11 @@ class Analysis:
 
     def geometry(self) -> pd.DataFrame:
         """See `analysis.geometry.geometry`."""
-        return self.kept.table("geometry", lambda: geometry.geometry(*self.pairs))
+        return self.kept.table("geometry", lambda: measures.geometry(*self.pairs))
 
     def histograms(self) -> pd.DataFrame:
         """See `analysis.geometry.similarity_histograms`."""
-        return self.kept.table("histograms", lambda: geometry.similarity_histograms(*self.pairs))
+        return self.kept.table("histograms", lambda: measures.similarity_histograms(*self.pairs))
 
     def true_images(self) -> np.ndarray | None:
         """Of how many images each caption is true, (m,); None where there is no truth."""
@@ -149,7 +152,9 @@ class Analysis:
 
         return self.kept.table("by_length", compute)
 
-    def truncated(self, encoder: probes.TextEncoder, *, progress: Progress | None = None) -> pd.DataFrame:
+    def truncated(
+        self, encoder: counterfactuals.TextEncoder, *, progress: Progress | None = None
+    ) -> pd.DataFrame:
         """See `analysis.query_length.truncated`. encoder: the one that made the gallery."""
         images, _, owner = self.pairs
         return self.kept.table(
@@ -160,38 +165,38 @@ class Analysis:
         )
 
     def misses(self) -> pd.DataFrame:
-        """See `analysis.errors.misses`."""
-        return self.kept.table("misses", lambda: errors.misses(*self.pairs, self.captions, self.truth))
+        """See `analysis.misses.causes.misses`."""
+        return self.kept.table("misses", lambda: causes.misses(*self.pairs, self.captions, self.truth))
 
-    def image_probes(self, row: int, caption: str) -> list[probes.Probe]:
+    def image_probes(self, row: int, caption: str) -> list[counterfactuals.Probe]:
         """Probes of one image, each after its true caption.
 
         They are of its scene, where that is known, else of `caption`, one of its own.
         """
         rng = np.random.default_rng(row)
         if self.truth:
-            made = probes.scene_probes(self.truth.scenes[row], rng)
+            made = counterfactuals.scene_probes(self.truth.scenes[row], rng)
         else:
             told = self.gallery.items["captions"].iloc[row]
             edits = word_edits(caption, rng, objects=self.object_words, told=told)
-            made = [probes.Probe(*edit) for edit in edits]
-        return probes.with_true_captions(made)
+            made = [counterfactuals.Probe(*edit) for edit in edits]
+        return counterfactuals.with_true_captions(made)
 
     def probe_accuracy(
-        self, encoder: probes.TextEncoder, *, progress: Progress | None = None
+        self, encoder: counterfactuals.TextEncoder, *, progress: Progress | None = None
     ) -> pd.DataFrame:
         """See `analysis.probes.probe_accuracy`; over 500 images. encoder: the one that made the gallery."""
 
         def compute() -> pd.DataFrame:
             images, _, owner = self.pairs
-            made, rows = probes.gallery_probes(self.captions, owner, self.truth)
+            made, rows = counterfactuals.gallery_probes(self.captions, owner, self.truth)
             tables = []
             for start in range(0, len(made) or 1, _PROBES):
                 some = slice(start, start + _PROBES)
-                tables.append(probes.probe_table(encoder, images, made[some], rows[some]))
+                tables.append(counterfactuals.probe_table(encoder, images, made[some], rows[some]))
                 if progress:
                     progress(start, len(made))
-            return probes.probe_accuracy(pd.concat(tables))
+            return counterfactuals.probe_accuracy(pd.concat(tables))
 
         return self.kept.table("probes", compute)
 

@@ -6,8 +6,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.errors import ALL_CAUSES, shares
 from analysis.figures.style import figure, looks, template
+from analysis.misses.causes import ALL_CAUSES, shares
 
 WAYS = {"t2i": "T2I", "i2t": "I2T"}
 _MOST = 15  # rows and columns of a confusion table that can be read
@@ -38,7 +38,7 @@ def causes(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> go.Figu
 
 
 def confusion(table: pd.DataFrame, concept: str, *, dark: bool = False) -> go.Figure:
-    """What captions say against what pictures show, of one concept of `analysis.errors.confusion`.
+    """What captions say against what pictures show, of one concept of `analysis.misses.causes.confusion`.
 
     The words that take part in most misses, 15 a side at most.
     """

@@ -8,7 +8,7 @@ first caption with the query. Both are judged alike, and get the first cause tha
    true of the other, too. Else by their embeddings, see `ALIKE`.
 3. hub: what was found is the first answer to more queries than chance explains, see `HUB`.
 4. wrong object, attribute, count, setting or relation: the gravest part of the caption that the image does
-   not bear out, see `analysis.differences`.
+   not bear out, see `analysis.misses.differences`.
 5. unknown.
 
 With truth (exact on Picturebook, else people's judgments) 1 is known, with Picturebook's also 4. Without,
@@ -22,9 +22,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from analysis.differences import CAUSES, Difference, difference_by_text, difference_by_truth
-from analysis.first_answers import first_wrong_answers
-from analysis.words import content
+from analysis.lexicon import content
+from analysis.misses.differences import CAUSES, Difference, difference_by_text, difference_by_truth
+from analysis.misses.wrong_answers import first_wrong_answers
 from itr_core.pairs.pairset import Relevance
 from itr_core.picturebook.relevance import Truth
 from itr_core.picturebook.semantics import Facts
@@ -53,7 +53,7 @@ def misses(
         images: (n, d) float32, unit rows. texts: (m, d), likewise.
         owner: (m,) integers in [0, n), the image of each caption.
         captions: m texts.
-        truth: which captions are true of which images (see `analysis.truth`, or a source's judgments).
+        truth: which captions are true of which images (see `analysis.ground_truth`, or a source's judgments).
 
     Returns:
         The columns of `first_wrong_answers` (way, query, found, rank, margin, firsts), and

@@ -11,7 +11,7 @@ from PIL import Image
 from itr_core.errors import ModelError, QueryError
 
 if TYPE_CHECKING:
-    from analysis.probes import TextEncoder
+    from analysis.probes.counterfactuals import TextEncoder
     from itr_core.encoders.dual_encoder import DualEncoder
 
 

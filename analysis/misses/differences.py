@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from analysis.words import OPPOSITES, Content
+from analysis.lexicon import OPPOSITES, Content
 from itr_core.picturebook.ontology import KINDS, RELATIONS
 from itr_core.picturebook.scene import Thing
 from itr_core.picturebook.semantics import CONVERSE, Facts, Meaning, Relation, Variable

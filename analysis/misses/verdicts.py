@@ -15,7 +15,7 @@ JUDGEMENTS: tuple[Judgement, ...] = get_args(Judgement)
 
 
 class Verdict(BaseModel):
-    """Of one miss, named as in the table of `analysis.errors.misses`.
+    """Of one miss, named as in the table of `analysis.misses.causes.misses`.
 
     gallery: the `checksum` of its manifest, so that rows of another gallery are never mistaken for these.
     """

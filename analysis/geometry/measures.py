@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from analysis import influence
-from analysis.influence import Estimate, blocks
-from analysis.measures import MEASURES as MEASURES
+from analysis.geometry import estimates
+from analysis.geometry.catalogue import MEASURES
+from analysis.geometry.estimates import Estimate, blocks
 
 MOST_POINTS = 10_000
 """All pairs are looked at among so many points; of more, those of a seeded sample."""
@@ -40,7 +40,7 @@ def uniformity(x: np.ndarray, t: float = 2.0, *, seed: int = 0) -> float:
     -4.0
     """
     _check(x, x, np.arange(len(x)))
-    return influence.uniformity(x[_sample(len(x), seed)], np.arange(min(len(x), MOST_POINTS)), t).value
+    return estimates.uniformity(x[_sample(len(x), seed)], np.arange(min(len(x), MOST_POINTS)), t).value
 
 
 def modality_gap(images: np.ndarray, texts: np.ndarray) -> float:
@@ -48,7 +48,7 @@ def modality_gap(images: np.ndarray, texts: np.ndarray) -> float:
 
     Liang et al., Mind the Gap, NeurIPS 2022, arXiv:2203.02053.
     """
-    return influence.modality_gap(images, texts, np.zeros(len(texts), np.int64)).value
+    return estimates.modality_gap(images, texts, np.zeros(len(texts), np.int64)).value
 
 
 def pair_distances(
@@ -61,7 +61,7 @@ def pair_distances(
     """
     _check(images, texts, owner)
     kept = _sample(len(images), seed)
-    *_, sums, counts = influence.distance_to_others(images[kept], kept, texts, owner)
+    *_, sums, counts = estimates.distance_to_others(images[kept], kept, texts, owner)
     return _to_own(images, texts, owner), np.divide(
         sums, counts, np.full(len(sums), np.nan), where=counts > 0
     )
@@ -84,7 +84,7 @@ def hubness(queries: np.ndarray, items: np.ndarray, k: int = NEAREST) -> float:
     Radovanović, Nanopoulos & Ivanović, Hubs in Space, JMLR 11, 2010.
     """
     counts = k_occurrences(queries, items, k)
-    return influence.skewness(counts, np.arange(len(counts))).value
+    return estimates.skewness(counts, np.arange(len(counts))).value
 
 
 def effective_rank(x: np.ndarray) -> float:
@@ -93,11 +93,11 @@ def effective_rank(x: np.ndarray) -> float:
     Roy & Vetterli, The Effective Rank, EUSIPCO 2007. Of embeddings as they are, not centred: RankMe (Garrido
     et al., ICML 2023, arXiv:2210.02885).
     """
-    return influence.effective_rank(x, np.arange(len(x))).value
+    return estimates.effective_rank(x, np.arange(len(x))).value
 
 
 def geometry(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, *, seed: int = 0) -> pd.DataFrame:
-    """All `MEASURES` of a gallery, each with its 95 % interval over images (see `analysis.influence`).
+    """All `MEASURES` of a gallery, each with its 95 % interval over images (see `analysis.geometry.estimates`).
 
     What needs all pairs takes at most 10,000 points, hubness 10,000 images with their captions; of more, a
     seeded sample, and its interval is accordingly wider. In the interval of hubness the k-occurrences stay
@@ -121,25 +121,25 @@ def geometry(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, *, seed: 
     both = _sample(n + m, seed)
     of_both = [both[both < n], both[both >= n] - n]
     kept = np.flatnonzero(np.isin(owner, some_images))
-    estimates = {
-        "alignment": influence.mean(own**2, owner),
-        "uniformity_images": influence.uniformity(images[some_images], some_images),
-        "uniformity_captions": influence.uniformity(texts[some_texts], owner[some_texts]),
-        "uniformity_joint": influence.uniformity(
+    found = {
+        "alignment": estimates.mean(own**2, owner),
+        "uniformity_images": estimates.uniformity(images[some_images], some_images),
+        "uniformity_captions": estimates.uniformity(texts[some_texts], owner[some_texts]),
+        "uniformity_joint": estimates.uniformity(
             np.concatenate([images[of_both[0]], texts[of_both[1]]]),
             np.concatenate([of_both[0], owner[of_both[1]]]),
         ),
-        "modality_gap": influence.modality_gap(images, texts, owner),
-        "positive_distance": influence.mean(own, owner),
-        "negative_distance": influence.negative_distance(
+        "modality_gap": estimates.modality_gap(images, texts, owner),
+        "positive_distance": estimates.mean(own, owner),
+        "negative_distance": estimates.negative_distance(
             images[some_images], some_images, texts[some_texts], owner[some_texts]
         ),
         "hubness_images": _hubness(texts[kept], images[some_images], some_images),
         "hubness_captions": _hubness(images[some_images], texts[kept], owner[kept]),
-        "effective_rank_images": influence.effective_rank(images, every),
-        "effective_rank_captions": influence.effective_rank(texts, owner),
+        "effective_rank_images": estimates.effective_rank(images, every),
+        "effective_rank_captions": estimates.effective_rank(texts, owner),
     }
-    table = {name: (estimates[name].value, *estimates[name].interval(n)) for name in MEASURES}
+    table = {name: (found[name].value, *found[name].interval(n)) for name in MEASURES}
     return pd.DataFrame.from_dict(table, orient="index", columns=["value", "low", "high"])
 
 
@@ -168,7 +168,7 @@ def similarity_histograms(
 
 
 def _hubness(queries: np.ndarray, items: np.ndarray, rows: np.ndarray) -> Estimate:
-    return influence.skewness(k_occurrences(queries, items, min(NEAREST, len(items))), rows)
+    return estimates.skewness(k_occurrences(queries, items, min(NEAREST, len(items))), rows)
 
 
 def _to_own(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> np.ndarray:

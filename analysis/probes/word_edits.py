@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from analysis.words import content, listed, stop_words, values
+from analysis.lexicon import content, listed, stop_words, values
 from itr_core.vocabulary import stem, words_of
 
 _OPPOSITES = {

@@ -1,0 +1,5 @@
+"""Geometry of an embedding space: alignment, uniformity and related measures, with intervals."""
+
+from analysis.geometry.measures import alignment, uniformity
+
+__all__ = ["alignment", "uniformity"]

@@ -1,0 +1,1 @@
+"""Probes: captions changed by a word, and how much each word counts."""
