@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from app import launch
 from tests.ui.browser import find_browser
+from ui.web.app import launch
 
 
 def visit(browser: Browser, url: str) -> dict[str, float]:

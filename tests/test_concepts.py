@@ -203,7 +203,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_what_the_terminal_writes_can_be_read(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from ui.terminal.data import app
+    from ui.cli.data import app
 
     result = CliRunner().invoke(app, ["triples", "--out", str(tmp_path / "t.tsv")])
     assert result.exit_code == 0

@@ -20,7 +20,7 @@ from itr_core.hashing.evaluate import evaluate_codes
 from itr_core.metrics import CosineRows, label_map
 from itr_core.metrics.similarity import HammingRows
 from itr_core.pairs import load_pairs
-from ui.terminal import app
+from ui.cli import app
 
 
 def unit(seed: int, n: int, d: int = 6) -> Tensor:

@@ -23,7 +23,7 @@ from itr_core.features.image_rows import DecodedImages, StoredImages, cached_fea
 from itr_core.features.teachers import open_teachers, save_teachers
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.training import train
-from ui.terminal import app
+from ui.cli import app
 
 pytestmark = pytest.mark.usefixtures("configs")
 

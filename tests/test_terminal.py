@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
 from itr_core.training.config import TrainConfig
-from ui.terminal import app
+from ui.cli import app
 
 ROOT = Path(__file__).parents[1]
 MODEL = "picturebook-vit/none"
@@ -30,7 +30,7 @@ def pairscope(*arguments: object) -> Result:
 
 def in_own_process(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "ui.terminal", *map(str, arguments)],
+        [sys.executable, "-m", "ui.cli", *map(str, arguments)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_starts_light() -> None:
     """No command but the one that runs may import what takes seconds."""
     heavy = "{'torch', 'datasets', 'pandas', 'faiss', 'gradio', 'open_clip'} & set(sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", f"import sys, ui.terminal; print({heavy})"],
+        [sys.executable, "-c", f"import sys, ui.cli; print({heavy})"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert loaded.stdout.strip() == "set()"

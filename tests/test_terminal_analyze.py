@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs_version
 from typer.testing import CliRunner, Result
 
 from itr_core.gallery import Gallery
-from ui.terminal import app
+from ui.cli import app
 
 ROOT = Path(__file__).parents[1]
 MODEL = "picturebook-vit/none"

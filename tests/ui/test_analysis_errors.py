@@ -17,8 +17,8 @@ from itr_core.errors import ModelError, QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
-from ui.pages.analysis import misses, probed
-from ui.pages.analysis.misses import Asked
+from ui.web.analysis.panels import miss_cards, probe_card
+from ui.web.analysis.panels.miss_cards import Asked
 
 MISSES, PROBLEM = "#misses .misses > li", "#errors-problem .note"
 
@@ -34,7 +34,7 @@ def searcher(configs: Path, tmp_path_factory: pytest.TempPathFactory) -> Searche
 @pytest.fixture
 def analysis(searcher: Searcher) -> Analysis:
     yield Analysis(searcher.gallery)
-    misses.verdicts_path(Analysis(searcher.gallery)).unlink(missing_ok=True)
+    miss_cards.verdicts_path(Analysis(searcher.gallery)).unlink(missing_ok=True)
 
 
 # ---- handlers
@@ -45,28 +45,28 @@ def test_filters_offer_and_leave_what_they_count(analysis: Analysis) -> None:
     assert len(table) > 20
     for column, asked in (("cause", Asked(cause="wrong object")), ("way", Asked("i2t"))):
         (value,) = filter(None, asked[:3])
-        rows = misses.chosen(table, asked)
+        rows = miss_cards.chosen(table, asked)
         assert len(rows) == (table[column] == value).sum() > 0
-        assert (f"{value} ({len(rows)})", value) in misses.choices(table, column, "all")
+        assert (f"{value} ({len(rows)})", value) in miss_cards.choices(table, column, "all")
     common = confusion(table).sort_values("misses", ascending=False).iloc[0]
     pair = (common["concept"], common["said"], common["shown"])
-    assert len(misses.chosen(table, Asked(confused=pair))) == common["misses"]
-    html = misses.confusions(table, Asked(confused=pair))
+    assert len(miss_cards.chosen(table, Asked(confused=pair))) == common["misses"]
+    html = miss_cards.confusions(table, Asked(confused=pair))
     assert html.count('aria-pressed="true"') == 1
-    assert misses.chosen(table, Asked("t2i", "hub", "", ("colour", "no", "such"))).empty
+    assert miss_cards.chosen(table, Asked("t2i", "hub", "", ("colour", "no", "such"))).empty
 
 
 def test_the_last_verdict_on_a_miss_holds(analysis: Analysis) -> None:
     row = analysis.misses().iloc[0]
     place = (row["way"], row["query"], row["found"])
     for verdict in ("unclear", "actually right"):
-        misses.judge(analysis, *place, verdict)
-    html, said = misses.tally(analysis)
+        miss_cards.judge(analysis, *place, verdict)
+    html, said = miss_cards.tally(analysis)
     assert said == {place: "actually right"}
     assert re.search(r"<b>1</b> verdict: 1 actually right\.", html)
-    lines = misses.verdicts_path(analysis).read_text().splitlines()
+    lines = miss_cards.verdicts_path(analysis).read_text().splitlines()
     assert [json.loads(line)["verdict"] for line in lines] == ["unclear", "actually right"]
-    cards = misses.listing(analysis, "small", analysis.misses().head(1), said)
+    cards = miss_cards.listing(analysis, "small", analysis.misses().head(1), said)
     assert re.findall(r'aria-pressed="true">([^<]*)', cards) == ["actually right"]
     assert 'href="./?item=' in cards
 
@@ -80,21 +80,21 @@ def test_the_last_verdict_on_a_miss_holds(analysis: Analysis) -> None:
 )  # fmt: skip
 def test_verdicts_on_nothing_are_refused(analysis: Analysis, said: tuple[Any, ...]) -> None:
     with pytest.raises(QueryError, match="no miss of this gallery"):
-        misses.judge(analysis, *said)
-    assert not misses.verdicts_path(analysis).exists()
+        miss_cards.judge(analysis, *said)
+    assert not miss_cards.verdicts_path(analysis).exists()
 
 
 def test_an_unknown_verdict_is_refused(analysis: Analysis) -> None:
     row = analysis.misses().iloc[0]
     with pytest.raises(QueryError, match="no verdict"):
-        misses.judge(analysis, row["way"], row["query"], row["found"], "<b>right</b>")
+        miss_cards.judge(analysis, row["way"], row["query"], row["found"], "<b>right</b>")
 
 
 @pytest.mark.parametrize("key", [None, "", "t2i", "t2i nothing", "hub t2i", ["t2i hub"], {"a": 1}])
 def test_only_bars_of_the_figure_can_be_clicked(key: Any) -> None:
     with pytest.raises(QueryError, match="no bar"):
-        misses.parse_bar(key)
-    assert misses.parse_bar("i2t wrong object") == ("i2t", "wrong object")
+        miss_cards.parse_bar(key)
+    assert miss_cards.parse_bar("i2t wrong object") == ("i2t", "wrong object")
 
 
 def test_where_nothing_can_be_written_a_verdict_says_so(analysis: Analysis, tmp_path: Path) -> None:
@@ -103,13 +103,13 @@ def test_where_nothing_can_be_written_a_verdict_says_so(analysis: Analysis, tmp_
     elsewhere = SimpleNamespace(path=tmp_path, manifest=analysis.gallery.manifest)
     stuck: Any = SimpleNamespace(gallery=elsewhere, misses=analysis.misses)
     with pytest.raises(QueryError, match=r"cannot be kept beside the gallery: File exists\.$"):
-        misses.judge(stuck, row["way"], row["query"], row["found"], "unclear")
-    assert "No verdicts yet" in misses.tally(stuck)[0]
+        miss_cards.judge(stuck, row["way"], row["query"], row["found"], "unclear")
+    assert "No verdicts yet" in miss_cards.tally(stuck)[0]
 
 
 def test_a_damaged_file_of_verdicts_is_named(analysis: Analysis) -> None:
-    misses.verdicts_path(analysis).write_text('{"verdict": "<b>"}\n')
-    html, said = misses.tally(analysis)
+    miss_cards.verdicts_path(analysis).write_text('{"verdict": "<b>"}\n')
+    html, said = miss_cards.tally(analysis)
     assert said == {}
     assert "line 1" in html
     assert "<b>" not in html
@@ -117,13 +117,13 @@ def test_a_damaged_file_of_verdicts_is_named(analysis: Analysis) -> None:
 
 def test_a_picture_is_found_by_id_and_by_words(analysis: Analysis, searcher: Searcher) -> None:
     items = analysis.gallery.items
-    row, place = probed.find(analysis, searcher, f" {items['image_id'][7]} ")
+    row, place = probe_card.find(analysis, searcher, f" {items['image_id'][7]} ")
     assert (row, place) == (7, max(range(5), key=lambda k: len(items["captions"][7][k])))
-    row, place = probed.find(analysis, searcher, "a red car")
+    row, place = probe_card.find(analysis, searcher, "a red car")
     (hit,) = searcher.search_text("a red car", 1)
     assert (items["image_id"][row], items["captions"][row][place]) == (hit.item_id, hit.caption)
-    assert probed.find(analysis, searcher, "")[0] == 0
-    assert probed.any_captioned(analysis, 0.999)[0] == 11
+    assert probe_card.find(analysis, searcher, "")[0] == 0
+    assert probe_card.any_captioned(analysis, 0.999)[0] == 11
 
 
 @pytest.mark.parametrize(
@@ -131,23 +131,23 @@ def test_a_picture_is_found_by_id_and_by_words(analysis: Analysis, searcher: Sea
 )
 def test_captions_that_are_not_there_are_refused(analysis: Analysis, said: Any) -> None:
     with pytest.raises(QueryError):
-        probed.parse(analysis, said)
+        probe_card.parse(analysis, said)
 
 
 def test_probes_of_a_picture(analysis: Analysis, searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    of = probed.Probed(analysis, searcher, 3, 4)
+    of = probe_card.Probed(analysis, searcher, 3, 4)
     assert of.importance()["word"].tolist() == of.caption.split()
     table = of.table()
     assert table.count("<ins>") >= 4
     assert "is known exactly" in table
     assert of.picture("small").count('data-shades="') == len(of.caption.split())
     with pytest.raises(QueryError, match="no such caption"):
-        probed.Probed(analysis, searcher, 3, 5)
+        probe_card.Probed(analysis, searcher, 3, 5)
 
     def none(*_: Any) -> Any:
         raise ModelError("The model has no tokens.")
 
-    monkeypatch.setattr(probed, "word_patch_map", none)
+    monkeypatch.setattr(probe_card, "word_patch_map", none)
     assert "cannot be shown: The model has no tokens." in of.picture("small")
 
 

@@ -13,7 +13,7 @@ from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
-from ui.pages.analysis import points
+from ui.web.analysis.panels import map_points
 
 MAP = "#map .area"
 
@@ -129,7 +129,7 @@ def test_a_lasso_gathers_pictures(page: Page, app_url: str) -> None:
         page.mouse.move(x, y, steps=5)
     page.mouse.up()
     expect(page.locator("#map-opened .status")).to_contain_text("80 pictures and 0 captions selected")
-    expect(page.locator("#map-opened .cards li")).to_have_count(points.MOST_SHOWN)
+    expect(page.locator("#map-opened .cards li")).to_have_count(map_points.MOST_SHOWN)
 
 
 @pytest.mark.ui
@@ -181,18 +181,20 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
 )
 def test_points_that_are_none_are_refused(searcher: Searcher, key: object) -> None:
     with pytest.raises(QueryError, match="no point"):
-        points.parse(key, Analysis(searcher.gallery))
+        map_points.parse(key, Analysis(searcher.gallery))
 
 
 def test_selections_count_what_they_hold(searcher: Searcher) -> None:
     analysis = Analysis(searcher.gallery)
-    html = points.opened(analysis, searcher, ["images:3", "captions:15", "captions:16", "images:0"], "small")
+    html = map_points.opened(
+        analysis, searcher, ["images:3", "captions:15", "captions:16", "images:0"], "small"
+    )
     assert "2 pictures and 2 captions selected" in html
     assert html.count("data-item") == 2  # captions 15 and 16 are those of image 3
     with pytest.raises(QueryError, match="No point"):
-        points.opened(analysis, searcher, [], "small")
+        map_points.opened(analysis, searcher, [], "small")
     with pytest.raises(QueryError, match="no such caption"):
-        points.of_card(analysis, None, SimpleNamespace())
+        map_points.of_card(analysis, None, SimpleNamespace())
 
 
 @pytest.mark.ui

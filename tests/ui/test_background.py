@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from ui.pages.analysis.background import Stop, working
+from ui.web.analysis.jobs import Stop, working
 
 
 def test_it_tells_how_far_it_is_and_what_came_out() -> None:

@@ -1,0 +1,110 @@
+"""`pairscope data`: look at sources of pairs, and write them in other layouts."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ui.cli.options import Columns, Device, ImageRoot, Json, Limit, Source, open_source
+from ui.cli.output import print_json, print_table, progress_bar, report_skipped
+
+app = typer.Typer(no_args_is_help=True, help="Look at sources of pairs, and write them in other layouts.")
+
+
+@app.command()
+def show(
+    source: Source,
+    columns: Columns = None,
+    image_root: ImageRoot = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Count what there is in a source: images, captions, words, labels, files left out."""
+    from itr_core.pairs.summary import summary
+
+    figures = summary(open_source(source, columns, image_root, limit))
+    if as_json:
+        print_json(figures)
+        return
+    labels, skipped = figures.pop("labels"), figures.pop("skipped")
+    figures["labels"] = ", ".join(f"{label} {count}" for label, count in list(labels.items())[:20]) or "none"
+    print_table(source, ("", ""), [(name.replace("_", " "), _told(value)) for name, value in figures.items()])
+    report_skipped(f"{each['name']}: {each['reason']}" for each in skipped)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value['least']} to {value['most']}, mean {value['mean']}"
+    return "none" if value is None else str(value)
+
+
+@app.command()
+def export(
+    source: Source,
+    to: Annotated[Literal["parquet", "karpathy", "folder"], typer.Option(help="What to write.")],
+    out: Annotated[Path, typer.Option(help="New folder to write.")],
+    columns: Columns = None,
+    image_root: ImageRoot = None,
+    limit: Limit = None,
+) -> None:
+    """Write a source as parquet, Karpathy's JSON or a folder, for any other retrieval code to read."""
+    from itr_core.pairs.export import export as write
+
+    pairs = open_source(source, columns, image_root, limit)
+    with progress_bar("Writing") as progress:
+        skipped = write(pairs, to, out, progress=progress)
+    report_skipped(f"{name}: {reason}" for name, reason in [*pairs.skipped, *skipped])
+    typer.echo(f"{out}: {len(pairs) - len(skipped)} images with captions, as {to}.")
+
+
+@app.command()
+def teachers(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="FILE.safetensors to write.")],
+    image_teacher: Annotated[
+        str, typer.Option(help="features, timm:NAME[@FILE.safetensors], open_clip:SPEC.")
+    ] = "features",
+    text_teacher: Annotated[
+        str, typer.Option(help="lsa, sentence-transformers:NAME, open_clip:SPEC.")
+    ] = "lsa",
+    model: Annotated[str, typer.Option(help="Whose features 'features' are.")] = "starter:infonce",
+    device: Device = None,
+    columns: Columns = None,
+    image_root: ImageRoot = None,
+    limit: Limit = None,
+) -> None:
+    """Ask an image teacher and a text teacher about a source, to train with them on another machine."""
+    from itr_core.encoders.dual_encoder import load_encoder
+    from itr_core.features.image_rows import DecodedImages
+    from itr_core.features.teachers import open_teachers, save_teachers
+
+    pairs, encoder = open_source(source, columns, image_root, limit), load_encoder(model, device=device)
+    rows = open_teachers(image_teacher, text_teacher, pairs, DecodedImages(pairs, encoder), encoder)
+    save_teachers(out, pairs, *rows)
+    report_skipped(f"{name}: {reason}" for name, reason in pairs.skipped)
+    typer.echo(
+        f"{out}: {len(pairs)} images and {len(rows[1])} captions. Train with "
+        f"--image-teacher precomputed:{out}:image --text-teacher precomputed:{out}:text."
+    )
+
+
+@app.command()
+def triples(out: Annotated[Path, typer.Option(help="Tab-separated file to write.")]) -> None:
+    """Write what Picturebook knows of its words (puppy IsA pet), as `train --triples` reads it."""
+    from itr_core.picturebook.ontology import TRIPLES
+    from itr_core.system.files import whole_file
+
+    with whole_file(out) as part:
+        part.write_text("".join("\t".join(triple) + "\n" for triple in TRIPLES), encoding="utf-8")
+    typer.echo(f"{out}: {len(TRIPLES)} triples.")
+
+
+@app.command()
+def contact_sheet(out: Annotated[Path, typer.Option(help="PNG file to write.")]) -> None:
+    """Draw everything there is in Picturebook on one sheet."""
+    from itr_core.picturebook.sprites import contact_sheet as sheet
+    from itr_core.system.files import whole_file
+
+    with whole_file(out) as part:
+        sheet().save(part, "PNG")
+    typer.echo(str(out))

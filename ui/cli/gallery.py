@@ -1,0 +1,120 @@
+"""`pairscope build` and `pairscope search`."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from itr_core.errors import QueryError
+from ui.cli.options import Columns, Device, ImageRoot, Json, Limit, Model, Source, open_source
+from ui.cli.output import print_json, print_table, progress_bar, report_skipped
+
+
+def build(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="Folder of the gallery; an older gallery there is replaced.")],
+    model: Model = "starter:infonce",
+    columns: Columns = None,
+    image_root: ImageRoot = None,
+    limit: Limit = None,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Keep the places of each image too, for `search --rerank`.")
+    ] = False,
+    umap: Annotated[
+        bool,
+        typer.Option("--map/--no-map", help="Lay out its maps now, rather than when they are looked at."),
+    ] = True,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Embed a source with a model, ready to search. Interrupted, the same command goes on where it was."""
+    from analysis.gallery_analysis import Analysis
+    from itr_core.encoders.dual_encoder import load_encoder
+    from itr_core.gallery import Gallery
+
+    start = time.perf_counter()
+    pairs = open_source(source, columns, image_root, limit)
+    encoder = load_encoder(model, device=device)
+    with progress_bar("Building") as progress:
+        gallery = Gallery.build(pairs, encoder, out, tokens=tokens, progress=progress)
+    try:
+        with progress_bar("Measuring") as progress:
+            Analysis(gallery).prepare(umap=umap, progress=progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{out} is ready to search; what was not measured yet is when it is asked for."
+        ) from None
+    made = gallery.manifest.model_dump(mode="json", exclude={"files"})
+    if as_json:
+        print_json(made | {"path": str(out), "seconds": round(time.perf_counter() - start, 2)})
+        return
+    rows = [(name, made[name]) for name in ("source", "model", "images", "captions", "dim")]
+    print_table(str(out), ("", ""), rows)
+    report_skipped(f"{name}: {reason}" for name, reason in gallery.manifest.skipped)
+
+
+def search(
+    gallery: Annotated[Path, typer.Argument(help="Folder made by `pairscope build`.")],
+    query: Annotated[list[str], typer.Argument(help="Words, or one image file.")],
+    k: Annotated[int, typer.Option("-k", help="Number of results, 1 to 100.")] = 10,
+    of: Annotated[
+        Literal["images", "captions"] | None,
+        typer.Option(help="What to find; by default images for words, captions for an image."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Where the gallery's model is now, if its spec has changed.")
+    ] = None,
+    rerank: Annotated[
+        bool,
+        typer.Option(
+            "--rerank", help="Rank the 100 best again: compare every word with places of a picture."
+        ),
+    ] = False,
+    u1: Annotated[float, typer.Option(help="Weight of that comparison beside the cosine, 0 to 1.")] = 0.8,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Search a gallery with words, or with a picture."""
+    from itr_core.encoders.dual_encoder import load_encoder
+    from itr_core.gallery import Gallery
+    from itr_core.pairs import decode_image
+    from itr_core.retrieval.searcher import Searcher
+
+    words, file = " ".join(query), Path(query[0])
+    picture = decode_image(file) if len(query) == 1 and _is_image_file(file) else None
+    opened = Gallery.open(gallery)
+    searcher = Searcher(opened, load_encoder(model or opened.manifest.model, device=device), u1=u1)
+    start = time.perf_counter()
+    if picture is not None:
+        of = of or "captions"
+        hits, lost, unseen = searcher.search_image(picture, k, of, rerank=rerank), "", []
+    else:
+        of = of or "images"
+        hits = searcher.search_text(words, k, of, rerank=rerank)
+        kept, lost = searcher.encoder.cut(words)
+        unseen = searcher.encoder.unseen_words(kept)
+    seconds = time.perf_counter() - start
+    if as_json:
+        found = {"query": words, "of": of, "cut": lost, "unseen_words": unseen, "seconds": round(seconds, 4)}
+        print_json(found | {"hits": [asdict(hit) for hit in hits]})
+        return
+    rows = [(hit.rank, f"{hit.score:.3f}", hit.caption, hit.item_id) for hit in hits]
+    print_table(f"{of.capitalize()} for {words!r}", ("", "score", "caption", "image"), rows)
+    if lost:
+        typer.secho(f"The query is longer than the model reads; not used: {lost!r}", fg="yellow", err=True)
+    if unseen:
+        typer.secho(f"The model never met in training: {', '.join(unseen)}", fg="yellow", err=True)
+
+
+def _is_image_file(path: Path) -> bool:
+    from itr_core.pairs.folder import SUFFIXES
+
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):  # longer than any path, or with a null byte: words
+        return False
+    if not there and path.suffix.lower() in SUFFIXES:
+        raise QueryError(f"{path}: no such file.")
+    return there

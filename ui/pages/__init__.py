@@ -1,1 +1,0 @@
-"""The browser: one file per page, and what the pages share."""

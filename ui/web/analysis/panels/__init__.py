@@ -1,0 +1,1 @@
+"""What a click opens: the HTML of one point of the map, one miss, one probe."""

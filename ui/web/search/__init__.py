@@ -1,0 +1,1 @@
+"""The search page: its layout and its event handlers."""
