@@ -151,7 +151,7 @@ def test_killed_and_resumed_is_the_unbroken_run(
         "from itr_core.training import train\n"
         f"train('infonce', 'folder:{world}', out={str(tmp_path / 'out')!r}, **{options!r})"
     )
-    repository = Path(__file__).parents[1]
+    repository = Path(__file__).parents[2]
     process = subprocess.Popen([sys.executable, "-c", script], cwd=repository)
     while not any(entry["step"] >= at_least for entry in _log_so_far(tmp_path / "out")):
         assert process.poll() is None, "the run ended before it could be killed"

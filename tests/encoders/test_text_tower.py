@@ -125,7 +125,7 @@ def test_a_tower_without_word_tokens_says_so() -> None:
 
 def test_benchmark_captions_are_ordinary() -> None:
     namespace: dict = {"__name__": "benchmark"}
-    source = Path(__file__).parents[1] / "benchmarks" / "text_encoding.py"
+    source = Path(__file__).parents[2] / "benchmarks" / "text_encoding.py"
     exec(compile(source.read_text(encoding="utf-8"), source, "exec"), namespace)
     texts = namespace["captions"](64)
     assert len(set(texts)) == 64

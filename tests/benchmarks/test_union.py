@@ -18,7 +18,7 @@ CAPTIONS = ["a red sky over flat green ground", "flat blue land", "yellow", "hig
 
 @pytest.fixture(scope="module")
 def union() -> Any:
-    return runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "union.py"))["union"]
+    return runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "union.py"))["union"]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from itr_core.methods import make_method
 from itr_core.training.config import TrainConfig
 
-ROWS = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "method_rows.py"))
+ROWS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "method_rows.py"))
 
 
 @pytest.mark.parametrize("setting", ["picturebook", "flickr8k"])

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from itr_core.gallery import Gallery
 from ui.cli import app
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 MODEL = "picturebook-vit/none"
 SOURCE = "picturebook:test@24"
 

@@ -177,7 +177,7 @@ def build_elsewhere(
     arguments = [pairs.source, str(path), str(kill_at), str(file_limit)]
     return subprocess.run(
         [sys.executable, "-c", BUILD, *arguments],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,

@@ -278,7 +278,7 @@ def shared(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory)
     (folder / "script.py").write_text(SCRIPT)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += [str(folder / "script.py"), str(configs), str(folder / "runs.json")]
-    repository = str(Path(__file__).parents[1])
+    repository = str(Path(__file__).parents[2])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": repository}
     done = subprocess.run(
         command, cwd=repository, env=environment, capture_output=True, text=True, timeout=300

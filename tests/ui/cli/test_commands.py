@@ -19,7 +19,7 @@ from itr_core.pairs import load_pairs
 from itr_core.training.config import TrainConfig
 from ui.cli import app
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 MODEL = "picturebook-vit/none"
 SOURCE = "picturebook:test@12"
 

@@ -20,7 +20,7 @@ from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.features.image_rows import features_from_file
 from itr_core.training import train
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHANCE = 2 * (0.1 + 0.5 + 1.0)  # rSum of 1,000 images in random order
 
 
