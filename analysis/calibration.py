@@ -40,7 +40,9 @@ class Calibration:
     intercept: float
 
     @classmethod
-    def of(cls, images: np.ndarray, texts: np.ndarray, owner: np.ndarray, *, seed: int = 0) -> "Calibration":
+    def of(
+        cls, images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray, *, seed: int = 0
+    ) -> "Calibration":
         """Learn from a gallery's own pairs.
 
         The score of a kind is foretold for captions of images that the regression has not seen.
@@ -58,16 +60,18 @@ class Calibration:
 
         if len(texts) > MOST_CAPTIONS:
             kept = np.random.default_rng(seed).choice(len(texts), MOST_CAPTIONS, replace=False)
-            texts, owner = texts[kept], owner[kept]
-        if (captioned := len(np.unique(owner))) < FEWEST_IMAGES:
+            texts, image_of_caption = texts[kept], image_of_caption[kept]
+        if (captioned := len(np.unique(image_of_caption))) < FEWEST_IMAGES:
             raise GalleryError(
                 f"{captioned} images have captions, too few to learn from what a match scores; it takes "
                 f"{FEWEST_IMAGES}."
             )
-        own = np.concatenate([np.einsum("ij,ij->i", texts[b], images[owner[b]]) for b in blocks(len(texts))])
+        own = np.concatenate(
+            [np.einsum("ij,ij->i", texts[b], images[image_of_caption[b]]) for b in blocks(len(texts))]
+        )
         best = np.concatenate([(texts[b] @ images.T).max(axis=1) for b in blocks(len(texts))])
         ridge = Ridge(alpha=1.0)
-        foretold = cross_val_predict(ridge, texts, own, groups=owner, cv=GroupKFold(FOLDS))
+        foretold = cross_val_predict(ridge, texts, own, groups=image_of_caption, cv=GroupKFold(FOLDS))
         ridge.fit(texts, own)
         slope = np.asarray(ridge.coef_, dtype=np.float64)
         scores, excess = np.sort(best.astype(np.float64)), np.sort((best - foretold).astype(np.float64))

@@ -9,7 +9,7 @@ import numpy as np
 from itr_core.errors import GalleryError
 
 if TYPE_CHECKING:
-    from analysis.gallery_analysis import Analysis
+    from analysis.gallery_analysis import GalleryAnalysis
 
 By = Literal["modality", "category", "length", "rank", "cause"]
 BYS: tuple[By, ...] = get_args(By)
@@ -18,7 +18,7 @@ OTHER, RIGHT = "other", "found at once"
 TITLES = {"length": "words", "rank": "log10 of the rank"}
 
 
-def colouring(analysis: "Analysis", by: By) -> Mapping[str, np.ndarray] | None:
+def colouring(analysis: "GalleryAnalysis", by: By) -> Mapping[str, np.ndarray] | None:
     """Values of the "images" (n,) and the "captions" (m,): names, or numbers with NaN where there is none.
 
     modality: None, since there is nothing to add. category: the rarest of the six commonest labels that an
@@ -40,8 +40,8 @@ def colouring(analysis: "Analysis", by: By) -> Mapping[str, np.ndarray] | None:
         return {"images": np.log10(i2t), "captions": np.log10(t2i)}
     if by == "cause":
         causes = {"i2t": np.full(n, RIGHT, object), "t2i": np.full(m, RIGHT, object)}
-        for way, misses in analysis.misses().groupby("way"):
-            causes[str(way)][misses["query"].to_numpy()] = misses["cause"].to_numpy()
+        for direction, misses in analysis.misses().groupby("direction"):
+            causes[str(direction)][misses["query"].to_numpy()] = misses["cause"].to_numpy()
         return {"images": causes["i2t"], "captions": causes["t2i"]}
     return None
 

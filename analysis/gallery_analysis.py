@@ -18,13 +18,13 @@ from analysis.misses import causes
 from analysis.probes import counterfactuals
 from analysis.probes.word_edits import object_words, word_edits
 from analysis.projection import Map, aligned_maps, centred, pca_map, umap_map
-from analysis.result_store import Arrays, Kept
+from analysis.result_store import Arrays, ResultStore
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
-from itr_core.metrics import CosineRows, ranks
+from itr_core.metrics import CosineSimilarity, ranks
 from itr_core.metrics.bootstrap import interval
-from itr_core.metrics.samples import Measured, recalls
-from itr_core.picturebook.relevance import Truth
+from itr_core.metrics.samples import MetricSamples, recalls
+from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.system.progress import Progress
 
 FOLDER = "analysis"
@@ -62,10 +62,10 @@ _ROWS = 256
 _PROBES = 200
 
 
-class Analysis:
+class GalleryAnalysis:
     """Everything that is measured of one gallery, each thing when it is first asked for.
 
-    Results are `Kept` in the gallery's folder by the hash of its manifest and their version (`RESULTS`), so
+    Results are `ResultStore` in the gallery's folder by the hash of its manifest and their version (`RESULTS`), so
     that a gallery built again never sees those of the old one.
 
     What needs pairs raises GalleryError where there are none, or fewer than two images. What takes long has
@@ -76,7 +76,7 @@ class Analysis:
         self.gallery = gallery
         self.images = gallery.image_embeddings
         self.captions = [caption for captions in gallery.items["captions"] for caption in captions]
-        self.kept = Kept(
+        self.results = ResultStore(
             gallery.path / FOLDER, lambda name: _digest(gallery.manifest.checksum, *_versions(name))
         )
 
@@ -96,7 +96,7 @@ class Analysis:
         return object_words(self.captions)
 
     @cached_property
-    def truth(self) -> Truth | None:
+    def truth(self) -> SceneRelevance | None:
         """Which caption is true of which image, where that is known: see `truth_of`."""
         return truth_of(self.gallery)
 
@@ -104,10 +104,10 @@ class Analysis:
 
     def ranks(self) -> tuple[np.ndarray, np.ndarray]:
         """T2I ranks (m,) and I2T ranks (n,): see `itr_core.metrics.ranks`."""
-        kept = self.kept.arrays("ranks", lambda: dict(zip(("t2i", "i2t"), self._ranks(), strict=True)))
-        return kept["t2i"], kept["i2t"]
+        results = self.results.arrays("ranks", lambda: dict(zip(("t2i", "i2t"), self._ranks(), strict=True)))
+        return results["t2i"], results["i2t"]
 
-    def figures(self) -> list[Measured]:
+    def figures(self) -> list[MetricSamples]:
         """The standard protocol with the queries behind it, to be compared with another model's."""
         return recalls("standard", *self.ranks(), self.pairs[2])
 
@@ -116,20 +116,20 @@ class Analysis:
 
         def compute() -> pd.DataFrame:
             figures = self.figures()
-            bounds = np.array([interval(each.drawn()) for each in figures])
+            bounds = np.array([interval(each.bootstrap()) for each in figures])
             queries = [sum(len(part.values) for part in each.parts) for each in figures]
             columns = {"value": [each.value for each in figures], "low": bounds[:, 0], "high": bounds[:, 1]}
             return pd.DataFrame(columns | {"queries": queries}, index=[each.name for each in figures])
 
-        return self.kept.table("metrics", compute)
+        return self.results.table("metrics", compute)
 
     def geometry(self) -> pd.DataFrame:
         """See `analysis.geometry.geometry`."""
-        return self.kept.table("geometry", lambda: measures.geometry(*self.pairs))
+        return self.results.table("geometry", lambda: measures.geometry(*self.pairs))
 
     def histograms(self) -> pd.DataFrame:
         """See `analysis.geometry.similarity_histograms`."""
-        return self.kept.table("histograms", lambda: measures.similarity_histograms(*self.pairs))
+        return self.results.table("histograms", lambda: measures.similarity_histograms(*self.pairs))
 
     def true_images(self) -> np.ndarray | None:
         """Of how many images each caption is true, (m,); None where there is no truth."""
@@ -141,32 +141,34 @@ class Analysis:
                 count += self.truth.matrix(slice(start, start + _ROWS)).sum(axis=0)
             return {"count": count}
 
-        return None if self.truth is None else self.kept.arrays("true_images", compute)["count"]
+        return None if self.truth is None else self.results.arrays("true_images", compute)["count"]
 
     def by_length(self) -> pd.DataFrame:
         """See `analysis.query_length.by_length`."""
 
         def compute() -> pd.DataFrame:
-            t2i, owner = self.ranks()[0], self.pairs[2]
-            return query_length.by_length(t2i, self.captions, owner, true_images=self.true_images())
+            t2i, image_of_caption = self.ranks()[0], self.pairs[2]
+            return query_length.by_length(
+                t2i, self.captions, image_of_caption, true_images=self.true_images()
+            )
 
-        return self.kept.table("by_length", compute)
+        return self.results.table("by_length", compute)
 
     def truncated(
         self, encoder: counterfactuals.TextEncoder, *, progress: Progress | None = None
     ) -> pd.DataFrame:
         """See `analysis.query_length.truncated`. encoder: the one that made the gallery."""
-        images, _, owner = self.pairs
-        return self.kept.table(
+        images, _, image_of_caption = self.pairs
+        return self.results.table(
             "truncated",
             lambda: query_length.truncated(
-                encoder.encode_texts, images, self.captions, owner, progress=progress
+                encoder.encode_texts, images, self.captions, image_of_caption, progress=progress
             ),
         )
 
     def misses(self) -> pd.DataFrame:
         """See `analysis.misses.causes.misses`."""
-        return self.kept.table("misses", lambda: causes.misses(*self.pairs, self.captions, self.truth))
+        return self.results.table("misses", lambda: causes.misses(*self.pairs, self.captions, self.truth))
 
     def image_probes(self, row: int, caption: str) -> list[counterfactuals.Probe]:
         """Probes of one image, each after its true caption.
@@ -188,8 +190,8 @@ class Analysis:
         """See `analysis.probes.probe_accuracy`; over 500 images. encoder: the one that made the gallery."""
 
         def compute() -> pd.DataFrame:
-            images, _, owner = self.pairs
-            made, rows = counterfactuals.gallery_probes(self.captions, owner, self.truth)
+            images, _, image_of_caption = self.pairs
+            made, rows = counterfactuals.gallery_probes(self.captions, image_of_caption, self.truth)
             tables = []
             for start in range(0, len(made) or 1, _PROBES):
                 some = slice(start, start + _PROBES)
@@ -198,12 +200,14 @@ class Analysis:
                     progress(start, len(made))
             return counterfactuals.probe_accuracy(pd.concat(tables))
 
-        return self.kept.table("probes", compute)
+        return self.results.table("probes", compute)
 
     def calibration(self) -> Calibration:
         """See `analysis.calibration`; GalleryError where there are too few pairs to learn from."""
-        kept = self.kept.arrays("calibration", lambda: asdict(Calibration.of(*self.pairs)))
-        return Calibration(kept["scores"], kept["excess"], kept["slope"], float(kept["intercept"]))
+        results = self.results.arrays("calibration", lambda: asdict(Calibration.of(*self.pairs)))
+        return Calibration(
+            results["scores"], results["excess"], results["slope"], float(results["intercept"])
+        )
 
     def map(self, kind: Kind, method: Method = "umap", *, progress: Progress | None = None) -> Maps:
         """Where images and captions lie in the plane: PCA takes a moment, UMAP a while."""
@@ -212,7 +216,7 @@ class Analysis:
             x = self._mapped(kind)
             return {"points": pca_map(x) if method == "pca" else umap_map(x, progress=progress)}
 
-        return self._maps(kind, self.kept.arrays(f"{method}-{kind}", compute)["points"])
+        return self._maps(kind, self.results.arrays(f"{method}-{kind}", compute)["points"])
 
     def prepare(self, *, umap: bool = True, progress: Progress | None = None) -> None:
         """Compute all that needs no encoder; without `umap` only what takes a few seconds.
@@ -236,8 +240,8 @@ class Analysis:
     # ---- how they come about
 
     def _ranks(self) -> tuple[np.ndarray, np.ndarray]:
-        images, texts, owner = self.pairs
-        return ranks(CosineRows(images, texts), owner)
+        images, texts, image_of_caption = self.pairs
+        return ranks(CosineSimilarity(images, texts), image_of_caption)
 
     def _mapped(self, kind: Kind) -> np.ndarray:
         """The embeddings of a map, images first."""
@@ -257,7 +261,7 @@ class Analysis:
         return maps
 
 
-def same_items(galleries: Sequence[Analysis]) -> bool:
+def same_items(galleries: Sequence[GalleryAnalysis]) -> bool:
     """Whether all hold the same images with the same captions, so that their models can be compared."""
     first, *others = (each.gallery for each in galleries)
     return all(
@@ -267,7 +271,9 @@ def same_items(galleries: Sequence[Analysis]) -> bool:
     )
 
 
-def aligned(galleries: Sequence[Analysis], kind: Kind, *, progress: Progress | None = None) -> list[Maps]:
+def aligned(
+    galleries: Sequence[GalleryAnalysis], kind: Kind, *, progress: Progress | None = None
+) -> list[Maps]:
     """UMAP of several models' galleries of the same source, an item in about the same place in each map.
 
     Kept in the folder of the first. Raises GalleryError where the items are not the same.
@@ -283,8 +289,8 @@ def aligned(galleries: Sequence[Analysis], kind: Kind, *, progress: Progress | N
         return {str(place): points for place, points in enumerate(maps)}
 
     together = _digest(*(each.gallery.manifest.checksum for each in galleries))
-    kept = galleries[0].kept.arrays(f"aligned-{kind}-{together}", compute)
-    return [each._maps(kind, kept[str(place)]) for place, each in enumerate(galleries)]
+    results = galleries[0].results.arrays(f"aligned-{kind}-{together}", compute)
+    return [each._maps(kind, results[str(place)]) for place, each in enumerate(galleries)]
 
 
 def _versions(name: str) -> list[str]:

@@ -3,13 +3,13 @@
 from itr_core.errors import SourceError
 from itr_core.gallery import Gallery
 from itr_core.picturebook.captions import captions_of
-from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.semantics import Meaning
 from itr_core.picturebook.source import scene_of_id
 
 
-def truth_of(gallery: Gallery) -> Truth | None:
+def truth_of(gallery: Gallery) -> SceneRelevance | None:
     """Which caption is true of which image, in the gallery's own order; None where nobody knows.
 
     Known of Picturebook, as long as it still tells of every scene what the gallery has kept: the words and
@@ -29,4 +29,4 @@ def truth_of(gallery: Gallery) -> Truth | None:
             return None
         scenes.append(scene)
         meanings.extend(caption.meaning for caption in told)
-    return Truth(scenes, meanings)
+    return SceneRelevance(scenes, meanings)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from itr_core.metrics import CUTOFFS, CosineRows, ranks
+from itr_core.metrics import CUTOFFS, CosineSimilarity, ranks
 from itr_core.metrics.bootstrap import image_bootstrap
 from itr_core.system.progress import Progress
 
@@ -21,7 +21,7 @@ MOST_QUERIES = 5_000
 def by_length(
     t2i_ranks: np.ndarray,
     captions: Sequence[str],
-    owner: np.ndarray,
+    image_of_caption: np.ndarray,
     *,
     true_images: np.ndarray | None = None,
 ) -> pd.DataFrame:
@@ -39,12 +39,14 @@ def by_length(
         queries (NaN where not known): among 20 images that are equally right the one that counts comes first
         1 time in 20.
     """
-    if not 0 < len(captions) == len(t2i_ranks) == len(owner):
-        raise ValueError(f"{len(captions)} captions, {len(t2i_ranks)} ranks and {len(owner)} owners.")
+    if not 0 < len(captions) == len(t2i_ranks) == len(image_of_caption):
+        raise ValueError(
+            f"{len(captions)} captions, {len(t2i_ranks)} ranks and {len(image_of_caption)} owners."
+        )
     records = []
     for name, chosen in buckets(captions):
         true = np.nan if true_images is None else float(np.mean(true_images[chosen]))
-        figures = _recall(t2i_ranks[chosen], owner[chosen])
+        figures = _recall(t2i_ranks[chosen], image_of_caption[chosen])
         records.append({"bucket": name, **figures, "true_images": true})
     return pd.DataFrame(records)
 
@@ -53,7 +55,7 @@ def truncated(
     encode_texts: Callable[[list[str]], np.ndarray],
     images: np.ndarray,
     captions: Sequence[str],
-    owner: np.ndarray,
+    image_of_caption: np.ndarray,
     *,
     longest: int = LONGEST,
     seed: int = 0,
@@ -76,8 +78,8 @@ def truncated(
         as in `by_length`, and sharing, the mean number of images one of whose captions begins with the same
         words: of so many, at the least, the query is true.
     """
-    if not 0 < len(captions) == len(owner):
-        raise ValueError(f"{len(captions)} captions and {len(owner)} owners.")
+    if not 0 < len(captions) == len(image_of_caption):
+        raise ValueError(f"{len(captions)} captions and {len(image_of_caption)} owners.")
     split = [caption.split() for caption in captions]
     kept = np.arange(len(captions))
     if len(kept) > MOST_QUERIES:
@@ -88,12 +90,12 @@ def truncated(
         every = [" ".join(words[:length]) for words in split]
         wording, column = np.unique([every[query] for query in kept], return_inverse=True)
         texts = encode_texts(wording.tolist())[column]
-        place, _ = ranks(CosineRows(images, texts), owner[kept])
+        place, _ = ranks(CosineSimilarity(images, texts), image_of_caption[kept])
         images_of: dict[str, set[int]] = {}
-        for words, image in zip(every, owner.tolist(), strict=True):
+        for words, image in zip(every, image_of_caption.tolist(), strict=True):
             images_of.setdefault(words, set()).add(image)
         sharing = float(np.mean([len(images_of[every[query]]) for query in kept]))
-        records.append({"words": length, **_recall(place, owner[kept]), "sharing": sharing})
+        records.append({"words": length, **_recall(place, image_of_caption[kept]), "sharing": sharing})
         if progress:
             progress(length, len(lengths))
     return pd.DataFrame(records)
@@ -118,8 +120,8 @@ def buckets(captions: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
         yield name, np.flatnonzero(np.isin(bucket, span))
 
 
-def _recall(place: np.ndarray, owner: np.ndarray) -> dict[str, float]:
-    _, image = np.unique(owner, return_inverse=True)
+def _recall(place: np.ndarray, image_of_caption: np.ndarray) -> dict[str, float]:
+    _, image = np.unique(image_of_caption, return_inverse=True)
     figures: dict[str, float] = {"queries": len(place)}
     for k in CUTOFFS:
         hits = 100.0 * (place <= k)

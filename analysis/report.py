@@ -20,7 +20,7 @@ from analysis.figures.maps import embedding_map
 from analysis.figures.misses import causes
 from analysis.figures.query_length import by_length
 from analysis.figures.style import template
-from analysis.gallery_analysis import Analysis, Maps, aligned, same_items
+from analysis.gallery_analysis import GalleryAnalysis, Maps, aligned, same_items
 from analysis.geometry.catalogue import MEASURES
 from analysis.misses.causes import worst
 from analysis.tables import told
@@ -47,7 +47,7 @@ METRICS = {
 
 
 def write_report(
-    galleries: Mapping[str, Analysis],
+    galleries: Mapping[str, GalleryAnalysis],
     tables: Mapping[str, pd.DataFrame],
     path: Path,
     *,
@@ -94,9 +94,9 @@ def write_report(
         part.write_text(html, encoding="utf-8")
 
 
-def _groups(galleries: Mapping[str, Analysis]) -> list[dict[str, Analysis]]:
+def _groups(galleries: Mapping[str, GalleryAnalysis]) -> list[dict[str, GalleryAnalysis]]:
     """Galleries of the same pairs together."""
-    groups: list[dict[str, Analysis]] = []
+    groups: list[dict[str, GalleryAnalysis]] = []
     for name, one in galleries.items():
         group = next((each for each in groups if same_items([*each.values(), one])), None)
         if group is None:
@@ -106,7 +106,7 @@ def _groups(galleries: Mapping[str, Analysis]) -> list[dict[str, Analysis]]:
     return groups
 
 
-def _map(one: Analysis, maps: Maps, name: str) -> go.Figure:
+def _map(one: GalleryAnalysis, maps: Maps, name: str) -> go.Figure:
     """The same items of every gallery that holds the same pairs."""
     random = np.random.default_rng(0)
     rows = {of: np.sort(random.permutation(len(each.points))[:MOST_POINTS]) for of, each in maps.items()}
@@ -114,22 +114,24 @@ def _map(one: Analysis, maps: Maps, name: str) -> go.Figure:
     return embedding_map(maps, text=text, rows=rows, webgl=False, title=name)
 
 
-def _worst(one: Analysis) -> list[dict[str, Any]]:
+def _worst(one: GalleryAnalysis) -> list[dict[str, Any]]:
     """The worst misses of captions that are no fault of the pairs: both pictures and what is the matter."""
     misses = told(one)
-    real = misses[(misses["way"] == "t2i") & ~misses["cause"].isin(["hidden positive", "near-duplicate"])]
-    owner = one.pairs[2]
+    real = misses[
+        (misses["direction"] == "t2i") & ~misses["cause"].isin(["false negative", "near-duplicate"])
+    ]
+    image_of_caption = one.pairs[2]
     return [
         {
-            **{field: miss[field] for field in ("asked", "rank", "cause", "said", "shown", "firsts")},
+            **{field: miss[field] for field in ("asked", "rank", "cause", "captioned", "depicted", "firsts")},
             "found": _thumbnail(one, miss["found"]),
-            "right": _thumbnail(one, owner[miss["query"]]),
+            "right": _thumbnail(one, image_of_caption[miss["query"]]),
         }
         for miss in worst(real, WORST).to_dict("records")
     ]
 
 
-def _thumbnail(one: Analysis, row: int) -> str:
+def _thumbnail(one: GalleryAnalysis, row: int) -> str:
     """A data URI: small, WebP."""
     with Image.open(one.gallery.path / str(one.gallery.items["thumbnail"].iat[row])) as image:
         small = image.convert("RGB")
@@ -158,6 +160,6 @@ def _number(value: float, decimals: int = 1) -> str:
 def _row(tables: Mapping[str, pd.DataFrame], name: str, subject: str, measure: str) -> dict[str, str]:
     """Value and interval of a measure of a gallery: percentages and dimensions to one decimal place."""
     table = tables[subject]
-    row = table[(table["gallery"] == name) & (table["measure"] == measure)].iloc[0]
+    row = table[(table["gallery"] == name) & (table["metric"] == measure)].iloc[0]
     decimals = 3 if subject == "geometry" and abs(row["value"]) < 10 else 1
     return {key: _number(row[key], decimals) for key in ("value", "low", "high")}

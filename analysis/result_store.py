@@ -16,7 +16,7 @@ from itr_core.system.files import whole_file
 Arrays = Mapping[str, np.ndarray]
 
 
-class Kept:
+class ResultStore:
     """Tables and arrays by name, in memory and as `folder/name.key.parquet` or `.npz`.
 
     `key_of(name)` stands for everything that a result depends on. A file with another key, or one that cannot

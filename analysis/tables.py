@@ -6,16 +6,16 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.gallery_analysis import Analysis, same_items
+from analysis.gallery_analysis import GalleryAnalysis, same_items
 from analysis.misses.causes import confusion, shares
 from itr_core.errors import GalleryError
 from itr_core.metrics.bootstrap import interval, two_sided_p
 from itr_core.system.provenance import code_version
 
 
-def named(galleries: Sequence[Analysis]) -> dict[str, Analysis]:
+def named(galleries: Sequence[GalleryAnalysis]) -> dict[str, GalleryAnalysis]:
     """Call each by its folder, counting up where folders are called alike; GalleryError without any pairs."""
-    by_name: dict[str, Analysis] = {}
+    by_name: dict[str, GalleryAnalysis] = {}
     for each in galleries:
         _ = each.pairs  # says what is missing
         name = each.gallery.path.resolve().name
@@ -26,7 +26,7 @@ def named(galleries: Sequence[Analysis]) -> dict[str, Analysis]:
     return by_name
 
 
-def tables(galleries: Mapping[str, Analysis]) -> dict[str, pd.DataFrame]:
+def tables(galleries: Mapping[str, GalleryAnalysis]) -> dict[str, pd.DataFrame]:
     """Subject -> a table whose first column is the gallery; of `differences`, two galleries.
 
     galleries: what they are. metrics, geometry: a row for each measure with value, low and high. differences:
@@ -35,10 +35,10 @@ def tables(galleries: Mapping[str, Analysis]) -> dict[str, pd.DataFrame]:
     """
     each = {
         "galleries": _about,
-        "metrics": lambda one: one.metrics().rename_axis("measure").reset_index(),
-        "geometry": lambda one: one.geometry().rename_axis("measure").reset_index(),
-        "histograms": Analysis.histograms,
-        "query_length": Analysis.by_length,
+        "metrics": lambda one: one.metrics().rename_axis("metric").reset_index(),
+        "geometry": lambda one: one.geometry().rename_axis("metric").reset_index(),
+        "histograms": GalleryAnalysis.histograms,
+        "query_length": GalleryAnalysis.by_length,
         "causes": lambda one: shares(one.misses()).rename_axis("cause").reset_index(),
         "confusion": lambda one: confusion(one.misses()),
         "misses": told,
@@ -49,10 +49,10 @@ def tables(galleries: Mapping[str, Analysis]) -> dict[str, pd.DataFrame]:
     return found | {"differences": differences(galleries)}
 
 
-def differences(galleries: Mapping[str, Analysis]) -> pd.DataFrame:
+def differences(galleries: Mapping[str, GalleryAnalysis]) -> pd.DataFrame:
     """Every metric of one gallery less that of an earlier one of the same pairs, by paired bootstrap.
 
-    Columns: gallery, against, measure, difference, low, high (95 %, over images), p (two-sided). Medians are
+    Columns: gallery, against, metric, difference, low, high (95 %, over images), p (two-sided). Medians are
     left out: their draws tie.
     """
     records = []
@@ -60,27 +60,27 @@ def differences(galleries: Mapping[str, Analysis]) -> pd.DataFrame:
         if not same_items([base, model]):
             continue
         for theirs, ours in zip(base.figures(), model.figures(), strict=True):
-            if ours.measure == "medr":
+            if ours.metric == "medr":
                 continue
-            gaps = ours.drawn() - theirs.drawn()
+            gaps = ours.bootstrap() - theirs.bootstrap()
             records.append(
                 (other, name, ours.name, ours.value - theirs.value, *interval(gaps), two_sided_p(gaps))
             )
-    columns = ["gallery", "against", "measure", "difference", "low", "high", "p"]
+    columns = ["gallery", "against", "metric", "difference", "low", "high", "p"]
     return pd.DataFrame(records, columns=columns)
 
 
-def told(gallery: Analysis) -> pd.DataFrame:
+def told(gallery: GalleryAnalysis) -> pd.DataFrame:
     """The misses with `asked` and `answer`: a caption as it is, an image by its id."""
     misses, ids, captions = gallery.misses(), gallery.gallery.items["image_id"], np.array(gallery.captions)
-    t2i = (misses["way"] == "t2i").to_numpy()
+    t2i = (misses["direction"] == "t2i").to_numpy()
     asked, found = misses["query"].to_numpy(), misses["found"].to_numpy()
     words, image = np.where(t2i, asked, found), np.where(t2i, found, asked)
     caption, picture = captions[words], ids.to_numpy()[image]
     return misses.assign(asked=np.where(t2i, caption, picture), answer=np.where(t2i, picture, caption))
 
 
-def _about(one: Analysis) -> pd.DataFrame:
+def _about(one: GalleryAnalysis) -> pd.DataFrame:
     manifest = one.gallery.manifest
     fields = [
         "source",

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from analysis.calibration import Calibration
 from itr_core import load_encoder, load_pairs
 from itr_core.picturebook.captions import captions_of
-from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.splits import scene_of
 
 
@@ -25,13 +25,13 @@ def main(
     rate: Annotated[float, typer.Option(help="False-alarm rate.")] = 0.05,
 ) -> None:
     encoder, pairs = load_encoder(model), load_pairs("picturebook:test")
-    texts, owner = pairs.flat_captions()
+    texts, image_of_caption = pairs.flat_captions()
     images = encoder.encode_images(pair.image for pair in pairs)
     captions = [caption for index in range(1000) for caption in captions_of(scene_of("val", index))]
     scenes = [scene_of("test", index) for index in range(len(pairs))]
-    true = Truth(scenes, [caption.meaning for caption in captions]).matrix().any(axis=0)
+    true = SceneRelevance(scenes, [caption.meaning for caption in captions]).matrix().any(axis=0)
 
-    calibration = Calibration.of(images, encoder.encode_texts(texts), owner)
+    calibration = Calibration.of(images, encoder.encode_texts(texts), image_of_caption)
     queries = encoder.encode_texts([caption.text for caption in captions])
     letters = encoder.encode_texts(nonsense(200))
     ways, of_letters = ways_to_tell(calibration, images, queries), ways_to_tell(calibration, images, letters)

@@ -22,19 +22,19 @@ def main(path: Path, images: int = 1000) -> None:
     print(gallery)
     truth = truth_of(gallery)
     captions = [caption for told in gallery.items["captions"] for caption in told]
-    owner, vectors = gallery.image_of_caption, np.asarray(gallery.image_embeddings)
+    image_of_caption, vectors = gallery.image_of_caption, np.asarray(gallery.image_embeddings)
     for name, known in (("truth", truth), ("text", None)):
         if name == "text" or known:
             started = time.perf_counter()
-            table = misses(vectors, np.asarray(gallery.text_embeddings), owner, captions, known)
+            table = misses(vectors, np.asarray(gallery.text_embeddings), image_of_caption, captions, known)
             took = time.perf_counter() - started
-            counts = table["way"].value_counts().to_dict()
+            counts = table["direction"].value_counts().to_dict()
             print(f"\nShare of causes by {name}, in %, of {counts} misses ({took:.1f} s)")
             print((100 * shares(table)).round(1).to_string())
             print(confusion(table).groupby("concept", sort=False).head(3).to_string(index=False))
 
     started = time.perf_counter()
-    probes, rows = gallery_probes(captions, owner, truth, most=images)
+    probes, rows = gallery_probes(captions, image_of_caption, truth, most=images)
     table = probe_table(load_encoder(gallery.manifest.model), vectors, probes, rows)
     took = time.perf_counter() - started
     print(f"\nProbes {'with exact truth' if truth else 'by word lists'}: accuracy ({took:.1f} s)")

@@ -23,7 +23,7 @@ from union import union
 
 from itr_core import load_encoder, load_pairs
 from itr_core.features.image_rows import DecodedImages, ImageRows, encode_rows, features_from_file
-from itr_core.metrics import CosineRows, ranks
+from itr_core.metrics import CosineSimilarity, ranks
 from itr_core.metrics.bootstrap import interval
 from itr_core.metrics.samples import recalls
 from itr_core.training import train
@@ -113,11 +113,11 @@ def measure(checkpoint: Path, settings: dict[str, Any]) -> dict[str, Any]:
     spec = settings.get("validation_features")
     images: ImageRows = features_from_file(spec, len(pairs)) if spec else DecodedImages(pairs, encoder)
     embeddings, _ = encode_rows(encoder, images, np.arange(len(pairs)))
-    captions, owner = pairs.flat_captions()
-    t2i, i2t = ranks(CosineRows(embeddings, encoder.encode_texts(captions)), owner)
+    captions, image_of_caption = pairs.flat_captions()
+    t2i, i2t = ranks(CosineSimilarity(embeddings, encoder.encode_texts(captions)), image_of_caption)
     return {
-        figure.name: [round(bound, 1) for bound in (figure.value, *interval(figure.drawn()))]
-        for figure in recalls("standard", t2i, i2t, owner)
+        figure.name: [round(bound, 1) for bound in (figure.value, *interval(figure.bootstrap()))]
+        for figure in recalls("standard", t2i, i2t, image_of_caption)
     }
 
 

@@ -53,11 +53,11 @@ def loss(size: int, rounds: int) -> None:
         "plain": lambda: info_nce.symmetric_info_nce(image, text, scale, ids),
         "blocks": lambda: info_nce.block_info_nce(image, text, scale, ids),
     }
-    kept = {name: saved_bytes(way) for name, way in ways.items()}
-    passes = {name: lambda way=way: way().backward() for name, way in ways.items()}
+    kept = {name: saved_bytes(direction) for name, direction in ways.items()}
+    passes = {name: lambda direction=direction: direction().backward() for name, direction in ways.items()}
     seconds = processor_seconds(passes, rounds)
     for name in ways:
-        figures = {"batch": size, "way": name, "saved_mib": round(kept[name] / 2**20, 1)}
+        figures = {"batch": size, "direction": name, "saved_mib": round(kept[name] / 2**20, 1)}
         for peer in ("open_clip", "plain"):
             figures[f"memory_to_{peer}"] = round(kept[name] / kept[peer], 3)
             figures[f"time_to_{peer}"] = round(median_ratio(seconds[name], seconds[peer]), 2)
@@ -71,7 +71,9 @@ def encoding(batch_size: int, encode_batch: int, rounds: int) -> None:
     for name, part in (("at once", None), ("by parts", encode_batch)):
         learner, batch = prepared("infonce", {}, batch_size, accelerator, encode_batch=part)
         ways[name] = lambda learner=learner, batch=batch: learner.update([batch], 1, 1_000)
-    grown = {name: grown_bytes(way) for name, way in ways.items()}  # first: no fork after a backward pass
+    grown = {
+        name: grown_bytes(direction) for name, direction in ways.items()
+    }  # first: no fork after a backward pass
     seconds = processor_seconds(ways, rounds)
     figures = {"batch": batch_size, "encode_batch": encode_batch}
     figures |= {f"{name}, grown_mib": round(size / 2**20) for name, size in grown.items()}
@@ -84,9 +86,9 @@ def processor_seconds(ways: Mapping[str, Run], rounds: int) -> dict[str, list[fl
     """Processor seconds of each way in each round, after one round to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds + 1):
-        for name, way in ways.items():
+        for name, direction in ways.items():
             start = time.process_time()
-            way()
+            direction()
             seconds[name].append(time.process_time() - start)
     return {name: each[1:] for name, each in seconds.items()}
 
@@ -96,7 +98,7 @@ def median_ratio(ours: list[float], theirs: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
-def saved_bytes(way: Callable[[], Tensor]) -> int:
+def saved_bytes(direction: Callable[[], Tensor]) -> int:
     """Bytes that autograd keeps for the backward pass, each storage once."""
     kept: dict[int, Tensor] = {}
 
@@ -105,16 +107,16 @@ def saved_bytes(way: Callable[[], Tensor]) -> int:
         return value
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        _held = way()
+        _held = direction()
     return sum(value.untyped_storage().nbytes() for value in kept.values())
 
 
-def grown_bytes(way: Run) -> int:
+def grown_bytes(direction: Run) -> int:
     """By how much a process grows at most when it does this, in a process of its own."""
 
     def measure(result: Any) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        way()
+        direction()
         result.value = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
     context = multiprocessing.get_context("fork")

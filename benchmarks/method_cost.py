@@ -21,10 +21,10 @@ from accelerate import Accelerator
 
 from itr_core import load_encoder, load_pairs
 from itr_core.methods import make_method
-from itr_core.training.batches import Batches, LoadedBatch, Plan
+from itr_core.training.batches import EpochPlan, LoadedBatch, PairBatchDataset
 from itr_core.training.config import TrainConfig
 from itr_core.training.setup import open_images, open_supplies
-from itr_core.training.train_step import Learner
+from itr_core.training.train_step import TrainStep
 
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "infonce": ("infonce", {}),
@@ -81,7 +81,7 @@ def prepared(
     *,
     model: str = "starter:infonce",
     **settings: Any,
-) -> tuple[Learner, LoadedBatch]:
+) -> tuple[TrainStep, LoadedBatch]:
     """Return what takes a step of a method, and a batch for it."""
     config = TrainConfig(
         method,
@@ -97,12 +97,12 @@ def prepared(
     supplies, setup = open_supplies(config, objective, pairs, images, encoder, progress=False)
     objective.build(setup)
     objective.prepare(setup)
-    plan = Plan(torch.arange(len(pairs)).numpy(), batch_size, seed=0)
-    batches = Batches(images, pairs.captions, encoder.tokenizer, plan, supplies=supplies)
-    return Learner(config, encoder, objective, accelerator), batches[0]
+    plan = EpochPlan(torch.arange(len(pairs)).numpy(), batch_size, seed=0)
+    batches = PairBatchDataset(images, pairs.captions, encoder.tokenizer, plan, supplies=supplies)
+    return TrainStep(config, encoder, objective, accelerator), batches[0]
 
 
-def _saved_bytes(learner: Learner, batch: LoadedBatch) -> int:
+def _saved_bytes(learner: TrainStep, batch: LoadedBatch) -> int:
     """Bytes that autograd keeps between the two passes of a step, each storage once."""
     kept: dict[int, int] = {}
 

@@ -20,7 +20,7 @@ SHORT = 8
 def measure(model: Path, pairs: PairSet, features: str | None) -> dict[str, np.ndarray]:
     """Columns of the tables, query by query: (n,) for images or (m,) for captions, NaN for what is none.
 
-    `owner` is the row of each caption's image.
+    `image_of_caption` is the row of each caption's image.
     """
     encoder = load_encoder(f"local-dir:{model}", device="cpu")
     stored = (
@@ -29,16 +29,17 @@ def measure(model: Path, pairs: PairSet, features: str | None) -> dict[str, np.n
         else cached_features(pairs, encoder, workers=0, progress=False)
     )
     images, _ = encode_rows(encoder, stored, np.arange(len(pairs)))
-    captions, owner = pairs.flat_captions()
+    captions, image_of_caption = pairs.flat_captions()
     texts = encoder.encode_texts(captions)
     similarity = images @ texts.T
-    t2i, i2t = ranks(similarity, owner)
+    t2i, i2t = ranks(similarity, image_of_caption)
     short = np.array([len(caption.split()) <= SHORT for caption in captions])
     distance = np.sqrt(np.maximum(2 - 2 * similarity, 0))
-    positive = distance[owner, np.arange(len(owner))]
+    positive = distance[image_of_caption, np.arange(len(image_of_caption))]
     hits = sum(100.0 * (t2i <= k) for k in CUTOFFS)
     measured = {
-        "rSum": sum(100.0 * (i2t <= k) for k in CUTOFFS) + np.bincount(owner, hits) / np.bincount(owner),
+        "rSum": sum(100.0 * (i2t <= k) for k in CUTOFFS)
+        + np.bincount(image_of_caption, hits) / np.bincount(image_of_caption),
         "T2I R@1": 100.0 * (t2i <= 1),
         "I2T R@1": 100.0 * (i2t <= 1),
         "short T2I R@10": np.where(short, 100.0 * (t2i <= 10), np.nan),
@@ -51,17 +52,19 @@ def measure(model: Path, pairs: PairSet, features: str | None) -> dict[str, np.n
         measured["I2T mAP@R"] = 100 * precision_at_r(similarity, true)[0]
     if pairs.labels is not None:
         _, has = label_matrix(pairs, "source", lambda: (images, images), seed=0)
-        measured["T2I label mAP"] = 100 * label_precision(similarity.T, has[owner], has)["map@all"]
-        measured["I2T label mAP"] = 100 * label_precision(similarity, has, has[owner])["map@all"]
-    same = owner[:, None] == owner
+        measured["T2I label mAP"] = 100 * label_precision(similarity.T, has[image_of_caption], has)["map@all"]
+        measured["I2T label mAP"] = 100 * label_precision(similarity, has, has[image_of_caption])["map@all"]
+    same = image_of_caption[:, None] == image_of_caption
     alike = (
-        None if true is None else np.logical_or.reduceat(true.T, np.searchsorted(owner, range(len(pairs))))
+        None
+        if true is None
+        else np.logical_or.reduceat(true.T, np.searchsorted(image_of_caption, range(len(pairs))))
     )
     for space, own_texts, own_images in [("", texts, images), *_of_heads(model, texts, images)]:
         measured[f"T2T mAP@R{space}"] = _like_finds_like(own_texts, same)
         if alike is not None:
             measured[f"I2I mAP@R{space}"] = _like_finds_like(own_images, alike)
-    return measured | {"owner": owner}
+    return measured | {"image_of_caption": image_of_caption}
 
 
 def _of_heads(model: Path, texts: np.ndarray, images: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:

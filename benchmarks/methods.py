@@ -210,7 +210,7 @@ def _cell(ours: Sequence[dict[str, np.ndarray]], base: Sequence[dict[str, np.nda
         return cell
     gap = np.mean([a[column] - b[column] for a, b in zip(ours, base, strict=False)], axis=0)
     n = len(ours[0]["rSum"])
-    image = np.arange(n) if len(gap) == n else ours[0]["owner"]
+    image = np.arange(n) if len(gap) == n else ours[0]["image_of_caption"]
     some = ~np.isnan(gap)
     low, high = interval(resampled(gap[some], image[some], n))
     return f"{cell} ({gap[some].mean():+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}])"

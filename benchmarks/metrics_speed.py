@@ -58,17 +58,17 @@ def batchify(func: Any, X: Tensor, Y: Tensor, batch_size: int, device: str, **kw
 
 def matrix() -> tuple[np.ndarray, np.ndarray]:
     """Similarities (captions, images) float32 and the image of each caption."""
-    owner = np.repeat(np.arange(IMAGES), EACH)
-    scores = np.random.default_rng(0).standard_normal((len(owner), IMAGES), dtype=np.float32)
-    scores[np.arange(len(owner)), owner] += 4
-    return scores, owner
+    image_of_caption = np.repeat(np.arange(IMAGES), EACH)
+    scores = np.random.default_rng(0).standard_normal((len(image_of_caption), IMAGES), dtype=np.float32)
+    scores[np.arange(len(image_of_caption)), image_of_caption] += 4
+    return scores, image_of_caption
 
 
-def theirs(scores: np.ndarray, owner: np.ndarray) -> dict[str, np.ndarray]:
+def theirs(scores: np.ndarray, image_of_caption: np.ndarray) -> dict[str, np.ndarray]:
     """Hits as CLIP_benchmark's `evaluate` has them."""
     similarity = torch.from_numpy(scores)
     positive_pairs = torch.zeros_like(similarity, dtype=torch.bool)
-    positive_pairs[torch.arange(len(similarity)), torch.from_numpy(owner)] = True
+    positive_pairs[torch.arange(len(similarity)), torch.from_numpy(image_of_caption)] = True
     hits = {}
     for k in CUTOFFS:
         hits[f"t2i@{k}"] = batchify(recall_at_k, similarity, positive_pairs, BATCH, "cpu", k=k) > 0
@@ -76,21 +76,23 @@ def theirs(scores: np.ndarray, owner: np.ndarray) -> dict[str, np.ndarray]:
     return {name: hit.numpy() for name, hit in hits.items()}
 
 
-def ours(scores: np.ndarray, owner: np.ndarray) -> dict[str, np.ndarray]:
+def ours(scores: np.ndarray, image_of_caption: np.ndarray) -> dict[str, np.ndarray]:
     """Hits from the ranks, which hold those of every other K as well."""
-    t2i, i2t = ranks(scores.T, owner)
-    return {f"{way}@{k}": rank <= k for k in CUTOFFS for way, rank in (("t2i", t2i), ("i2t", i2t))}
+    t2i, i2t = ranks(scores.T, image_of_caption)
+    return {
+        f"{direction}@{k}": rank <= k for k in CUTOFFS for direction, rank in (("t2i", t2i), ("i2t", i2t))
+    }
 
 
 def run(side: Callable[..., dict[str, np.ndarray]], rounds: int) -> tuple[list[float], float, dict[str, Any]]:
     """Seconds of each round; the peak of the process in matrices, the one it is given counted; the hits."""
     torch.set_num_threads(1)
-    scores, owner = matrix()
+    scores, image_of_caption = matrix()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for _ in range(rounds):
         start = time.perf_counter()
-        hits = side(scores, owner)
+        hits = side(scores, image_of_caption)
         seconds.append(time.perf_counter() - start)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return seconds, 1 + grown * 1024 / scores.nbytes, hits

@@ -25,7 +25,7 @@ from itr_core.encoders.checkpoints import TRAINING_FILE, save
 from itr_core.encoders.starter_embeddings import write
 from itr_core.metrics import retrieval_metrics
 from itr_core.picturebook.captions import kind_queries, telegraphic_queries
-from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.source import scene_of_id
 from itr_core.training.config import TrainConfig
 from itr_core.training.trainer import LAST, STATE
@@ -211,7 +211,7 @@ def yardstick(encoder: DualEncoder) -> dict[str, float]:
     full = retrieval_metrics(images @ fullest.T, np.arange(len(pairs)))
 
     kinds = kind_queries()
-    true = Truth(scenes, [query.meaning for query in kinds]).matrix()
+    true = SceneRelevance(scenes, [query.meaning for query in kinds]).matrix()
     best = (images @ encoder.encode_texts([query.text for query in kinds]).T).argsort(axis=0)[::-1]
     found = [
         true[best[: min(10, true[:, kind].sum()), kind], kind].mean()
@@ -219,7 +219,7 @@ def yardstick(encoder: DualEncoder) -> dict[str, float]:
         if true[:, kind].any()
     ]
     typed = telegraphic_queries(scenes)
-    true = Truth(scenes, [query.meaning for query in typed]).matrix()
+    true = SceneRelevance(scenes, [query.meaning for query in typed]).matrix()
     best = (images @ encoder.encode_texts([query.text for query in typed]).T).argsort(axis=0)[::-1][:5]
     return {
         "full_t2i_r1": full["t2i_r1"],

@@ -20,12 +20,12 @@ def causes(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> go.Figu
     """
     drawn = make_subplots(rows=1, cols=2, shared_yaxes=True, subplot_titles=list(WAYS.values()))
     for name, look in looks(tables).items():
-        for column, way in enumerate(WAYS, 1):
-            count = (tables[name]["way"] == way).sum()
+        for column, direction in enumerate(WAYS, 1):
+            count = (tables[name]["direction"] == direction).sum()
             bars = go.Bar(
-                y=ALL_CAUSES, x=100 * shares(tables[name])[way], name=name, orientation="h",
+                y=ALL_CAUSES, x=100 * shares(tables[name])[direction], name=name, orientation="h",
                 marker={"color": look.colour}, legendgroup=name, showlegend=column == 1,
-                customdata=[f"{way} {cause}" for cause in ALL_CAUSES],
+                customdata=[f"{direction} {cause}" for cause in ALL_CAUSES],
                 hovertemplate=f"%{{y}}: %{{x:.1f}} % of {count} misses",
             )  # fmt: skip
             drawn.add_trace(bars, row=1, col=column)
@@ -43,10 +43,12 @@ def confusion(table: pd.DataFrame, concept: str, *, dark: bool = False) -> go.Fi
     The words that take part in most misses, 15 a side at most.
     """
     of_it = table[table["concept"] == concept]
-    counts = of_it.pivot_table(index="said", columns="shown", values="misses", aggfunc="sum", fill_value=0)
-    said = counts.sum(axis=1).nlargest(_MOST).index
-    shown = counts.sum(axis=0).nlargest(_MOST).index
-    counts = counts.loc[said, shown]
+    counts = of_it.pivot_table(
+        index="captioned", columns="depicted", values="misses", aggfunc="sum", fill_value=0
+    )
+    captioned = counts.sum(axis=1).nlargest(_MOST).index
+    depicted = counts.sum(axis=0).nlargest(_MOST).index
+    counts = counts.loc[captioned, depicted]
     counts = counts.loc[counts.any(axis=1), counts.any(axis=0)]
     drawn = figure(dark=dark, title=f"What is taken for what: {concept}", height=180 + 24 * len(counts))
     (look,) = looks([concept]).values()

@@ -22,14 +22,14 @@ class Estimate(NamedTuple):
     """A measure, psi (p,) of the points it was taken of, and the image row (p,) of each."""
 
     value: float
-    psi: np.ndarray
+    influence: np.ndarray
     rows: np.ndarray
 
     def interval(self, n_images: int) -> tuple[float, float]:
         """The 95 % interval over images; NaN where there is only one."""
         if n_images < 2:
             return np.nan, np.nan
-        by_image = np.bincount(self.rows, self.psi, n_images)
+        by_image = np.bincount(self.rows, self.influence, n_images)
         half = 1.96 * float(np.sqrt(n_images / (n_images - 1) * (by_image**2).sum()))
         return self.value - half, self.value + half
 
@@ -70,17 +70,19 @@ def uniformity(x: np.ndarray, rows: np.ndarray, t: float = 2.0) -> Estimate:
     )  # a pair has 2 points
 
 
-def modality_gap(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> Estimate:
+def modality_gap(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> Estimate:
     """Distance between the two means."""
     centres = [x.mean(axis=0, dtype=np.float64) for x in (images, texts)]
     gap = centres[0] - centres[1]
     length = float(np.linalg.norm(gap))
     towards = gap / length if length else gap
-    psi = [
+    influence = [
         sign * ((x @ towards) - centre @ towards) / len(x)
         for sign, x, centre in zip((1, -1), (images, texts), centres, strict=True)
     ]
-    return Estimate(length, np.concatenate(psi), np.concatenate([np.arange(len(images)), owner]))
+    return Estimate(
+        length, np.concatenate(influence), np.concatenate([np.arange(len(images)), image_of_caption])
+    )
 
 
 def effective_rank(x: np.ndarray, rows: np.ndarray) -> Estimate:
@@ -97,12 +99,12 @@ def effective_rank(x: np.ndarray, rows: np.ndarray) -> Estimate:
     rank = float(np.exp(entropy))
     # d rank = rank dH; dH = -sum_k (log p_k + H) d sigma_k / sum sigma; d sigma_k = (x_a . v_k)^2 / 2 sigma_k
     slope = -rank * (np.log(p) + entropy) / (2 * sigma * sigma.sum())
-    psi = np.concatenate([(x[block] @ directions) ** 2 @ slope for block in blocks(len(x))])
-    return Estimate(rank, psi, rows)
+    influence = np.concatenate([(x[block] @ directions) ** 2 @ slope for block in blocks(len(x))])
+    return Estimate(rank, influence, rows)
 
 
 def distance_to_others(
-    images: np.ndarray, image_rows: np.ndarray, texts: np.ndarray, owner: np.ndarray
+    images: np.ndarray, image_rows: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Sums of the Euclidean distances of images (n, d) and texts (m, d) that do not belong together.
 
@@ -112,7 +114,7 @@ def distance_to_others(
     of_images, counts_of_images = np.zeros(len(images)), np.zeros(len(images))
     of_texts, counts_of_texts = np.zeros(len(texts)), np.zeros(len(texts))
     for block in blocks(len(texts)):
-        others = owner[block, None] != image_rows
+        others = image_of_caption[block, None] != image_rows
         distance = np.sqrt(np.maximum(2 - 2 * (texts[block] @ images.T), 0)) * others
         of_images += distance.sum(axis=0, dtype=np.float64)
         counts_of_images += others.sum(axis=0)
@@ -122,13 +124,15 @@ def distance_to_others(
 
 
 def negative_distance(
-    images: np.ndarray, image_rows: np.ndarray, texts: np.ndarray, owner: np.ndarray
+    images: np.ndarray, image_rows: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray
 ) -> Estimate:
     """Mean distance of images and texts that do not belong together; NaN if all do."""
     of_images, counts_of_images, of_texts, counts_of_texts = distance_to_others(
-        images, image_rows, texts, owner
+        images, image_rows, texts, image_of_caption
     )
     pairs = counts_of_texts.sum()
     average = float(of_texts.sum() / pairs) if pairs else np.nan
     sums, counts = np.concatenate([of_images, of_texts]), np.concatenate([counts_of_images, counts_of_texts])
-    return Estimate(average, (sums - average * counts) / max(pairs, 1), np.concatenate([image_rows, owner]))
+    return Estimate(
+        average, (sums - average * counts) / max(pairs, 1), np.concatenate([image_rows, image_of_caption])
+    )

@@ -52,17 +52,17 @@ def modality_gap(images: np.ndarray, texts: np.ndarray) -> float:
 
 
 def pair_distances(
-    images: np.ndarray, texts: np.ndarray, owner: np.ndarray, *, seed: int = 0
+    images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray, *, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Euclidean distance of each caption to its image (m,) and its mean distance to the others (m,).
 
     In [0, 2]; lower is better for the first, higher for the second (AsCL, Fig. 4). Arguments as in
     `geometry`. Of more than 10,000 images the others are a seeded sample; NaN where there are none.
     """
-    _check(images, texts, owner)
+    _check(images, texts, image_of_caption)
     kept = _sample(len(images), seed)
-    *_, sums, counts = estimates.distance_to_others(images[kept], kept, texts, owner)
-    return _to_own(images, texts, owner), np.divide(
+    *_, sums, counts = estimates.distance_to_others(images[kept], kept, texts, image_of_caption)
+    return _to_own(images, texts, image_of_caption), np.divide(
         sums, counts, np.full(len(sums), np.nan), where=counts > 0
     )
 
@@ -96,7 +96,9 @@ def effective_rank(x: np.ndarray) -> float:
     return estimates.effective_rank(x, np.arange(len(x))).value
 
 
-def geometry(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, *, seed: int = 0) -> pd.DataFrame:
+def geometry(
+    images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray, *, seed: int = 0
+) -> pd.DataFrame:
     """All `MEASURES` of a gallery, each with its 95 % interval over images (see `analysis.geometry.estimates`).
 
     What needs all pairs takes at most 10,000 points, hubness 10,000 images with their captions; of more, a
@@ -114,37 +116,37 @@ def geometry(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, *, seed: 
     Raises:
         ValueError: shapes that do not fit, rows that are not unit vectors, fewer than two images.
     """
-    _check(images, texts, owner)
+    _check(images, texts, image_of_caption)
     n, m = len(images), len(texts)
-    every, own = np.arange(n), _to_own(images, texts, owner)
+    every, own = np.arange(n), _to_own(images, texts, image_of_caption)
     some_images, some_texts = _sample(n, seed), _sample(m, seed)
     both = _sample(n + m, seed)
     of_both = [both[both < n], both[both >= n] - n]
-    kept = np.flatnonzero(np.isin(owner, some_images))
+    kept = np.flatnonzero(np.isin(image_of_caption, some_images))
     found = {
-        "alignment": estimates.mean(own**2, owner),
+        "alignment": estimates.mean(own**2, image_of_caption),
         "uniformity_images": estimates.uniformity(images[some_images], some_images),
-        "uniformity_captions": estimates.uniformity(texts[some_texts], owner[some_texts]),
+        "uniformity_captions": estimates.uniformity(texts[some_texts], image_of_caption[some_texts]),
         "uniformity_joint": estimates.uniformity(
             np.concatenate([images[of_both[0]], texts[of_both[1]]]),
-            np.concatenate([of_both[0], owner[of_both[1]]]),
+            np.concatenate([of_both[0], image_of_caption[of_both[1]]]),
         ),
-        "modality_gap": estimates.modality_gap(images, texts, owner),
-        "positive_distance": estimates.mean(own, owner),
+        "modality_gap": estimates.modality_gap(images, texts, image_of_caption),
+        "positive_distance": estimates.mean(own, image_of_caption),
         "negative_distance": estimates.negative_distance(
-            images[some_images], some_images, texts[some_texts], owner[some_texts]
+            images[some_images], some_images, texts[some_texts], image_of_caption[some_texts]
         ),
         "hubness_images": _hubness(texts[kept], images[some_images], some_images),
-        "hubness_captions": _hubness(images[some_images], texts[kept], owner[kept]),
+        "hubness_captions": _hubness(images[some_images], texts[kept], image_of_caption[kept]),
         "effective_rank_images": estimates.effective_rank(images, every),
-        "effective_rank_captions": estimates.effective_rank(texts, owner),
+        "effective_rank_captions": estimates.effective_rank(texts, image_of_caption),
     }
     table = {name: (found[name].value, *found[name].interval(n)) for name in MEASURES}
     return pd.DataFrame.from_dict(table, orient="index", columns=["value", "low", "high"])
 
 
 def similarity_histograms(
-    images: np.ndarray, texts: np.ndarray, owner: np.ndarray, bins: int = 60, *, seed: int = 0
+    images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray, bins: int = 60, *, seed: int = 0
 ) -> pd.DataFrame:
     """Cosines of captions with their own image (positive) and with the others (negative).
 
@@ -155,10 +157,10 @@ def similarity_histograms(
         `bins` rows: left, right (edges, in [-1, 1]), positive, negative (densities: each adds up to 1 over
         the widths of the bins).
     """
-    _check(images, texts, owner)
-    positive = 1 - _to_own(images, texts, owner) ** 2 / 2
+    _check(images, texts, image_of_caption)
+    positive = 1 - _to_own(images, texts, image_of_caption) ** 2 / 2
     rows, columns = _sample(len(images), seed, MOST_DRAWN), _sample(len(texts), seed, MOST_DRAWN)
-    negative = (images[rows] @ texts[columns].T)[rows[:, None] != owner[columns]]
+    negative = (images[rows] @ texts[columns].T)[rows[:, None] != image_of_caption[columns]]
     edges = np.histogram_bin_edges(np.concatenate([positive, negative]), bins)
     table = pd.DataFrame({"left": edges[:-1], "right": edges[1:]})
     for name, cosines in (("positive", positive), ("negative", negative)):
@@ -171,9 +173,11 @@ def _hubness(queries: np.ndarray, items: np.ndarray, rows: np.ndarray) -> Estima
     return estimates.skewness(k_occurrences(queries, items, min(NEAREST, len(items))), rows)
 
 
-def _to_own(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> np.ndarray:
+def _to_own(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> np.ndarray:
     """The distance of each caption to its image, (m,)."""
-    return np.concatenate([np.linalg.norm(images[owner[b]] - texts[b], axis=1) for b in blocks(len(texts))])
+    return np.concatenate(
+        [np.linalg.norm(images[image_of_caption[b]] - texts[b], axis=1) for b in blocks(len(texts))]
+    )
 
 
 def _sample(count: int, seed: int, most: int | None = None) -> np.ndarray:
@@ -184,12 +188,16 @@ def _sample(count: int, seed: int, most: int | None = None) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
-def _check(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> None:
+def _check(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> None:
     if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1] or not len(texts):
         raise ValueError(f"Embeddings of shape {images.shape} and {texts.shape}: expected (n, d) and (m, d).")
-    if owner.shape != (len(texts),) or owner.min() < 0 or owner.max() >= len(images):
+    if (
+        image_of_caption.shape != (len(texts),)
+        or image_of_caption.min() < 0
+        or image_of_caption.max() >= len(images)
+    ):
         raise ValueError(
-            f"owner {owner.shape} must give each of {len(texts)} captions an image row in [0, {len(images)})."
+            f"owner {image_of_caption.shape} must give each of {len(texts)} captions an image row in [0, {len(images)})."
         )
     for x in (images, texts):
         for block in blocks(len(x)):

@@ -3,7 +3,7 @@
 A miss pairs a caption with an image that is not its own: for T2I the query with the first image, for I2T the
 first caption with the query. Both are judged alike, and get the first cause that holds:
 
-1. hidden positive: the caption is true of the image; the model is right, and only the pairs do not know.
+1. false negative: the caption is true of the image; the model is right, and only the pairs do not know.
 2. near-duplicate: the image and the caption's own look the same. By truth: all that is said of the one is
    true of the other, too. Else by their embeddings, see `ALIKE`.
 3. hub: what was found is the first answer to more queries than chance explains, see `HUB`.
@@ -26,8 +26,8 @@ from analysis.lexicon import content
 from analysis.misses.differences import CAUSES, Difference, difference_by_text, difference_by_truth
 from analysis.misses.wrong_answers import first_wrong_answers
 from itr_core.pairs.pairset import Relevance
-from itr_core.picturebook.relevance import Truth
-from itr_core.picturebook.semantics import Facts
+from itr_core.picturebook.relevance import SceneRelevance
+from itr_core.picturebook.semantics import SceneFacts
 
 ALIKE = 0.05
 """Two images look the same to a model if their squared distance is at most this share of the mean over all
@@ -35,7 +35,7 @@ pairs of images; so it means the same to a model that spreads them widely and to
 HUB = 0.001
 """A hub is the first answer to so many queries that chance would make one such item in a thousand galleries:
 counts are Poisson distributed if a query finds every item with the same probability."""
-ALL_CAUSES = ("hidden positive", "near-duplicate", "hub", *dict.fromkeys(CAUSES.values()), "unknown")
+ALL_CAUSES = ("false negative", "near-duplicate", "hub", *dict.fromkeys(CAUSES.values()), "unknown")
 
 _CELLS = 1 << 26  # of a relevance matrix that exist at once
 
@@ -43,7 +43,7 @@ _CELLS = 1 << 26  # of a relevance matrix that exist at once
 def misses(
     images: np.ndarray,
     texts: np.ndarray,
-    owner: np.ndarray,
+    image_of_caption: np.ndarray,
     captions: Sequence[str],
     truth: Relevance | None = None,
 ) -> pd.DataFrame:
@@ -58,7 +58,7 @@ def misses(
     Returns:
         The columns of `first_wrong_answers` (way, query, found, rank, margin, firsts), and
         cause: one of `ALL_CAUSES`. by: "truth", "text" or "embeddings", whatever told the cause.
-        concept, said, shown: in what the caption and the image differ, what the caption says and what the
+        concept, captioned, depicted: in what the caption and the image differ, what the caption says and what the
         image shows instead; also where that is not the cause; "" where nothing is known. detail: the three
         in one, "colour: red -> blue".
 
@@ -67,29 +67,29 @@ def misses(
     """
     from scipy.special import pdtrc  # half a second to import
 
-    images, owner = np.asarray(images), np.asarray(owner)
-    counts = len(owner), len(images)
-    if len(captions) != len(owner):
-        raise ValueError(f"{len(captions)} captions, but owner tells the image of {len(owner)}.")
-    table = first_wrong_answers(images, texts, owner)
-    t2i = (table["way"] == "t2i").to_numpy()
+    images, image_of_caption = np.asarray(images), np.asarray(image_of_caption)
+    counts = len(image_of_caption), len(images)
+    if len(captions) != len(image_of_caption):
+        raise ValueError(f"{len(captions)} captions, but owner tells the image of {len(image_of_caption)}.")
+    table = first_wrong_answers(images, texts, image_of_caption)
+    t2i = (table["direction"] == "t2i").to_numpy()
     caption = np.where(t2i, table["query"], table["found"])
     image = np.where(t2i, table["found"], table["query"])
-    right = owner[caption]
+    right = image_of_caption[caption]
 
-    told = _captions_of(owner, len(images))
+    told = _captions_of(image_of_caption, len(images))
     if truth is None:
         same = np.zeros(len(table), bool)
         hidden = np.array([_said(captions, told[i], c) for i, c in zip(image, caption, strict=True)], bool)
     else:
-        hidden = _true(truth, image, caption, len(owner))
-        same = _all_true(truth, image, right, told, len(owner))
-        same |= _all_true(truth, right, image, told, len(owner))
+        hidden = _true(truth, image, caption, len(image_of_caption))
+        same = _all_true(truth, image, right, told, len(image_of_caption))
+        same |= _all_true(truth, right, image, told, len(image_of_caption))
     alike = _alike(images, image, right)
     queries, items = (np.where(t2i, *pair) for pair in (counts, counts[::-1]))
     hub = items * pdtrc(table["firsts"] - 1, queries / items) < HUB
 
-    exact = truth if isinstance(truth, Truth) else None
+    exact = truth if isinstance(truth, SceneRelevance) else None
     explain = _by_truth(exact) if exact else _by_text(captions, told)
     differences = [None if true else explain(i, c) for i, c, true in zip(image, caption, hidden, strict=True)]
     wrong = [CAUSES[each.concept] if each else "unknown" for each in differences]
@@ -107,17 +107,17 @@ def misses(
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
     """Causes, in the order in which they are tried, by way: the share of its misses, in [0, 1]."""
-    by_way = pd.crosstab(table["cause"], table["way"], normalize="columns")
+    by_way = pd.crosstab(table["cause"], table["direction"], normalize="columns")
     return by_way.reindex(index=list(ALL_CAUSES), columns=["t2i", "i2t"], fill_value=0.0)
 
 
 def confusion(table: pd.DataFrame) -> pd.DataFrame:
-    """What captions say and images show instead: concept, said, shown, misses; the commonest first.
+    """What captions say and images show instead: concept, captioned, depicted, misses; the commonest first.
 
     Concepts are in the order of gravity. Differences without a known counterpart are left out, such as an
     object that nothing takes the place of.
     """
-    known = table.loc[table["shown"] != "", ["concept", "said", "shown"]]
+    known = table.loc[table["depicted"] != "", ["concept", "captioned", "depicted"]]
     counts = known.value_counts(sort=False).rename("misses").reset_index()
     gravity = counts["concept"].map({concept: place for place, concept in enumerate(CAUSES)})
     return counts.iloc[np.lexsort((-counts["misses"], gravity))].reset_index(drop=True)
@@ -128,15 +128,15 @@ def worst(table: pd.DataFrame, count: int = 20) -> pd.DataFrame:
     return table.sort_values(["rank", "margin"], ascending=False, kind="stable").head(count)
 
 
-def surest(table: pd.DataFrame, count: int = 20) -> pd.DataFrame:
+def most_confident(table: pd.DataFrame, count: int = 20) -> pd.DataFrame:
     """The `count` misses where the wrong answer is farthest ahead of the right one."""
     return table.sort_values(["margin", "rank"], ascending=False, kind="stable").head(count)
 
 
-def _captions_of(owner: np.ndarray, n: int) -> list[np.ndarray]:
+def _captions_of(image_of_caption: np.ndarray, n: int) -> list[np.ndarray]:
     """The captions of each image."""
-    order = np.argsort(owner, kind="stable")
-    return np.split(order, np.searchsorted(owner[order], np.arange(1, n)))
+    order = np.argsort(image_of_caption, kind="stable")
+    return np.split(order, np.searchsorted(image_of_caption[order], np.arange(1, n)))
 
 
 def _true(truth: Relevance, image: np.ndarray, caption: np.ndarray, m: int) -> np.ndarray:
@@ -175,8 +175,8 @@ def _alike(images: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray
     return 1 - cosine <= ALIKE * usual
 
 
-def _by_truth(truth: Truth) -> Callable[[int, int], Difference | None]:
-    facts = cache(lambda image: Facts(truth.scenes[image]))
+def _by_truth(truth: SceneRelevance) -> Callable[[int, int], Difference | None]:
+    facts = cache(lambda image: SceneFacts(truth.scenes[image]))
     return lambda image, caption: difference_by_truth(facts(image), truth.meanings[caption])
 
 

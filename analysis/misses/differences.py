@@ -7,7 +7,7 @@ from typing import NamedTuple
 from analysis.lexicon import OPPOSITES, Content
 from itr_core.picturebook.ontology import KINDS, RELATIONS
 from itr_core.picturebook.scene import Thing
-from itr_core.picturebook.semantics import CONVERSE, Facts, Meaning, Relation, Variable
+from itr_core.picturebook.semantics import CONVERSE, Meaning, Relation, SceneFacts, Variable
 from itr_core.picturebook.wording import NUMBERS
 
 ATTRIBUTES = ("colour", "pattern", "size", "state")
@@ -26,18 +26,18 @@ class Difference(NamedTuple):
     """A caption and an image differ in `concept`: one says "red", the other shows "blue" ("": nothing)."""
 
     concept: str
-    said: str
-    shown: str
+    captioned: str
+    depicted: str
 
     def __str__(self) -> str:
-        return f"{self.concept}: {self.said} -> {self.shown or '?'}"
+        return f"{self.concept}: {self.captioned} -> {self.depicted or '?'}"
 
 
-def difference_by_truth(facts: Facts, meaning: Meaning) -> Difference | None:
+def difference_by_truth(facts: SceneFacts, meaning: Meaning) -> Difference | None:
     """The gravest part of a meaning that is false of a scene; None where all of it is true.
 
     First things that are not there at all, then things that look otherwise, then their number, then place,
-    time and weather, and last how things that are all there stand to each other. `shown` is what the scene
+    time and weather, and last how things that are all there stand to each other. `depicted` is what the scene
     has instead: the most similar thing that the caption does not speak of, or the look, number, setting or
     relation that is true.
     """
@@ -54,19 +54,23 @@ def difference_by_truth(facts: Facts, meaning: Meaning) -> Difference | None:
         if not facts.entail(Meaning(meaning.things[:end])):
             return _miscounted(facts, variable)
     for field in SETTING:
-        said, shown = getattr(meaning, field), getattr(facts.scene, field)
-        if said not in (None, shown):
-            return Difference(field, said, shown)
+        captioned, depicted = getattr(meaning, field), getattr(facts.scene, field)
+        if captioned not in (None, depicted):
+            return Difference(field, captioned, depicted)
     return _misplaced(facts, meaning)
 
 
 def _unlike(variable: Variable, thing: Thing) -> list[Difference]:
     """In what a thing differs from its description."""
     looks = ((field, getattr(variable, field), getattr(thing, field)) for field in ATTRIBUTES)
-    return [Difference(field, said, shown or "") for field, said, shown in looks if said not in (None, shown)]
+    return [
+        Difference(field, captioned, depicted or "")
+        for field, captioned, depicted in looks
+        if captioned not in (None, depicted)
+    ]
 
 
-def _instead(facts: Facts, meaning: Meaning, variable: Variable) -> str:
+def _instead(facts: SceneFacts, meaning: Meaning, variable: Variable) -> str:
     """The kind, of those the meaning does not name, that is most like what is missing; "" if none is."""
     kinds = {thing.kind for thing in facts.scene.things}
     named = {other.term for other in meaning.things if other is not variable}
@@ -80,15 +84,15 @@ def _instead(facts: Facts, meaning: Meaning, variable: Variable) -> str:
     return best if best and likeness(best)[0] else ""
 
 
-def _miscounted(facts: Facts, variable: Variable) -> Difference:
+def _miscounted(facts: SceneFacts, variable: Variable) -> Difference:
     found = facts.matching(variable).bit_count()
     if variable.least <= found <= (variable.most or found):
         return Difference("count", f"another {variable.term}", NUMBERS[found])  # what fits is spoken of
-    said = NUMBERS[variable.least] if variable.most else "several"
-    return Difference("count", said, NUMBERS[found])
+    captioned = NUMBERS[variable.least] if variable.most else "several"
+    return Difference("count", captioned, NUMBERS[found])
 
 
-def _misplaced(facts: Facts, meaning: Meaning) -> Difference | None:
+def _misplaced(facts: SceneFacts, meaning: Meaning) -> Difference | None:
     """The first relation that cannot be true together with those before it, and what is true in its place."""
     for end, relation in enumerate(meaning.relations, 1):
         before = meaning.relations[: end - 1]
@@ -116,11 +120,11 @@ def difference_by_text(caption: Content, others: Sequence[Content]) -> Differenc
     if missing and len(missing) == len(caption.things):
         return Difference("object", missing[0], "")
     for concept in CAUSES:
-        said = sorted(word for name, word in caption.values - values if name == concept)
-        shown = sorted(word for name, word in values - caption.values if name == concept)
+        captioned = sorted(word for name, word in caption.values - values if name == concept)
+        depicted = sorted(word for name, word in values - caption.values if name == concept)
         if concept == "relation":  # a thing may be behind one and above another
-            said = [word for word in said if OPPOSITES[word] in shown]
-            shown = [OPPOSITES[word] for word in said]
-        if said and shown:
-            return Difference(concept, said[0], shown[0])
+            captioned = [word for word in captioned if OPPOSITES[word] in depicted]
+            depicted = [OPPOSITES[word] for word in captioned]
+        if captioned and depicted:
+            return Difference(concept, captioned[0], depicted[0])
     return Difference("object", missing[0], "") if missing else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from itr_core.errors import GalleryError, QueryError, did_you_mean
 
@@ -24,13 +24,17 @@ class Verdict(BaseModel):
 
     time: datetime
     gallery: str
-    way: Literal["t2i", "i2t"]
+    direction: Literal["t2i", "i2t"] = Field(
+        validation_alias=AliasChoices("direction", "way")
+    )  # "way" until 0.1
     query: NonNegativeInt
     found: NonNegativeInt
     verdict: Judgement
 
 
-def save_verdict(path: Path, *, gallery: str, way: str, query: int, found: int, verdict: str) -> Verdict:
+def save_verdict(
+    path: Path, *, gallery: str, direction: str, query: int, found: int, verdict: str
+) -> Verdict:
     """Append one verdict, with the time, to the file `path`, which need not exist, and return it.
 
     Several processes may append at once. Raises QueryError if a value is not one of a `Verdict`.
@@ -38,9 +42,9 @@ def save_verdict(path: Path, *, gallery: str, way: str, query: int, found: int, 
     if verdict not in JUDGEMENTS:
         raise QueryError(f"{verdict!r} is no verdict.{did_you_mean(verdict, JUDGEMENTS)}")
     try:
-        said = Verdict.model_validate(
+        captioned = Verdict.model_validate(
             {
-                "time": datetime.now(UTC), "gallery": gallery, "way": way, "query": query, "found": found,
+                "time": datetime.now(UTC), "gallery": gallery, "direction": direction, "query": query, "found": found,
                 "verdict": verdict,
             }
         )  # fmt: skip
@@ -51,10 +55,10 @@ def save_verdict(path: Path, *, gallery: str, way: str, query: int, found: int, 
         file.seek(0, os.SEEK_END)
         if file.tell():
             file.seek(-1, os.SEEK_END)
-        line = said.model_dump_json().encode() + b"\n"
+        line = captioned.model_dump_json().encode() + b"\n"
         cut = file.read(1) not in (b"", b"\n")  # another process was stopped while it wrote
         os.write(file.fileno(), b"\n" * cut + line)  # in one call, so that lines never mix
-    return said
+    return captioned
 
 
 def read_verdicts(path: Path) -> pd.DataFrame:
@@ -64,17 +68,17 @@ def read_verdicts(path: Path) -> pd.DataFrame:
     leaves what holds. Lines cut short by a stopped process are passed over; GalleryError names any other
     line that is no verdict.
     """
-    said = []
+    captioned = []
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     for number, line in enumerate(lines, 1):
         try:
-            said.append(Verdict.model_validate_json(line))
+            captioned.append(Verdict.model_validate_json(line))
         except ValidationError as error:
             if not _cut_short(line):
                 raise GalleryError(
                     f"{path}, line {number}, is no verdict: {_first(error)}. Correct or delete the line."
                 ) from error
-    return pd.DataFrame([each.model_dump() for each in said], columns=list(Verdict.model_fields))
+    return pd.DataFrame([each.model_dump() for each in captioned], columns=list(Verdict.model_fields))
 
 
 def _cut_short(line: bytes) -> bool:

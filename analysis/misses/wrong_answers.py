@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from itr_core.metrics import CosineRows, ranks
+from itr_core.metrics import CosineSimilarity, ranks
 
 _BLOCK = 1 << 24
 """Cosines that exist at once."""
 
 
-def first_wrong_answers(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> pd.DataFrame:
+def first_wrong_answers(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> pd.DataFrame:
     """One row for every query whose rank, as `itr_core.metrics.ranks` counts it, is not 1.
 
     Args:
@@ -23,7 +23,7 @@ def first_wrong_answers(images: np.ndarray, texts: np.ndarray, owner: np.ndarray
     """
     images, texts = np.asarray(images), np.asarray(texts)
     n, m = len(images), len(texts)
-    t2i_rank, i2t_rank = ranks(CosineRows(images, texts), owner)
+    t2i_rank, i2t_rank = ranks(CosineSimilarity(images, texts), image_of_caption)
     own, best_own = np.empty(m, texts.dtype), np.full(n, -np.inf, texts.dtype)
     image, image_score = np.zeros(m, np.int64), np.full(m, -np.inf, texts.dtype)
     caption, caption_score = np.zeros(n, np.int64), np.empty(n, texts.dtype)
@@ -31,23 +31,23 @@ def first_wrong_answers(images: np.ndarray, texts: np.ndarray, owner: np.ndarray
     for start in range(0, n, step := max(1, _BLOCK // m)):
         block = images[start : start + step] @ texts.T
         first_caption[start : start + step] = block.argmax(1)
-        here = np.flatnonzero((owner >= start) & (owner < start + step))
-        own[here] = block[owner[here] - start, here]
-        block[owner[here] - start, here] = -np.inf
+        here = np.flatnonzero((image_of_caption >= start) & (image_of_caption < start + step))
+        own[here] = block[image_of_caption[here] - start, here]
+        block[image_of_caption[here] - start, here] = -np.inf
         caption[start : start + step], caption_score[start : start + step] = block.argmax(1), block.max(1)
         score = block.max(0)
         better = score > image_score
         image[better] = block[:, better].argmax(0) + start
         image_score[better] = score[better]
-    np.maximum.at(best_own, owner, own)
+    np.maximum.at(best_own, image_of_caption, own)
 
     t2i, i2t = np.flatnonzero(t2i_rank > 1), np.flatnonzero(i2t_rank > 1)
     first_caption[i2t] = caption[i2t]  # among equals, the wrong one
-    image_firsts = np.bincount(np.where(t2i_rank > 1, image, owner), minlength=n)
+    image_firsts = np.bincount(np.where(t2i_rank > 1, image, image_of_caption), minlength=n)
     caption_firsts = np.bincount(first_caption[~np.isnan(i2t_rank)], minlength=m)
     return pd.DataFrame(
         {
-            "way": np.repeat(["t2i", "i2t"], [len(t2i), len(i2t)]),
+            "direction": np.repeat(["t2i", "i2t"], [len(t2i), len(i2t)]),
             "query": np.r_[t2i, i2t],
             "found": np.r_[image[t2i], caption[i2t]],
             "rank": np.r_[t2i_rank[t2i], i2t_rank[i2t]],

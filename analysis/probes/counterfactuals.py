@@ -14,10 +14,10 @@ import pandas as pd
 
 from analysis.probes.word_edits import negated, object_words, word_edits
 from itr_core.metrics.bootstrap import image_bootstrap
-from itr_core.picturebook.captions import plainly
+from itr_core.picturebook.captions import canonical_caption
 from itr_core.picturebook.edits import edits_of
 from itr_core.picturebook.ontology import KINDS
-from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.semantics import Meaning
 from itr_core.picturebook.wording import article
@@ -51,8 +51,8 @@ def scene_probes(scene: Scene, rng: np.random.Generator) -> list[Probe]:
     edits = edits_of(scene, rng)
     probes = [Probe(edit.name, edit.before.text, edit.after.text, edit.true) for edit in edits]
     first = edits[0].before.meaning.things[0]
-    plain = plainly(Meaning((first,)))
-    setting = plainly(Meaning(place=scene.place))
+    plain = canonical_caption(Meaning((first,)))
+    setting = canonical_caption(Meaning(place=scene.place))
     probes += [Probe("negate", f"{plain} {setting}", f"{after} {setting}") for after in negated(plain)]
     here = {term for thing in scene.things for term in KINDS[thing.kind].is_a}
     present = sorted({thing.kind for thing in scene.things if first.term not in KINDS[thing.kind].is_a})
@@ -65,15 +65,20 @@ def scene_probes(scene: Scene, rng: np.random.Generator) -> list[Probe]:
 
 
 def gallery_probes(
-    captions: Sequence[str], owner: np.ndarray, truth: Truth | None = None, *, most: int = 500, seed: int = 0
+    captions: Sequence[str],
+    image_of_caption: np.ndarray,
+    truth: SceneRelevance | None = None,
+    *,
+    most: int = 500,
+    seed: int = 0,
 ) -> tuple[list[Probe], np.ndarray]:
     """Probes of at most `most` images, drawn at random, and (p,) the image of each probe.
 
-    captions: m texts. owner: (m,) the image of each. truth: `Truth` of Picturebook, if these are its scenes
+    captions: m texts. owner: (m,) the image of each. truth: `SceneRelevance` of Picturebook, if these are its scenes
     (see `analysis.ground_truth`); otherwise the words of one caption of each image are swapped.
     """
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(np.unique(owner))[:most]
+    rows = rng.permutation(np.unique(image_of_caption))[:most]
     objects = [] if truth else object_words(captions)
     probes: list[Probe] = []
     images: list[int] = []
@@ -81,7 +86,7 @@ def gallery_probes(
         if truth:
             made = scene_probes(truth.scenes[row], rng)
         else:
-            told = [captions[caption] for caption in np.flatnonzero(owner == row).tolist()]
+            told = [captions[caption] for caption in np.flatnonzero(image_of_caption == row).tolist()]
             caption = told[int(rng.random() * len(told))]
             made = [Probe(*edit) for edit in word_edits(caption, rng, objects=objects, told=told)]
         probes += made

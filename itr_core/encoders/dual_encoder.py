@@ -20,7 +20,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from itr_core.batch import EncoderOutput
 from itr_core.encoders import image_tower
-from itr_core.encoders.loading import Parts, open_parts
+from itr_core.encoders.loading import LoadedModel, open_model
 from itr_core.encoders.preprocessing import centre_of_strip
 from itr_core.encoders.text_tower import TextTower
 from itr_core.encoders.tokenizer import cut, special_ids
@@ -55,7 +55,7 @@ def load_encoder(
     if dtype not in _DTYPES:
         raise ModelError(f"No dtype {dtype!r}; one of {', '.join(_DTYPES)}.")
     target = _pick_device(device)
-    parts = open_parts(
+    parts = open_model(
         spec,
         tokenizer=tokenizer,
         image_weights=image_weights,
@@ -76,7 +76,7 @@ class DualEncoder(nn.Module):
     itself takes tensors, gives an `EncoderOutput`, and can be trained.
     """
 
-    def __init__(self, spec: str, parts: Parts) -> None:
+    def __init__(self, spec: str, parts: LoadedModel) -> None:
         super().__init__()
         self.spec = spec
         self.model: Any = parts.model

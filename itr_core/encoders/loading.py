@@ -48,7 +48,7 @@ open_clip.add_model_config(Path(__file__).parent / "model_configs")
 
 
 @dataclass(frozen=True)
-class Parts:
+class LoadedModel:
     """What a model spec stands for."""
 
     model: Any
@@ -59,7 +59,7 @@ class Parts:
     """The words of the training captions; empty where the model does not tell."""
 
 
-def open_parts(
+def open_model(
     spec: str,
     *,
     tokenizer: Any = None,
@@ -67,7 +67,7 @@ def open_parts(
     pixel_norm: str = "clip",
     resize: str = "shortest",
     seed: int = 0,
-) -> Parts:
+) -> LoadedModel:
     """Build the model that `spec` names, in float32 on the CPU; `load_encoder` explains the options.
 
     Raises `ModelError` naming the spec and the remedy.
@@ -95,7 +95,7 @@ def open_parts(
     return _file(name, Path(weights)) if weights.endswith(".safetensors") else _tag(name, weights)
 
 
-def _starter(method: str) -> Parts:
+def _starter(method: str) -> LoadedModel:
     folder = STARTERS / method
     if not (folder / CONFIG_FILE).is_file():
         known = [path.parent.name for path in STARTERS.glob(f"*/{CONFIG_FILE}")]
@@ -103,7 +103,7 @@ def _starter(method: str) -> Parts:
     return _folder(folder)
 
 
-def _folder(folder: Path) -> Parts:
+def _folder(folder: Path) -> LoadedModel:
     if not (folder / CONFIG_FILE).is_file():
         raise ModelError(f"{str(folder)!r} is no checkpoint folder: it has no {CONFIG_FILE}.")
     weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
@@ -121,7 +121,7 @@ def _folder(folder: Path) -> Parts:
         return _parts(model, open_clip.get_tokenizer(spec), open_clip.get_model_config(spec), words)
 
 
-def _hub(repository: str) -> Parts:
+def _hub(repository: str) -> LoadedModel:
     spec = f"hf-hub:{repository}"
     with _as_model_error(spec, "check name and network, or copy the files here and use local-dir:PATH"):
         config = open_clip.get_model_config(spec)
@@ -133,7 +133,7 @@ def _hub(repository: str) -> Parts:
         return _parts(model, open_clip.get_tokenizer(spec), config)
 
 
-def _tag(name: str, tag: str) -> Parts:
+def _tag(name: str, tag: str) -> LoadedModel:
     known = open_clip.list_pretrained_tags_by_model(name)
     if tag not in known:
         raise ModelError(
@@ -150,7 +150,7 @@ def _tag(name: str, tag: str) -> Parts:
         )
 
 
-def _file(name: str, weights: Path) -> Parts:
+def _file(name: str, weights: Path) -> LoadedModel:
     if not weights.is_file():
         raise ModelError(f"No weights file {str(weights)!r}.")
     with _as_model_error(f"{name}/{weights}", f"the file must hold the weights of a {name}"):
@@ -161,7 +161,7 @@ def _file(name: str, weights: Path) -> Parts:
 
 def _fresh(
     name: str, tokenizer: Any, image_weights: Path | None, pixel_norm: str, resize: str, seed: int
-) -> Parts:
+) -> LoadedModel:
     for value, known in ((pixel_norm, [*PIXEL_NORMS]), (resize, [*RESIZE_MODES])):
         if value not in known:
             raise ModelError(f"No {value!r} among the ways to prepare pixels.{did_you_mean(value, known)}")
@@ -189,10 +189,12 @@ def _build(name: str, *, load_weights: bool = False, **options: Any) -> Any:
     )
 
 
-def _parts(model: Any, tokenizer: Any, model_config: dict[str, Any], words: Iterable[str] = ()) -> Parts:
+def _parts(
+    model: Any, tokenizer: Any, model_config: dict[str, Any], words: Iterable[str] = ()
+) -> LoadedModel:
     preprocess = {key: value for key, value in model.visual.preprocess_cfg.items() if key != "size"}
     config = {"model_cfg": model_config, "preprocess_cfg": preprocess}
-    return Parts(model, tokenizer, config, frozenset(words))
+    return LoadedModel(model, tokenizer, config, frozenset(words))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FILE = "embeddings.safetensors"
 
 
-def remembered(encoder: "DualEncoder") -> "DualEncoder | Remembered":
+def with_starter_embeddings(encoder: "DualEncoder") -> "DualEncoder | StarterEmbeddings":
     """Return `encoder`, or for a starter that comes with embeddings one that looks there first."""
     scheme, _, method = encoder.spec.partition(":")
     path = STARTERS / method / FILE
@@ -28,10 +28,10 @@ def remembered(encoder: "DualEncoder") -> "DualEncoder | Remembered":
         return encoder
     with safe_open(path, "np") as file:
         belongs = file.metadata()["model_sha256"] == encoder.fingerprint
-    return Remembered(encoder, path) if belongs else encoder
+    return StarterEmbeddings(encoder, path) if belongs else encoder
 
 
-class Remembered:
+class StarterEmbeddings:
     """Encodes like `encoder`, but looks up exactly those pictures and texts that it has met before.
 
     They are found by their content, a hash of all pixels or letters: a picture that another version draws

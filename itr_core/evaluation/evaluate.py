@@ -13,7 +13,7 @@ from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError,
 from itr_core.evaluation.human_judgments import expert_judgments, read_sts, spearman
 from itr_core.evaluation.protocols import PROTOCOLS, Embedded
 from itr_core.metrics.bootstrap import interval, two_sided_p
-from itr_core.metrics.samples import Measured, recalls
+from itr_core.metrics.samples import MetricSamples, recalls
 from itr_core.pairs import PairSet
 from itr_core.retrieval.reranking import reranked_ranks
 from itr_core.system.provenance import code_version
@@ -50,7 +50,7 @@ def evaluate(
         protocol first, such as `exact_t2i_map_at_r` and `reranked_rsum`. Recalls, precisions and shares in
         percent, correlations in [-1, 1]. Also `model`, `source`, `n_images`, `n_captions`, `model_sha256`,
         `source_sha256`, `code_version`, `skipped` (a list of reasons, each naming its image), and `rows`,
-        one for each figure: `protocol`, `way`, `measure`, `value`, `low` and `high` (95 %, see
+        one for each figure: `protocol`, `direction`, `metric`, `value`, `low` and `high` (95 %, see
         `itr_core.metrics.bootstrap`; None without queries), `queries`, and again what was measured. With
         `against`, rows also have `against`, `against_sha256`, `against_value`, and, of the value minus that,
         `difference`, `difference_low`, `difference_high` and the two-sided `p`.
@@ -66,7 +66,7 @@ def evaluate(
     if against is not None and image_features is not None:
         raise ModelError("Cached features belong to one image tower; compare two models on the images.")
 
-    def measured(model: DualEncoder, skipped: list[str]) -> tuple[Embedded, list[Measured]]:
+    def measured(model: DualEncoder, skipped: list[str]) -> tuple[Embedded, list[MetricSamples]]:
         source, again = _embed(model, pairs, image_features, rerank, skipped)
         figures = [figure for name in protocols for figure in PROTOCOLS[name](source)] + again
         if judgments is not None:
@@ -100,7 +100,7 @@ def _embed(
     image_features: np.ndarray | None,
     rerank: float | None,
     skipped: list[str],
-) -> tuple[Embedded, list[Measured]]:
+) -> tuple[Embedded, list[MetricSamples]]:
     """The source in the model's space, and what it finds in two steps, for which tokens are needed."""
     if not any(pairs.captions):
         raise SourceError("There is no image with a caption, so nothing to measure recall with.")
@@ -124,14 +124,14 @@ def _embed(
     else:
         images, places = encoder.encode_images(decoded, tokens=True)
     usable = pairs if len(kept) == len(pairs) else pairs.select(kept)
-    captions, owner = usable.flat_captions()
+    captions, image_of_caption = usable.flat_captions()
     if not captions:
         raise SourceError(f"{pairs.source}: no image that can be decoded has a caption.")
     if rerank is None:
         return Embedded(usable, images, encoder.encode_texts(captions)), []
     texts, words, mask = encoder.encode_texts(captions, tokens=True)
-    again = reranked_ranks((images, places), (texts, words, mask), owner, u1=rerank)
-    return Embedded(usable, images, texts), recalls("reranked", *again, owner)
+    again = reranked_ranks((images, places), (texts, words, mask), image_of_caption, u1=rerank)
+    return Embedded(usable, images, texts), recalls("reranked", *again, image_of_caption)
 
 
 def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[Image.Image]:
@@ -146,18 +146,18 @@ def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[
         yield image
 
 
-def _sts(encoder: DualEncoder, path: Path) -> Measured:
+def _sts(encoder: DualEncoder, path: Path) -> MetricSamples:
     first, second, scores = read_sts(path)
     cosine = np.einsum("ij,ij->i", encoder.encode_texts(first), encoder.encode_texts(second))
     return spearman("sts", "", cosine, scores, np.arange(len(scores)), len(scores))
 
 
-def _row(figure: Measured) -> dict[str, Any]:
-    low, high = interval(figure.drawn())
+def _row(figure: MetricSamples) -> dict[str, Any]:
+    low, high = interval(figure.bootstrap())
     return {
         "protocol": figure.protocol,
-        "way": figure.way,
-        "measure": figure.measure,
+        "direction": figure.direction,
+        "metric": figure.metric,
         "value": _known(figure.value),
         "low": _known(low),
         "high": _known(high),
@@ -165,8 +165,8 @@ def _row(figure: Measured) -> dict[str, Any]:
     }
 
 
-def _difference(ours: Measured, theirs: Measured) -> dict[str, Any]:
-    gaps = ours.drawn() - theirs.drawn()
+def _difference(ours: MetricSamples, theirs: MetricSamples) -> dict[str, Any]:
+    gaps = ours.bootstrap() - theirs.bootstrap()
     low, high = interval(gaps)
     return {
         "against_value": _known(theirs.value),

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from itr_core.errors import PairscopeError, SourceError
-from itr_core.metrics.samples import Asked, Measured, Queries
-from itr_core.metrics.similarity import LazyRows
+from itr_core.metrics.samples import MetricSamples, Queries, QuerySet
+from itr_core.metrics.similarity import LazySimilarity
 from itr_core.pairs import PairSet
 
 
-def coco_positives(name: str, pairs: PairSet) -> dict[str, tuple[np.ndarray, LazyRows]]:
+def coco_positives(name: str, pairs: PairSet) -> dict[str, tuple[np.ndarray, LazySimilarity]]:
     """What ECCV Caption ("eccv") or CxC ("cxc") calls right on COCO's test split, from `eccv_caption`.
 
     Images are known by their COCO ids. An image's captions must come in the order of theirs, as they do in
@@ -61,7 +61,7 @@ def coco_positives(name: str, pairs: PairSet) -> dict[str, tuple[np.ndarray, Laz
 
 def _asked(
     right: dict[int, list[int]], query_row: dict[int, int], item_row: dict[int, int], n_items: int
-) -> tuple[np.ndarray, LazyRows]:
+) -> tuple[np.ndarray, LazySimilarity]:
     rows = {
         query_row[query]: here
         for query, items in right.items()
@@ -75,10 +75,12 @@ def _asked(
             row[own] = True
         return relevant
 
-    return np.array(list(rows), dtype=np.int64), LazyRows((len(items), n_items), read)
+    return np.array(list(rows), dtype=np.int64), LazySimilarity((len(items), n_items), read)
 
 
-def expert_judgments(path: Path, pairs: PairSet, images: np.ndarray, texts: np.ndarray) -> list[Measured]:
+def expert_judgments(
+    path: Path, pairs: PairSet, images: np.ndarray, texts: np.ndarray
+) -> list[MetricSamples]:
     """How the scores of images (n, d) and captions (m, d) agree with Flickr8k's ExpertAnnotations.txt.
 
     Its lines, separated by tabs: image file, caption id `<image file>#<place>`, three grades from 1
@@ -97,13 +99,17 @@ def expert_judgments(path: Path, pairs: PairSet, images: np.ndarray, texts: np.n
     starts = np.searchsorted(pairs.flat_captions()[1], np.arange(len(pairs)))
     judged: list[tuple[int, int, float]] = []
     for place, (image, caption, *grades) in _lines(path, 5):
-        owner, _, number = caption.rpartition("#")
+        image_of_caption, _, number = caption.rpartition("#")
         try:
             mean, nth = float(np.mean([float(grade) for grade in grades])), int(number)
         except ValueError as error:
             raise SourceError(f"{path}, line {place}: {error}.") from error
-        if image in image_row and owner in image_row and 0 <= nth < len(pairs.captions[image_row[owner]]):
-            judged.append((image_row[image], int(starts[image_row[owner]]) + nth, mean))
+        if (
+            image in image_row
+            and image_of_caption in image_row
+            and 0 <= nth < len(pairs.captions[image_row[image_of_caption]])
+        ):
+            judged.append((image_row[image], int(starts[image_row[image_of_caption]]) + nth, mean))
     if not judged:
         raise SourceError(f"{path}: none of the image-caption pairs it judges is in {pairs.source}.")
     image, caption = np.array([each[:2] for each in judged]).T
@@ -112,15 +118,15 @@ def expert_judgments(path: Path, pairs: PairSet, images: np.ndarray, texts: np.n
     whose, agree = _agreements(image, score, grade)
     return [
         spearman("judgments", "", score, grade, image, len(pairs)),
-        Asked("judgments", "", whose, len(pairs)).mean("accuracy", agree),
+        QuerySet("judgments", "", whose, len(pairs)).mean("accuracy", agree),
     ]
 
 
 def _agreements(image: np.ndarray, score: np.ndarray, grade: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of every two rows of one image whose grades differ: the image, and whether scores order them alike."""
     rows_of = defaultdict(list)
-    for row, owner in enumerate(image):
-        rows_of[owner].append(row)
+    for row, image_of_caption in enumerate(image):
+        rows_of[image_of_caption].append(row)
     two = [pair for rows in rows_of.values() for pair in combinations(rows, 2)]
     a, b = np.array(two, dtype=np.int64).reshape(-1, 2).T
     a, b = a[grade[a] != grade[b]], b[grade[a] != grade[b]]
@@ -141,8 +147,8 @@ def read_sts(path: Path) -> tuple[list[str], list[str], np.ndarray]:
 
 
 def spearman(
-    protocol: str, way: str, score: np.ndarray, judged: np.ndarray, image: np.ndarray, n_images: int
-) -> Measured:
+    protocol: str, direction: str, score: np.ndarray, judged: np.ndarray, image: np.ndarray, n_images: int
+) -> MetricSamples:
     """Spearman's rank correlation of two numbers (q,), in [-1, 1]; NaN where either is constant."""
     from scipy.stats import spearmanr  # half a second to import
 
@@ -151,7 +157,7 @@ def spearman(
         return np.nan if constant else float(spearmanr(rows).statistic)
 
     both = Queries(np.stack([score, judged], axis=1), image, n_images)
-    return Measured(protocol, way, "spearman", (both,), correlation)
+    return MetricSamples(protocol, direction, "spearman", (both,), correlation)
 
 
 def _lines(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from itr_core.metrics.similarity import LazyRows
+from itr_core.metrics.similarity import LazySimilarity
 from itr_core.pairs.pairset import Relevance
 
 CHUNK = 256
 
 
-class PackedTruth:
+class PackedRelevance:
     """The booleans of a relevance of n images and m captions, a bit each.
 
     `by_image` (n, m) and `by_caption` (m, n) are what the measures of `itr_core.metrics.relevance` read.
@@ -20,11 +20,11 @@ class PackedTruth:
         for start in range(0, n_images, CHUNK):
             rows = slice(start, min(start + CHUNK, n_images))
             self._bits[rows] = np.packbits(relevance.matrix(rows), axis=1)
-        self.by_image = LazyRows(
+        self.by_image = LazySimilarity(
             (n_images, n_captions),
             lambda rows: np.unpackbits(self._bits[rows], axis=1, count=n_captions).view(bool),
         )
-        self.by_caption = LazyRows(
+        self.by_caption = LazySimilarity(
             (n_captions, n_images), lambda rows: self.columns(np.arange(n_captions)[rows]).T
         )
 

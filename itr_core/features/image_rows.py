@@ -66,7 +66,9 @@ class DecodedImages(Dataset):
     def chunks(self, start: int, workers: int) -> Iterable[Chunk]:
         """All chunks from row `start` on, in order, decoded in `workers` processes."""
         starts = range(start, len(self.pairs), CHUNK)
-        return DataLoader(self, sampler=starts, batch_size=None, collate_fn=as_it_is, num_workers=workers)
+        return DataLoader(
+            self, sampler=starts, batch_size=None, collate_fn=identity_collate, num_workers=workers
+        )
 
 
 class StoredImages:
@@ -170,7 +172,7 @@ def _key(pairs: PairSet, encoder: DualEncoder, weights: dict[str, Tensor] | None
     return digest.hexdigest()[:32]
 
 
-def as_it_is(item: Any) -> Any:
+def identity_collate(item: Any) -> Any:
     """Collate nothing: a loader's item already is a batch."""
     return item
 
@@ -180,7 +182,7 @@ def embed_source(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> tup
     vectors, rows = encode_rows(encoder, images, np.arange(len(pairs)))
     image = np.zeros((len(pairs), encoder.dim), np.float32)
     image[rows] = vectors
-    texts, owner = pairs.flat_captions()
+    texts, image_of_caption = pairs.flat_captions()
     text = np.zeros_like(image)
-    np.add.at(text, owner, encoder.encode_texts(texts))
+    np.add.at(text, image_of_caption, encoder.encode_texts(texts))
     return image, text / np.maximum(np.linalg.norm(text, axis=1, keepdims=True), 1e-12)

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from numpy.lib import format as npy
 from PIL import Image
 
-from itr_core.encoders.starter_embeddings import Remembered, remembered
+from itr_core.encoders.starter_embeddings import StarterEmbeddings, with_starter_embeddings
 from itr_core.errors import GalleryError
 from itr_core.gallery.image_workers import Picture, pictures
 from itr_core.gallery.manifest import FORMAT, IMAGES, ITEMS, NAME, TEXTS, TOKENS, Manifest, stamps
@@ -52,7 +52,9 @@ def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progre
     try:
         part.mkdir(parents=True, exist_ok=True)
         with FileLock(part / "lock", blocking=False):
-            _Build(pairs, encoder if tokens else remembered(encoder), part, tokens).run(path, progress)
+            _Build(pairs, encoder if tokens else with_starter_embeddings(encoder), part, tokens).run(
+                path, progress
+            )
         shutil.rmtree(part, ignore_errors=True)
     except Timeout as error:
         raise GalleryError(f"Another build is writing {path}; wait until it is done.") from error
@@ -64,7 +66,7 @@ class _Build:
     """One build. In `part`: plan.json, what is built; shards/, what is done; gallery/, what will be moved."""
 
     def __init__(
-        self, pairs: "PairSet", encoder: "DualEncoder | Remembered", part: Path, tokens: bool
+        self, pairs: "PairSet", encoder: "DualEncoder | StarterEmbeddings", part: Path, tokens: bool
     ) -> None:
         self.pairs = pairs
         self.encoder = encoder
@@ -87,7 +89,7 @@ class _Build:
             self.pairs,
             done * SHARD,
             self.encoder.prepare,
-            beside_encoding=not isinstance(self.encoder, Remembered),
+            beside_encoding=not isinstance(self.encoder, StarterEmbeddings),
         )
         # The stop is an event, because an exception may be lost while processes are forked.
         with stop_requested() as stop, made as stream:

@@ -56,7 +56,7 @@ def pictures(
         _Pictures(pairs, prepare),
         batch_size=None,
         sampler=range(start, len(pairs)),
-        collate_fn=_as_it_is,
+        collate_fn=identity_collate,
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
         prefetch_factor=max(2, AHEAD // workers) if workers else None,
@@ -86,7 +86,7 @@ class _Pictures(Dataset):
         return Picture(self.prepare(image), image.width, image.height, _thumbnail(image))
 
 
-def _as_it_is(picture: Any) -> Any:
+def identity_collate(picture: Any) -> Any:
     return picture
 
 

@@ -8,8 +8,8 @@ from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import DecodedImages, embed_source, encode_rows
 from itr_core.hashing.codes import STRUCTURE, train_codes
-from itr_core.metrics import CosineRows, label_map
-from itr_core.metrics.similarity import HammingRows
+from itr_core.metrics import CosineSimilarity, label_map
+from itr_core.metrics.similarity import HammingSimilarity
 from itr_core.pairs import PairSet
 from itr_core.supervision.labels import best_kind, label_matrix
 from itr_core.system.provenance import code_version
@@ -60,20 +60,20 @@ def evaluate_codes(
         raise SourceError(f"{pairs.source}: {len(usable)} images can be decoded; a search needs two.")
     asking = np.random.default_rng(seed).permutation(len(usable)) < min(MOST_QUERIES, -(-len(usable) // 5))
     flat = [text for row in usable for text in pairs.captions[row]]
-    owner = np.repeat(np.arange(len(usable)), [len(pairs.captions[row]) for row in usable])
+    image_of_caption = np.repeat(np.arange(len(usable)), [len(pairs.captions[row]) for row in usable])
     texts, has = encoder.encode_texts(flat), has[usable]
 
-    stored = ~asking[owner]
-    known = vectors[owner[stored]], texts[stored], has[owner[stored]]
+    stored = ~asking[image_of_caption]
+    known = vectors[image_of_caption[stored]], texts[stored], has[image_of_caption[stored]]
     head = train_codes(*known, bits, seed=seed, structure=structure)
     figures = {
         name: {
-            "t2i": label_map(rows(t[~stored], v[~asking]), has[owner[~stored]], has[~asking]),
-            "i2t": label_map(rows(v[asking], t[stored]), has[asking], has[owner[stored]]),
+            "t2i": label_map(rows(t[~stored], v[~asking]), has[image_of_caption[~stored]], has[~asking]),
+            "i2t": label_map(rows(v[asking], t[stored]), has[asking], has[image_of_caption[stored]]),
         }
         for name, rows, v, t in (
-            ("codes", HammingRows, head.codes(vectors), head.codes(texts)),
-            ("embeddings", CosineRows, vectors, texts),
+            ("codes", HammingSimilarity, head.codes(vectors), head.codes(texts)),
+            ("embeddings", CosineSimilarity, vectors, texts),
         )
     }
     return figures | {

@@ -115,7 +115,7 @@ class AsCL(Method):
             raise ModelError(f"heads={self.attention_heads}: must divide the model's {setup.dim} dimensions.")
         self.synonyms = caption_augmentation.synonyms_of(setup.triples)
         if "swap" in self.operations:
-            self.swaps = caption_augmentation.Swaps(setup.captions, self.synonyms)
+            self.swaps = caption_augmentation.WordSwapper(setup.captions, self.synonyms)
 
     def positive_text(self, captions: Sequence[str], anchor: int, random: np.random.Generator) -> str:
         """Tell more of the image than `captions[anchor]` does, or less, or the same otherwise."""
@@ -163,7 +163,7 @@ class AsCL(Method):
             )
         }
         if noised[0] is not None:
-            terms["ascl_overhard"] = overhard(similarities[0], noised[0]).float().mean()
+            terms["ascl_overhard"] = is_false_negative(similarities[0], noised[0]).float().mean()
         return terms
 
     def _similarity(self, out: EncoderOutput, text: TextOutput) -> Tensor:
@@ -237,13 +237,13 @@ def asymmetric_contrast(
     candidates = logits
     if noised is not None:
         filtered = (scale * noised).masked_fill(
-            overhard(similarity, noised), 0.0 if filter_mode == "zero" else -torch.inf
+            is_false_negative(similarity, noised), 0.0 if filter_mode == "zero" else -torch.inf
         )
         candidates = torch.cat([logits, filtered.masked_fill(siblings, -torch.inf)], dim=1)
     return F.cross_entropy(candidates, target) + F.cross_entropy(logits.T, target)
 
 
-def overhard(similarity: Tensor, noised: Tensor) -> Tensor:
+def is_false_negative(similarity: Tensor, noised: Tensor) -> Tensor:
     """Which noised captions (B, B) score above the true caption of their image's row, bool.
 
     Noise that changed nothing makes equals, and which of these is larger must not be up to rounding.

@@ -12,7 +12,7 @@ from itr_core.errors import ModelError, did_you_mean
 from itr_core.methods.base import Method, Setup
 from itr_core.methods.components.concept_branch import ConceptBranch, attention_divergence
 from itr_core.methods.components.dcl import SCHEMES, symmetric_dcl
-from itr_core.methods.components.momentum_queue import Dictionary, Pairs
+from itr_core.methods.components.momentum_queue import MomentumQueue, PairEmbeddings
 from itr_core.methods.components.online_clusters import OnlineClusters
 
 COLDEST, HOTTEST = 0.01, 0.1
@@ -126,7 +126,7 @@ class CODER(Method):
                 f"queue={self.queue}: a dictionary would hold more pairs than the source has images, "
                 f"{len(setup.captions)}. Give it fewer: --options queue={max(len(setup.captions) // 2, 1)}."
             )
-        self.instances = Dictionary(self.queue, setup.dim)
+        self.instances = MomentumQueue(self.queue, setup.dim)
         if not self.concept_branch:
             return
         assert setup.concepts is not None
@@ -134,11 +134,11 @@ class CODER(Method):
             torch.manual_seed(setup.seed)
             self.concepts = ConceptBranch(setup.dim, setup.concepts.adjacency)
             self.clusters = OnlineClusters(self.number_of_clusters, setup.dim)
-            self.guess_image = nn.Linear(setup.dim, self.number_of_clusters)  # H_v
-            self.guess_text = nn.Linear(setup.dim, self.number_of_clusters)  # H_t
-        self.descriptors = Dictionary(self.queue, setup.dim)
+            self.image_cluster_head = nn.Linear(setup.dim, self.number_of_clusters)  # H_v
+            self.text_cluster_head = nn.Linear(setup.dim, self.number_of_clusters)  # H_t
+        self.descriptors = MomentumQueue(self.queue, setup.dim)
         averaging = get_ema_multi_avg_fn(self.momentum)
-        self.following: Any = AveragedModel(self.concepts, multi_avg_fn=averaging).requires_grad_(False)
+        self.ema_branch: Any = AveragedModel(self.concepts, multi_avg_fn=averaging).requires_grad_(False)
 
     def prepare(self, setup: Setup) -> None:
         """Let the concepts begin where the encoder puts their names."""
@@ -151,7 +151,7 @@ class CODER(Method):
         """Return the terms; while training, take the batch's keys into the dictionaries afterwards."""
         assert out.momentum is not None
         tau = (1 / out.logit_scale).clamp(COLDEST, HOTTEST)
-        anchors, keys = (Pairs.of(each, batch.image_id) for each in (out, out.momentum))
+        anchors, keys = (PairEmbeddings.of(each, batch.image_id) for each in (out, out.momentum))
         terms = {"coder_dcl_instance": self._dcl(anchors, keys, self.instances, tau, batch)}
         if self.concept_branch:
             terms |= self._concept_terms(anchors, keys, tau, batch)
@@ -165,15 +165,22 @@ class CODER(Method):
         return {name: value for name, value in self.state_dict().items() if name.startswith(parts)}
 
     def _dcl(
-        self, anchors: Pairs, keys: Pairs, dictionary: Dictionary, tau: Tensor, batch: PairBatch
+        self,
+        anchors: PairEmbeddings,
+        keys: PairEmbeddings,
+        dictionary: MomentumQueue,
+        tau: Tensor,
+        batch: PairBatch,
     ) -> Tensor:
-        own, others, doubt = anchors if self.live_batch else keys, dictionary.entries(), None
+        own, others, false_negative_prob = anchors if self.live_batch else keys, dictionary.entries(), None
         if self.batch_negatives or not len(others.ids):
             others = own.beside(others)
-            doubt = _doubt(batch, len(others.ids))
-        return symmetric_dcl(anchors, own, others, tau, self.scheme, self.sharpness, doubt)
+            false_negative_prob = _doubt(batch, len(others.ids))
+        return symmetric_dcl(anchors, own, others, tau, self.scheme, self.sharpness, false_negative_prob)
 
-    def _concept_terms(self, anchors: Pairs, keys: Pairs, tau: Tensor, batch: PairBatch) -> dict[str, Tensor]:
+    def _concept_terms(
+        self, anchors: PairEmbeddings, keys: PairEmbeddings, tau: Tensor, batch: PairBatch
+    ) -> dict[str, Tensor]:
         named = batch.concepts
         assert named is not None
         related = self.concepts.related()
@@ -181,15 +188,17 @@ class CODER(Method):
         described_alone = self.concepts(related, anchors.image.detach(), anchors.text.detach(), named)
         with torch.no_grad():
             if self.training:
-                self.following.update_parameters(self.concepts)
-            following = self.following.module
-            followed = following(following.related(), keys.image, keys.text, named)
-        u, u_keys = (Pairs(each.image, each.text, batch.image_id) for each in (described, followed))
+                self.ema_branch.update_parameters(self.concepts)
+            ema_branch = self.ema_branch.module
+            followed = ema_branch(ema_branch.related(), keys.image, keys.text, named)
+        u, u_keys = (PairEmbeddings(each.image, each.text, batch.image_id) for each in (described, followed))
         clusters = self._pseudo_labels(keys)
         terms = {
             "coder_dcl_concept": self._dcl(u, u_keys, self.descriptors, tau, batch),
             "coder_pcl": pseudo_label_loss(
-                self.guess_image(described_alone.image), self.guess_text(described_alone.text), clusters
+                self.image_cluster_head(described_alone.image),
+                self.text_cluster_head(described_alone.text),
+                clusters,
             ),
             "coder_concept_kl": attention_divergence(described),
         }
@@ -197,7 +206,7 @@ class CODER(Method):
             self.descriptors.enqueue(u_keys)
         return terms
 
-    def _pseudo_labels(self, keys: Pairs) -> Tensor:
+    def _pseudo_labels(self, keys: PairEmbeddings) -> Tensor:
         """Share the batch's pairs, together with the dictionary's, out among the clusters: (B, M)."""
         pairs = keys.beside(self.instances.entries())
         points = (pairs.image + pairs.text) / 2

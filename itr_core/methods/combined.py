@@ -48,11 +48,11 @@ class Combined(Method):
 
     def positive_text(self, captions: Sequence[str], anchor: int, random: np.random.Generator) -> str:
         """As the member that needs it makes it."""
-        return self._who_needs("positive_text").positive_text(captions, anchor, random)
+        return self._member_needing("positive_text").positive_text(captions, anchor, random)
 
     def negative_text(self, caption: str, other: str, random: np.random.Generator) -> str:
         """As the member that needs it makes it."""
-        return self._who_needs("negative_text").negative_text(caption, other, random)
+        return self._member_needing("negative_text").negative_text(caption, other, random)
 
     def heads(self) -> dict[str, Tensor]:
         """What each member keeps, under its name."""
@@ -65,5 +65,5 @@ class Combined(Method):
     def _methods(self) -> list[Method]:
         return [*self.members.values()]  # type: ignore[list-item]
 
-    def _who_needs(self, need: str) -> Method:
+    def _member_needing(self, need: str) -> Method:
         return next(method for method in self._methods() if need in method.needs)

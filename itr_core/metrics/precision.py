@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from itr_core.metrics.similarity import Rows, Truth, blocks
+from itr_core.metrics.similarity import RelevanceRows, Rows, blocks
 
 
-def precision_at_r(similarity: Rows, relevant: Truth) -> tuple[np.ndarray, np.ndarray]:
+def precision_at_r(similarity: Rows, relevant: RelevanceRows) -> tuple[np.ndarray, np.ndarray]:
     r"""How many of the things true of a query come first: AP@R and R-Precision of every query, in [0, 1].
 
     With R the number of items that are relevant to the query, and P(r) the share of relevant ones among the

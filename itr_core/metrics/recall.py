@@ -26,30 +26,36 @@ def ranks(similarity: Rows, image_of_caption: np.ndarray) -> tuple[np.ndarray, n
     Raises:
         ValueError: shapes that do not fit, an index out of range, NaN in the similarity.
     """
-    owner = np.asarray(image_of_caption, dtype=np.int64)
+    image_of_caption = np.asarray(image_of_caption, dtype=np.int64)
     n_images, n_captions = similarity.shape
-    if owner.shape != (n_captions,):
-        raise ValueError(f"image_of_caption has shape {owner.shape}, the similarity {n_captions} captions.")
+    if image_of_caption.shape != (n_captions,):
+        raise ValueError(
+            f"image_of_caption has shape {image_of_caption.shape}, the similarity {n_captions} captions."
+        )
     if n_captions == 0:
         raise ValueError("There are no captions to rank.")
-    if owner.min() < 0 or owner.max() >= n_images:
-        raise ValueError(f"image_of_caption must lie in [0, {n_images}), got {owner.min()} to {owner.max()}.")
+    if image_of_caption.min() < 0 or image_of_caption.max() >= n_images:
+        raise ValueError(
+            f"image_of_caption must lie in [0, {n_images}), got {image_of_caption.min()} to {image_of_caption.max()}."
+        )
 
     own = np.empty(n_captions)  # each caption's similarity to its own image
     for rows, block in blocks(similarity):
-        here = np.flatnonzero((owner >= rows.start) & (owner < rows.stop))
-        own[here] = block[owner[here] - rows.start, here]
+        here = np.flatnonzero((image_of_caption >= rows.start) & (image_of_caption < rows.stop))
+        own[here] = block[image_of_caption[here] - rows.start, here]
     own = own.astype(block.dtype)  # nothing is lost, and comparing needs no wider copy of a block
     best = np.full(n_images, -np.inf, dtype=np.promote_types(block.dtype, np.float32))
-    np.maximum.at(best, owner, own)
+    np.maximum.at(best, image_of_caption, own)
 
     t2i = np.full(n_captions, 0.5)  # the own image is found once among the equals
-    i2t = 1 - np.bincount(owner, own == best[owner], n_images) / 2  # so are own captions as good as the best
+    i2t = (
+        1 - np.bincount(image_of_caption, own == best[image_of_caption], n_images) / 2
+    )  # so are own captions as good as the best
     for rows, block in blocks(similarity):
         t2i += (block > own).sum(0) + (block == own).sum(0) / 2
         mark = best[rows, None]
         i2t[rows] += (block > mark).sum(1) + (block == mark).sum(1) / 2
-    i2t[np.bincount(owner, minlength=n_images) == 0] = np.nan
+    i2t[np.bincount(image_of_caption, minlength=n_images) == 0] = np.nan
     return t2i, i2t
 
 
@@ -75,9 +81,11 @@ def retrieval_metrics(similarity: Rows, image_of_caption: np.ndarray) -> dict[st
 def summary(t2i: np.ndarray, i2t: np.ndarray) -> dict[str, float]:
     """The measures of `retrieval_metrics`, from the ranks that `ranks` returns."""
     queries = {"t2i": t2i, "i2t": i2t[~np.isnan(i2t)]}
-    result = {f"{way}_r{k}": 100 * float(np.mean(r <= k)) for way, r in queries.items() for k in CUTOFFS}
+    result = {
+        f"{direction}_r{k}": 100 * float(np.mean(r <= k)) for direction, r in queries.items() for k in CUTOFFS
+    }
     result["rsum"] = sum(result.values())
-    return result | {f"{way}_medr": float(np.median(r)) for way, r in queries.items()}
+    return result | {f"{direction}_medr": float(np.median(r)) for direction, r in queries.items()}
 
 
 def fold_ranks(
@@ -89,14 +97,14 @@ def fold_ranks(
     all queries where each image has as many captions as any other. Arguments, returns and errors as in
     `ranks`; also ValueError where the images cannot be cut into equal folds.
     """
-    owner = np.asarray(image_of_caption, dtype=np.int64)
+    image_of_caption = np.asarray(image_of_caption, dtype=np.int64)
     n_images, n_captions = similarity.shape
     if n_images % folds:
         raise ValueError(f"{n_images} images cannot be cut into {folds} equal folds.")
     size = n_images // folds
     t2i, i2t = np.empty(n_captions), np.empty(n_images)
     for start in range(0, n_images, size):
-        captions = np.flatnonzero((owner >= start) & (owner < start + size))
+        captions = np.flatnonzero((image_of_caption >= start) & (image_of_caption < start + size))
         fold = similarity[start : start + size][:, captions]
-        t2i[captions], i2t[start : start + size] = ranks(fold, owner[captions] - start)
+        t2i[captions], i2t[start : start + size] = ranks(fold, image_of_caption[captions] - start)
     return t2i, i2t

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from itr_core.metrics.similarity import Rows, Truth, blocks
+from itr_core.metrics.similarity import RelevanceRows, Rows, blocks
 
 
-def true_ranks(similarity: Rows, relevant: Truth) -> np.ndarray:
+def true_ranks(similarity: Rows, relevant: RelevanceRows) -> np.ndarray:
     """Rank of the best item that is true of each query, 1 = best; ties as in `itr_core.metrics.ranks`.
 
     Recall at k over all true items is the share of queries whose rank is at most k. Where the given pairs are
@@ -32,10 +32,12 @@ def true_ranks(similarity: Rows, relevant: Truth) -> np.ndarray:
     return found
 
 
-def first_answers(similarity: Rows, relevant: Truth, given: Truth) -> tuple[np.ndarray, np.ndarray]:
+def first_answers(
+    similarity: Rows, relevant: RelevanceRows, given: RelevanceRows
+) -> tuple[np.ndarray, np.ndarray]:
     """Whether each query's first answer is true of it, and whether it is a given pair: (n_query,) bool twice.
 
-    A first answer that is true but not given is a *hidden positive*: R@1 counts it as a miss. Of equal scores
+    A first answer that is true but not given is a *false negative*: R@1 counts it as a miss. Of equal scores
     the first counts. Arguments (n_query, n_item) and errors as in `true_ranks`.
     """
     _check(similarity, relevant)
@@ -89,6 +91,6 @@ def ndcg(parts: Iterable[tuple[np.ndarray, np.ndarray]], k: int = 10) -> np.ndar
         return dcg / most
 
 
-def _check(similarity: Rows, truth: Truth) -> None:
+def _check(similarity: Rows, truth: RelevanceRows) -> None:
     if similarity.shape != truth.shape:
         raise ValueError(f"The similarity is {similarity.shape}, truth {truth.shape}.")

@@ -9,7 +9,7 @@ from itr_core.metrics.bootstrap import Statistic, resampled
 from itr_core.metrics.precision import precision_at_r
 from itr_core.metrics.recall import CUTOFFS
 from itr_core.metrics.relevance import true_ranks
-from itr_core.metrics.similarity import Rows, Truth
+from itr_core.metrics.similarity import RelevanceRows, Rows
 
 
 class Queries(NamedTuple):
@@ -21,15 +21,15 @@ class Queries(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricSamples:
     """A statistic of queries, summed over `parts`: one, or for rSum its six recalls.
 
-    `way` is t2i, i2t, i2i or t2t; empty where that does not apply.
+    `direction` is t2i, i2t, i2i or t2t; empty where that does not apply.
     """
 
     protocol: str
-    way: str
-    measure: str
+    direction: str
+    metric: str
     parts: tuple[Queries, ...] = field(repr=False)
     statistic: Statistic = field(default=np.mean, repr=False)
 
@@ -37,57 +37,62 @@ class Measured:
     def name(self) -> str:
         """Unique among the figures of a model: t2i_r1, rsum, exact_t2i_map_at_r."""
         protocol = "" if self.protocol == "standard" else self.protocol
-        return "_".join(filter(None, (protocol, self.way, self.measure))).replace("-", "_")
+        return "_".join(filter(None, (protocol, self.direction, self.metric))).replace("-", "_")
 
     @property
     def value(self) -> float:
         """What all queries give together; NaN where there are none."""
         return sum(float(self.statistic(part.values)) if len(part.values) else np.nan for part in self.parts)
 
-    def drawn(self) -> np.ndarray:
+    def bootstrap(self) -> np.ndarray:
         """The value in every draw of images (draws,); all figures of a source see the same draws."""
         return np.sum([resampled(*part, self.statistic) for part in self.parts], axis=0)
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuerySet:
     """The queries of one protocol in one way: the row (q,) of each one's image among n_images."""
 
     protocol: str
-    way: str
+    direction: str
     image: np.ndarray
     n_images: int
 
-    def mean(self, measure: str, values: np.ndarray) -> Measured:
+    def mean(self, metric: str, values: np.ndarray) -> MetricSamples:
         """The mean of values (q,), times 100; NaN stands for a query without a right answer, left out."""
         some = ~np.isnan(values)
-        return Measured(
-            self.protocol, self.way, measure, (Queries(100 * values[some], self.image[some], self.n_images),)
+        return MetricSamples(
+            self.protocol,
+            self.direction,
+            metric,
+            (Queries(100 * values[some], self.image[some], self.n_images),),
         )
 
-    def recalls(self, similarity: Rows, relevant: Truth) -> list[Measured]:
+    def recalls(self, similarity: Rows, relevant: RelevanceRows) -> list[MetricSamples]:
         """R@K over all that is right; both arguments are (q, n_items)."""
         rank = true_ranks(similarity, relevant)
         return [self.mean(f"r{k}", np.where(np.isnan(rank), np.nan, rank <= k)) for k in CUTOFFS]
 
-    def precisions(self, similarity: Rows, relevant: Truth) -> list[Measured]:
+    def precisions(self, similarity: Rows, relevant: RelevanceRows) -> list[MetricSamples]:
         """mAP@R and R-Precision; both arguments are (q, n_items)."""
         ap, precision = precision_at_r(similarity, relevant)
         return [self.mean("map_at_r", ap), self.mean("r_precision", precision)]
 
 
-def recalls(protocol: str, t2i: np.ndarray, i2t: np.ndarray, owner: np.ndarray) -> list[Measured]:
+def recalls(
+    protocol: str, t2i: np.ndarray, i2t: np.ndarray, image_of_caption: np.ndarray
+) -> list[MetricSamples]:
     """R@K both ways, rSum and median ranks of what `itr_core.metrics.ranks` returns."""
     asked = np.flatnonzero(~np.isnan(i2t))
-    ways = {"t2i": (t2i, owner), "i2t": (i2t[asked], asked)}
+    ways = {"t2i": (t2i, image_of_caption), "i2t": (i2t[asked], asked)}
     hits = [
-        Asked(protocol, way, image, len(i2t)).mean(f"r{k}", (rank <= k).astype(float))
-        for way, (rank, image) in ways.items()
+        QuerySet(protocol, direction, image, len(i2t)).mean(f"r{k}", (rank <= k).astype(float))
+        for direction, (rank, image) in ways.items()
         for k in CUTOFFS
     ]
-    total = Measured(protocol, "", "rsum", tuple(part for each in hits for part in each.parts))
+    total = MetricSamples(protocol, "", "rsum", tuple(part for each in hits for part in each.parts))
     medians = [
-        Measured(protocol, way, "medr", (Queries(rank, image, len(i2t)),), np.median)
-        for way, (rank, image) in ways.items()
+        MetricSamples(protocol, direction, "medr", (Queries(rank, image, len(i2t)),), np.median)
+        for direction, (rank, image) in ways.items()
     ]
     return [*hits, total, *medians]

@@ -11,7 +11,7 @@ BLOCK_ROWS = 256
 
 
 class Rows(Protocol):
-    """A matrix read a few rows at a time: an array, a tensor, a `CosineRows` or a `LazyRows`."""
+    """A matrix read a few rows at a time: an array, a tensor, a `CosineSimilarity` or a `LazySimilarity`."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -20,7 +20,7 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
-class CosineRows:
+class CosineSimilarity:
     """Cosines of unit vectors (n_images, d) and (n_captions, d); only the rows asked for ever exist."""
 
     images: np.ndarray
@@ -35,7 +35,7 @@ class CosineRows:
 
 
 @dataclass(frozen=True)
-class LazyRows:
+class LazySimilarity:
     """An (n, m) matrix that `read` makes a few rows at a time, from a slice of its rows."""
 
     shape: tuple[int, int]
@@ -45,7 +45,7 @@ class LazyRows:
         return self.read(rows)
 
 
-Truth = np.ndarray | LazyRows
+RelevanceRows = np.ndarray | LazySimilarity
 """A matrix of what is true, read in the same blocks of rows as the similarity."""
 
 
@@ -62,7 +62,7 @@ def blocks(similarity: Rows) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 @dataclass(frozen=True)
-class HammingRows:
+class HammingSimilarity:
     """Minus the Hamming distances of packed codes (q, bytes) and (n, bytes); only rows asked for exist."""
 
     queries: np.ndarray

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIMES, WEATHERS
 from itr_core.picturebook.scene import Look
-from itr_core.picturebook.semantics import Facts, Meaning, Relation, Variable
-from itr_core.picturebook.wording import MASS, NUMBERS, Speaker, article, sentence
+from itr_core.picturebook.semantics import Meaning, Relation, SceneFacts, Variable
+from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, sentence
 
 SEEING = ("I can see", "we see", "you can see")
 SHOWING = (*SEEING, "this picture shows", "the picture shows", "a picture of", "here we have")
@@ -48,10 +48,10 @@ class Mention:
         return "are" if self.several else "is"
 
 
-class Telling:
+class CaptionBuilder:
     """One caption in the making: what has been said so far, and the speaker who says it."""
 
-    def __init__(self, facts: Facts, speaker: Speaker) -> None:
+    def __init__(self, facts: SceneFacts, speaker: WordChooser) -> None:
         self.facts, self.scene, self.speaker = facts, facts.scene, speaker
         groups: dict[Look, int] = {}
         for i, thing in enumerate(self.scene.things):

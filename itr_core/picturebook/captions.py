@@ -10,18 +10,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from itr_core.picturebook.caption_builder import SEEING, SHOWING, Caption, Mention, Telling
+from itr_core.picturebook.caption_builder import SEEING, SHOWING, Caption, CaptionBuilder, Mention
 from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIMES, WEATHERS
 from itr_core.picturebook.scene import Look, Scene
-from itr_core.picturebook.semantics import Facts, Meaning, Variable
-from itr_core.picturebook.wording import MASS, NUMBERS, Speaker, article, listed, sentence
+from itr_core.picturebook.semantics import Meaning, SceneFacts, Variable
+from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, listed, sentence
 
 _ATTRIBUTES = ("colour", "pattern", "size", "state")
 _SETTING = ("place", "time", "weather")
 _CLOSING = ("the scene takes place {}", "all this is seen {}", "it all happens {}")
 
 
-def _terse(telling: Telling) -> Caption:
+def _terse(telling: CaptionBuilder) -> Caption:
     speaker = telling.speaker
     group = int(speaker.random() * len(telling.looks))
     kind = KINDS[telling.looks[group].kind]
@@ -31,7 +31,7 @@ def _terse(telling: Telling) -> Caption:
     return telling.caption(sentence(text) if speaker.chance(0.2) else text)
 
 
-def _telegraphic(telling: Telling) -> Caption:
+def _telegraphic(telling: CaptionBuilder) -> Caption:
     speaker = telling.speaker
     groups = speaker.shuffled(range(len(telling.looks)))[: 1 + speaker.chance(0.35)]
     mentions = [telling.mention(group, telling.sayable(group, 0.45), bare=True) for group in groups]
@@ -47,19 +47,19 @@ def _telegraphic(telling: Telling) -> Caption:
     return telling.caption(" ".join(speaker.shuffled(words) if speaker.chance(0.25) else words))
 
 
-def _short(telling: Telling) -> Caption:
+def _short(telling: CaptionBuilder) -> Caption:
     speaker = telling.speaker
     groups = speaker.shuffled(range(len(telling.looks)))[: 1 + speaker.chance(0.25)]
     return _statement(telling, groups, 0.35, fewest_words=speaker.pick((5, 6, 7, 8)))
 
 
-def _medium(telling: Telling) -> Caption:
+def _medium(telling: CaptionBuilder) -> Caption:
     speaker = telling.speaker
     groups = speaker.shuffled(range(len(telling.looks)))[: speaker.pick((1, 2, 2, 2, 3))]
     return _statement(telling, groups, 0.5, fewest_words=speaker.pick((9, 11, 13)))
 
 
-def _statement(telling: Telling, groups: Sequence[int], share: float, fewest_words: int) -> Caption:
+def _statement(telling: CaptionBuilder, groups: Sequence[int], share: float, fewest_words: int) -> Caption:
     """One sentence on the groups; place, time and weather join it, in any order, until it is long enough."""
     speaker = telling.speaker
     mentions = [telling.mention(group, telling.sayable(group, share)) for group in groups]
@@ -80,7 +80,7 @@ def _statement(telling: Telling, groups: Sequence[int], share: float, fewest_wor
     return telling.utter(telling.clause(subject, where, setting))
 
 
-def _full(telling: Telling) -> Caption:
+def _full(telling: CaptionBuilder) -> Caption:
     """All there is to say of every group, a relation of each to a group named before, and the setting."""
     speaker = telling.speaker
     setting = [telling.set(name) for name in speaker.shuffled(_SETTING)]
@@ -107,7 +107,7 @@ def _full(telling: Telling) -> Caption:
     return telling.caption(". ".join(sentences))
 
 
-def _addition(telling: Telling, new: Mention, known: Sequence[Mention]) -> str:
+def _addition(telling: CaptionBuilder, new: Mention, known: Sequence[Mention]) -> str:
     """A clause that places `new` by one of the `known`, rather by what is on what than anything else."""
     speaker = telling.speaker
 
@@ -128,13 +128,13 @@ def _addition(telling: Telling, new: Mention, known: Sequence[Mention]) -> str:
 
 def captions_of(scene: Scene) -> list[Caption]:
     """The scene's five captions: terse, telegraphic, short, medium, full. Same scene, same captions."""
-    facts, speaker = Facts(scene), Speaker(np.random.default_rng([scene.seed, 5]))
-    return [slot(Telling(facts, speaker)) for slot in (_terse, _telegraphic, _short, _medium, _full)]
+    facts, speaker = SceneFacts(scene), WordChooser(np.random.default_rng([scene.seed, 5]))
+    return [slot(CaptionBuilder(facts, speaker)) for slot in (_terse, _telegraphic, _short, _medium, _full)]
 
 
-def plainly(meaning: Meaning) -> str:
+def canonical_caption(meaning: Meaning) -> str:
     """Say a meaning in the plainest words, always the same: "two brown dogs behind a car in a forest"."""
-    speaker = Speaker()
+    speaker = WordChooser()
 
     def phrase(index: int) -> str:
         variable = meaning.things[index]
@@ -164,7 +164,7 @@ def plainly(meaning: Meaning) -> str:
 
 def telegraphic(scene: Scene, rng: np.random.Generator) -> Caption:
     """What somebody might type to find the scene ("red car beach night")."""
-    return _telegraphic(Telling(Facts(scene), Speaker(rng)))
+    return _telegraphic(CaptionBuilder(SceneFacts(scene), WordChooser(rng)))
 
 
 def telegraphic_queries(scenes: Sequence[Scene], count: int = 100, seed: int = 0) -> list[Caption]:

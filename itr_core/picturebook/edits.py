@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from itr_core.picturebook.caption_builder import Caption
-from itr_core.picturebook.captions import captions_of, plainly
+from itr_core.picturebook.captions import canonical_caption, captions_of
 from itr_core.picturebook.ontology import COLOURS, KINDS, PLACES, RELATIONS, SIZES, TIMES
 from itr_core.picturebook.scene import Scene
-from itr_core.picturebook.semantics import Facts, Meaning, Relation, Variable
-from itr_core.picturebook.wording import MASS, Speaker
+from itr_core.picturebook.semantics import Meaning, Relation, SceneFacts, Variable
+from itr_core.picturebook.wording import MASS, WordChooser
 
 _ATTRIBUTES = ("colour", "pattern", "size", "state")
 
@@ -37,24 +37,27 @@ def edits_of(scene: Scene, rng: np.random.Generator, meaning: Meaning | None = N
 
     Raises ValueError if the meaning is not true of the scene.
     """
-    facts, speaker = Facts(scene), Speaker(rng)
+    facts, speaker = SceneFacts(scene), WordChooser(rng)
     meaning = meaning or _part(facts, captions_of(scene)[-1].meaning, speaker)
     if not facts.entail(meaning):
         raise ValueError(
-            f"Only a true caption can be edited with known truth: {plainly(meaning)!r} is false."
+            f"Only a true caption can be edited with known truth: {canonical_caption(meaning)!r} is false."
         )
-    before = Caption(plainly(meaning), meaning)
+    before = Caption(canonical_caption(meaning), meaning)
     edits = []
     for name, (change, true) in EDITS.items():
         sorts = [list(sort) for sort in change(meaning, scene)]
-        ways = (way for sort in speaker.shuffled(sorts) for way in speaker.shuffled(sort))
-        after = next((way for way in ways if way != meaning and facts.entail(way) == true), None)
+        ways = (direction for sort in speaker.shuffled(sorts) for direction in speaker.shuffled(sort))
+        after = next(
+            (direction for direction in ways if direction != meaning and facts.entail(direction) == true),
+            None,
+        )
         if after:
-            edits.append(Edit(name, before, Caption(plainly(after), after), true))
+            edits.append(Edit(name, before, Caption(canonical_caption(after), after), true))
     return edits
 
 
-def _part(facts: Facts, full: Meaning, speaker: Speaker) -> Meaning:
+def _part(facts: SceneFacts, full: Meaning, speaker: WordChooser) -> Meaning:
     """One or two things of a full meaning, some details of each, and some of the setting."""
     keep: tuple[int, ...] = (0,)
     if full.relations and speaker.chance(0.7):
@@ -65,7 +68,7 @@ def _part(facts: Facts, full: Meaning, speaker: Speaker) -> Meaning:
         if index not in keep:
             meaning = _without(meaning, index)
     for _ in range(3):
-        details = [way for sort in _drop_detail(meaning, facts.scene) for way in sort]
+        details = [direction for sort in _drop_detail(meaning, facts.scene) for direction in sort]
         less = speaker.pick(details or [meaning])
         if facts.entail(less) and len(less.things) == len(meaning.things):
             meaning = less

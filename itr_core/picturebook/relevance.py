@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from itr_core.picturebook.ontology import KINDS
 from itr_core.picturebook.sampling import MOST_THINGS
 from itr_core.picturebook.scene import Scene
-from itr_core.picturebook.semantics import Facts, Meaning, Variable, tellable
+from itr_core.picturebook.semantics import Meaning, SceneFacts, Variable, tellable
 
 Rows = slice | NDArray[np.integer]
 _EVERY = slice(None)
 
 
-class Truth:
+class SceneRelevance:
     """Exact relevance of n scenes and m meanings; equal to `entails` and `grade` on every pair.
 
     Things are bits: for every word that can describe one, an (n,) array of masks tells which things of a
@@ -28,8 +28,8 @@ class Truth:
         self.meanings = list(meanings)
 
     @cached_property
-    def _facts(self) -> list[Facts]:
-        return [Facts(scene) for scene in self.scenes]
+    def _facts(self) -> list[SceneFacts]:
+        return [SceneFacts(scene) for scene in self.scenes]
 
     @cached_property
     def _told(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -93,7 +93,7 @@ def tellable(scene: Scene) -> int:
     return facts
 
 
-class Facts:
+class SceneFacts:
     """One scene's truth as bit masks: bit i stands for thing i. Build it once to judge many meanings."""
 
     def __init__(self, scene: Scene) -> None:
@@ -202,7 +202,7 @@ def _relations(scene: Scene) -> dict[str, list[int]]:
 
 def entails(scene: Scene, meaning: Meaning) -> bool:
     """Whether every stated fact is true of the scene under one binding of the variables."""
-    return Facts(scene).entail(meaning)
+    return SceneFacts(scene).entail(meaning)
 
 
 def grade(scene: Scene, meaning: Meaning) -> float:

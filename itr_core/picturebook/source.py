@@ -11,7 +11,7 @@ from itr_core.errors import SourceError
 from itr_core.pairs.pairset import PairSet
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.ontology import TRIPLES
-from itr_core.picturebook.relevance import Rows, Truth
+from itr_core.picturebook.relevance import Rows, SceneRelevance
 from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.splits import scene_of, split_named
@@ -70,9 +70,9 @@ class _SplitTruth:
         self.split, self.count = split, count
 
     @cached_property
-    def _truth(self) -> Truth:
+    def _truth(self) -> SceneRelevance:
         scenes = [scene_of(self.split, index) for index in range(self.count)]
-        return Truth(scenes, [caption.meaning for scene in scenes for caption in captions_of(scene)])
+        return SceneRelevance(scenes, [caption.meaning for scene in scenes for caption in captions_of(scene)])
 
     def matrix(self, images: Rows = slice(None)) -> np.ndarray:
         return self._truth.matrix(images)

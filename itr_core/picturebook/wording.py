@@ -52,7 +52,7 @@ def sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-class Speaker:
+class WordChooser:
     """Makes a person's free choices of words from a random generator; without one, the most usual choice."""
 
     def __init__(self, rng: np.random.Generator | None = None) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from itr_core.encoders.token_similarity import local_similarity
-from itr_core.metrics import CosineRows, ranks
+from itr_core.metrics import CosineSimilarity, ranks
 
 
 def fused(
@@ -39,12 +39,12 @@ def reranked_ranks(
     images: `encode_images(..., tokens=True)`. texts: `encode_texts(..., tokens=True)`.
     """
     (v, places), (t, words, mask) = images, texts
-    t2i, i2t = ranks(CosineRows(v, t), image_of_caption)
-    for caption, owner in enumerate(image_of_caption):
+    t2i, i2t = ranks(CosineSimilarity(v, t), image_of_caption)
+    for caption, own_image in enumerate(image_of_caption):
         found, scores = _best(v @ t[caption], candidates)
         one = slice(caption, caption + 1)
         again = fused(scores, places[found], words[one], mask[one], u1)
-        t2i[caption] = _rank(again, found == owner, t2i[caption])
+        t2i[caption] = _rank(again, found == own_image, t2i[caption])
     for image in np.flatnonzero(~np.isnan(i2t)):
         found, scores = _best(t @ v[image], candidates)
         again = fused(scores, places[image : image + 1], words[found], mask[found], u1)

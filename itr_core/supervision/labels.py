@@ -64,9 +64,9 @@ def _own(pairs: PairSet) -> tuple[list[str], np.ndarray]:
 
 def _concepts(pairs: PairSet) -> tuple[list[str], np.ndarray]:
     graph = concept_graph(pairs)
-    texts, owner = pairs.flat_captions()
+    texts, image_of_caption = pairs.flat_captions()
     matrix = np.zeros((len(pairs), len(graph.names)), np.bool_)
-    np.logical_or.at(matrix, owner, graph.named_in(texts))
+    np.logical_or.at(matrix, image_of_caption, graph.named_in(texts))
     return [*graph.names], matrix
 
 

@@ -17,7 +17,7 @@ from itr_core.training.config import TrainConfig
 
 
 @contextmanager
-def on_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
+def open_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
     """Yield accelerate's view of the devices that the settings ask for; join the processes of torchrun."""
     installed = [tracker.value for tracker in get_available_trackers()]
     for name in config.trackers:

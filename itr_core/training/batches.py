@@ -17,11 +17,11 @@ from torch.utils.data import Dataset
 from itr_core.batch import PairBatch
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import ImageRows
-from itr_core.training.method_inputs import Supplies
+from itr_core.training.method_inputs import MethodInputs
 
 
 @dataclass(frozen=True)
-class Plan:
+class EpochPlan:
     """Batch number -> rows, drawn from the usable `rows` (n,); what an epoch leaves over is dropped."""
 
     rows: np.ndarray
@@ -54,7 +54,7 @@ class LoadedBatch:
     unusable: dict[int, str]
 
 
-class Batches(Dataset):
+class PairBatchDataset(Dataset):
     """Batch number -> `LoadedBatch`; a torch `DataLoader` with `batch_size=None` can read ahead in it."""
 
     def __init__(
@@ -62,11 +62,11 @@ class Batches(Dataset):
         images: ImageRows,
         captions: Sequence[Sequence[str]],
         tokenizer: Any,
-        plan: Plan,
+        plan: EpochPlan,
         *,
         captions_per_image: int = 1,
         word_dropout: float = 0.0,
-        supplies: Supplies | None = None,
+        supplies: MethodInputs | None = None,
         part: tuple[int, int] = (0, 1),
     ) -> None:
         """`part`: which part of each batch to read, of how many consecutive ones, as equal as can be."""

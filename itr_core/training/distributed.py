@@ -5,8 +5,8 @@ the order of the batch. All then do the same arithmetic with the same chance, so
 of processes, and its queues, clusters and averages are equal everywhere without ever being sent.
 
 Gradients: all W processes have the same loss L, so each already knows what L says of its own embeddings e_r,
-and nothing is sent back. `gathered` passes W dL/de_r on to the weights w of the encoder; what all processes
-use alike (the temperature, a method's own weights) gets dL/dw on each. `average` makes both the gradient of a
+and nothing is sent back. `all_gather_rows` passes W dL/de_r on to the weights w of the encoder; what all processes
+use alike (the temperature, a method's own weights) gets dL/dw on each. `all_reduce_mean` makes both the gradient of a
 single process:
 
     1/W sum_r W dL/de_r de_r/dw = dL/dw         1/W sum_r dL/dw = dL/dw
@@ -24,18 +24,18 @@ from torch import Tensor, nn
 from itr_core.batch import PairBatch, Record, each_tensor, join_rows, pad
 
 
-def gathered(record: Record) -> Record:
+def all_gather_rows(record: Record) -> Record:
     """Put the rows of all processes together, with gradients; what has no rows stays as it is."""
     if not _several():
         return record
-    whole = each_tensor(record, _gathered_rows)
+    whole = each_tensor(record, _all_gather)
     if isinstance(whole, PairBatch):
         whole.captions = gather_object(whole.captions)
     return whole
 
 
 @torch.no_grad()
-def average(tensors: Iterable[Tensor | None]) -> None:
+def all_reduce_mean(tensors: Iterable[Tensor | None]) -> None:
     """Put the mean over all processes in the place of each tensor."""
     if _several():
         for tensor in tensors:
@@ -45,7 +45,7 @@ def average(tensors: Iterable[Tensor | None]) -> None:
 
 
 @torch.no_grad()
-def follow_the_first(modules: Iterable[nn.Module]) -> None:
+def broadcast_from_rank0(modules: Iterable[nn.Module]) -> None:
     """Give every process the weights and buffers of the first."""
     if _several():
         for module in modules:
@@ -57,7 +57,7 @@ def _several() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def _gathered_rows(x: Tensor) -> Tensor:
+def _all_gather(x: Tensor) -> Tensor:
     """(b, ...) of each process -> (B, ...); b and, where zeros may follow, other sizes may differ."""
     if not x.ndim:
         return x

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from itr_core.batch import EncoderOutput, PairBatch, join
 
 
-def encode_by_parts(
+def encode_in_chunks(
     encode: Callable[[PairBatch, int], EncoderOutput], parts: Sequence[PairBatch], encoder: nn.Module
 ) -> EncoderOutput:
     """Encode consecutive parts of a batch; of activations, backward holds those of one part at a time.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Supplies:
+class MethodInputs:
     """Rows of what was made once for the whole source, and captions generated for every batch anew.
 
     Whatever the method does not need stays None.

@@ -23,7 +23,7 @@ from itr_core.features.image_rows import (
 from itr_core.methods import Method, Setup
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.training.config import TrainConfig
-from itr_core.training.method_inputs import Supplies
+from itr_core.training.method_inputs import MethodInputs
 
 
 def open_pairs(config: TrainConfig, spec: str, limit: int | None = None) -> PairSet:
@@ -99,9 +99,9 @@ def open_supplies(
     images: ImageRows,
     encoder: DualEncoder,
     progress: bool = True,
-) -> tuple[Supplies, Setup]:
+) -> tuple[MethodInputs, Setup]:
     """Make what the method needs of the source, once, and tell the method its shapes."""
-    supplies = Supplies(method, encoder.tokenizer, pairs.captions)
+    supplies = MethodInputs(method, encoder.tokenizer, pairs.captions)
     names: list[str] = []
 
     def embed() -> tuple[np.ndarray, np.ndarray]:

@@ -19,14 +19,14 @@ from itr_core.methods import Method
 from itr_core.training.augmentation import augment
 from itr_core.training.batches import LoadedBatch
 from itr_core.training.config import TrainConfig
-from itr_core.training.distributed import average, gathered
-from itr_core.training.grad_cache import batch_norms, encode_by_parts
+from itr_core.training.distributed import all_gather_rows, all_reduce_mean
+from itr_core.training.grad_cache import batch_norms, encode_in_chunks
 from itr_core.training.optimiser import make_optimiser, set_learning_rate
 
 MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5: a higher one makes training unstable
 
 
-class Learner:
+class TrainStep:
     """An encoder with what changes it: method, optimiser, and the averages of its weights if any are kept.
 
     `modules` and `optimiser` are all the state there is: what is random in a step depends on the seed and the
@@ -73,9 +73,9 @@ class Learner:
             for name, value in {"loss": loss, **terms}.items():
                 values[name] = values.get(name, 0.0) + value.item() / len(loaded)
         weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
-        average(weight.grad for weight in weights)
+        all_reduce_mean(weight.grad for weight in weights)
         learning = [norm for norm in batch_norms(self.encoder) if norm.training]
-        average(value for norm in learning for value in (norm.running_mean, norm.running_var))
+        all_reduce_mean(value for norm in learning for value in (norm.running_mean, norm.running_var))
         values["grad_norm"] = self.accelerator.clip_grad_norm_(weights, self.config.clip).item()
         scale: Any = self.encoder.model.logit_scale
         if all(map(math.isfinite, values.values())):
@@ -107,9 +107,9 @@ class Learner:
             return self._encode(each_tensor(part, self._on_device))
 
         parts = split(pairs, self.config.encode_batch or len(pairs.captions))
-        out = encode_by_parts(encode, parts, self.encoder) if len(parts) > 1 else encode(pairs, 0)
+        out = encode_in_chunks(encode, parts, self.encoder) if len(parts) > 1 else encode(pairs, 0)
         known = each_tensor(replace(pairs, image=None, image_features=None), self._on_device)
-        out, known = gathered(out), gathered(known)
+        out, known = all_gather_rows(out), all_gather_rows(known)
         self._seed(step, number, 0)
         return self.method(out, known)
 

@@ -20,15 +20,15 @@ from torch.utils.data import DataLoader
 from itr_core.encoders import checkpoints, tokenizer
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import PairscopeError
-from itr_core.features.image_rows import ImageRows, as_it_is, encode_rows
+from itr_core.features.image_rows import ImageRows, encode_rows, identity_collate
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
 from itr_core.system.memory import release_freed_memory
 from itr_core.system.signals import leave_signals_to_parent, stop_requested
-from itr_core.training.accelerator import deterministic, on_accelerator
-from itr_core.training.batches import Batches, LoadedBatch, Plan
+from itr_core.training.accelerator import deterministic, open_accelerator
+from itr_core.training.batches import EpochPlan, LoadedBatch, PairBatchDataset
 from itr_core.training.config import TrainConfig
-from itr_core.training.distributed import follow_the_first
+from itr_core.training.distributed import broadcast_from_rank0
 from itr_core.training.metric_log import TrainingLog
 from itr_core.training.setup import (
     centre_projection,
@@ -39,7 +39,7 @@ from itr_core.training.setup import (
     usable_rows,
 )
 from itr_core.training.state import load_facts, load_state, save_state
-from itr_core.training.train_step import Learner
+from itr_core.training.train_step import TrainStep
 from itr_core.training.validation import score
 
 STATE, LOG, LAST = "state.safetensors", "metrics.jsonl", "last"
@@ -79,12 +79,12 @@ def train(
     elif (out / STATE).exists():
         raise PairscopeError(f"{out} holds a training run; resume it (--resume) or choose another folder.")
     make_method(method, config.options)  # a slip of the pen should not wait for the data
-    with on_accelerator(config, out) as accelerator, deterministic(accelerator.device):
-        _Run(config, out, accelerator, resume=resume, progress=progress).go()
+    with open_accelerator(config, out) as accelerator, deterministic(accelerator.device):
+        Trainer(config, out, accelerator, resume=resume, progress=progress).go()
     return out
 
 
-class _Run:
+class Trainer:
     """One run, from its beginning or its last saved state to its end."""
 
     def __init__(
@@ -114,12 +114,12 @@ class _Run:
         method.build(setup)
         if not resume:
             method.prepare(setup)
-        self.learner = Learner(config, encoder, method, accelerator)
-        self.batches = Batches(
+        self.learner = TrainStep(config, encoder, method, accelerator)
+        self.batches = PairBatchDataset(
             images,
             self.pairs.captions,
             encoder.tokenizer,
-            Plan(usable_rows(self.pairs, images), config.batch_size, config.seed),
+            EpochPlan(usable_rows(self.pairs, images), config.batch_size, config.seed),
             captions_per_image=config.captions_per_image,
             word_dropout=config.word_dropout,
             supplies=supplies,
@@ -138,7 +138,7 @@ class _Run:
         self.facts |= {"step": 0, "seconds": 0.0, "best": {}}
         if resume:
             self._restore()
-        follow_the_first(self.learner.modules.values())
+        broadcast_from_rank0(self.learner.modules.values())
         if not resume:
             self._keep(out)
 
@@ -194,7 +194,7 @@ class _Run:
             self.batches,
             sampler=range(step * each, self.total * each),
             batch_size=None,
-            collate_fn=as_it_is,
+            collate_fn=identity_collate,
             num_workers=self.config.workers,
             worker_init_fn=leave_signals_to_parent,
         )

@@ -7,7 +7,7 @@ import numpy as np
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import SourceError
 from itr_core.metrics.recall import retrieval_metrics
-from itr_core.metrics.similarity import CosineRows
+from itr_core.metrics.similarity import CosineSimilarity
 
 
 def score(encoder: DualEncoder, images: np.ndarray, captions: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -15,8 +15,8 @@ def score(encoder: DualEncoder, images: np.ndarray, captions: Sequence[Sequence[
 
     Raises SourceError when there is no caption at all.
     """
-    owner = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
-    if not len(owner):
+    image_of_caption = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
+    if not len(image_of_caption):
         raise SourceError("There is no image with a caption, so nothing to measure recall with.")
     texts = encoder.encode_texts([text for texts in captions for text in texts])
-    return retrieval_metrics(CosineRows(images, texts), owner)
+    return retrieval_metrics(CosineSimilarity(images, texts), image_of_caption)

@@ -18,10 +18,10 @@ def unit(x: np.ndarray) -> np.ndarray:
 RNG = np.random.default_rng(0)
 
 
-def captioned(pictures: np.ndarray, owner: np.ndarray) -> np.ndarray:
+def captioned(pictures: np.ndarray, image_of_caption: np.ndarray) -> np.ndarray:
     """Captions near their pictures but for the last component, which tells how vague a caption is."""
-    captions = 4 * pictures[owner] + 0.5 * RNG.standard_normal((len(owner), DIM))
-    captions[:, -1] = RNG.uniform(0, 9, len(owner))
+    captions = 4 * pictures[image_of_caption] + 0.5 * RNG.standard_normal((len(image_of_caption), DIM))
+    captions[:, -1] = RNG.uniform(0, 9, len(image_of_caption))
     return unit(captions)
 
 
@@ -69,9 +69,9 @@ def test_a_higher_score_is_never_less_likely_a_match(scores: list[float]) -> Non
 
 
 def test_order_is_nothing_and_scores_are_the_best() -> None:
-    images, texts, owner = GALLERY
+    images, texts, image_of_caption = GALLERY
     order = np.random.default_rng(0).permutation(len(texts))
-    again = Calibration.of(images, texts[order], owner[order])
+    again = Calibration.of(images, texts[order], image_of_caption[order])
     np.testing.assert_allclose(again.scores, CALIBRATION.scores, rtol=1e-5)
     np.testing.assert_allclose(again.scores, np.sort(best(texts)), rtol=1e-5)
 
@@ -85,8 +85,8 @@ def test_of_many_captions_a_seeded_sample_is_taken(monkeypatch: pytest.MonkeyPat
 
 
 def test_too_few_captions_are_named() -> None:
-    images, texts, owner = GALLERY
+    images, texts, image_of_caption = GALLERY
     with pytest.raises(GalleryError, match=r"19 images have captions.*20"):
-        Calibration.of(images, texts[: 19 * 3], owner[: 19 * 3])
+        Calibration.of(images, texts[: 19 * 3], image_of_caption[: 19 * 3])
     with pytest.raises(GalleryError, match="0 images"):
-        Calibration.of(images, texts[:0], owner[:0])
+        Calibration.of(images, texts[:0], image_of_caption[:0])

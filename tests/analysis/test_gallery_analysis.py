@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from analysis import gallery_analysis
-from analysis.gallery_analysis import KINDS, Analysis, aligned, same_items
+from analysis.gallery_analysis import KINDS, GalleryAnalysis, aligned, same_items
 from analysis.geometry import measures
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.gallery.manifest import Manifest, stamps
-from itr_core.metrics import CosineRows, retrieval_metrics
+from itr_core.metrics import CosineSimilarity, retrieval_metrics
 from itr_core.pairs import load_pairs
 
 N, DIM = 30, 12
@@ -27,10 +27,10 @@ def write_gallery(folder: Path, *, seed: int = 0, captions: bool = True) -> Gall
     """A gallery of Picturebook's first scenes as some model might embed them: pairs are near, not nearest."""
     pairs = load_pairs(f"picturebook:test@{N}")
     told = pairs.captions if captions else [[] for _ in range(N)]
-    owner = np.repeat(np.arange(N), [len(each) for each in told])
+    image_of_caption = np.repeat(np.arange(N), [len(each) for each in told])
     random = np.random.default_rng(seed)
     images = np.random.default_rng(0).normal(size=(N, DIM)) + 0.2 * random.normal(size=(N, DIM))
-    texts = images[owner] + 0.8 * random.normal(size=(len(owner), DIM)) + 0.5
+    texts = images[image_of_caption] + 0.8 * random.normal(size=(len(image_of_caption), DIM)) + 0.5
     (folder / "thumbnails").mkdir(parents=True, exist_ok=True)
     for name, x in (("image_embeddings.npy", images), ("text_embeddings.npy", texts)):
         np.save(folder / name, (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32))
@@ -41,7 +41,7 @@ def write_gallery(folder: Path, *, seed: int = 0, captions: bool = True) -> Gall
     pd.DataFrame(items).to_parquet(folder / "items.parquet")
     Manifest(
         source=pairs.source, source_fingerprint=pairs.fingerprint, model=f"model {seed}",
-        model_fingerprint=str(seed), dim=DIM, images=N, captions=len(owner), skipped=[],
+        model_fingerprint=str(seed), dim=DIM, images=N, captions=len(image_of_caption), skipped=[],
         created=datetime.now(UTC),
         files=stamps(folder, ["image_embeddings.npy", "text_embeddings.npy", "items.parquet", *thumbnails]),
     ).write(folder)  # fmt: skip
@@ -51,7 +51,7 @@ def write_gallery(folder: Path, *, seed: int = 0, captions: bool = True) -> Gall
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     gallery = write_gallery(tmp_path_factory.mktemp("prepared") / "gallery")
-    Analysis(gallery).prepare()
+    GalleryAnalysis(gallery).prepare()
     return gallery
 
 
@@ -68,9 +68,9 @@ def entries(gallery: Gallery) -> list[str]:
 
 
 def test_metrics_are_those_of_the_core_with_intervals(prepared: Gallery) -> None:
-    table = Analysis(prepared).metrics()
+    table = GalleryAnalysis(prepared).metrics()
     expected = retrieval_metrics(
-        CosineRows(prepared.image_embeddings, prepared.text_embeddings), prepared.image_of_caption
+        CosineSimilarity(prepared.image_embeddings, prepared.text_embeddings), prepared.image_of_caption
     )
     assert table["value"].to_dict() == pytest.approx(expected)
     assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).all()
@@ -78,7 +78,7 @@ def test_metrics_are_those_of_the_core_with_intervals(prepared: Gallery) -> None
 
 
 def test_every_result(prepared: Gallery) -> None:
-    analysis = Analysis(prepared)
+    analysis = GalleryAnalysis(prepared)
     pairs = prepared.image_embeddings, prepared.text_embeddings, prepared.image_of_caption
     pd.testing.assert_frame_equal(analysis.geometry(), measures.geometry(*pairs))
     pd.testing.assert_frame_equal(analysis.histograms(), measures.similarity_histograms(*pairs))
@@ -96,7 +96,7 @@ def test_every_result(prepared: Gallery) -> None:
 def test_a_map_has_its_modalities_and_places_what_it_knows(
     prepared: Gallery, kind: gallery_analysis.Kind, method: gallery_analysis.Method
 ) -> None:
-    maps = Analysis(prepared).map(kind, method)
+    maps = GalleryAnalysis(prepared).map(kind, method)
     assert maps.keys() == {"images", "captions"} & ({kind} if kind in ("images", "captions") else maps.keys())
     for of, rows in (("images", prepared.image_embeddings), ("captions", prepared.text_embeddings)):
         if of in maps:
@@ -126,7 +126,7 @@ def test_nothing_is_computed_twice(prepared: Gallery, monkeypatch: pytest.Monkey
         (gallery_analysis.query_length, "by_length"), (gallery_analysis.Calibration, "of"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, never)
-    Analysis(prepared).prepare()
+    GalleryAnalysis(prepared).prepare()
 
 
 def test_the_gallery_stays_whole_and_serves_nothing_more(prepared: Gallery) -> None:
@@ -137,21 +137,21 @@ def test_the_gallery_stays_whole_and_serves_nothing_more(prepared: Gallery) -> N
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 nonsense", b"half"])
 def test_a_damaged_entry_is_computed_again(gallery: Gallery, damage: bytes) -> None:
-    before = Analysis(gallery)
+    before = GalleryAnalysis(gallery)
     table, points = before.geometry(), before.map("joint", "pca")["images"].points
     files = list((gallery.path / "analysis").iterdir())
     assert len(files) == 2
     for file in files:
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] if damage == b"half" else damage)
-    again = Analysis(gallery)
+    again = GalleryAnalysis(gallery)
     pd.testing.assert_frame_equal(again.geometry(), table)
     np.testing.assert_array_equal(again.map("joint", "pca")["images"].points, points)
     pd.testing.assert_frame_equal(pd.read_parquet(next(f for f in files if f.suffix == ".parquet")), table)
 
 
 def test_a_gallery_made_anew_sees_nothing_of_the_old(gallery: Gallery) -> None:
-    old = Analysis(gallery).geometry()
-    new = Analysis(write_gallery(gallery.path, seed=1)).geometry()
+    old = GalleryAnalysis(gallery).geometry()
+    new = GalleryAnalysis(write_gallery(gallery.path, seed=1)).geometry()
     assert abs(new.loc["alignment", "value"] - old.loc["alignment", "value"]) > 1e-3
     assert entries(gallery) == ["geometry"]
 
@@ -159,12 +159,12 @@ def test_a_gallery_made_anew_sees_nothing_of_the_old(gallery: Gallery) -> None:
 def test_a_raised_version_computes_anew_what_depends_on_it(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = Analysis(gallery)
+    before = GalleryAnalysis(gallery)
     ranks, metrics, geometry_before = before.ranks(), before.metrics(), before.geometry()
     monkeypatch.setitem(gallery_analysis.RESULTS, "ranks", (2, ()))
     monkeypatch.setattr(gallery_analysis, "ranks", lambda *_: tuple(np.ones_like(each) for each in ranks))
     monkeypatch.setattr(measures, "geometry", lambda *_: pytest.fail("does not depend on ranks"))
-    after = Analysis(gallery)
+    after = GalleryAnalysis(gallery)
     assert metrics.loc["rsum", "value"] < 600
     assert after.metrics().loc["rsum", "value"] == 600  # every rank is now 1
     pd.testing.assert_frame_equal(after.geometry(), geometry_before)
@@ -179,19 +179,19 @@ def test_every_result_depends_on_declared_ones_only() -> None:
 
 def test_where_nothing_can_be_written_results_are_there_all_the_same(gallery: Gallery) -> None:
     (gallery.path / "analysis").write_text("in the way")
-    analysis = Analysis(gallery)
+    analysis = GalleryAnalysis(gallery)
     assert analysis.metrics().loc["rsum", "value"] > 0
     assert analysis.ranks() is not None
     assert (gallery.path / "analysis").read_text() == "in the way"
 
 
 def test_what_a_reader_does_to_a_table_stays_with_the_reader(gallery: Gallery) -> None:
-    analysis = Analysis(gallery)
+    analysis = GalleryAnalysis(gallery)
     table = analysis.metrics()
     table["value"] = -1.0
     assert (analysis.metrics()["value"] > 0).all()
     with pytest.raises(ValueError, match="read-only"):
-        Analysis(gallery).ranks()[0][0] = 7
+        GalleryAnalysis(gallery).ranks()[0][0] = 7
 
 
 def test_threads_that_ask_for_the_same_share_the_work(
@@ -201,7 +201,7 @@ def test_threads_that_ask_for_the_same_share_the_work(
     together = threading.Barrier(4)
     measure = measures.geometry
     monkeypatch.setattr(measures, "geometry", lambda *pairs: calls.append(1) or measure(*pairs))
-    analysis = Analysis(gallery)
+    analysis = GalleryAnalysis(gallery)
 
     def ask() -> None:
         together.wait()
@@ -220,7 +220,7 @@ def test_threads_that_ask_for_the_same_share_the_work(
 
 def test_prepare_tells_how_far_it_is(gallery: Gallery) -> None:
     calls: list[tuple[int, int]] = []
-    Analysis(gallery).prepare(progress=lambda done, total: calls.append((done, total)))
+    GalleryAnalysis(gallery).prepare(progress=lambda done, total: calls.append((done, total)))
     steps = [done for done, _ in calls]
     assert steps == sorted(steps)
     assert calls[-1][0] == calls[-1][1]
@@ -229,7 +229,7 @@ def test_prepare_tells_how_far_it_is(gallery: Gallery) -> None:
 
 
 def test_without_umap(gallery: Gallery) -> None:
-    Analysis(gallery).prepare(umap=False)
+    GalleryAnalysis(gallery).prepare(umap=False)
     assert not [name for name in entries(gallery) if "umap" in name]
     assert {"geometry", "metrics", "misses", "by_length", "pca-joint"} < set(entries(gallery))
 
@@ -239,7 +239,7 @@ def test_cancelled_work_leaves_no_trace_and_can_be_done_later(gallery: Gallery) 
         if done > 20:
             raise KeyboardInterrupt
 
-    analysis = Analysis(gallery)
+    analysis = GalleryAnalysis(gallery)
     with pytest.raises(KeyboardInterrupt):
         analysis.map("images", progress=stop)
     assert not (gallery.path / "analysis").exists()
@@ -250,7 +250,7 @@ def test_cancelled_work_leaves_no_trace_and_can_be_done_later(gallery: Gallery) 
 
 
 def test_without_captions_there_are_maps_of_the_images(tmp_path: Path) -> None:
-    analysis = Analysis(write_gallery(tmp_path / "gallery", captions=False))
+    analysis = GalleryAnalysis(write_gallery(tmp_path / "gallery", captions=False))
     analysis.prepare()
     assert entries(analysis.gallery) == ["pca-images", "umap-images"]
     with pytest.raises(GalleryError, match="30 images and 0 captions"):
@@ -258,20 +258,22 @@ def test_without_captions_there_are_maps_of_the_images(tmp_path: Path) -> None:
 
 
 def test_models_of_the_same_source_share_a_map(gallery: Gallery, tmp_path: Path) -> None:
-    first, second = Analysis(gallery), Analysis(write_gallery(tmp_path / "other", seed=1))
+    first, second = GalleryAnalysis(gallery), GalleryAnalysis(write_gallery(tmp_path / "other", seed=1))
     assert same_items([first, second])
     maps = aligned([first, second], "images")
     away = np.linalg.norm(maps[0]["images"].points - maps[1]["images"].points, axis=1)
     spread = np.linalg.norm(maps[0]["images"].points - maps[0]["images"].points.mean(axis=0), axis=1)
     assert np.median(away) < 0.5 * np.median(spread)
-    again = aligned([Analysis(gallery), second], "images", progress=lambda done, total: pytest.fail("again"))
+    again = aligned(
+        [GalleryAnalysis(gallery), second], "images", progress=lambda done, total: pytest.fail("again")
+    )
     np.testing.assert_array_equal(again[1]["images"].points, maps[1]["images"].points)
 
 
 def test_other_pairs_do_not_share_a_map(gallery: Gallery, tmp_path: Path) -> None:
-    fewer = Analysis(write_gallery(tmp_path / "fewer", captions=False))
+    fewer = GalleryAnalysis(write_gallery(tmp_path / "fewer", captions=False))
     about = fewer.gallery.manifest.model_copy(update={"source_fingerprint": "another"})
     about.write(tmp_path / "fewer")
-    fewer = Analysis(Gallery.open(tmp_path / "fewer"))
+    fewer = GalleryAnalysis(Gallery.open(tmp_path / "fewer"))
     with pytest.raises(GalleryError, match="hold different pairs"):
-        aligned([Analysis(gallery), fewer], "images")
+        aligned([GalleryAnalysis(gallery), fewer], "images")

@@ -14,9 +14,9 @@ WORDS = ["a", "red", "blue", "dog", "cat", "car", "on", "in", "the", "beach", "n
 
 def world(images: int, each: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
     rng = np.random.default_rng(seed)
-    owner = np.repeat(np.arange(images), each)
-    captions = [" ".join(rng.choice(WORDS, rng.integers(1, 31))) for _ in owner]
-    return captions, owner
+    image_of_caption = np.repeat(np.arange(images), each)
+    captions = [" ".join(rng.choice(WORDS, rng.integers(1, 31))) for _ in image_of_caption]
+    return captions, image_of_caption
 
 
 def bag(texts: list[str]) -> np.ndarray:
@@ -26,10 +26,10 @@ def bag(texts: list[str]) -> np.ndarray:
 
 
 def test_buckets_hold_every_query_once_and_their_own_figures() -> None:
-    captions, owner = world(300, 4)
+    captions, image_of_caption = world(300, 4)
     rng = np.random.default_rng(1)
     place, true = rng.integers(1, 15, len(captions)).astype(float), rng.integers(1, 99, len(captions))
-    table = by_length(place, captions, owner, true_images=true)
+    table = by_length(place, captions, image_of_caption, true_images=true)
     assert table.bucket.tolist() == ["1-2", "3-4", "5-8", "9-10", "11-12", "13-15", "16-24", "25+"]
     assert table.queries.sum() == len(captions)
     row = table.iloc[2]
@@ -38,18 +38,18 @@ def test_buckets_hold_every_query_once_and_their_own_figures() -> None:
     for k in (1, 5, 10):
         hits = 100.0 * (place[chosen] <= k)
         assert row[f"r{k}"] == pytest.approx(sum(hits) / len(chosen))
-        _, image = np.unique(owner[chosen], return_inverse=True)
+        _, image = np.unique(image_of_caption[chosen], return_inverse=True)
         assert (row[f"r{k}_low"], row[f"r{k}_high"]) == image_bootstrap(hits, image, image.max() + 1)
         assert row[f"r{k}_low"] < row[f"r{k}"] < row[f"r{k}_high"]
     assert row.median_rank == np.median(place[chosen])
     assert row.true_images == pytest.approx(np.mean(true[chosen]))
-    assert by_length(place, captions, owner).true_images.isna().all()
+    assert by_length(place, captions, image_of_caption).true_images.isna().all()
 
 
 def test_captions_of_one_image_are_one_draw() -> None:
-    captions, owner = ["a dog"] * 1000, np.repeat(np.arange(100), 10)
-    place = np.where(owner % 2, 1.0, 9.0)  # all ten of an image find it, or none
-    together = by_length(place, captions, owner).iloc[0]
+    captions, image_of_caption = ["a dog"] * 1000, np.repeat(np.arange(100), 10)
+    place = np.where(image_of_caption % 2, 1.0, 9.0)  # all ten of an image find it, or none
+    together = by_length(place, captions, image_of_caption).iloc[0]
     apart = by_length(place, captions, np.arange(1000)).iloc[0]
     ratio = (together.r1_high - together.r1_low) / (apart.r1_high - apart.r1_low)
     assert ratio == pytest.approx(np.sqrt(10), rel=0.15)
@@ -73,27 +73,31 @@ def test_a_bucket_of_few_joins_its_neighbour(counts: dict[int, int], expected: d
 
 
 def test_truncation_asks_for_the_first_words_and_ranks_as_ever() -> None:
-    captions, owner = world(30, 2)
+    captions, image_of_caption = world(30, 2)
     images = bag(captions[::2])
     done: list[tuple[int, int]] = []
-    table = truncated(bag, images, captions, owner, longest=12, progress=lambda at, of: done.append((at, of)))
+    table = truncated(
+        bag, images, captions, image_of_caption, longest=12, progress=lambda at, of: done.append((at, of))
+    )
     assert table.words.tolist() == list(range(1, 13))
     assert done == [(length, 12) for length in range(1, 13)]
     for length in (1, 5, 12):
         short = [" ".join(caption.split()[:length]) for caption in captions]
-        place, _ = ranks(images @ bag(short).T, owner)
+        place, _ = ranks(images @ bag(short).T, image_of_caption)
         row = table.set_index("words").loc[length]
         assert row.queries == len(captions)
         assert row.r1 == pytest.approx(100 * np.mean(place <= 1))
         assert row.r10 == pytest.approx(100 * np.mean(place <= 10))
         assert row.median_rank == np.median(place)
-        same = [len({o for text, o in zip(short, owner, strict=True) if text == one}) for one in short]
+        same = [
+            len({o for text, o in zip(short, image_of_caption, strict=True) if text == one}) for one in short
+        ]
         assert row.sharing == pytest.approx(np.mean(same))
 
 
 def test_truncation_ends_with_the_longest_caption_which_stays_whole() -> None:
-    captions, owner = ["red dog", "a blue cat on"], np.arange(2)
-    table = truncated(bag, bag(captions), captions, owner)
+    captions, image_of_caption = ["red dog", "a blue cat on"], np.arange(2)
+    table = truncated(bag, bag(captions), captions, image_of_caption)
     assert table.words.tolist() == [1, 2, 3, 4]
     assert table.r1.iloc[-1] == 100
     assert table.sharing.iloc[-1] == 1
@@ -112,11 +116,13 @@ def test_each_wording_is_encoded_once() -> None:
 
 
 def test_of_many_captions_a_seeded_sample_asks_and_all_images_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    captions, owner = world(200, 2)
+    captions, image_of_caption = world(200, 2)
     images = bag(captions[::2])
-    whole = truncated(bag, images, captions, owner, longest=6)
+    whole = truncated(bag, images, captions, image_of_caption, longest=6)
     monkeypatch.setattr(query_length, "MOST_QUERIES", 150)
-    some, same, other = (truncated(bag, images, captions, owner, longest=6, seed=s) for s in (0, 0, 1))
+    some, same, other = (
+        truncated(bag, images, captions, image_of_caption, longest=6, seed=s) for s in (0, 0, 1)
+    )
     assert (some.queries == 150).all()
     pd.testing.assert_frame_equal(some, same)
     assert not some.equals(other)

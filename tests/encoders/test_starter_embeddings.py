@@ -8,7 +8,7 @@ from PIL import Image
 
 from itr_core import DualEncoder, Gallery, PairSet, load_encoder, load_pairs
 from itr_core.encoders import starter_embeddings
-from itr_core.encoders.starter_embeddings import Remembered, write
+from itr_core.encoders.starter_embeddings import StarterEmbeddings, write
 from itr_core.errors import ModelError
 
 
@@ -23,14 +23,16 @@ def few() -> PairSet:
 
 
 @pytest.fixture(scope="module")
-def shipped(few: PairSet, encoder: DualEncoder, tmp_path_factory: pytest.TempPathFactory) -> Remembered:
+def shipped(
+    few: PairSet, encoder: DualEncoder, tmp_path_factory: pytest.TempPathFactory
+) -> StarterEmbeddings:
     folder = tmp_path_factory.mktemp("starter")
     write(encoder, few, folder)
-    return Remembered(encoder, folder / starter_embeddings.FILE)
+    return StarterEmbeddings(encoder, folder / starter_embeddings.FILE)
 
 
 def test_what_is_remembered_is_what_the_model_says(
-    few: PairSet, encoder: DualEncoder, shipped: Remembered
+    few: PairSet, encoder: DualEncoder, shipped: StarterEmbeddings
 ) -> None:
     images = [few.image(row) for row in range(len(few))]
     stranger = Image.radial_gradient("L")
@@ -45,7 +47,7 @@ def test_what_is_remembered_is_what_the_model_says(
     assert shipped.encode_texts([]).shape == (0, encoder.dim)
 
 
-def test_a_picture_drawn_otherwise_is_encoded_anew(few: PairSet, shipped: Remembered) -> None:
+def test_a_picture_drawn_otherwise_is_encoded_anew(few: PairSet, shipped: StarterEmbeddings) -> None:
     image = few.image(0)
     image.putpixel((0, 0), (1, 2, 3))
     assert shipped.prepare(image).ndim == 3
@@ -64,8 +66,8 @@ def test_a_gallery_is_the_same_either_way(
 
 def test_the_shipped_file_knows_the_whole_gallery_of_this_world_and_model(encoder: DualEncoder) -> None:
     """If this fails, pictures, captions or weights have changed: `python benchmarks/starter.py remember`."""
-    known = starter_embeddings.remembered(encoder)
-    assert isinstance(known, Remembered)
+    known = starter_embeddings.with_starter_embeddings(encoder)
+    assert isinstance(known, StarterEmbeddings)
     pairs = load_pairs("picturebook:gallery")
     assert all(known.prepare(pairs.image(row)).ndim == 1 for row in range(0, len(pairs), 40))
     assert all(
@@ -77,7 +79,7 @@ def test_other_weights_and_other_models_know_nothing(
     few: PairSet, encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = load_encoder("picturebook-vit/none", device="cpu")
-    assert starter_embeddings.remembered(fresh) is fresh
+    assert starter_embeddings.with_starter_embeddings(fresh) is fresh
     with pytest.raises(ModelError, match="no starter model"):
         write(fresh, few, tmp_path)
     (tmp_path / "infonce").mkdir()
@@ -85,4 +87,4 @@ def test_other_weights_and_other_models_know_nothing(
     write(encoder, few, tmp_path / "infonce")
     monkeypatch.undo()
     monkeypatch.setattr(starter_embeddings, "STARTERS", tmp_path)
-    assert starter_embeddings.remembered(encoder) is encoder
+    assert starter_embeddings.with_starter_embeddings(encoder) is encoder

@@ -37,9 +37,9 @@ def folder(tmp_path: Path) -> Path:
 
 def expected(encoder: DualEncoder, pairs: PairSet, rows: list[int]) -> dict[str, float]:
     images = encoder.encode_images([pairs.image(row) for row in rows])
-    owner = [place for place, row in enumerate(rows) for _ in pairs.captions[row]]
+    image_of_caption = [place for place, row in enumerate(rows) for _ in pairs.captions[row]]
     texts = encoder.encode_texts([text for row in rows for text in pairs.captions[row]])
-    return retrieval_metrics(images @ texts.T, np.array(owner))
+    return retrieval_metrics(images @ texts.T, np.array(image_of_caption))
 
 
 def test_figures_are_those_of_the_embeddings_and_say_what_was_measured(
@@ -92,15 +92,15 @@ def test_every_row_says_what_was_measured_and_how_sure_it_is(encoder: DualEncode
         assert row["code_version"] == code_version()
         assert (row["model"], row["source"]) == (result["model"], result["source"])
         assert row["low"] <= row["value"] <= row["high"]
-    by_name = {(row["protocol"], row["way"], row["measure"]): row for row in result["rows"]}
+    by_name = {(row["protocol"], row["direction"], row["metric"]): row for row in result["rows"]}
     similarity = (
         encoder.encode_images(pairs.image(row) for row in range(12))
         @ encoder.encode_texts(pairs.flat_captions()[0]).T
     )
-    owner = pairs.flat_captions()[1]
+    image_of_caption = pairs.flat_captions()[1]
     row = by_name["standard", "t2i", "r5"]
-    hits = 100.0 * (ranks(similarity, owner)[0] <= 5)
-    assert (row["low"], row["high"]) == pytest.approx(image_bootstrap(hits, owner, 12))
+    hits = 100.0 * (ranks(similarity, image_of_caption)[0] <= 5)
+    assert (row["low"], row["high"]) == pytest.approx(image_bootstrap(hits, image_of_caption, 12))
     assert row["queries"] == 18
     assert by_name["standard", "i2t", "r5"]["queries"] == 9  # three images have no caption
     assert result["rsum"] == by_name["standard", "", "rsum"]["value"]
@@ -113,14 +113,14 @@ def test_two_models_are_compared_query_by_query(encoder: DualEncoder, folder: Pa
     pairs = load_pairs(f"folder:{folder}")
     other = load_encoder("picturebook-resnet/none", device="cpu")
     result = evaluate(encoder, pairs, against=other)
-    owner = pairs.flat_captions()[1]
+    image_of_caption = pairs.flat_captions()[1]
     hits = [
-        100.0 * (ranks(images @ model.encode_texts(pairs.flat_captions()[0]).T, owner)[0] <= 5)
+        100.0 * (ranks(images @ model.encode_texts(pairs.flat_captions()[0]).T, image_of_caption)[0] <= 5)
         for model in (encoder, other)
         if (images := model.encode_images(pairs.image(row) for row in range(12))) is not None
     ]
-    expected = paired_bootstrap(*hits, owner, 12)
-    (row,) = (row for row in result["rows"] if (row["way"], row["measure"]) == ("t2i", "r5"))
+    expected = paired_bootstrap(*hits, image_of_caption, 12)
+    (row,) = (row for row in result["rows"] if (row["direction"], row["metric"]) == ("t2i", "r5"))
     found = row["difference"], row["difference_low"], row["difference_high"], row["p"]
     assert found == pytest.approx(tuple(expected))
     assert row["against_value"] == pytest.approx(evaluate(other, pairs)["t2i_r5"])
@@ -136,7 +136,7 @@ def test_files_of_judgments_add_figures(encoder: DualEncoder, folder: Path, tmp_
     result = evaluate(
         encoder, pairs, protocols=[], judgments=tmp_path / "expert.txt", sts=tmp_path / "sts.tsv"
     )
-    counts = {row["protocol"] + row["measure"]: row["queries"] for row in result["rows"]}
+    counts = {row["protocol"] + row["metric"]: row["queries"] for row in result["rows"]}
     assert counts == {"judgmentsspearman": 9, "judgmentsaccuracy": 0, "stsspearman": 3}
     assert -1 <= result["judgments_spearman"] <= 1
     assert result["sts_spearman"] > 0  # a text is most like itself

@@ -67,14 +67,14 @@ def test_figures_are_those_of_the_package(eccv: Any, coco: Embedded, name: str, 
     split = set(captions)
     asked["i2t"] = {image: [c for c in right if c in split] for image, right in asked["i2t"].items()}
     retrieved: dict[str, dict[int, list[int]]] = {}
-    for way, ids, queries, items, item_ids, k in (
+    for direction, ids, queries, items, item_ids, k in (
         ("i2t", images, coco.images, coco.texts, captions, 60),
         ("t2i", captions, coco.texts, coco.images, images, 30),
     ):
-        keys = [key for key in ids if key in asked[way]]
+        keys = [key for key in ids if key in asked[direction]]
         row = {key: place for place, key in enumerate(ids)}
         best = first(queries[[row[key] for key in keys]], items, item_ids, k)
-        retrieved[way] = dict(zip(keys, best, strict=True))
+        retrieved[direction] = dict(zip(keys, best, strict=True))
     found = {figure.name: figure.value for figure in PROTOCOLS[name](coco)}
     recall = eccv.eccv_recalls if name == "eccv" else eccv.cxc_recalls
     expected = {f"r{k}": recall(retrieved, "all", K=k) for k in (1, 5, 10)}
@@ -82,8 +82,8 @@ def test_figures_are_those_of_the_package(eccv: Any, coco: Embedded, name: str, 
         published = eccv.eccv_metrics(retrieved, "all")
         expected |= {"map_at_r": published["eccv_map_at_r"], "r_precision": published["eccv_rprecision"]}
     for measure, both in expected.items():
-        for way, value in both.items():
-            assert found[f"{name}_{way}_{measure}"] == pytest.approx(100 * value), (way, measure)
+        for direction, value in both.items():
+            assert found[f"{name}_{direction}_{measure}"] == pytest.approx(100 * value), (direction, measure)
     assert 20 < found[f"{name}_t2i_r1"] < 80
 
 
@@ -99,8 +99,8 @@ def test_coco_1k_is_that_of_the_package(eccv: Any, coco: Embedded) -> None:
         retrieved["i2t"] |= zip(images[v], first(coco.images[v], coco.texts[t], captions[t], 10), strict=True)
     found = {figure.name: figure.value for figure in PROTOCOLS["coco-1k"](coco)}
     for k in (1, 10):
-        for way, value in eccv.coco_1k_recalls(retrieved, "all", K=k).items():
-            assert found[f"coco_1k_{way}_r{k}"] == pytest.approx(100 * value)
+        for direction, value in eccv.coco_1k_recalls(retrieved, "all", K=k).items():
+            assert found[f"coco_1k_{direction}_r{k}"] == pytest.approx(100 * value)
 
 
 def test_a_part_of_the_split_knows_only_what_lies_in_it(eccv: Any, coco: Embedded) -> None:

@@ -7,10 +7,10 @@ from datasets import Dataset
 from itr_core.errors import SourceError
 from itr_core.evaluation import protocols
 from itr_core.evaluation.protocols import PROTOCOLS, Embedded, exact, labels, standard, uni_modal
-from itr_core.evaluation.relevance_matrix import PackedTruth
+from itr_core.evaluation.relevance_matrix import PackedRelevance
 from itr_core.metrics import retrieval_metrics
 from itr_core.metrics.bootstrap import image_bootstrap
-from itr_core.metrics.samples import Asked, Measured
+from itr_core.metrics.samples import MetricSamples, QuerySet
 from itr_core.pairs import PairSet, load_pairs
 
 
@@ -31,7 +31,7 @@ def truth(world: Embedded) -> np.ndarray:
     return world.pairs.relevance.matrix()
 
 
-def values(figures: list[Measured]) -> dict[str, float]:
+def values(figures: list[MetricSamples]) -> dict[str, float]:
     assert len({figure.name for figure in figures}) == len(figures)
     return {figure.name: figure.value for figure in figures}
 
@@ -54,7 +54,7 @@ def mean(found: list[dict[str, float]]) -> dict[str, float]:
 
 def test_packed_truth_reads_either_way(world: Embedded, truth: np.ndarray) -> None:
     assert world.pairs.relevance is not None
-    packed = PackedTruth(world.pairs.relevance, *truth.shape)
+    packed = PackedRelevance(world.pairs.relevance, *truth.shape)
     np.testing.assert_array_equal(packed.by_image[slice(3, 99)], truth[3:])
     np.testing.assert_array_equal(packed.by_caption[slice(5, 13)], truth.T[5:13])
     columns = np.array([349, 0, 7, 8, 7])
@@ -62,7 +62,7 @@ def test_packed_truth_reads_either_way(world: Embedded, truth: np.ndarray) -> No
 
 
 def test_standard_is_retrieval_metrics(world: Embedded) -> None:
-    expected = retrieval_metrics(world.images @ world.texts.T, world.owner)
+    expected = retrieval_metrics(world.images @ world.texts.T, world.image_of_caption)
     assert values(standard(world)) == pytest.approx(expected)
     assert list(values(standard(world))) == list(expected)
 
@@ -70,17 +70,17 @@ def test_standard_is_retrieval_metrics(world: Embedded) -> None:
 def test_intervals_are_those_of_the_bootstrap_and_rsum_is_drawn_whole(world: Embedded) -> None:
     figures = {figure.name: figure for figure in standard(world)}
     hits = figures["t2i_r10"].parts[0].values
-    low, high = np.percentile(figures["t2i_r10"].drawn(), [2.5, 97.5])
-    assert (low, high) == pytest.approx(image_bootstrap(hits, world.owner, 70))
-    recalls = [figure.drawn() for name, figure in figures.items() if "_r" in name]
-    np.testing.assert_allclose(figures["rsum"].drawn(), sum(recalls))
+    low, high = np.percentile(figures["t2i_r10"].bootstrap(), [2.5, 97.5])
+    assert (low, high) == pytest.approx(image_bootstrap(hits, world.image_of_caption, 70))
+    recalls = [figure.bootstrap() for name, figure in figures.items() if "_r" in name]
+    np.testing.assert_allclose(figures["rsum"].bootstrap(), sum(recalls))
 
 
 def test_exact_counts_all_that_is_true(world: Embedded, truth: np.ndarray) -> None:
     found, score = values(exact(world)), world.images @ world.texts.T
-    for way, scores, true, given in (
-        ("t2i", score.T, truth.T, [{owner} for owner in world.owner]),
-        ("i2t", score, truth, [set(np.flatnonzero(world.owner == image)) for image in range(70)]),
+    for direction, scores, true, given in (
+        ("t2i", score.T, truth.T, [{image_of_caption} for image_of_caption in world.image_of_caption]),
+        ("i2t", score, truth, [set(np.flatnonzero(world.image_of_caption == image)) for image in range(70)]),
     ):
         queries = range(len(scores))
         order = [ordered(scores[query]) for query in queries]
@@ -88,11 +88,11 @@ def test_exact_counts_all_that_is_true(world: Embedded, truth: np.ndarray) -> No
         hidden = [order[q][0] not in given[q] and true[q, order[q][0]] for q in queries]
         missed = [order[q][0] not in given[q] for q in queries]
         expected |= {
-            "hidden_misses": 100 * sum(hidden) / sum(missed),
-            "hidden_answers": 100 * np.mean(hidden),
+            "false_negatives": 100 * sum(hidden) / sum(missed),
+            "unannotated_first_answers": 100 * np.mean(hidden),
         }
         for name, value in expected.items():
-            assert found[f"exact_{way}_{name}"] == pytest.approx(value), (way, name)
+            assert found[f"exact_{direction}_{name}"] == pytest.approx(value), (direction, name)
     assert found["exact_t2i_hidden_answers"] > 0
 
 
@@ -100,13 +100,13 @@ def test_exact_gains_are_the_grades_of_the_source(world: Embedded) -> None:
     assert world.pairs.relevance is not None
     grade, score = world.pairs.relevance.grade(), world.images @ world.texts.T
     found = values(exact(world))
-    for way, scores, gain in (("t2i", score.T, grade.T), ("i2t", score, grade)):
+    for direction, scores, gain in (("t2i", score.T, grade.T), ("i2t", score, grade)):
         discount = 1 / np.log2(np.arange(2, 12))
         each = [
             (gain[q][ordered(scores[q])[:10]] @ discount) / (np.sort(gain[q])[::-1][:10] @ discount)
             for q in range(len(scores))
         ]
-        assert found[f"exact_{way}_ndcg10"] == pytest.approx(100 * np.mean(each), rel=1e-5)
+        assert found[f"exact_{direction}_ndcg10"] == pytest.approx(100 * np.mean(each), rel=1e-5)
 
 
 def test_exact_needs_to_know_more_than_the_pairs() -> None:
@@ -120,14 +120,17 @@ def test_exact_needs_to_know_more_than_the_pairs() -> None:
 def test_like_finds_like_without_itself(world: Embedded, truth: np.ndarray) -> None:
     found = values(uni_modal(world))
     siblings = [
-        of_order(ordered(world.texts @ text, c), set(np.flatnonzero(world.owner == world.owner[c])) - {c})
+        of_order(
+            ordered(world.texts @ text, c),
+            set(np.flatnonzero(world.image_of_caption == world.image_of_caption[c])) - {c},
+        )
         for c, text in enumerate(world.texts)
     ]
     for name, value in mean(siblings).items():
         assert found[f"uni_modal_t2t_{name}"] == pytest.approx(value), name
     images = []
     for i, image in enumerate(world.images):
-        right = set(np.flatnonzero(truth[:, world.owner == i].any(axis=1))) - {i}
+        right = set(np.flatnonzero(truth[:, world.image_of_caption == i].any(axis=1))) - {i}
         if right:
             images.append(of_order(ordered(world.images @ image, i), right))
     for name, value in mean(images).items():
@@ -149,7 +152,7 @@ def test_siblings_and_strangers_are_compared(world: Embedded, monkeypatch: pytes
     )
     uni_modal(world)
     a, b = compared[0]
-    same = world.owner[a] == world.owner[b]
+    same = world.image_of_caption[a] == world.image_of_caption[b]
     assert (a != b).all()
     assert sorted(a[same]) == list(range(350))  # each caption once with a sibling
     assert 330 < (~same).sum() <= 350
@@ -180,7 +183,7 @@ def test_images_that_share_a_label_are_alike_where_nothing_else_is_known(labelle
 
 def test_label_map_of_captions_and_images(labelled: Embedded) -> None:
     sets = [{"x"}, {"x", "y"}, {"y"}, {"z"}]
-    of_caption = [sets[image] for image in labelled.owner]
+    of_caption = [sets[image] for image in labelled.image_of_caption]
 
     def average(queries: np.ndarray, items: np.ndarray, mine: list, theirs: list, window: int) -> float:
         found = []
@@ -211,6 +214,6 @@ def test_protocols_are_named_as_they_call_their_figures(world: Embedded) -> None
 
 
 def test_nothing_asked_is_no_figure() -> None:
-    figure = Asked("exact", "t2i", np.arange(3), 3).mean("r1", np.full(3, np.nan))
+    figure = QuerySet("exact", "t2i", np.arange(3), 3).mean("r1", np.full(3, np.nan))
     assert np.isnan(figure.value)
-    assert np.isnan(figure.drawn()).all()
+    assert np.isnan(figure.bootstrap()).all()

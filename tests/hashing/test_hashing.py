@@ -17,8 +17,8 @@ from itr_core.errors import PairscopeError, SourceError
 from itr_core.hashing import evaluate
 from itr_core.hashing.codes import BinaryHead, code_loss, train_codes
 from itr_core.hashing.evaluate import evaluate_codes
-from itr_core.metrics import CosineRows, label_map
-from itr_core.metrics.similarity import HammingRows
+from itr_core.metrics import CosineSimilarity, label_map
+from itr_core.metrics.similarity import HammingSimilarity
 from itr_core.pairs import load_pairs
 from ui.cli import app
 
@@ -85,7 +85,7 @@ def test_a_code_depends_on_the_direction_alone_and_packs_the_signs() -> None:
 def test_distances_count_differing_bits(seed: int, q: int, n: int, width: int) -> None:
     rng = np.random.default_rng(seed)
     queries, items = (rng.integers(0, 256, (m, width), np.uint8) for m in (q, n))
-    rows = HammingRows(queries, items)
+    rows = HammingSimilarity(queries, items)
     assert rows.shape == (q, n)
     for i in range(q):
         for j in range(n):
@@ -94,7 +94,7 @@ def test_distances_count_differing_bits(seed: int, q: int, n: int, width: int) -
 
 
 def test_equally_distant_codes_rank_in_the_order_of_the_items() -> None:
-    rows = HammingRows(np.zeros((1, 1), np.uint8), np.array([[1], [2], [0], [4]], np.uint8))
+    rows = HammingSimilarity(np.zeros((1, 1), np.uint8), np.array([[1], [2], [0], [4]], np.uint8))
     asked = np.array([[True]])
     for place, rank in ((0, 2), (1, 3), (2, 1), (3, 4)):
         right = (np.arange(4) == place)[:, None]
@@ -117,11 +117,11 @@ def test_training_draws_together_what_shares_a_label() -> None:
 
     def found(**options: float) -> float:
         head = train_codes(image, text, labels, 32, seed=0, **options)  # type: ignore[arg-type]
-        return label_map(HammingRows(head.codes(asked), head.codes(text)), wanted, labels)["map@all"]
+        return label_map(HammingSimilarity(head.codes(asked), head.codes(text)), wanted, labels)["map@all"]
 
     untrained, trained = found(steps=0), found(steps=100)
     assert trained > untrained + 15
-    assert trained > label_map(CosineRows(asked, text), wanted, labels)["map@all"] + 5
+    assert trained > label_map(CosineSimilarity(asked, text), wanted, labels)["map@all"] + 5
     assert found(steps=100, structure=1.0) < untrained + 3  # why the paper's weight is not the default
 
 
@@ -168,9 +168,9 @@ def test_evaluation_draws_queries_and_never_trains_on_them(
     np.testing.assert_array_equal(places, stored.repeat(2))
     np.testing.assert_allclose(seen["image"], np.repeat(images[stored], 2, axis=0), atol=1e-5)
     np.testing.assert_allclose(seen["text"], texts.reshape(64, 2, -1)[stored].reshape(102, -1), atol=1e-5)
-    for way in ("t2i", "i2t"):
+    for direction in ("t2i", "i2t"):
         for name in ("codes", "embeddings"):
-            assert 0 <= figures[name][way]["map@n_query"] <= 100
+            assert 0 <= figures[name][direction]["map@n_query"] <= 100
     again = evaluate_codes(encoder, pairs, bits=16, labels="concepts", seed=3)
     assert again == figures
     asking = np.setdiff1d(np.arange(64), stored)
@@ -178,7 +178,7 @@ def test_evaluation_draws_queries_and_never_trains_on_them(
 
     _, has = label_matrix(pairs, "concepts", lambda: (images, images), seed=0)
     expected = label_map(
-        CosineRows(texts.reshape(64, 2, -1)[asking].reshape(26, -1), images[stored]),
+        CosineSimilarity(texts.reshape(64, 2, -1)[asking].reshape(26, -1), images[stored]),
         has[asking].repeat(2, axis=0),
         has[stored],
     )

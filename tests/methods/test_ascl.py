@@ -25,7 +25,7 @@ from itr_core.methods.ascl import asymmetric_contrast
 from itr_core.methods.components.caption_augmentation import FEATURE_NOISE
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.training import train
-from itr_core.training.train_step import Learner
+from itr_core.training.train_step import TrainStep
 
 pytestmark = pytest.mark.usefixtures("configs")
 
@@ -356,14 +356,14 @@ def test_stopped_and_resumed_is_the_unbroken_run(
     world: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unbroken, out = run(world, tmp_path / "unbroken", OPTIONS[name]), tmp_path / "out"
-    update = Learner.update
+    update = TrainStep.update
 
-    def press(self: Learner, loaded: Any, step: int, total: int) -> dict[str, float]:
+    def press(self: TrainStep, loaded: Any, step: int, total: int) -> dict[str, float]:
         if step == 2:
             signal.raise_signal(signal.SIGINT)
         return update(self, loaded, step, total)
 
-    monkeypatch.setattr(Learner, "update", press)
+    monkeypatch.setattr(TrainStep, "update", press)
     with pytest.raises(KeyboardInterrupt, match="after step 3 of 6"):
         run(world, out, OPTIONS[name])
     monkeypatch.undo()

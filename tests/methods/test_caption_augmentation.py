@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from itr_core.methods.components import caption_augmentation
 from itr_core.methods.components.caption_augmentation import (
     FEATURE_NOISE,
-    Swaps,
+    WordSwapper,
     concat,
     drop,
     insert,
@@ -134,7 +134,7 @@ CAPTIONS = [
 @settings(deadline=None)
 @given(st.integers(0, 3), st.integers(0, 2), st.integers(0, 999))
 def test_swap_puts_in_what_no_caption_of_the_image_says(row: int, place: int, seed: int) -> None:
-    swaps = Swaps(CAPTIONS, SYNONYMS)
+    swaps = WordSwapper(CAPTIONS, SYNONYMS)
     assume(place < len(CAPTIONS[row]))
     caption = CAPTIONS[row][place]
     before, after = words_of(caption), words_of(swaps(caption, rng(seed)))
@@ -151,21 +151,21 @@ def test_swap_puts_in_what_no_caption_of_the_image_says(row: int, place: int, se
 
 def test_swap_knows_synonyms_and_forms() -> None:
     captions = [["a dog", "one ball"], ["two puppies", "balls"]]
-    swaps = Swaps(captions, SYNONYMS)
+    swaps = WordSwapper(captions, SYNONYMS)
     assert set(swaps.words) == {"dog", "puppies", "ball"} or set(swaps.words) == {"dog", "puppies", "balls"}
     assert {swaps("a dog", rng(seed)) for seed in range(20)} == {"a dog"}  # puppies are dogs, balls were said
     assert {swaps("a ball", rng(seed)) for seed in range(40)} == {"a dog", "a puppies"}  # of no image
 
 
 def test_swap_keeps_punctuation_and_leaves_alone_what_it_does_not_know() -> None:
-    swaps = Swaps([["A dog, a cat."], ["boats"]], {})
+    swaps = WordSwapper([["A dog, a cat."], ["boats"]], {})
     assert {swaps("A dog, a cat.", rng(seed)) for seed in range(40)} == {"A boats, a cat.", "A dog, a boats."}
     assert swaps("of the and", rng()) == "of the and"
-    assert Swaps([["a dog"]], {})("a dog", rng()) == "a dog"  # every word there is has been said
+    assert WordSwapper([["a dog"]], {})("a dog", rng()) == "a dog"  # every word there is has been said
 
 
 def test_operations_repeat_with_the_seed() -> None:
-    swaps = Swaps(CAPTIONS, SYNONYMS)
+    swaps = WordSwapper(CAPTIONS, SYNONYMS)
     caption = "A dog chases a red ball."
     for make in (
         lambda random: concat(CAPTIONS[2], random),

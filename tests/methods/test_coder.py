@@ -25,9 +25,9 @@ from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.pairs import load_pairs
 from itr_core.supervision.concept_graph import ConceptGraph, normalised
 from itr_core.training import train
-from itr_core.training.batches import Batches, Plan
+from itr_core.training.batches import EpochPlan, PairBatchDataset
 from itr_core.training.config import TrainConfig
-from itr_core.training.train_step import Learner
+from itr_core.training.train_step import TrainStep
 
 D, K, B, N = 8, 5, 4, 24
 GRAPH = ConceptGraph([f"word{k}" for k in range(K)], normalised(np.tri(K, dtype=np.bool_)))
@@ -220,11 +220,11 @@ def test_descriptors_of_keys_come_from_a_copy_that_follows() -> None:
             for weight in method.concepts.parameters():
                 weight.add_(0.1)
         method(*step(1))
-        now = [*method.following.module.parameters()]
+        now = [*method.ema_branch.module.parameters()]
         expected = before if method is still else [*method.concepts.parameters()]
         assert all(torch.equal(a, b) for a, b in zip(now, expected, strict=True))
         assert not any(weight.requires_grad for weight in now)
-        assert torch.equal(method.following.module.nodes, method.concepts.nodes)
+        assert torch.equal(method.ema_branch.module.nodes, method.concepts.nodes)
         assert method.concepts.nodes.any()
 
 
@@ -241,7 +241,7 @@ def test_heads_are_what_is_needed_to_describe_again(method: str) -> None:
     made.build(SETUP)
     heads = {name.removeprefix("coder."): value for name, value in made.heads().items()}
     assert {"concepts.nodes", "concepts.adjacency", "guess_image.weight"} <= heads.keys()
-    assert not [name for name in heads if name.startswith(("following", "instances", "descriptors"))]
+    assert not [name for name in heads if name.startswith(("ema_branch", "instances", "descriptors"))]
     assert coder(concept_branch=False).heads() == {}
 
 
@@ -312,17 +312,19 @@ def test_order_of_the_batch_does_not_matter() -> None:
 # -- the copy that follows the encoder -------------------------------------------------------------------
 
 
-def learner(world: Path, momentum: float, model: str = "tiny/none") -> tuple[Learner, Batches]:
+def learner(world: Path, momentum: float, model: str = "tiny/none") -> tuple[TrainStep, PairBatchDataset]:
     method = CODER(queue=8, momentum=momentum, concept_branch=False)
     method.build(Setup(dim=32, captions=[["a"]] * 64))
     config = TrainConfig("coder", "x", model, crop=0.0, warmup=0.0, lr=1e-2)
-    made = Learner(config, load_encoder(model, device="cpu"), method, Accelerator(cpu=True))
+    made = TrainStep(config, load_encoder(model, device="cpu"), method, Accelerator(cpu=True))
     pairs = load_pairs(f"folder:{world}")
     images = cached_pixels(pairs, made.encoder, workers=0, progress=False)
-    return made, Batches(images, pairs.captions, made.encoder.tokenizer, Plan(np.arange(64), 8, 0))
+    return made, PairBatchDataset(
+        images, pairs.captions, made.encoder.tokenizer, EpochPlan(np.arange(64), 8, 0)
+    )
 
 
-def keys_of(made: Learner, batches: Batches, number: int) -> EncoderOutput:
+def keys_of(made: TrainStep, batches: PairBatchDataset, number: int) -> EncoderOutput:
     """The keys that an update of `made` would give batch `number`, as the method meets them."""
     met: list[EncoderOutput] = []
     hook = made.method.register_forward_pre_hook(lambda _, inputs: met.append(inputs[0]))
@@ -402,17 +404,17 @@ def test_trains_and_resumes_exactly(
     assert {"coder_dcl_instance", "coder_dcl_concept", "coder_pcl", "coder_concept_kl"} <= lines[-1].keys()
     assert all(math.isfinite(value) for value in lines[-1].values())
 
-    update = Learner.update
+    update = TrainStep.update
 
-    def interrupted(self: Learner, loaded: Any, number: int, total: int) -> dict[str, float]:
+    def interrupted(self: TrainStep, loaded: Any, number: int, total: int) -> dict[str, float]:
         if number == 5:
             raise KeyboardInterrupt
         return update(self, loaded, number, total)
 
-    monkeypatch.setattr(Learner, "update", interrupted)
+    monkeypatch.setattr(TrainStep, "update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train("coder", f"folder:{world}", out=tmp_path / "broken", **options)
-    monkeypatch.setattr(Learner, "update", update)
+    monkeypatch.setattr(TrainStep, "update", update)
     broken = train("coder", f"folder:{world}", out=tmp_path / "broken", resume=True, **options)
     for file in ("state.safetensors", "open_clip_model.safetensors", "heads.safetensors"):
         one, other = load_file(unbroken / file), load_file(broken / file)

@@ -13,7 +13,7 @@ from torch import Tensor
 from itr_core.methods.components import dcl
 from itr_core.methods.components.dcl import SCHEMES, dcl_loss, negative_weights, symmetric_dcl
 from itr_core.methods.components.info_nce import symmetric_info_nce
-from itr_core.methods.components.momentum_queue import Pairs
+from itr_core.methods.components.momentum_queue import PairEmbeddings
 
 POSITIVE = torch.tensor([0.8, 0.6], dtype=torch.float64)
 BANK = torch.tensor([[0.3, 0.5, -0.1], [0.0, 0.4, 0.2]], dtype=torch.float64)
@@ -30,12 +30,12 @@ def some(seed: int, b: int, n: int) -> tuple[Tensor, Tensor, Tensor]:
     return positive, negatives, torch.rand(b, n, generator=generator) < 0.7
 
 
-def pairs(seed: int, n: int, ids: list[int] | None = None, d: int = 5) -> Pairs:
+def pairs(seed: int, n: int, ids: list[int] | None = None, d: int = 5) -> PairEmbeddings:
     generator = torch.Generator().manual_seed(seed)
     image, text = (
         F.normalize(torch.randn(n, d, generator=generator, dtype=torch.float64), dim=-1) for _ in range(2)
     )
-    return Pairs(image, text, torch.tensor(ids if ids is not None else range(n)))
+    return PairEmbeddings(image, text, torch.tensor(ids if ids is not None else range(n)))
 
 
 # -- values ----------------------------------------------------------------------------------------------
@@ -205,8 +205,8 @@ def test_order_of_batch_and_dictionary_and_names_of_ids_do_not_matter(scheme: st
     queue = queue._replace(ids=torch.tensor([3, 9, 0, 8, 7, 6, 5, 4]))
     expected = symmetric_dcl(anchors, keys, keys.beside(queue), 0.1, scheme)
 
-    def shuffled(some: Pairs, order: list[int]) -> Pairs:
-        return Pairs(some.image[order], some.text[order], 99 - some.ids[order])
+    def shuffled(some: PairEmbeddings, order: list[int]) -> PairEmbeddings:
+        return PairEmbeddings(some.image[order], some.text[order], 99 - some.ids[order])
 
     batch, places = [4, 2, 0, 1, 3], [5, 0, 7, 3, 1, 2, 6, 4]
     anchors, keys, queue = shuffled(anchors, batch), shuffled(keys, batch), shuffled(queue, places)
@@ -215,8 +215,8 @@ def test_order_of_batch_and_dictionary_and_names_of_ids_do_not_matter(scheme: st
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_images_and_texts_may_change_places(scheme: str) -> None:
-    def turned(some: Pairs) -> Pairs:
-        return Pairs(some.text, some.image, some.ids)
+    def turned(some: PairEmbeddings) -> PairEmbeddings:
+        return PairEmbeddings(some.text, some.image, some.ids)
 
     anchors, keys, others = pairs(10, 4), pairs(11, 4), pairs(12, 9)
     expected = symmetric_dcl(anchors, keys, others, 0.1, scheme)
@@ -259,8 +259,8 @@ def test_finite_at_the_ends_of_the_temperature(scheme: str, tau: float) -> None:
 def test_doubt_takes_negatives_back() -> None:
     none, whole = torch.zeros_like(BANK), torch.ones_like(BANK)
     plain = dcl_loss(POSITIVE, BANK, ALL, 0.1, "zscore")
-    torch.testing.assert_close(dcl_loss(POSITIVE, BANK, ALL, 0.1, "zscore", doubt=none), plain)
-    assert not dcl_loss(POSITIVE, BANK, ALL, 0.1, "zscore", doubt=whole).any()
+    torch.testing.assert_close(dcl_loss(POSITIVE, BANK, ALL, 0.1, "zscore", false_negative_prob=none), plain)
+    assert not dcl_loss(POSITIVE, BANK, ALL, 0.1, "zscore", false_negative_prob=whole).any()
     first = torch.tensor([[1.0, 0, 0], [1.0, 0, 0]])
     without = dcl_loss(POSITIVE, BANK[:, 1:], ALL[:, 1:], 0.1, "none")
-    torch.testing.assert_close(dcl_loss(POSITIVE, BANK, ALL, 0.1, "none", doubt=first), without)
+    torch.testing.assert_close(dcl_loss(POSITIVE, BANK, ALL, 0.1, "none", false_negative_prob=first), without)

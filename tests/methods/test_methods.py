@@ -12,8 +12,8 @@ from itr_core.errors import ModelError
 from itr_core.features.image_rows import StoredImages
 from itr_core.methods import METHODS, Combined, Method, Setup, make_method
 from itr_core.methods.base import INFONCE
-from itr_core.training.batches import Batches, Plan
-from itr_core.training.method_inputs import Supplies
+from itr_core.training.batches import EpochPlan, PairBatchDataset
+from itr_core.training.method_inputs import MethodInputs
 
 
 class Loud(Method):
@@ -115,10 +115,12 @@ def test_supplies_follow_the_rows_and_are_the_same_every_time() -> None:
     captions[4] = []
     labels = np.arange(9)[:, None] == np.arange(9)[None, :]
     teachers = np.arange(9.0)[:, None], np.arange(sum(map(len, captions)), dtype=np.float16)[:, None]
-    supplies = Supplies(make_method("loud+own"), words_as_numbers, captions, labels, None, teachers)
+    supplies = MethodInputs(make_method("loud+own"), words_as_numbers, captions, labels, None, teachers)
     images = StoredImages(np.arange(9, dtype=np.float32)[:, None], {})
-    plan = Plan(np.array([0, 1, 2, 3, 5, 6, 7, 8]), 4, seed=1)
-    batches = Batches(images, captions, words_as_numbers, plan, captions_per_image=2, supplies=supplies)
+    plan = EpochPlan(np.array([0, 1, 2, 3, 5, 6, 7, 8]), 4, seed=1)
+    batches = PairBatchDataset(
+        images, captions, words_as_numbers, plan, captions_per_image=2, supplies=supplies
+    )
     flat = [text for texts in captions for text in texts]
     for number in range(8):
         pairs = batches[number].pairs
@@ -139,10 +141,10 @@ def test_supplies_follow_the_rows_and_are_the_same_every_time() -> None:
 
 def test_what_is_not_needed_is_not_made() -> None:
     images = StoredImages(np.zeros((2, 1), np.float32), {})
-    supplies = Supplies(make_method("infonce"), words_as_numbers, [["a"], ["b"]])
-    pairs = Batches(images, [["a"], ["b"]], words_as_numbers, Plan(np.arange(2), 2, 0), supplies=supplies)[
-        0
-    ].pairs
+    supplies = MethodInputs(make_method("infonce"), words_as_numbers, [["a"], ["b"]])
+    pairs = PairBatchDataset(
+        images, [["a"], ["b"]], words_as_numbers, EpochPlan(np.arange(2), 2, 0), supplies=supplies
+    )[0].pairs
     extras = ("positive_text", "negative_text", "labels", "concepts", "teacher_image", "teacher_text")
     assert all(getattr(pairs, name) is None for name in extras)
 

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from itr_core.batch import EncoderOutput
-from itr_core.methods.components.momentum_queue import Dictionary, Pairs
+from itr_core.methods.components.momentum_queue import MomentumQueue, PairEmbeddings
 
 
-def numbered(start: int, count: int) -> Pairs:
+def numbered(start: int, count: int) -> PairEmbeddings:
     """Pairs whose image, text and id all tell which pair they are."""
     ids = torch.arange(start, start + count)
-    return Pairs(ids[:, None].float() * torch.ones(3), -ids[:, None].float() * torch.ones(3), ids)
+    return PairEmbeddings(ids[:, None].float() * torch.ones(3), -ids[:, None].float() * torch.ones(3), ids)
 
 
 @given(st.integers(1, 7), st.lists(st.integers(0, 10), max_size=8))
 def test_keeps_the_last_pairs_first_in_first_out(size: int, batches: list[int]) -> None:
-    dictionary, expected, start = Dictionary(size, 3), deque[int](maxlen=size), 0
+    dictionary, expected, start = MomentumQueue(size, 3), deque[int](maxlen=size), 0
     for count in batches:
         dictionary.enqueue(numbered(start, count))
         expected.extend(range(start, start + count))
@@ -32,13 +32,13 @@ def test_keeps_the_last_pairs_first_in_first_out(size: int, batches: list[int]) 
 
 
 def test_without_places_it_is_empty_and_takes_nothing() -> None:
-    dictionary = Dictionary(0, 3)
+    dictionary = MomentumQueue(0, 3)
     dictionary.enqueue(numbered(0, 2))
     assert [len(part) for part in dictionary.entries()] == [0, 0, 0]
 
 
 def test_enqueuing_leaves_alone_what_a_backward_pass_still_needs() -> None:
-    dictionary = Dictionary(2, 3)
+    dictionary = MomentumQueue(2, 3)
     dictionary.enqueue(numbered(1, 2))
     anchor = torch.ones(3, requires_grad=True)
     loss = (dictionary.entries().image @ anchor).square().sum()
@@ -48,7 +48,7 @@ def test_enqueuing_leaves_alone_what_a_backward_pass_still_needs() -> None:
 
 
 def test_state_goes_on_where_it_was() -> None:
-    one, other = Dictionary(5, 3), Dictionary(5, 3)
+    one, other = MomentumQueue(5, 3), MomentumQueue(5, 3)
     one.enqueue(numbered(0, 7))
     other.load_state_dict(one.state_dict())
     for dictionary in (one, other):
@@ -59,7 +59,7 @@ def test_state_goes_on_where_it_was() -> None:
 
 def test_pairs_of_a_batch_have_unit_length() -> None:
     image, text = torch.randn(4, 3) * 9, torch.randn(4, 3)
-    pairs = Pairs.of(EncoderOutput(image, text, torch.tensor(1.0)), torch.arange(4))
+    pairs = PairEmbeddings.of(EncoderOutput(image, text, torch.tensor(1.0)), torch.arange(4))
     torch.testing.assert_close(pairs.image, image / image.norm(dim=1, keepdim=True))
     torch.testing.assert_close(pairs.text.norm(dim=1), torch.ones(4))
 

@@ -24,7 +24,10 @@ def test_one_query_an_image_equals_scipy_draw_by_draw() -> None:
 @given(st.integers(0, 9999))
 def test_mean_and_any_other_statistic_take_all_queries_of_the_images_drawn(seed: int) -> None:
     random = np.random.default_rng(seed)
-    values, owner = random.random(12), np.sort(random.integers(0, 6, 12))  # some images without a query
+    values, image_of_caption = (
+        random.random(12),
+        np.sort(random.integers(0, 6, 12)),
+    )  # some images without a query
     for statistic in (np.mean, np.median, np.max):
         draw = np.random.default_rng(seed)
         naive = []
@@ -32,11 +35,13 @@ def test_mean_and_any_other_statistic_take_all_queries_of_the_images_drawn(seed:
             images = draw.integers(6, size=6)
             naive.append(
                 statistic(found)
-                if len(found := np.concatenate([values[owner == image] for image in images]))
+                if len(found := np.concatenate([values[image_of_caption == image] for image in images]))
                 else np.nan
             )
         expected = np.nanpercentile(naive, [2.5, 97.5])
-        assert image_bootstrap(values, owner, 6, statistic, draws=50, seed=seed) == pytest.approx(expected)
+        assert image_bootstrap(values, image_of_caption, 6, statistic, draws=50, seed=seed) == pytest.approx(
+            expected
+        )
 
 
 def test_captions_that_agree_are_one_observation() -> None:
@@ -61,28 +66,34 @@ def test_interval_covers_the_truth_nineteen_times_of_twenty() -> None:
 
 def test_a_statistic_of_two_columns_sees_whole_rows() -> None:
     random = np.random.default_rng(0)
-    x, owner = random.random(60), np.repeat(np.arange(20), 3)
+    x, image_of_caption = random.random(60), np.repeat(np.arange(20), 3)
     both = np.stack([x, 2 * x + 1], axis=1)
-    low, high = image_bootstrap(both, owner, 20, lambda rows: np.corrcoef(rows.T)[0, 1], draws=50)
+    low, high = image_bootstrap(both, image_of_caption, 20, lambda rows: np.corrcoef(rows.T)[0, 1], draws=50)
     assert (low, high) == pytest.approx((1, 1))
 
 
 def test_the_same_seed_draws_the_same_images() -> None:
     random = np.random.default_rng(0)
-    a, b, owner = random.random(30), random.random(30), random.integers(0, 10, 30)
-    total = resampled(a, owner, 10, draws=20) + resampled(b, owner, 10, draws=20)
-    np.testing.assert_allclose(total, resampled(a + b, owner, 10, draws=20))
+    a, b, image_of_caption = random.random(30), random.random(30), random.integers(0, 10, 30)
+    total = resampled(a, image_of_caption, 10, draws=20) + resampled(b, image_of_caption, 10, draws=20)
+    np.testing.assert_allclose(total, resampled(a + b, image_of_caption, 10, draws=20))
 
 
 def test_a_model_differs_from_a_better_one_and_not_from_itself() -> None:
     random = np.random.default_rng(0)
-    skill, owner = random.random(500), np.repeat(np.arange(100), 5)
-    same = paired_bootstrap(skill, skill, owner, 100)
+    skill, image_of_caption = random.random(500), np.repeat(np.arange(100), 5)
+    same = paired_bootstrap(skill, skill, image_of_caption, 100)
     assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
-    better = paired_bootstrap(skill + 0.01, skill, owner, 100)  # far less than the spread, but everywhere
+    better = paired_bootstrap(
+        skill + 0.01, skill, image_of_caption, 100
+    )  # far less than the spread, but everywhere
     assert better.difference == pytest.approx(0.01)
-    assert better.p < 0.01 < image_bootstrap(skill, owner, 100)[1] - image_bootstrap(skill, owner, 100)[0]
-    worse = paired_bootstrap(skill, skill + 0.01, owner, 100)
+    assert (
+        better.p
+        < 0.01
+        < image_bootstrap(skill, image_of_caption, 100)[1] - image_bootstrap(skill, image_of_caption, 100)[0]
+    )
+    worse = paired_bootstrap(skill, skill + 0.01, image_of_caption, 100)
     assert (worse.low, worse.p) == (pytest.approx(-better.high), better.p)
 
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from itr_core.metrics import CosineRows, label_map, precision_at_r, ranks, recall, retrieval_metrics
+from itr_core.metrics import CosineSimilarity, label_map, precision_at_r, ranks, recall, retrieval_metrics
 from itr_core.metrics.recall import fold_ranks
 
 
-def naive_ranks(similarity: np.ndarray, owner: np.ndarray) -> tuple[list[float], list[float]]:
+def naive_ranks(similarity: np.ndarray, image_of_caption: np.ndarray) -> tuple[list[float], list[float]]:
     """The definition, rival by rival."""
     n_images, n_captions = similarity.shape
 
@@ -21,13 +21,16 @@ def naive_ranks(similarity: np.ndarray, owner: np.ndarray) -> tuple[list[float],
         return 1 + sum(1.0 if s > own else 0.5 * (s == own) for s in rivals)
 
     t2i = [
-        rank(similarity[owner[j], j], [similarity[i, j] for i in range(n_images) if i != owner[j]])
+        rank(
+            similarity[image_of_caption[j], j],
+            [similarity[i, j] for i in range(n_images) if i != image_of_caption[j]],
+        )
         for j in range(n_captions)
     ]
     i2t = []
     for i in range(n_images):
-        own = [similarity[i, j] for j in range(n_captions) if owner[j] == i]
-        others = [similarity[i, j] for j in range(n_captions) if owner[j] != i]
+        own = [similarity[i, j] for j in range(n_captions) if image_of_caption[j] == i]
+        others = [similarity[i, j] for j in range(n_captions) if image_of_caption[j] != i]
         i2t.append(rank(max(own), others) if own else np.nan)
     return t2i, i2t
 
@@ -35,30 +38,30 @@ def naive_ranks(similarity: np.ndarray, owner: np.ndarray) -> tuple[list[float],
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     n_images, n_captions = draw(st.integers(1, 9)), draw(st.integers(1, 12))
-    owner = draw(hnp.arrays(np.int64, n_captions, elements=st.integers(0, n_images - 1)))
+    image_of_caption = draw(hnp.arrays(np.int64, n_captions, elements=st.integers(0, n_images - 1)))
     values = st.integers(-3, 3).map(lambda x: x / 2)  # few values: many ties
-    return draw(hnp.arrays(np.float32, (n_images, n_captions), elements=values)), owner
+    return draw(hnp.arrays(np.float32, (n_images, n_captions), elements=values)), image_of_caption
 
 
 @given(cases(), st.integers(1, 4))
 def test_ranks_equal_the_double_loop_for_any_block_size(case: tuple, rows: int) -> None:
-    similarity, owner = case
+    similarity, image_of_caption = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recall, "BLOCK_ROWS", rows)
-        t2i, i2t = ranks(similarity, owner)
-    expected = naive_ranks(similarity, owner)
+        t2i, i2t = ranks(similarity, image_of_caption)
+    expected = naive_ranks(similarity, image_of_caption)
     np.testing.assert_array_equal(t2i, expected[0])
     np.testing.assert_array_equal(i2t, expected[1])
 
 
 @given(cases(), st.randoms(use_true_random=False))
 def test_metrics_ignore_order_and_monotone_rescaling(case: tuple, random) -> None:
-    similarity, owner = case
+    similarity, image_of_caption = case
     images = np.array(random.sample(range(len(similarity)), len(similarity)))
-    captions = np.array(random.sample(range(len(owner)), len(owner)))
+    captions = np.array(random.sample(range(len(image_of_caption)), len(image_of_caption)))
     shuffled = 2 * similarity[np.ix_(images, captions)] + 1
-    assert retrieval_metrics(shuffled, np.argsort(images)[owner[captions]]) == retrieval_metrics(
-        similarity, owner
+    assert retrieval_metrics(shuffled, np.argsort(images)[image_of_caption[captions]]) == retrieval_metrics(
+        similarity, image_of_caption
     )
 
 
@@ -91,18 +94,18 @@ def test_images_without_captions_are_rivals_but_no_queries() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_tensor_equals_array(dtype: torch.dtype) -> None:
     similarity = torch.randn(30, 60, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
-    owner = np.arange(60) // 2
-    assert retrieval_metrics(similarity, owner) == retrieval_metrics(
-        similarity.detach().double().numpy(), owner
+    image_of_caption = np.arange(60) // 2
+    assert retrieval_metrics(similarity, image_of_caption) == retrieval_metrics(
+        similarity.detach().double().numpy(), image_of_caption
     )
 
 
 def test_cosine_rows_equal_the_whole_matrix() -> None:
     rng = np.random.default_rng(0)
     images, captions = rng.standard_normal((600, 8)), rng.standard_normal((900, 8))
-    owner = rng.integers(0, 600, 900)
-    assert retrieval_metrics(CosineRows(images, captions), owner) == retrieval_metrics(
-        images @ captions.T, owner
+    image_of_caption = rng.integers(0, 600, 900)
+    assert retrieval_metrics(CosineSimilarity(images, captions), image_of_caption) == retrieval_metrics(
+        images @ captions.T, image_of_caption
     )
 
 
@@ -114,7 +117,7 @@ def test_random_similarity_is_at_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("similarity", "owner", "message"),
+    ("similarity", "image_of_caption", "message"),
     [
         (np.array([[0.1, np.nan]]), [0, 0], "NaN in rows 0 to 0"),
         (np.zeros((2, 3)), [0, 1], r"shape \(2,\), the similarity 3"),
@@ -123,9 +126,9 @@ def test_random_similarity_is_at_chance() -> None:
         (np.zeros((2, 0)), [], "no captions"),
     ],
 )
-def test_bad_input_is_named(similarity: np.ndarray, owner: list[int], message: str) -> None:
+def test_bad_input_is_named(similarity: np.ndarray, image_of_caption: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        retrieval_metrics(similarity, np.array(owner))
+        retrieval_metrics(similarity, np.array(image_of_caption))
 
 
 # -- label mAP -------------------------------------------------------------------------------------------
@@ -222,12 +225,17 @@ def test_precision_at_r_of_one_right_answer_is_recall_at_1() -> None:
 def test_folds_are_ranked_each_alone(seed: int, folds: int, size: int) -> None:
     random = np.random.default_rng(seed)
     n = folds * size
-    owner = random.permutation(np.concatenate([np.arange(n), random.integers(0, n, 5)]))  # in no order
-    images, captions = random.standard_normal((n, 3)), random.standard_normal((len(owner), 3))
-    t2i, i2t = fold_ranks(CosineRows(images, captions), owner, folds)
+    image_of_caption = random.permutation(
+        np.concatenate([np.arange(n), random.integers(0, n, 5)])
+    )  # in no order
+    images, captions = random.standard_normal((n, 3)), random.standard_normal((len(image_of_caption), 3))
+    t2i, i2t = fold_ranks(CosineSimilarity(images, captions), image_of_caption, folds)
     for start in range(0, n, size):
-        rows, columns = np.arange(start, start + size), (owner >= start) & (owner < start + size)
-        expected = ranks(images[rows] @ captions[columns].T, owner[columns] - start)
+        rows, columns = (
+            np.arange(start, start + size),
+            (image_of_caption >= start) & (image_of_caption < start + size),
+        )
+        expected = ranks(images[rows] @ captions[columns].T, image_of_caption[columns] - start)
         np.testing.assert_array_equal(t2i[columns], expected[0])
         np.testing.assert_array_equal(i2t[rows], expected[1])
 

@@ -11,7 +11,7 @@ from sklearn.metrics import ndcg_score
 from itr_core.metrics import precision_at_r, ranks, recall, relevance
 from itr_core.metrics.precision import label_precision
 from itr_core.metrics.relevance import first_answers, ndcg, true_ranks
-from itr_core.metrics.similarity import LazyRows
+from itr_core.metrics.similarity import LazySimilarity
 
 Case = tuple[np.ndarray, np.ndarray]
 
@@ -59,7 +59,7 @@ def test_true_ranks_equal_the_loop_for_any_block_size(case: Case, rows: int) -> 
     similarity, relevant = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recall, "BLOCK_ROWS", rows)
-        found = true_ranks(similarity, LazyRows(relevant.shape, lambda rows: relevant[rows]))
+        found = true_ranks(similarity, LazySimilarity(relevant.shape, lambda rows: relevant[rows]))
     for own, scores, true in zip(found, similarity, relevant, strict=True):
         if not true.any():
             assert np.isnan(own)
@@ -71,9 +71,9 @@ def test_true_ranks_equal_the_loop_for_any_block_size(case: Case, rows: int) -> 
 @given(cases(ties=True))
 def test_where_only_the_pairs_are_true_ranks_are_the_ordinary_ones(case: Case) -> None:
     similarity, _ = case
-    owner = np.random.default_rng(0).integers(0, len(similarity), similarity.shape[1])
-    pairs = owner == np.arange(len(similarity))[:, None]
-    t2i, i2t = ranks(similarity, owner)
+    image_of_caption = np.random.default_rng(0).integers(0, len(similarity), similarity.shape[1])
+    pairs = image_of_caption == np.arange(len(similarity))[:, None]
+    t2i, i2t = ranks(similarity, image_of_caption)
     np.testing.assert_array_equal(true_ranks(similarity, pairs), i2t)
     np.testing.assert_array_equal(true_ranks(similarity.T, pairs.T), t2i)
 

@@ -15,7 +15,7 @@ from itr_core.pairs import PairSet, load_pairs
 from itr_core.pairs.from_files import Record, pairs_of_files
 
 
-class Truth:
+class SceneRelevance:
     """Relevance with a different number in every place, to see where each goes."""
 
     def __init__(self, images: int, captions: int) -> None:
@@ -42,7 +42,9 @@ def drawn() -> PairSet:
             raise ImageError("cannot be drawn")
         return Image.new("RGB", (2, 2), value)
 
-    return PairSet(Dataset.from_dict(columns), source="colours", decode=decode, relevance=Truth(4, 6))
+    return PairSet(
+        Dataset.from_dict(columns), source="colours", decode=decode, relevance=SceneRelevance(4, 6)
+    )
 
 
 def test_a_pair_set_is_a_sequence_of_pairs(drawn: PairSet) -> None:

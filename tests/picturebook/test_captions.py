@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 from itr_core.picturebook.caption_builder import Caption
-from itr_core.picturebook.captions import captions_of, kind_queries, plainly, telegraphic, telegraphic_queries
+from itr_core.picturebook.captions import (
+    canonical_caption,
+    captions_of,
+    kind_queries,
+    telegraphic,
+    telegraphic_queries,
+)
 from itr_core.picturebook.ontology import KINDS, NOUNS
-from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.scene import Scene
-from itr_core.picturebook.semantics import Facts, Meaning, Relation, Variable, grade
+from itr_core.picturebook.semantics import Meaning, Relation, SceneFacts, Variable, grade
 from itr_core.picturebook.splits import scene_of
 from itr_core.picturebook.wording import article, listed, plural
 
@@ -20,7 +26,7 @@ BUCKETS = ((1, 8), (9, 10), (11, 12), (13, 15), (16, 99))
 
 def test_every_caption_is_true_of_its_scene(scenes: list[Scene], captions: list[list[Caption]]) -> None:
     for scene, said in zip(scenes, captions, strict=True):
-        facts = Facts(scene)
+        facts = SceneFacts(scene)
         for caption in said:
             assert facts.entail(caption.meaning), (caption, scene)
 
@@ -45,7 +51,7 @@ def test_lengths_hit_every_bucket(captions: list[list[Caption]]) -> None:
 
 def test_a_full_caption_finds_its_scene_among_a_thousand() -> None:
     scenes = [scene_of("test", index) for index in range(1000)]
-    truth = Truth(scenes, [captions_of(scene)[4].meaning for scene in scenes]).matrix()
+    truth = SceneRelevance(scenes, [captions_of(scene)[4].meaning for scene in scenes]).matrix()
     assert truth.diagonal().all()
     assert (truth.sum(0) == 1).mean() > 0.9
 
@@ -126,7 +132,7 @@ def test_typed_queries(scenes: list[Scene]) -> None:
     queries = telegraphic_queries(scenes, 50, seed=3)
     assert len(queries) == 50
     assert queries == telegraphic_queries(scenes, 50, seed=3)
-    truth = Truth(scenes, [query.meaning for query in queries]).matrix()
+    truth = SceneRelevance(scenes, [query.meaning for query in queries]).matrix()
     assert truth.any(0).all()
     for query in queries:
         assert query.meaning.told() >= 3
@@ -136,7 +142,7 @@ def test_typed_queries(scenes: list[Scene]) -> None:
 def test_one_query_per_kind(scenes: list[Scene]) -> None:
     queries = kind_queries()
     assert [query.text for query in queries] == list(KINDS)
-    truth = Truth(scenes, [query.meaning for query in queries]).matrix()
+    truth = SceneRelevance(scenes, [query.meaning for query in queries]).matrix()
     for s, scene in enumerate(scenes[:50]):
         named = {query.text for query, true in zip(queries, truth[s], strict=True) if true}
         assert {thing.kind for thing in scene.things} <= named
@@ -149,7 +155,7 @@ def test_plain_words() -> None:
         place="forest",
         weather="rain",
     )
-    assert plainly(meaning) == (
+    assert canonical_caption(meaning) == (
         "two brown dogs behind a person in striped red clothes and some food in a forest in rainy weather"
     )
-    assert plainly(Meaning(time="night")) == "at night"
+    assert canonical_caption(Meaning(time="night")) == "at night"

@@ -9,13 +9,13 @@ import pytest
 from itr_core.picturebook.caption_builder import Caption
 from itr_core.picturebook.edits import edits_of
 from itr_core.picturebook.ontology import KINDS
-from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.scene import Scene, Thing
 from itr_core.picturebook.semantics import (
     CONVERSE,
-    Facts,
     Meaning,
     Relation,
+    SceneFacts,
     Variable,
     entails,
     grade,
@@ -121,7 +121,7 @@ def test_relations_indoors(a: str, name: str, b: str, true: bool) -> None:
 
 def test_relations_have_their_converse_and_exclude_it(scenes: list[Scene]) -> None:
     for scene in scenes:
-        facts = Facts(scene)
+        facts = SceneFacts(scene)
         for (name, converse), i, j in product(
             CONVERSE.items(), range(len(scene.things)), range(len(scene.things))
         ):
@@ -154,7 +154,7 @@ def test_to_say_more_never_lowers_the_grade(scenes: list[Scene], captions: list[
 
 def _oracle(scene: Scene, meaning: Meaning) -> bool:
     """Try every assignment of sets of things to variables."""
-    facts, things = Facts(scene), range(len(scene.things))
+    facts, things = SceneFacts(scene), range(len(scene.things))
     if any(
         getattr(meaning, name) not in (None, getattr(scene, name)) for name in ("place", "time", "weather")
     ):
@@ -203,9 +203,9 @@ def test_entailment_agrees_with_trying_every_binding(scenes: list[Scene], meanin
 
 def test_vectorised_truth_is_the_scalar_truth(scenes: list[Scene], meanings: list[Meaning]) -> None:
     some = scenes[:100]
-    truth = Truth(some, meanings)
+    truth = SceneRelevance(some, meanings)
     matrix, grades = truth.matrix(), truth.grade()
-    facts = [Facts(scene) for scene in some]
+    facts = [SceneFacts(scene) for scene in some]
     expected = np.array([[fact.entail(meaning) for meaning in meanings] for fact in facts])
     assert matrix.dtype == bool
     assert (matrix == expected).all()
@@ -218,7 +218,7 @@ def test_vectorised_truth_is_the_scalar_truth(scenes: list[Scene], meanings: lis
 
 
 def test_truth_of_words_that_no_scene_shows() -> None:
-    truth = Truth(
+    truth = SceneRelevance(
         [OUTDOORS], [_meaning(CAT), _meaning(place="sea"), _meaning(Variable("dog", "pink")), _meaning(DOG)]
     )
     assert truth.matrix().tolist() == [[False, False, False, True]]

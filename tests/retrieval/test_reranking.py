@@ -34,18 +34,18 @@ def by_hand(images: tuple[np.ndarray, ...], texts: tuple[np.ndarray, ...], k: in
     local = local_similarity(*map(torch.from_numpy, (images[1], texts[1], texts[2]))).numpy()
     both = 0.3 * local + 0.7 * cosine
     ranks: dict[str, list[int]] = {"t2i": [], "i2t": []}
-    for way, first, second, right in (
-        ("t2i", cosine.T, both.T, [{owner} for owner in OWNER]),
+    for direction, first, second, right in (
+        ("t2i", cosine.T, both.T, [{image_of_caption} for image_of_caption in OWNER]),
         ("i2t", cosine, both, [set(np.flatnonzero(image == OWNER)) for image in range(8)]),
     ):
         for query, answers in enumerate(right):
             order = sorted(range(first.shape[1]), key=lambda item: -first[query, item])
             order[:k] = sorted(order[:k], key=lambda item: -second[query, item])
             if answers:
-                ranks[way].append(1 + min(order.index(answer) for answer in answers))
-    return {f"{way}_medr": float(np.median(found)) for way, found in ranks.items()} | {
-        f"{way}_r{c}": 100 * float(np.mean([rank <= c for rank in found]))
-        for way, found in ranks.items()
+                ranks[direction].append(1 + min(order.index(answer) for answer in answers))
+    return {f"{direction}_medr": float(np.median(found)) for direction, found in ranks.items()} | {
+        f"{direction}_r{c}": 100 * float(np.mean([rank <= c for rank in found]))
+        for direction, found in ranks.items()
         for c in (1, 5, 10)
     }
 

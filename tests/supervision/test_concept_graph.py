@@ -13,7 +13,7 @@ from datasets import Dataset
 from itr_core.errors import SourceError
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.picturebook.ontology import TRIPLES
-from itr_core.supervision import concept_graph
+from itr_core.supervision import concept_graph as concept_graph_module
 from itr_core.supervision.concept_graph import ConceptGraph, concept_graph, normalised
 from itr_core.supervision.triples import read_triples
 from itr_core.vocabulary import content_words, stem
@@ -34,7 +34,7 @@ def neighbours(graph: ConceptGraph, name: str) -> set[str]:
 
 
 def test_docstrings() -> None:
-    assert doctest.testmod(concept_graph).failed == 0
+    assert doctest.testmod(concept_graph_module).failed == 0
 
 
 def test_content_words_are_frequent_first_and_neither_stop_words_nor_numbers() -> None:
@@ -114,7 +114,7 @@ def test_one_word_calls_up_another_that_does_not_call_it_up() -> None:
 def test_threshold_is_that_of_cvse() -> None:
     p = np.linspace(0, 1, 10001)
     cvse = 5 ** (p - 0.02) - 5**-0.02 >= 0.3
-    assert p[cvse].min() == pytest.approx(concept_graph.SEEN_TOGETHER, abs=5e-4)
+    assert p[cvse].min() == pytest.approx(concept_graph_module.SEEN_TOGETHER, abs=5e-4)
 
 
 def test_known_relations_join_concepts_in_both_directions() -> None:

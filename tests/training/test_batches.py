@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from itr_core.errors import SourceError
-from itr_core.features.image_rows import StoredImages, as_it_is
-from itr_core.training.batches import Batches, Plan, drop_words
+from itr_core.features.image_rows import StoredImages, identity_collate
+from itr_core.training.batches import EpochPlan, PairBatchDataset, drop_words
 
 CAPTIONS = [[f"image {row} text {k}" for k in range(1 + row % 5)] for row in range(20)]
 
@@ -18,15 +18,15 @@ def tokenizer(texts: list[str]) -> torch.Tensor:
     return torch.tensor([[ord(letter) for letter in text.ljust(20)[:20]] for text in texts])
 
 
-def batches(**options: float) -> Batches:
+def batches(**options: float) -> PairBatchDataset:
     images = StoredImages(np.arange(20, dtype=np.float32)[:, None], {})
-    return Batches(images, CAPTIONS, tokenizer, Plan(np.arange(20), 6, seed=3), **options)  # type: ignore[arg-type]
+    return PairBatchDataset(images, CAPTIONS, tokenizer, EpochPlan(np.arange(20), 6, seed=3), **options)  # type: ignore[arg-type]
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 5))
 def test_an_epoch_shows_no_image_twice_and_drops_only_the_remainder(n: int, size: int, seed: int) -> None:
     rows = np.arange(n) * 7
-    plan = Plan(rows, size, seed)
+    plan = EpochPlan(rows, size, seed)
     seen = [plan[number] for number in range(3 * plan.per_epoch)]
     for epoch in range(3):
         shown = np.concatenate([rows for number, rows in seen if number == epoch])
@@ -35,7 +35,7 @@ def test_an_epoch_shows_no_image_twice_and_drops_only_the_remainder(n: int, size
 
 
 def test_epochs_differ_in_order_and_in_captions() -> None:
-    plan = Plan(np.arange(100), 100, seed=0)
+    plan = EpochPlan(np.arange(100), 100, seed=0)
     assert plan[0][1].tolist() != plan[1][1].tolist()
     some = batches()
     texts = [set(some[number].pairs.captions) for number in range(3 * 5)]
@@ -60,7 +60,11 @@ def test_every_caption_belongs_to_its_row_and_gets_its_turn() -> None:
 
 def test_any_process_makes_the_same_batch() -> None:
     loader = DataLoader(
-        batches(word_dropout=0.3), sampler=range(4, 9), batch_size=None, collate_fn=as_it_is, num_workers=2
+        batches(word_dropout=0.3),
+        sampler=range(4, 9),
+        batch_size=None,
+        collate_fn=identity_collate,
+        num_workers=2,
     )
     here = batches(word_dropout=0.3)
     for number, loaded in zip(range(4, 9), loader, strict=True):
@@ -100,4 +104,4 @@ def test_a_batch_without_any_image_is_an_error() -> None:
             return torch.empty(0, 1), rows[:0]
 
     with pytest.raises(SourceError, match=r"a\.jpg: truncated"):
-        Batches(Nothing(), CAPTIONS, tokenizer, Plan(np.arange(20), 6, 0))[0]
+        PairBatchDataset(Nothing(), CAPTIONS, tokenizer, EpochPlan(np.arange(20), 6, 0))[0]

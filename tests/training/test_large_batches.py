@@ -25,11 +25,11 @@ from itr_core.methods import Setup, make_method
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.pairs import load_pairs
 from itr_core.training import train
-from itr_core.training.batches import Batches, Plan
+from itr_core.training.batches import EpochPlan, PairBatchDataset
 from itr_core.training.config import TrainConfig
-from itr_core.training.grad_cache import encode_by_parts
+from itr_core.training.grad_cache import encode_in_chunks
 from itr_core.training.setup import new_encoder
-from itr_core.training.train_step import Learner
+from itr_core.training.train_step import TrainStep
 
 # -- encoding by parts -----------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ def test_the_second_pass_repeats_chance_and_counts_no_batch_twice() -> None:
     parts = split(batch, 4)
     for toy, out in (
         (once, join([once.encode(part, number) for number, part in enumerate(parts)])),
-        (twice, encode_by_parts(twice.encode, parts, twice)),
+        (twice, encode_in_chunks(twice.encode, parts, twice)),
     ):
         symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id).backward()
         assert all(
@@ -97,14 +97,16 @@ def test_parts_keep_images_with_their_captions_and_pad_what_is_shorter() -> None
     assert whole.text_mask.tolist() == [[True, True, False], [True] * 3, [True] * 3]  # type: ignore[union-attr]
 
 
-def learner(world: Path, method: str = "infonce", **options: Any) -> tuple[Learner, Batches]:
+def learner(world: Path, method: str = "infonce", **options: Any) -> tuple[TrainStep, PairBatchDataset]:
     config = TrainConfig(method, "x", "tiny/none", vocab_size=300, **options)
     pairs = load_pairs(f"folder:{world}")
     made = make_method(method, {"queue": 8, "concept_branch": False} if method == "coder" else {})
     made.build(Setup(dim=32, captions=[["a"]] * 64))
-    pupil = Learner(config, new_encoder(config, pairs, "cpu"), made, Accelerator(cpu=True))
+    pupil = TrainStep(config, new_encoder(config, pairs, "cpu"), made, Accelerator(cpu=True))
     images = cached_pixels(pairs, pupil.encoder, workers=0, progress=False)
-    return pupil, Batches(images, pairs.captions, pupil.encoder.tokenizer, Plan(np.arange(64), 64, 0))
+    return pupil, PairBatchDataset(
+        images, pairs.captions, pupil.encoder.tokenizer, EpochPlan(np.arange(64), 64, 0)
+    )
 
 
 @pytest.mark.usefixtures("configs")

@@ -29,10 +29,10 @@ from itr_core.features.image_rows import cached_features, cached_pixels
 from itr_core.methods import make_method
 from itr_core.pairs import load_pairs
 from itr_core.training import train
-from itr_core.training.batches import Batches, Plan
+from itr_core.training.batches import EpochPlan, PairBatchDataset
 from itr_core.training.config import TrainConfig
 from itr_core.training.optimiser import make_optimiser, set_learning_rate
-from itr_core.training.train_step import Learner
+from itr_core.training.train_step import TrainStep
 from itr_core.training.trainer import deterministic
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -414,22 +414,24 @@ def test_full_disk_leaves_the_old_checkpoint_whole(world: Path, tmp_path: Path) 
 
 
 @pytest.fixture
-def learner() -> Learner:
+def learner() -> TrainStep:
     config = TrainConfig("infonce", "x", "tiny/none", crop=0.0, warmup=0.0, clip=1e9)
-    return Learner(
+    return TrainStep(
         config, load_encoder("tiny/none", device="cpu"), make_method("infonce"), Accelerator(cpu=True)
     )
 
 
-def some_batches(world: Path, learner: Learner, **options: Any) -> Batches:
+def some_batches(world: Path, learner: TrainStep, **options: Any) -> PairBatchDataset:
     pairs = load_pairs(f"folder:{world}")
     images = cached_pixels(pairs, learner.encoder, workers=0, progress=False)
-    return Batches(images, pairs.captions, learner.encoder.tokenizer, Plan(np.arange(64), 8, 0), **options)
+    return PairBatchDataset(
+        images, pairs.captions, learner.encoder.tokenizer, EpochPlan(np.arange(64), 8, 0), **options
+    )
 
 
-def test_accumulating_one_batch_twice_is_that_batch_once(world: Path, learner: Learner) -> None:
+def test_accumulating_one_batch_twice_is_that_batch_once(world: Path, learner: TrainStep) -> None:
     batch = some_batches(world, learner)[0]
-    other = Learner(
+    other = TrainStep(
         learner.config, load_encoder("tiny/none", device="cpu"), make_method("infonce"), learner.accelerator
     )
     one, two = learner.update([batch], 0, 10), other.update([batch, batch], 0, 10)
@@ -455,7 +457,7 @@ def test_threads_add_up_gradients_in_one_order() -> None:
     torch.set_num_threads(1)
 
 
-def test_temperature_stays_above_a_hundredth(world: Path, learner: Learner) -> None:
+def test_temperature_stays_above_a_hundredth(world: Path, learner: TrainStep) -> None:
     scale = learner.encoder.model.logit_scale
     scale.data.fill_(9.0)
     values = learner.update([some_batches(world, learner)[0]], 0, 10)

@@ -8,26 +8,26 @@ from typer.core import TyperGroup
 from itr_core.errors import PairscopeError
 from ui.cli import analyze, data, demo, evaluate, gallery, train
 from ui.cli.hash import hash_codes
-from ui.cli.output import complain
+from ui.cli.output import print_error
 
 
-class _Polite(TyperGroup):
+class ErrorHandlingGroup(TyperGroup):
     """Ends with one line on stderr: 2 after bad input, 130 after Ctrl-C."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except PairscopeError as error:
-            complain(str(error))
+            print_error(str(error))
             raise typer.Exit(2) from None
         except KeyboardInterrupt as stop:
-            complain(str(stop) or "Stopped.")
+            print_error(str(stop) or "Stopped.")
             raise typer.Exit(130) from None
 
 
 app = typer.Typer(
     name="pairscope",
-    cls=_Polite,
+    cls=ErrorHandlingGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

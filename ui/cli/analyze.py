@@ -21,12 +21,12 @@ def analyze(
     as_json: Annotated[bool, typer.Option("--json", help="Print every table as JSON.")] = False,
 ) -> None:
     """Measure galleries: recall, geometry, query length, causes of errors; side by side, with intervals."""
-    from analysis.gallery_analysis import Analysis
+    from analysis.gallery_analysis import GalleryAnalysis
     from analysis.tables import named, tables
     from itr_core.gallery import Gallery
     from itr_core.system.files import whole_file
 
-    analyses = named([Analysis(Gallery.open(folder)) for folder in galleries])
+    analyses = named([GalleryAnalysis(Gallery.open(folder)) for folder in galleries])
     found = tables(analyses)
     if out is not None:
         from analysis.report import write_report
@@ -45,7 +45,7 @@ def analyze(
         cells: dict[str, list[str]] = {}
         for row in found[subject].to_dict("records"):
             told = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-            cells.setdefault(row["measure"].replace("_", " "), []).append(told)
+            cells.setdefault(row["metric"].replace("_", " "), []).append(told)
         print_table(subject.capitalize(), ("", *analyses), [(name, *told) for name, told in cells.items()])
     for written in filter(None, (out, csv)):
         typer.echo(str(written))

@@ -42,8 +42,8 @@ NAMES = {
     "map_at_r": "mAP@R",
     "r_precision": "R-Precision",
     "ndcg10": "nDCG@10",
-    "hidden_misses": "misses that are true",
-    "hidden_answers": "true but not given",
+    "false_negatives": "misses that are true",
+    "unannotated_first_answers": "true but not given",
     "map_at_n_query": "mAP, n_query ranks",
     "map_at_all": "mAP, all ranks",
     "spearman": "Spearman",
@@ -116,17 +116,20 @@ def evaluate(
 
 def _print_figures(title: str, rows: list[dict[str, Any]]) -> None:
     """A line for every measure, a column for every way."""
-    ways = list(dict.fromkeys(row["way"] for row in rows if row["way"])) or [""]
+    ways = list(dict.fromkeys(row["direction"] for row in rows if row["direction"])) or [""]
     cells: dict[str, dict[str, str]] = {}
     for row in rows:
-        cells.setdefault(row["measure"], {})[row["way"] or ways[0]] = _cell(row, "value", "low", "high")
-    table = [(NAMES[measure], *(found.get(way, "") for way in ways)) for measure, found in cells.items()]
+        cells.setdefault(row["metric"], {})[row["direction"] or ways[0]] = _cell(row, "value", "low", "high")
+    table = [
+        (NAMES[measure], *(found.get(direction, "") for direction in ways))
+        for measure, found in cells.items()
+    ]
     print_table(title, ("", *map(str.upper, ways)), table)
 
 
 def _compared(row: dict[str, Any]) -> tuple[str, ...]:
     return (
-        f"{row['way'].upper()} {NAMES[row['measure']]}".strip(),
+        f"{row['direction'].upper()} {NAMES[row['metric']]}".strip(),
         _number(row, "value"),
         _number(row, "against_value"),
         _cell(row, "difference", "difference_low", "difference_high", sign="+"),
@@ -141,5 +144,5 @@ def _cell(row: dict[str, Any], value: str, low: str, high: str, sign: str = "") 
 
 
 def _number(row: dict[str, Any], key: str, sign: str = "") -> str:
-    digits = 2 if row["measure"] == "spearman" else 1
+    digits = 2 if row["metric"] == "spearman" else 1
     return "-" if row[key] is None else f"{row[key]:{sign}.{digits}f}"

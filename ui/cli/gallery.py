@@ -30,7 +30,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Embed a source with a model, ready to search. Interrupted, the same command goes on where it was."""
-    from analysis.gallery_analysis import Analysis
+    from analysis.gallery_analysis import GalleryAnalysis
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
 
@@ -41,7 +41,7 @@ def build(
         gallery = Gallery.build(pairs, encoder, out, tokens=tokens, progress=progress)
     try:
         with progress_bar("Measuring") as progress:
-            Analysis(gallery).prepare(umap=umap, progress=progress)
+            GalleryAnalysis(gallery).prepare(umap=umap, progress=progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{out} is ready to search; what was not measured yet is when it is asked for."

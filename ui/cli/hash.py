@@ -41,9 +41,23 @@ def hash_codes(
         f"{figures['model']} on {figures['source']}: {figures['n_query_images']:,} query images, "
         f"{figures['n_database_images']:,} in the database; right is what shares one of "
         f"{figures['n_labels']} labels ({figures['labels']})",
-        ("", *(f"{way} {window.replace('map', 'mAP')}" for way in ("T2I", "I2T") for window in windows)),
+        (
+            "",
+            *(
+                f"{direction} {window.replace('map', 'mAP')}"
+                for direction in ("T2I", "I2T")
+                for window in windows
+            ),
+        ),
         [
-            (name, *(f"{figures[key][way][window]:.1f}" for way in ("t2i", "i2t") for window in windows))
+            (
+                name,
+                *(
+                    f"{figures[key][direction][window]:.1f}"
+                    for direction in ("t2i", "i2t")
+                    for window in windows
+                ),
+            )
             for key, name in (("codes", f"{bits}-bit codes"), ("embeddings", "embeddings"))
         ],
     )

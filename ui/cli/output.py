@@ -10,7 +10,7 @@ import typer
 from itr_core.system.progress import Progress
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """One red line on stderr."""
     typer.secho(message, fg="red", err=True)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 from ui.web.analysis.page import analysis_page
-from ui.web.galleries import Shelf
+from ui.web.galleries import Galleries
 from ui.web.search.page import search_page
 
 CSS = Path(__file__).with_name("style.css")
@@ -28,16 +28,16 @@ TITLE = """
 """
 
 
-def frame(shelf: Shelf) -> gr.Blocks:
+def frame(galleries: Galleries) -> gr.Blocks:
     """The whole app as Blocks."""
     with gr.Blocks(title="Pairscope", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Navbar(main_page_name="Search")
         gr.HTML(TITLE)
-        search_page(page, shelf)
-    with page.route("Analysis", "/analysis"):
+        search_page(page, galleries)
+    with page.route("GalleryAnalysis", "/analysis"):
         gr.Navbar(main_page_name="Search")
         gr.HTML(TITLE)
-        analysis_page(page, shelf)
+        analysis_page(page, galleries)
     return page
 
 
@@ -59,7 +59,7 @@ def launch(
         port: TCP port.
         block: serve until interrupted; False returns once the app answers.
     """
-    page = frame(Shelf(gallery or ["picturebook:gallery"], model))
+    page = frame(Galleries(gallery or ["picturebook:gallery"], model))
     _, url, _ = page.queue(max_size=64).launch(
         server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
         max_file_size="25mb", mcp_server=True, footer_links=["api"], theme=THEME, css_paths=CSS, head=HEAD,

@@ -10,7 +10,7 @@ from pathlib import Path
 import gradio as gr
 
 from analysis.calibration import Calibration
-from analysis.gallery_analysis import Analysis
+from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 class _Slot:
     ready: threading.Event = field(default_factory=threading.Event)
     searcher: Searcher | None = None
-    analysis: Analysis | None = None
+    analysis: GalleryAnalysis | None = None
     calibration: Calibration | None = None
     error: PairscopeError | None = None
     done: int = 0
     total: int = 0
 
 
-class Shelf:
+class Galleries:
     """Galleries by name: folders made by `pairscope build`, or sources, which are built into the cache first.
 
     `model` is the spec for sources, and stands in for the one that a gallery's manifest names (the weights
@@ -48,7 +48,7 @@ class Shelf:
             self._wanted[f"{name} {taken + 1}" if taken else name] = spec
         self._slots = {name: _Slot() for name in self._wanted}
         self._encoders: dict[str, DualEncoder] = {}
-        threading.Thread(target=self._load_all, name="shelf", daemon=True).start()
+        threading.Thread(target=self._load_all, name="galleries", daemon=True).start()
 
     @property
     def names(self) -> list[str]:
@@ -75,7 +75,7 @@ class Shelf:
             )
         return slot.searcher
 
-    def analysis(self, name: str) -> Analysis:
+    def analysis(self, name: str) -> GalleryAnalysis:
         """Return what is measured of the gallery; raises as `searcher` does, without waiting."""
         self.searcher(name, timeout=0)
         analysis = self._slots[name].analysis
@@ -98,7 +98,7 @@ class Shelf:
                 gr.set_static_paths(
                     [searcher.gallery.path / "thumbnails"]
                 )  # all that is ever served of a gallery
-                slot.analysis = Analysis(searcher.gallery)
+                slot.analysis = GalleryAnalysis(searcher.gallery)
                 slot.searcher = searcher
             except PairscopeError as error:
                 slot.error = error

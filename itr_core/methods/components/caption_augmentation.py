@@ -111,7 +111,7 @@ def drop(caption: str, random: np.random.Generator) -> str:
     return " ".join(words[place] for place in kept)
 
 
-class Swaps:
+class WordSwapper:
     """Replaces a content word by one that no caption of the image says, nor a form or synonym of it.
 
     captions: of each image. Content words are the most frequent ones of all captions.

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from itr_core.methods.components.momentum_queue import Pairs
+from itr_core.methods.components.momentum_queue import PairEmbeddings
 
 SCHEMES = ("none", "exp", "zscore", "adaptive_beta", "hal")
 
@@ -18,7 +18,7 @@ def dcl_loss(
     tau: Tensor | float,
     scheme: str = "zscore",
     beta: float = 1.0,
-    doubt: Tensor | None = None,
+    false_negative_prob: Tensor | None = None,
 ) -> Tensor:
     r"""Each anchor must find its key among weighted negatives.
 
@@ -69,8 +69,8 @@ def dcl_loss(
         exponents = F.pad(exponents, (1, 0))  # the 1 beside the sum
         return exponents.logsumexp(1) / HAL_SHARPNESS - positive.relu().log1p()
     weights = negative_weights(negatives.detach(), rivals, scheme, beta)
-    if doubt is not None:
-        weights = weights * (1 - doubt)
+    if false_negative_prob is not None:
+        weights = weights * (1 - false_negative_prob)
     logits = torch.cat([positive[:, None] / tau, negatives / tau + weights.log()], 1)
     own_key = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
     return F.cross_entropy(logits, own_key, reduction="none")
@@ -106,13 +106,13 @@ def negative_weights(negatives: Tensor, rivals: Tensor, scheme: str, beta: float
 
 
 def symmetric_dcl(
-    anchors: Pairs,
-    keys: Pairs,
-    others: Pairs,
+    anchors: PairEmbeddings,
+    keys: PairEmbeddings,
+    others: PairEmbeddings,
     tau: Tensor | float,
     scheme: str = "zscore",
     beta: float = 1.0,
-    doubt: tuple[Tensor, Tensor] | None = None,
+    false_negative_prob: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """Images find their texts among the texts of `others`, texts their images among its images.
 
@@ -125,6 +125,8 @@ def symmetric_dcl(
     negatives = anchors.image @ others.text.T, anchors.text @ others.image.T
     losses = [
         dcl_loss(positive, negative, rivals, tau, scheme, beta, doubtful).mean()
-        for positive, negative, doubtful in zip(positives, negatives, doubt or (None, None), strict=True)
+        for positive, negative, doubtful in zip(
+            positives, negatives, false_negative_prob or (None, None), strict=True
+        )
     ]
     return torch.stack(losses).mean()

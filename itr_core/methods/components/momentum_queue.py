@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from itr_core.batch import EncoderOutput
 
 
-class Pairs(NamedTuple):
+class PairEmbeddings(NamedTuple):
     """N image-text pairs as unit vectors; pairs of one id show the same image."""
 
     image: Tensor
@@ -20,16 +20,16 @@ class Pairs(NamedTuple):
     """(N,) int64."""
 
     @classmethod
-    def of(cls, out: EncoderOutput, ids: Tensor) -> "Pairs":
+    def of(cls, out: EncoderOutput, ids: Tensor) -> "PairEmbeddings":
         """The embeddings of a batch at unit length."""
         return cls(F.normalize(out.image, dim=-1), F.normalize(out.text, dim=-1), ids)
 
-    def beside(self, others: "Pairs") -> "Pairs":
+    def beside(self, others: "PairEmbeddings") -> "PairEmbeddings":
         """These pairs followed by the others."""
-        return Pairs(*(torch.cat(both) for both in zip(self, others, strict=True)))
+        return PairEmbeddings(*(torch.cat(both) for both in zip(self, others, strict=True)))
 
 
-class Dictionary(nn.Module):
+class MomentumQueue(nn.Module):
     """The last `size` key pairs, first in, first out: MoCo's (arXiv:1911.05722), for both modalities.
 
     Image, text and id of a pair have the same place, so that a pair leaves as it came, whole. Where a pair
@@ -48,16 +48,16 @@ class Dictionary(nn.Module):
         self.register_buffer("ids", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("taken", torch.tensor(0))  # pairs, since the beginning
 
-    def entries(self) -> Pairs:
+    def entries(self) -> PairEmbeddings:
         """Return all pairs once there are `size` of them, none before that.
 
         A copy: what is enqueued later does not touch what autograd has kept of it.
         """
         count = len(self.ids) if self.taken >= len(self.ids) else 0
-        return Pairs(*(part[:count].clone() for part in (self.image, self.text, self.ids)))
+        return PairEmbeddings(*(part[:count].clone() for part in (self.image, self.text, self.ids)))
 
     @torch.no_grad()
-    def enqueue(self, keys: Pairs) -> None:
+    def enqueue(self, keys: PairEmbeddings) -> None:
         """Let the oldest pairs go for these B; of more than `size`, only the last find a place."""
         size, count = len(self.ids), len(keys.ids)
         order = torch.arange(max(count - size, 0), count, device=self.ids.device)

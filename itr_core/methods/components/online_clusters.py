@@ -65,7 +65,7 @@ class OnlineClusters(nn.Module):
         mean = members.T @ points / count.clamp_min(1)
         moved = torch.where(count > 0, STAY * self.prototypes + (1 - STAY) * mean, self.prototypes)
         self.unused.add_(1).masked_fill_(count[:, 0] > 0, 0)
-        tired = self.unused >= UNUSED_STEPS
+        stale = self.unused >= UNUSED_STEPS
         fresh = pool[torch.randint(len(pool), (len(moved),)).to(pool.device)]
-        self.prototypes.copy_(F.normalize(torch.where(tired[:, None], fresh, moved), dim=-1))
-        self.unused.masked_fill_(tired, 0)
+        self.prototypes.copy_(F.normalize(torch.where(stale[:, None], fresh, moved), dim=-1))
+        self.unused.masked_fill_(stale, 0)

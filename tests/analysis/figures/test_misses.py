@@ -11,8 +11,8 @@ from analysis.misses.causes import ALL_CAUSES
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    causes = ["hidden positive", "hidden positive", "hub", "wrong object"]
-    return pd.DataFrame({"way": ["t2i", "t2i", "t2i", "i2t"], "cause": causes})
+    causes = ["false negative", "false negative", "hub", "wrong object"]
+    return pd.DataFrame({"direction": ["t2i", "t2i", "t2i", "i2t"], "cause": causes})
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -22,7 +22,7 @@ def test_causes_of_every_model_both_ways(table: pd.DataFrame, dark: bool) -> Non
         ("one", True), ("one", False), ("two", True), ("two", False)
     ]  # fmt: skip
     shown = dict(zip(drawn.data[0].y, drawn.data[0].x, strict=True))
-    assert shown == pytest.approx(dict.fromkeys(ALL_CAUSES, 0) | {"hidden positive": 200 / 3, "hub": 100 / 3})
+    assert shown == pytest.approx(dict.fromkeys(ALL_CAUSES, 0) | {"false negative": 200 / 3, "hub": 100 / 3})
     assert list(drawn.data[3].x) == [0] * len(ALL_CAUSES)  # model two has no misses there
     assert [bar.customdata[2] for bar in drawn.data] == ["t2i hub", "i2t hub", "t2i hub", "i2t hub"]
 

@@ -31,9 +31,9 @@ def world(images: int = 60, captions: int = 150, d: int = 8, seed: int = 0) -> t
     """Captions near their images and both around a direction of their own; owners at random, in order."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((images, d))
-    owner = np.sort(rng.integers(0, images, captions))
-    y = x[owner] + rng.standard_normal((captions, d))
-    return unit(x + np.eye(d)[0]), unit(y - np.eye(d)[1]), owner
+    image_of_caption = np.sort(rng.integers(0, images, captions))
+    y = x[image_of_caption] + rng.standard_normal((captions, d))
+    return unit(x + np.eye(d)[0]), unit(y - np.eye(d)[1]), image_of_caption
 
 
 # The formulas as Wang & Isola print them, arXiv:2005.10242, Fig. 5.
@@ -59,10 +59,10 @@ def test_alignment_and_uniformity_are_the_published_ones(seed: int, power: float
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, texts, owner = world()
-    whole = geometry(images, texts, owner)
+    images, texts, image_of_caption = world()
+    whole = geometry(images, texts, image_of_caption)
     monkeypatch.setattr(estimates, "BLOCK_ROWS", 7)
-    np.testing.assert_allclose(geometry(images, texts, owner), whole, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(geometry(images, texts, image_of_caption), whole, rtol=1e-5, atol=1e-6)
 
 
 def test_worked_examples_of_the_docstrings() -> None:
@@ -91,14 +91,14 @@ def test_gap_distances_and_rank_by_hand() -> None:
 
 @given(st.integers(0, 9999))
 def test_pair_distances_equal_the_loop(seed: int) -> None:
-    images, texts, owner = world(6, 11, seed=seed)
+    images, texts, image_of_caption = world(6, 11, seed=seed)
     distance = cdist(texts, images)
-    positive, negative = pair_distances(images, texts, owner)
-    np.testing.assert_allclose(positive, distance[np.arange(11), owner], atol=1e-6)
-    others = [np.delete(row, own).mean() for row, own in zip(distance, owner, strict=True)]
+    positive, negative = pair_distances(images, texts, image_of_caption)
+    np.testing.assert_allclose(positive, distance[np.arange(11), image_of_caption], atol=1e-6)
+    others = [np.delete(row, own).mean() for row, own in zip(distance, image_of_caption, strict=True)]
     np.testing.assert_allclose(negative, others, atol=1e-6)
-    table = geometry(images, texts, owner)
-    pairs = np.eye(6, dtype=bool)[owner]
+    table = geometry(images, texts, image_of_caption)
+    pairs = np.eye(6, dtype=bool)[image_of_caption]
     assert table.value["negative_distance"] == pytest.approx(distance[~pairs].mean(), abs=1e-6)
 
 
@@ -118,7 +118,9 @@ def test_k_occurrences_count_and_a_hub_skews() -> None:
     assert hubness(np.eye(10), np.eye(10), 1) == 0
 
 
-def bootstrapped(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, draws: int = 300) -> dict:
+def bootstrapped(
+    images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray, draws: int = 300
+) -> dict:
     """Standard errors by resampling images with all their captions; the definitions, pair by pair.
 
     Copies of an image are no pair of one another: all weights are by image, as if copies were independent.
@@ -126,13 +128,13 @@ def bootstrapped(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, draws
     rng = np.random.default_rng(0)
     kernel = np.exp(-2 * cdist(texts, texts) ** 2)
     between = cdist(images, texts)
-    pairs = np.eye(len(images), dtype=bool)[:, owner]
-    own = between[owner, np.arange(len(texts))]
+    pairs = np.eye(len(images), dtype=bool)[:, image_of_caption]
+    own = between[image_of_caption, np.arange(len(texts))]
     found: dict[str, list[float]] = {}
     for _ in range(draws):
         w = np.bincount(rng.integers(0, len(images), len(images)), minlength=len(images)).astype(float)
-        v = w[owner]
-        pair_weights = np.where(owner[:, None] == owner, v[:, None], np.outer(v, v))
+        v = w[image_of_caption]
+        pair_weights = np.where(image_of_caption[:, None] == image_of_caption, v[:, None], np.outer(v, v))
         np.fill_diagonal(pair_weights, 0)
         negative = np.where(pairs, 0, np.outer(w, v))
         drawn = np.repeat(np.arange(len(images)), w.astype(int))
@@ -152,9 +154,9 @@ def bootstrapped(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, draws
 
 
 def test_intervals_are_those_of_the_bootstrap_over_images() -> None:
-    images, texts, owner = world(300, 900, seed=3)
-    table = geometry(images, texts, owner)
-    for name, error in bootstrapped(images, texts, owner).items():
+    images, texts, image_of_caption = world(300, 900, seed=3)
+    table = geometry(images, texts, image_of_caption)
+    for name, error in bootstrapped(images, texts, image_of_caption).items():
         width = (table.high[name] - table.low[name]) / 2 / 1.96
         assert width == pytest.approx(error, rel=0.2), name  # 300 draws know an error to 4 %
         assert table.low[name] < table.value[name] < table.high[name]
@@ -190,17 +192,17 @@ def test_intervals_cover_what_other_images_of_the_same_world_show() -> None:
 
 
 def test_a_sample_stands_for_many_points_and_says_so_by_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, texts, owner = world(800, 2000)
-    exact = geometry(images, texts, owner)
+    images, texts, image_of_caption = world(800, 2000)
+    exact = geometry(images, texts, image_of_caption)
     monkeypatch.setattr(module, "MOST_POINTS", 300)
-    some = geometry(images, texts, owner)
+    some = geometry(images, texts, image_of_caption)
     for name in ("uniformity_images", "uniformity_captions", "uniformity_joint", "negative_distance"):
         assert some.value[name] != exact.value[name]
         assert abs(some.value[name] - exact.value[name]) < 2 * (some.high[name] - some.low[name]), name
         assert some.high[name] - some.low[name] > 1.3 * (exact.high[name] - exact.low[name]), name
     assert some.value["alignment"] == exact.value["alignment"]
     assert uniformity(images) == some.value["uniformity_images"] != uniformity(images, seed=1)
-    assert geometry(images, texts, owner).equals(some)
+    assert geometry(images, texts, image_of_caption).equals(some)
 
 
 def test_table_has_every_measure_in_order() -> None:
@@ -219,9 +221,9 @@ def test_one_image_has_no_negatives_and_no_interval() -> None:
 
 
 def test_histograms_are_densities_of_pairs_and_of_the_rest() -> None:
-    images, texts, owner = world(40, 90)
-    table = similarity_histograms(images, texts, owner, bins=12)
-    cosines, pairs = images @ texts.T, np.eye(40, dtype=bool)[:, owner]
+    images, texts, image_of_caption = world(40, 90)
+    table = similarity_histograms(images, texts, image_of_caption, bins=12)
+    cosines, pairs = images @ texts.T, np.eye(40, dtype=bool)[:, image_of_caption]
     width = table.right - table.left
     assert (table.positive * width).sum() == pytest.approx(1)
     assert (table.negative * width).sum() == pytest.approx(1)
@@ -234,7 +236,7 @@ def test_histograms_are_densities_of_pairs_and_of_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "texts", "owner", "message"),
+    ("images", "texts", "image_of_caption", "message"),
     [
         (np.eye(3), 2 * np.eye(3), [0, 1, 2], "Row 0 has norm 2"),
         (np.eye(3) * [[1], [np.nan], [1]], np.eye(3), [0, 1, 2], "Row 1 has norm nan"),
@@ -244,9 +246,11 @@ def test_histograms_are_densities_of_pairs_and_of_the_rest() -> None:
         (np.eye(3), np.eye(3), [0, 1, 3], r"\[0, 3\)"),
     ],
 )
-def test_bad_input_is_named(images: np.ndarray, texts: np.ndarray, owner: list, message: str) -> None:
+def test_bad_input_is_named(
+    images: np.ndarray, texts: np.ndarray, image_of_caption: list, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
-        geometry(images, texts, np.array(owner, dtype=np.int64))
+        geometry(images, texts, np.array(image_of_caption, dtype=np.int64))
 
 
 def test_bad_input_of_the_single_measures_is_named() -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.misses.causes import ALL_CAUSES, confusion, misses, shares, surest, worst
+from analysis.misses.causes import ALL_CAUSES, confusion, misses, most_confident, shares, worst
 from analysis.misses.differences import CAUSES
 from itr_core.pairs import load_pairs
 from itr_core.picturebook.captions import captions_of
-from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.semantics import entails
 from itr_core.picturebook.splits import scene_of
 
@@ -18,43 +18,45 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def judge(
-    captions: list[str], similarity: np.ndarray, owner: list[int], truth: object = None
+    captions: list[str], similarity: np.ndarray, image_of_caption: list[int], truth: object = None
 ) -> pd.DataFrame:
     """Misses where each image is a direction of its own and each caption has the given cosines (n, m)."""
     rest = np.sqrt(1 - np.square(similarity).sum(0))  # along a direction of its own
     texts = np.concatenate([similarity.T, np.diag(rest)], axis=1)
     images = np.eye(*[texts.shape[1]] * 2)[: len(similarity)]
-    return misses(images.astype(np.float32), texts.astype(np.float32), np.array(owner), captions, truth=truth)
+    return misses(
+        images.astype(np.float32), texts.astype(np.float32), np.array(image_of_caption), captions, truth=truth
+    )
 
 
 @pytest.fixture(scope="module")
-def picturebook() -> tuple[Truth, list[str], np.ndarray]:
+def picturebook() -> tuple[SceneRelevance, list[str], np.ndarray]:
     scenes = [scene_of("val", index) for index in range(60)]
     told = [captions_of(scene) for scene in scenes]
-    truth = Truth(scenes, [caption.meaning for each in told for caption in each])
+    truth = SceneRelevance(scenes, [caption.meaning for each in told for caption in each])
     return truth, [caption.text for each in told for caption in each], np.repeat(np.arange(60), 5)
 
 
 @pytest.fixture(scope="module")
-def table(picturebook: tuple[Truth, list[str], np.ndarray]) -> pd.DataFrame:
+def table(picturebook: tuple[SceneRelevance, list[str], np.ndarray]) -> pd.DataFrame:
     """Of a poor model, which knows hardly anything."""
-    truth, captions, owner = picturebook
+    truth, captions, image_of_caption = picturebook
     rng = np.random.default_rng(0)
     images = unit(rng.normal(size=(60, 16)))
-    texts = unit(images[owner] + 0.5 * rng.normal(size=(300, 16)))
-    return misses(images, texts, owner, captions, truth)
+    texts = unit(images[image_of_caption] + 0.5 * rng.normal(size=(300, 16)))
+    return misses(images, texts, image_of_caption, captions, truth)
 
 
 def test_hidden_positives_are_what_is_true(
-    picturebook: tuple[Truth, list[str], np.ndarray], table: pd.DataFrame
+    picturebook: tuple[SceneRelevance, list[str], np.ndarray], table: pd.DataFrame
 ) -> None:
-    truth, _, owner = picturebook
-    assert set(table["way"]) == {"t2i", "i2t"}
+    truth, _, image_of_caption = picturebook
+    assert set(table["direction"]) == {"t2i", "i2t"}
     for row in table.itertuples():
-        caption, image = (row.query, row.found) if row.way == "t2i" else (row.found, row.query)
-        assert image != owner[caption]
-        assert (row.cause == "hidden positive") == entails(truth.scenes[image], truth.meanings[caption])
-        assert (row.cause == "hidden positive") == (row.concept == "")
+        caption, image = (row.query, row.found) if row.direction == "t2i" else (row.found, row.query)
+        assert image != image_of_caption[caption]
+        assert (row.cause == "false negative") == entails(truth.scenes[image], truth.meanings[caption])
+        assert (row.cause == "false negative") == (row.concept == "")
     assert set(table["by"]) <= {"truth", "embeddings"}
     assert "unknown" not in set(table["cause"])  # what is false is known in all of Picturebook
 
@@ -67,16 +69,16 @@ def test_the_cause_is_that_of_the_difference(table: pd.DataFrame) -> None:
 
 
 def test_judgments_without_scenes_tell_hidden_positives_and_leave_the_rest_to_text(
-    picturebook: tuple[Truth, list[str], np.ndarray], table: pd.DataFrame
+    picturebook: tuple[SceneRelevance, list[str], np.ndarray], table: pd.DataFrame
 ) -> None:
     pairs = load_pairs("picturebook:val@60")
-    truth, captions, owner = picturebook
+    truth, captions, image_of_caption = picturebook
     rng = np.random.default_rng(0)
     images = unit(rng.normal(size=(60, 16)))
-    texts = unit(images[owner] + 0.5 * rng.normal(size=(300, 16)))
-    judged = misses(images, texts, owner, captions, pairs.relevance)
-    hidden = judged["cause"] == "hidden positive"
-    assert hidden.equals(table["cause"] == "hidden positive")
+    texts = unit(images[image_of_caption] + 0.5 * rng.normal(size=(300, 16)))
+    judged = misses(images, texts, image_of_caption, captions, pairs.relevance)
+    hidden = judged["cause"] == "false negative"
+    assert hidden.equals(table["cause"] == "false negative")
     assert (judged.loc[hidden, "by"] == "truth").all()
     assert set(judged.loc[~hidden, "by"]) <= {"text", "embeddings"}
     assert truth is not pairs.relevance
@@ -86,14 +88,14 @@ def test_by_text_both_ways() -> None:
     captions = ["a red car", "a parked red car", "a blue car", "two dogs on a lawn"]
     similarity = np.array([[0.4, 0, 0, 0.3], [0.5, 0.6, 0.5, 0], [0, 0, 0.4, 0], [0, 0, 0, 0.2]])
     table = judge(captions, similarity, [0, 1, 2, 3])
-    found = table[["way", "query", "found", "cause", "by", "detail"]].to_numpy().tolist()
+    found = table[["direction", "query", "found", "cause", "by", "detail"]].to_numpy().tolist()
     assert found == [
-        ["t2i", 0, 1, "hidden positive", "text", ""],
+        ["t2i", 0, 1, "false negative", "text", ""],
         ["t2i", 2, 1, "wrong attribute", "text", "colour: blue -> red"],
         ["t2i", 3, 0, "wrong object", "text", "object: dogs -> ?"],
     ]
     table = judge(captions, similarity.T, [0, 1, 2, 3])
-    assert table.loc[table["way"] == "i2t", ["query", "found", "detail"]].to_numpy().tolist() == [
+    assert table.loc[table["direction"] == "i2t", ["query", "found", "detail"]].to_numpy().tolist() == [
         [0, 1, "object: parked -> ?"],
         [2, 1, "colour: red -> blue"],
         [3, 0, "object: car -> ?"],
@@ -108,13 +110,13 @@ def test_images_that_look_the_same() -> None:
     texts[[0, 3]] = images[[1, 4]]  # the first finds its double, the third a stranger
     captions = [f"word{chr(97 + row)}" for row in range(20)]
     table = misses(images, texts, np.arange(20), captions)
-    t2i = table[table["way"] == "t2i"].set_index("query")
+    t2i = table[table["direction"] == "t2i"].set_index("query")
     assert t2i.loc[0, ["found", "cause", "by"]].tolist() == [1, "near-duplicate", "embeddings"]
     assert t2i.loc[3, ["found", "cause", "by"]].tolist() == [4, "wrong object", "text"]
     # A space in which all vectors lie close together tells the same, as distances are relative.
     narrow = [unit(x + 3 * np.ones(32)) for x in (images, texts)]
     again = misses(*narrow, np.arange(20), captions)
-    assert again.loc[again["way"] == "t2i", "cause"].tolist() == t2i["cause"].tolist()
+    assert again.loc[again["direction"] == "t2i", "cause"].tolist() == t2i["cause"].tolist()
 
 
 class _Judged:
@@ -136,7 +138,7 @@ def test_an_image_of_which_everything_is_true_of_the_other_is_a_near_duplicate()
     similarity = np.array([[0.1, 0, 0, 0], [0.6, 0.7, 0, 0], [0, 0, 0.5, 0.6], [0, 0, 0, 0.5]])
     truth = _Judged(4, 4, [(0, 0), (0, 1), (1, 1), (2, 2), (3, 3)])
     table = judge(captions, similarity, [0, 1, 2, 3], truth)
-    assert table.loc[table["way"] == "t2i", ["query", "found", "cause", "by"]].to_numpy().tolist() == [
+    assert table.loc[table["direction"] == "t2i", ["query", "found", "cause", "by"]].to_numpy().tolist() == [
         [0, 1, "near-duplicate", "truth"],  # all that is said of image 1 is true of image 0
         [3, 2, "wrong object", "text"],
     ]
@@ -149,8 +151,8 @@ def test_a_hub_answers_more_queries_than_chance_explains() -> None:
     similarity[8, 9] = similarity[8, 10] = 0.5
     captions = [f"{a}{b}{b}{a}" for a, b in rng.choice(list("bcdfghjklm"), (40, 2))]
     table = judge(captions, similarity, list(range(40)))
-    t2i = table[table["way"] == "t2i"]
-    assert set(t2i.loc[t2i["found"] == 7, "cause"]) <= {"hub", "hidden positive"}
+    t2i = table[table["direction"] == "t2i"]
+    assert set(t2i.loc[t2i["found"] == 7, "cause"]) <= {"hub", "false negative"}
     assert (t2i.loc[t2i["found"] == 7, "firsts"] == 9).all()
     assert not t2i.loc[t2i["found"] == 8, "cause"].eq("hub").any()
 
@@ -163,9 +165,9 @@ def test_tables_of_misses() -> None:
             ("t2i", 9.0, 0.2, "wrong attribute", "colour", "red", "blue"),
             ("i2t", 2.0, 0.2, "wrong attribute", "colour", "red", "green"),
             ("i2t", 2.0, 0.2, "wrong object", "object", "cat", ""),
-            ("i2t", 7.0, 0.2, "hidden positive", "", "", ""),
+            ("i2t", 7.0, 0.2, "false negative", "", "", ""),
         ],
-        columns=["way", "rank", "margin", "cause", "concept", "said", "shown"],
+        columns=["direction", "rank", "margin", "cause", "concept", "captioned", "depicted"],
     )
     assert confusion(table).to_numpy().tolist() == [
         ["object", "dog", "fox", 1],
@@ -173,7 +175,7 @@ def test_tables_of_misses() -> None:
         ["colour", "red", "green", 1],
     ]
     assert worst(table, 3).index.tolist() == [2, 0, 5]
-    assert surest(table, 3).index.tolist() == [1, 2, 5]
+    assert most_confident(table, 3).index.tolist() == [1, 2, 5]
     assert shares(table).index.tolist() == list(ALL_CAUSES)
     assert shares(table)["t2i"].to_dict() == pytest.approx(
         dict.fromkeys(ALL_CAUSES, 0) | {"wrong object": 1 / 3, "wrong attribute": 2 / 3}

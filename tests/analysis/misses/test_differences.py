@@ -8,7 +8,7 @@ from analysis.misses.differences import CAUSES, Difference, difference_by_text, 
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.edits import edits_of
 from itr_core.picturebook.scene import Scene, Thing
-from itr_core.picturebook.semantics import Facts, Meaning, Relation, Variable, entails
+from itr_core.picturebook.semantics import Meaning, Relation, SceneFacts, Variable, entails
 from itr_core.picturebook.splits import scene_of
 
 
@@ -56,7 +56,7 @@ DOG, COW, CAR = (Variable(kind) for kind in ("dog", "cow", "car"))
     ],
 )
 def test_the_gravest_part_that_is_false(meaning: Meaning, difference: tuple[str, str, str] | None) -> None:
-    assert difference_by_truth(Facts(SCENE), meaning) == difference
+    assert difference_by_truth(SceneFacts(SCENE), meaning) == difference
 
 
 def test_in_all_of_picturebook_a_difference_is_what_entailment_says() -> None:
@@ -64,7 +64,7 @@ def test_in_all_of_picturebook_a_difference_is_what_entailment_says() -> None:
     scenes = [scene_of("val", index) for index in range(40)]
     seen = set()
     for scene in scenes:
-        facts = Facts(scene)
+        facts = SceneFacts(scene)
         for other in scenes:
             for caption in captions_of(other):
                 found = difference_by_truth(facts, caption.meaning)
@@ -72,13 +72,13 @@ def test_in_all_of_picturebook_a_difference_is_what_entailment_says() -> None:
                 if found is None:
                     continue
                 seen.add(found.concept)
-                assert found.said != found.shown
+                assert found.captioned != found.depicted
                 if found.concept in ("place", "time", "weather"):
-                    assert getattr(scene, found.concept) == found.shown
+                    assert getattr(scene, found.concept) == found.depicted
                     assert entails(scene, Meaning(caption.meaning.things))
                 if found.concept == "object":
-                    assert not entails(scene, Meaning((Variable(found.said),)))
-                    assert not found.shown or entails(scene, Meaning((Variable(found.shown),)))
+                    assert not entails(scene, Meaning((Variable(found.captioned),)))
+                    assert not found.depicted or entails(scene, Meaning((Variable(found.depicted),)))
     assert seen | {"relation"} == CAUSES.keys()  # strangers hardly ever differ in nothing else
 
 
@@ -96,7 +96,7 @@ def test_a_known_edit_is_recognised() -> None:
         scene = scene_of("val", index)
         for edit in edits_of(scene, np.random.default_rng(index)):
             if edit.name in kinds:
-                found = difference_by_truth(Facts(scene), edit.after.meaning)
+                found = difference_by_truth(SceneFacts(scene), edit.after.meaning)
                 assert found is not None
                 of[edit.name] += 1
                 right[edit.name] += CAUSES[found.concept] == kinds[edit.name]

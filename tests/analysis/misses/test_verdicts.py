@@ -10,7 +10,7 @@ import pytest
 from analysis.misses.verdicts import JUDGEMENTS, read_verdicts, save_verdict
 from itr_core.errors import GalleryError, QueryError
 
-MISS = {"gallery": "abc", "way": "t2i", "query": 7, "found": 3}
+MISS = {"gallery": "abc", "direction": "t2i", "query": 7, "found": 3}
 
 
 def test_they_are_read_back_in_order(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_line_cut_anywhere_costs_only_itself(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"verdict": "true eror"}, "Did you mean 'true error'"),
-        ({"way": "i2i"}, "way: Input should be 't2i' or 'i2t'"),
+        ({"direction": "i2i"}, "way: Input should be 't2i' or 'i2t'"),
         ({"query": -1}, "query: Input should be greater than or equal to 0"),
     ],
 )

@@ -13,19 +13,21 @@ def unit(x: np.ndarray) -> np.ndarray:
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
-def by_loop(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> list[tuple[str, int, int, int]]:
+def by_loop(
+    images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray
+) -> list[tuple[str, int, int, int]]:
     """(way, query, found, rank of the right answer); random vectors have no ties."""
     scores, found = images @ texts.T, []
     for caption in range(len(texts)):
         order = list(np.argsort(-scores[:, caption]))
-        if order[0] != owner[caption]:
-            found.append(("t2i", caption, order[0], 1 + order.index(owner[caption])))
+        if order[0] != image_of_caption[caption]:
+            found.append(("t2i", caption, order[0], 1 + order.index(image_of_caption[caption])))
     for image in range(len(images)):
-        if image in owner:
+        if image in image_of_caption:
             order = list(np.argsort(-scores[image]))
-            others = [caption for caption in order if owner[caption] != image]
-            best = next(caption for caption in order if owner[caption] == image)
-            if owner[order[0]] != image:
+            others = [caption for caption in order if image_of_caption[caption] != image]
+            best = next(caption for caption in order if image_of_caption[caption] == image)
+            if image_of_caption[order[0]] != image:
                 ahead = sum(scores[image, other] > scores[image, best] for other in others)
                 found.append(("i2t", image, others[0], 1 + ahead))
     return found
@@ -35,29 +37,29 @@ def by_loop(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> list[tu
 def test_they_are_those_of_the_loop(seed: int, n: int, m: int, cells: int) -> None:
     rng = np.random.default_rng(seed)
     images, texts = unit(rng.normal(size=(n, 4))), unit(rng.normal(size=(m, 4)))
-    owner = rng.integers(0, n, m)  # in no order; some images have no captions
+    image_of_caption = rng.integers(0, n, m)  # in no order; some images have no captions
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wrong_answers, "_BLOCK", cells)
-        table = first_wrong_answers(images, texts, owner)
+        table = first_wrong_answers(images, texts, image_of_caption)
     assert [
-        tuple(row) for row in table[["way", "query", "found", "rank"]].itertuples(index=False)
-    ] == by_loop(images, texts, owner)
+        tuple(row) for row in table[["direction", "query", "found", "rank"]].itertuples(index=False)
+    ] == by_loop(images, texts, image_of_caption)
     scores = images @ texts.T
-    first_image, first_caption = scores.argmax(0), scores.argmax(1)[np.isin(np.arange(n), owner)]
+    first_image, first_caption = scores.argmax(0), scores.argmax(1)[np.isin(np.arange(n), image_of_caption)]
     for row in table.itertuples():
-        firsts = first_image if row.way == "t2i" else first_caption
+        firsts = first_image if row.direction == "t2i" else first_caption
         assert row.firsts == (firsts == row.found).sum()
-        if row.way == "t2i":
-            gap = scores[row.found, row.query] - scores[owner[row.query], row.query]
+        if row.direction == "t2i":
+            gap = scores[row.found, row.query] - scores[image_of_caption[row.query], row.query]
         else:
-            gap = scores[row.query, row.found] - scores[row.query, owner == row.query].max()
+            gap = scores[row.query, row.found] - scores[row.query, image_of_caption == row.query].max()
         assert row.margin == pytest.approx(gap, abs=1e-6)
 
 
 def test_an_equal_rival_makes_a_miss_and_is_what_was_found() -> None:
     images = unit(np.array([[1, 0], [1, 0]]))
     table = first_wrong_answers(images, images, np.arange(2))
-    assert table[["way", "query", "found", "rank", "margin"]].to_numpy().tolist() == [
+    assert table[["direction", "query", "found", "rank", "margin"]].to_numpy().tolist() == [
         ["t2i", 0, 1, 1.5, 0],
         ["t2i", 1, 0, 1.5, 0],
         ["i2t", 0, 1, 1.5, 0],
@@ -68,4 +70,4 @@ def test_an_equal_rival_makes_a_miss_and_is_what_was_found() -> None:
 def test_a_perfect_model_has_none() -> None:
     table = first_wrong_answers(np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32), np.arange(3))
     assert table.empty
-    assert list(table) == ["way", "query", "found", "rank", "margin", "firsts"]
+    assert list(table) == ["direction", "query", "found", "rank", "margin", "firsts"]

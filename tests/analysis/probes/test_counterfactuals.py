@@ -17,7 +17,7 @@ from analysis.probes.counterfactuals import (
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.edits import EDITS
 from itr_core.picturebook.ontology import KINDS
-from itr_core.picturebook.relevance import Truth
+from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.splits import scene_of
 from itr_core.picturebook.wording import article
 
@@ -106,16 +106,19 @@ def test_probes_of_scenes_are_true_before_and_as_they_say_after() -> None:
 def test_a_gallery_s_probes_are_drawn_from_its_images() -> None:
     scenes = [scene_of("val", index) for index in range(8)]
     told = [captions_of(scene) for scene in scenes]
-    truth = Truth(scenes, [caption.meaning for each in told for caption in each])
-    captions, owner = [caption.text for each in told for caption in each], np.repeat(np.arange(8), 5)
+    truth = SceneRelevance(scenes, [caption.meaning for each in told for caption in each])
+    captions, image_of_caption = (
+        [caption.text for each in told for caption in each],
+        np.repeat(np.arange(8), 5),
+    )
 
-    probes, rows = gallery_probes(captions, owner, truth, most=5)
+    probes, rows = gallery_probes(captions, image_of_caption, truth, most=5)
     assert len(probes) == len(rows)
     assert len(set(rows.tolist())) == 5
-    assert gallery_probes(captions, owner, truth, most=5)[0] == probes
-    assert gallery_probes(captions, owner, truth, most=5, seed=1)[0] != probes
+    assert gallery_probes(captions, image_of_caption, truth, most=5)[0] == probes
+    assert gallery_probes(captions, image_of_caption, truth, most=5, seed=1)[0] != probes
 
-    probes, rows = gallery_probes(captions, owner, most=8)
+    probes, rows = gallery_probes(captions, image_of_caption, most=8)
     assert set(rows.tolist()) <= set(range(8))
     assert not any(probe.true for probe in probes)
     for probe, row in zip(probes, rows, strict=True):

@@ -75,7 +75,7 @@ def test_report_holds_every_subject(report: str) -> None:
         "T2I R@1",
         "Alignment",
         "second − first",
-        "hidden positive",
+        "false negative",
     ):
         assert what in report
     drawings = json.loads(re.search(r'id="drawings">(.*?)</script>', report, re.S)[1])  # type: ignore[index]
@@ -85,7 +85,7 @@ def test_report_holds_every_subject(report: str) -> None:
 
 def test_a_model_does_not_differ_from_itself(folder: Path, report: str) -> None:
     differences = pd.read_csv(folder / "csv" / "differences.csv")
-    assert differences["measure"].tolist()[0] == "t2i_r1"
+    assert differences["metric"].tolist()[0] == "t2i_r1"
     assert (differences["difference"] == 0).all()
     assert (differences["p"] == 1).all()
 
@@ -102,7 +102,7 @@ def test_json_and_csv_hold_the_same_tables(folder: Path, report: str) -> None:
             np.testing.assert_allclose(table[column], values, rtol=1e-6)
     misses = pd.DataFrame(printed["misses"])
     captions = [text for texts in Gallery.open(folder / "first").items["captions"] for text in texts]
-    asked = misses[misses["way"] == "t2i"]
+    asked = misses[misses["direction"] == "t2i"]
     assert [captions[row] for row in asked["query"]] == asked["asked"].tolist()
 
 
@@ -115,7 +115,7 @@ def test_models_on_different_pairs_are_not_compared(folder: Path, tmp_path: Path
 
 
 def test_a_hostile_caption_stays_text(folder: Path, tmp_path: Path) -> None:
-    from analysis.gallery_analysis import Analysis
+    from analysis.gallery_analysis import GalleryAnalysis
     from analysis.report import write_report
     from analysis.tables import named, tables
 
@@ -125,7 +125,7 @@ def test_a_hostile_caption_stays_text(folder: Path, tmp_path: Path) -> None:
     gallery.items["captions"] = gallery.items["captions"].map(
         lambda texts: [f"{text} {evil}" for text in texts]
     )
-    analyses = named([Analysis(gallery)])
+    analyses = named([GalleryAnalysis(gallery)])
     shutil.rmtree(tmp_path / "evil" / "analysis")
     write_report(analyses, tables(analyses), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

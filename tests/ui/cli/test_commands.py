@@ -244,7 +244,7 @@ def test_train_then_evaluate(tmp_path: Path) -> None:
     assert trained.exit_code == 0, trained.output
     measured = pairscope("evaluate", "--model", tmp_path / "model", "--source", SOURCE, "--json")
     figures = json.loads(measured.stdout)
-    recalls = [figures[f"{way}_r{k}"] for way in ("t2i", "i2t") for k in (1, 5, 10)]
+    recalls = [figures[f"{direction}_r{k}"] for direction in ("t2i", "i2t") for k in (1, 5, 10)]
     assert figures["rsum"] == pytest.approx(sum(recalls))
     assert figures["n_captions"] == 60
     table = pairscope("evaluate", "--model", tmp_path / "model", "--source", SOURCE).stdout

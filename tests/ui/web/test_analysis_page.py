@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import FloatRect, Page, expect
 
-from analysis.gallery_analysis import Analysis
+from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
@@ -181,11 +181,11 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
 )
 def test_points_that_are_none_are_refused(searcher: Searcher, key: object) -> None:
     with pytest.raises(QueryError, match="no point"):
-        map_points.parse(key, Analysis(searcher.gallery))
+        map_points.parse(key, GalleryAnalysis(searcher.gallery))
 
 
 def test_selections_count_what_they_hold(searcher: Searcher) -> None:
-    analysis = Analysis(searcher.gallery)
+    analysis = GalleryAnalysis(searcher.gallery)
     html = map_points.opened(
         analysis, searcher, ["images:3", "captions:15", "captions:16", "images:0"], "small"
     )

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Page, expect
 
-from analysis.gallery_analysis import Analysis
+from analysis.gallery_analysis import GalleryAnalysis
 from analysis.misses.causes import confusion
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError, QueryError
@@ -18,7 +18,7 @@ from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
 from ui.web.analysis.panels import miss_cards, probe_card
-from ui.web.analysis.panels.miss_cards import Asked
+from ui.web.analysis.panels.miss_cards import MissFilter
 
 MISSES, PROBLEM = "#misses .misses > li", "#errors-problem .note"
 
@@ -32,33 +32,33 @@ def searcher(configs: Path, tmp_path_factory: pytest.TempPathFactory) -> Searche
 
 
 @pytest.fixture
-def analysis(searcher: Searcher) -> Analysis:
-    yield Analysis(searcher.gallery)
-    miss_cards.verdicts_path(Analysis(searcher.gallery)).unlink(missing_ok=True)
+def analysis(searcher: Searcher) -> GalleryAnalysis:
+    yield GalleryAnalysis(searcher.gallery)
+    miss_cards.verdicts_path(GalleryAnalysis(searcher.gallery)).unlink(missing_ok=True)
 
 
 # ---- handlers
 
 
-def test_filters_offer_and_leave_what_they_count(analysis: Analysis) -> None:
+def test_filters_offer_and_leave_what_they_count(analysis: GalleryAnalysis) -> None:
     table = analysis.misses()
     assert len(table) > 20
-    for column, asked in (("cause", Asked(cause="wrong object")), ("way", Asked("i2t"))):
+    for column, asked in (("cause", MissFilter(cause="wrong object")), ("direction", MissFilter("i2t"))):
         (value,) = filter(None, asked[:3])
         rows = miss_cards.chosen(table, asked)
         assert len(rows) == (table[column] == value).sum() > 0
         assert (f"{value} ({len(rows)})", value) in miss_cards.choices(table, column, "all")
     common = confusion(table).sort_values("misses", ascending=False).iloc[0]
-    pair = (common["concept"], common["said"], common["shown"])
-    assert len(miss_cards.chosen(table, Asked(confused=pair))) == common["misses"]
-    html = miss_cards.confusions(table, Asked(confused=pair))
+    pair = (common["concept"], common["captioned"], common["depicted"])
+    assert len(miss_cards.chosen(table, MissFilter(confused=pair))) == common["misses"]
+    html = miss_cards.confusions(table, MissFilter(confused=pair))
     assert html.count('aria-pressed="true"') == 1
-    assert miss_cards.chosen(table, Asked("t2i", "hub", "", ("colour", "no", "such"))).empty
+    assert miss_cards.chosen(table, MissFilter("t2i", "hub", "", ("colour", "no", "such"))).empty
 
 
-def test_the_last_verdict_on_a_miss_holds(analysis: Analysis) -> None:
+def test_the_last_verdict_on_a_miss_holds(analysis: GalleryAnalysis) -> None:
     row = analysis.misses().iloc[0]
-    place = (row["way"], row["query"], row["found"])
+    place = (row["direction"], row["query"], row["found"])
     for verdict in ("unclear", "actually right"):
         miss_cards.judge(analysis, *place, verdict)
     html, said = miss_cards.tally(analysis)
@@ -78,16 +78,16 @@ def test_the_last_verdict_on_a_miss_holds(analysis: Analysis) -> None:
         ("x", "0", "0", "unclear"), (["t2i"], {}, "٣", "unclear"), ("t2i", "9" * 5000, "0", "unclear"),
     ],
 )  # fmt: skip
-def test_verdicts_on_nothing_are_refused(analysis: Analysis, said: tuple[Any, ...]) -> None:
+def test_verdicts_on_nothing_are_refused(analysis: GalleryAnalysis, said: tuple[Any, ...]) -> None:
     with pytest.raises(QueryError, match="no miss of this gallery"):
         miss_cards.judge(analysis, *said)
     assert not miss_cards.verdicts_path(analysis).exists()
 
 
-def test_an_unknown_verdict_is_refused(analysis: Analysis) -> None:
+def test_an_unknown_verdict_is_refused(analysis: GalleryAnalysis) -> None:
     row = analysis.misses().iloc[0]
     with pytest.raises(QueryError, match="no verdict"):
-        miss_cards.judge(analysis, row["way"], row["query"], row["found"], "<b>right</b>")
+        miss_cards.judge(analysis, row["direction"], row["query"], row["found"], "<b>right</b>")
 
 
 @pytest.mark.parametrize("key", [None, "", "t2i", "t2i nothing", "hub t2i", ["t2i hub"], {"a": 1}])
@@ -97,17 +97,17 @@ def test_only_bars_of_the_figure_can_be_clicked(key: Any) -> None:
     assert miss_cards.parse_bar("i2t wrong object") == ("i2t", "wrong object")
 
 
-def test_where_nothing_can_be_written_a_verdict_says_so(analysis: Analysis, tmp_path: Path) -> None:
+def test_where_nothing_can_be_written_a_verdict_says_so(analysis: GalleryAnalysis, tmp_path: Path) -> None:
     row = analysis.misses().iloc[0]
     (tmp_path / "analysis").write_text("a file where the folder should be")
     elsewhere = SimpleNamespace(path=tmp_path, manifest=analysis.gallery.manifest)
     stuck: Any = SimpleNamespace(gallery=elsewhere, misses=analysis.misses)
     with pytest.raises(QueryError, match=r"cannot be kept beside the gallery: File exists\.$"):
-        miss_cards.judge(stuck, row["way"], row["query"], row["found"], "unclear")
+        miss_cards.judge(stuck, row["direction"], row["query"], row["found"], "unclear")
     assert "No verdicts yet" in miss_cards.tally(stuck)[0]
 
 
-def test_a_damaged_file_of_verdicts_is_named(analysis: Analysis) -> None:
+def test_a_damaged_file_of_verdicts_is_named(analysis: GalleryAnalysis) -> None:
     miss_cards.verdicts_path(analysis).write_text('{"verdict": "<b>"}\n')
     html, said = miss_cards.tally(analysis)
     assert said == {}
@@ -115,7 +115,7 @@ def test_a_damaged_file_of_verdicts_is_named(analysis: Analysis) -> None:
     assert "<b>" not in html
 
 
-def test_a_picture_is_found_by_id_and_by_words(analysis: Analysis, searcher: Searcher) -> None:
+def test_a_picture_is_found_by_id_and_by_words(analysis: GalleryAnalysis, searcher: Searcher) -> None:
     items = analysis.gallery.items
     row, place = probe_card.find(analysis, searcher, f" {items['image_id'][7]} ")
     assert (row, place) == (7, max(range(5), key=lambda k: len(items["captions"][7][k])))
@@ -129,20 +129,22 @@ def test_a_picture_is_found_by_id_and_by_words(analysis: Analysis, searcher: Sea
 @pytest.mark.parametrize(
     "said", [None, [], {}, {"item": "x"}, {"item": "x", "caption": "0"}, {"item": None, "caption": "-1"}]
 )
-def test_captions_that_are_not_there_are_refused(analysis: Analysis, said: Any) -> None:
+def test_captions_that_are_not_there_are_refused(analysis: GalleryAnalysis, said: Any) -> None:
     with pytest.raises(QueryError):
         probe_card.parse(analysis, said)
 
 
-def test_probes_of_a_picture(analysis: Analysis, searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    of = probe_card.Probed(analysis, searcher, 3, 4)
+def test_probes_of_a_picture(
+    analysis: GalleryAnalysis, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = probe_card.ProbeCard(analysis, searcher, 3, 4)
     assert of.importance()["word"].tolist() == of.caption.split()
     table = of.table()
     assert table.count("<ins>") >= 4
     assert "is known exactly" in table
     assert of.picture("small").count('data-shades="') == len(of.caption.split())
     with pytest.raises(QueryError, match="no such caption"):
-        probe_card.Probed(analysis, searcher, 3, 5)
+        probe_card.ProbeCard(analysis, searcher, 3, 5)
 
     def none(*_: Any) -> Any:
         raise ModelError("The model has no tokens.")
@@ -151,12 +153,14 @@ def test_probes_of_a_picture(analysis: Analysis, searcher: Searcher, monkeypatch
     assert "cannot be shown: The model has no tokens." in of.picture("small")
 
 
-def test_probes_of_a_gallery_are_kept(analysis: Analysis, searcher: Searcher) -> None:
+def test_probes_of_a_gallery_are_kept(analysis: GalleryAnalysis, searcher: Searcher) -> None:
     told: list[tuple[int, int]] = []
     table = analysis.probe_accuracy(searcher, progress=lambda *so_far: told.append(so_far))
     assert set(table.columns) == {"probes", "images", "accuracy", "low", "high"}
     assert told
-    again = Analysis(searcher.gallery).probe_accuracy(searcher, progress=lambda *_: pytest.fail("not kept"))
+    again = GalleryAnalysis(searcher.gallery).probe_accuracy(
+        searcher, progress=lambda *_: pytest.fail("not kept")
+    )
     assert again.equals(table)
 
 
@@ -178,7 +182,7 @@ def choose(page: Page, box: str, option: str | re.Pattern[str]) -> None:
 @pytest.mark.ui
 def test_filters_a_bar_and_a_confusion(page: Page, app_url: str) -> None:
     open_tab(page, app_url, "Errors", MISSES)
-    expect(page.locator("#errors-summary")).to_contain_text("hidden positives")
+    expect(page.locator("#errors-summary")).to_contain_text("false negatives")
     assert page.locator(MISSES).count() == 24
     page.locator("#misses-more").click()
     expect(page.locator(MISSES)).to_have_count(48)
@@ -190,7 +194,7 @@ def test_filters_a_bar_and_a_confusion(page: Page, app_url: str) -> None:
     bar = page.locator("#causes .bars path").first.bounding_box()
     assert bar is not None
     page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
-    expect(page.locator("#errors-summary")).to_contain_text("Hidden positive:")
+    expect(page.locator("#errors-summary")).to_contain_text("False negative:")
     expect(page.locator("#errors-way input")).to_have_value(re.compile("T2I"))
     choose(page, "#errors-cause", re.compile("^all"))
     row = page.locator("#confusions button").first
@@ -217,7 +221,9 @@ def test_a_verdict_shows_and_is_in_the_file(page: Page, app_url: str) -> None:
     with page.expect_download() as download:
         link.click()
     said = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
-    about = {name: button.get_attribute(f"data-{name}") for name in ("way", "query", "found", "verdict")}
+    about = {
+        name: button.get_attribute(f"data-{name}") for name in ("direction", "query", "found", "verdict")
+    }
     assert {name: str(said[-1][name]) for name in about} == about
     path = unquote(str(link.get_attribute("href"))).partition("file=")[2].partition("?")[0]
     assert Path(path).parts[-2:] == ("analysis", "verdicts.jsonl")
@@ -234,7 +240,7 @@ def test_tampered_events_get_a_note(page: Page, app_url: str) -> None:
     button.click()
     expect(page.locator(PROBLEM)).to_contain_text("no miss of this gallery")
     expect(page.locator(f"{MISSES} .judge button").last).to_have_attribute("aria-pressed", "false")
-    page.locator("#confusions button").first.evaluate("row => { row.dataset.said = '${1}'; }")
+    page.locator("#confusions button").first.evaluate("row => { row.dataset.captioned = '${1}'; }")
     page.locator("#confusions button").first.click()
     expect(page.locator(PROBLEM)).to_contain_text("No misses of that kind")
 

@@ -7,15 +7,15 @@ import gradio as gr
 
 from itr_core.errors import PairscopeError
 from ui.web import html
-from ui.web.analysis.tab import Desk, Wiring
+from ui.web.analysis.tab import Desk, Tab
 from ui.web.analysis.tabs.geometry import space_tab
 from ui.web.analysis.tabs.map import map_tab
 from ui.web.analysis.tabs.misses import errors_tab
 from ui.web.analysis.tabs.probes import probes_tab
 from ui.web.analysis.tabs.query_length import length_tab
-from ui.web.galleries import Shelf
+from ui.web.galleries import Galleries
 
-TABS: dict[str, Callable[[Desk, gr.Dropdown], Wiring]] = {
+TABS: dict[str, Callable[[Desk, gr.Dropdown], Tab]] = {
     "Geometry": space_tab,
     "Map": map_tab,
     "Query length": length_tab,
@@ -26,12 +26,12 @@ MOST = 5
 """Galleries that are compared unasked."""
 
 
-def analysis_page(page: gr.Blocks, shelf: Shelf) -> None:
-    """Lay the page out in `page`, the Blocks at work, over the galleries of `shelf`."""
-    desk = Desk(shelf)
+def analysis_page(page: gr.Blocks, galleries: Galleries) -> None:
+    """Lay the page out in `page`, the Blocks at work, over the galleries of `galleries`."""
+    desk = Desk(galleries)
     chosen = gr.Dropdown(
-        shelf.names, value=shelf.names[:MOST], multiselect=True, label="Galleries", elem_id="compared",
-        visible=len(shelf.names) > 1,
+        galleries.names, value=galleries.names[:MOST], multiselect=True, label="Galleries", elem_id="compared",
+        visible=len(galleries.names) > 1,
     )  # fmt: skip
     status = gr.HTML(elem_id="status")
     ready = page.load(desk.await_ready, chosen, status, api_visibility="private", show_progress="hidden")
@@ -44,7 +44,7 @@ def analysis_page(page: gr.Blocks, shelf: Shelf) -> None:
         outputs = [note, *wiring.outputs]
         inputs = [chosen, *wiring.inputs]
         settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        show = _kindly(wiring)
+        show = show_errors(wiring)
         tab.select(lambda title=title: title, None, current, api_visibility="private")
         asking = [tab.select, *(_said(each) for each in wiring.inputs)]
         gr.on(asking, show, inputs, outputs, trigger_mode="always_last", **settings)
@@ -73,7 +73,7 @@ def _arriving(title: str, linked: Callable[..., Any], inputs: int) -> Callable[[
     return arrive
 
 
-def _kindly(wiring: Wiring) -> Callable[..., Iterator[Any]]:
+def show_errors(wiring: Tab) -> Callable[..., Iterator[Any]]:
     """The tab's handler, with the note that says what is wrong in front of its outputs."""
 
     def answer(request: gr.Request, names: list[str], *inputs: Any) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from itr_core.errors import ImageError, PairscopeError, QueryError
 from itr_core.pairs.decoding import decode_image
 from itr_core.retrieval.searcher import Hit, Searcher
 from ui.web import html
-from ui.web.galleries import Shelf
+from ui.web.galleries import Galleries
 
 EXAMPLES = (
     "two dogs in a meadow",
@@ -40,11 +40,11 @@ class Page(NamedTuple):
     tick: gr.Timer
 
 
-class Answers:
+class SearchHandlers:
     """Event handlers over the galleries of a shelf."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
+    def __init__(self, galleries: Galleries) -> None:
+        self.galleries = galleries
 
     def by_words(self, query: str, count: int, gallery: str) -> Page:
         """T2I: pictures for the words, and what of them the model could not use."""
@@ -134,7 +134,7 @@ class Answers:
         asked = request.query_params
         name = asked.get("g", gallery)
         try:
-            progress = self.shelf.progress(name)
+            progress = self.galleries.progress(name)
         except PairscopeError as error:
             return _refusal(error)
         if progress is not None:
@@ -157,7 +157,7 @@ class Answers:
         Returns:
             the best pictures: rank, score (cosine), item_id, caption, address of the thumbnail
         """
-        with _said_plainly():
+        with as_gradio_error():
             return _as_json(self._searcher(gallery, timeout=60).search_text(query, int(k)))
 
     def search_image(self, image: str | None, k: int = 10, gallery: str = "") -> list[dict[str, Any]]:
@@ -171,20 +171,20 @@ class Answers:
         Returns:
             the best captions: rank, score (cosine), item_id, caption, address of the thumbnail
         """
-        with _said_plainly():
+        with as_gradio_error():
             if not image:
                 raise QueryError("There is no picture to search with.")
             return _as_json(self._searcher(gallery, timeout=60).search_image(_decoded(image), int(k)))
 
     def _chance(self, searcher: Searcher, gallery: str, query: str, hits: list[Hit]) -> float:
         """How rarely a query that matches scores so low (`analysis.calibration`); 1 where unknown."""
-        calibration = self.shelf.calibration(gallery or self.shelf.names[0])
+        calibration = self.galleries.calibration(gallery or self.galleries.names[0])
         if calibration is None or not hits:
             return 1.0
         return float(calibration.chance(searcher.embed_text(query)[None], np.array([hits[0].score]))[0])
 
     def _searcher(self, gallery: str, timeout: float = 0) -> Searcher:
-        return self.shelf.searcher(gallery or self.shelf.names[0], timeout)
+        return self.galleries.searcher(gallery or self.galleries.names[0], timeout)
 
     def _status(
         self,
@@ -194,7 +194,7 @@ class Answers:
         notes: list[str] | None = None,
         **link: str | int,
     ) -> str:
-        if link and len(self.shelf.names) > 1:
+        if link and len(self.galleries.names) > 1:
             link["g"] = gallery
         on_map = {name: link[name] for name in ("q", "g") if name in link} if "q" in link else {}
         return html.status(
@@ -204,7 +204,7 @@ class Answers:
         )  # fmt: skip
 
 
-class _said_plainly:
+class as_gradio_error:
     """A PairscopeError leaves as a message for the client, without a traceback in the server's log."""
 
     def __enter__(self) -> None: ...

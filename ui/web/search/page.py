@@ -5,9 +5,9 @@ from typing import Any
 
 import gradio as gr
 
-from ui.web.galleries import Shelf
+from ui.web.galleries import Galleries
 from ui.web.html import CLICKS
-from ui.web.search.handlers import EXAMPLES, Answers
+from ui.web.search.handlers import EXAMPLES, SearchHandlers
 
 COUNTS = [(f"{n} results", n) for n in (12, 24, 48)]
 
@@ -26,9 +26,9 @@ def picture_box(**settings: Any) -> gr.Image:
     return box
 
 
-def search_page(page: gr.Blocks, shelf: Shelf) -> None:
-    """Lay the page out in `page`, the Blocks at work; wire it to `shelf`; add the endpoints for programs."""
-    answers = Answers(shelf)
+def search_page(page: gr.Blocks, galleries: Galleries) -> None:
+    """Lay the page out in `page`, the Blocks at work; wire it to `galleries`; add the endpoints for programs."""
+    answers = SearchHandlers(galleries)
     with gr.Row(elem_id="ask"):
         with gr.Column(scale=3, min_width=320):
             query = gr.Textbox(
@@ -41,10 +41,10 @@ def search_page(page: gr.Blocks, shelf: Shelf) -> None:
             with gr.Row(elem_id="options"):
                 count = gr.Radio(COUNTS, value=12, label="Results", container=False, elem_id="count")
                 gallery = gr.Dropdown(
-                    shelf.names,
-                    value=shelf.names[0],
+                    galleries.names,
+                    value=galleries.names[0],
                     label="Gallery",
-                    visible=len(shelf.names) > 1,
+                    visible=len(galleries.names) > 1,
                     elem_id="gallery",
                 )
         with gr.Column(scale=1, min_width=260):
@@ -77,7 +77,7 @@ def search_page(page: gr.Blocks, shelf: Shelf) -> None:
     _endpoints(answers)
 
 
-def _endpoints(answers: Answers) -> None:
+def _endpoints(answers: SearchHandlers) -> None:
     """`/search_text` and `/search_image`: the same search for programs, over HTTP, gradio_client and MCP."""
     with gr.Row(visible=False):
         query, image = gr.Textbox(), picture_box()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.gallery_analysis import Analysis
+from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.errors import QueryError
 from itr_core.retrieval.searcher import Hit, Searcher
 from ui.web import html
@@ -14,7 +14,7 @@ from ui.web import html
 NEIGHBOURS, MOST_SHOWN = 6, 48
 
 
-def parse(key: Any, analysis: Analysis) -> tuple[str, int]:
+def parse(key: Any, analysis: GalleryAnalysis) -> tuple[str, int]:
     """("images" or "captions", row); QueryError for anything that is no point of this gallery."""
     modality, _, row = str(key).partition(":")
     sizes = {"images": len(analysis.images), "captions": len(analysis.captions)}
@@ -23,7 +23,7 @@ def parse(key: Any, analysis: Analysis) -> tuple[str, int]:
     return modality, int(row)
 
 
-def of_card(analysis: Analysis, item: Any, query: Any) -> str:
+def of_card(analysis: GalleryAnalysis, item: Any, query: Any) -> str:
     """The point of a card of the panel: the id of a picture, or a caption."""
     if item is not None:
         return f"images:{analysis.gallery.row(str(item))}"
@@ -32,7 +32,7 @@ def of_card(analysis: Analysis, item: Any, query: Any) -> str:
     raise QueryError("There is no such caption in this gallery.")
 
 
-def describe(analysis: Analysis, key: Any) -> dict[str, str]:
+def describe(analysis: GalleryAnalysis, key: Any) -> dict[str, str]:
     """The caption, and the address of the picture, of a point under the pointer."""
     modality, row = parse(key, analysis)
     image = row if modality == "images" else int(analysis.gallery.image_of_caption[row])
@@ -41,7 +41,7 @@ def describe(analysis: Analysis, key: Any) -> dict[str, str]:
     return {"caption": caption, "thumbnail": html.file_url(picture.thumbnail)}
 
 
-def opened(analysis: Analysis, searcher: Searcher, keys: Sequence[Any], gallery: str) -> str:
+def opened(analysis: GalleryAnalysis, searcher: Searcher, keys: Sequence[Any], gallery: str) -> str:
     """One point with its neighbours, or several as a grid of pictures."""
     points = [parse(key, analysis) for key in keys]
     if not points:
@@ -49,27 +49,29 @@ def opened(analysis: Analysis, searcher: Searcher, keys: Sequence[Any], gallery:
     return _gathered(analysis, points) if len(points) > 1 else _pair(analysis, searcher, *points[0], gallery)
 
 
-def worst_of_bucket(analysis: Analysis, bucket: str) -> str:
+def worst_of_bucket(analysis: GalleryAnalysis, bucket: str) -> str:
     """The queries of one length that find their own image last, with that image and its place."""
     from analysis.query_length import buckets
 
     rows = dict(buckets(analysis.captions)).get(bucket)
     if rows is None:
         raise QueryError(f"There are no queries of {bucket[:20]!r} words here.")
-    ranks, owner = analysis.ranks()[0], analysis.gallery.image_of_caption
+    ranks, image_of_caption = analysis.ranks()[0], analysis.gallery.image_of_caption
     worst = rows[np.argsort(-ranks[rows], kind="stable")][:MOST_SHOWN]
     hits = [
-        replace(_hit(analysis, int(owner[row])), rank=round(ranks[row]), caption=analysis.captions[row])
+        replace(
+            _hit(analysis, int(image_of_caption[row])), rank=round(ranks[row]), caption=analysis.captions[row]
+        )
         for row in worst
     ]
     return html.render("queries.html", hits=hits, bucket=bucket, number=len(rows))
 
 
-def _pair(analysis: Analysis, searcher: Searcher, modality: str, row: int, gallery: str) -> str:
-    items, owner = analysis.gallery.items, analysis.gallery.image_of_caption
-    image = row if modality == "images" else int(owner[row])
+def _pair(analysis: GalleryAnalysis, searcher: Searcher, modality: str, row: int, gallery: str) -> str:
+    items, image_of_caption = analysis.gallery.items, analysis.gallery.image_of_caption
+    image = row if modality == "images" else int(image_of_caption[row])
     item = str(items["image_id"].iat[image])
-    of_image = np.flatnonzero(owner == image)
+    of_image = np.flatnonzero(image_of_caption == image)
     ranks = analysis.ranks()[0][of_image] if len(of_image) else of_image
     if modality == "images":
         heading = "A picture"
@@ -94,9 +96,9 @@ def _pair(analysis: Analysis, searcher: Searcher, modality: str, row: int, galle
     )
 
 
-def _gathered(analysis: Analysis, points: list[tuple[str, int]]) -> str:
-    owner = analysis.gallery.image_of_caption
-    images = [row if modality == "images" else int(owner[row]) for modality, row in points]
+def _gathered(analysis: GalleryAnalysis, points: list[tuple[str, int]]) -> str:
+    image_of_caption = analysis.gallery.image_of_caption
+    images = [row if modality == "images" else int(image_of_caption[row]) for modality, row in points]
     several = list(dict.fromkeys(images))
     said = sum(modality == "captions" for modality, _ in points)
     head = html.render(
@@ -110,7 +112,7 @@ def _gathered(analysis: Analysis, points: list[tuple[str, int]]) -> str:
     return head + html.pictures(hits, "Selected on the map", ranked=False, action="open this")
 
 
-def _hit(analysis: Analysis, image: int, rank: int = 1) -> Hit:
+def _hit(analysis: GalleryAnalysis, image: int, rank: int = 1) -> Hit:
     row = analysis.gallery.items.iloc[image]
     caption = row["captions"][-1] if row["captions"] else ""
     return Hit(rank, 1.0, row["image_id"], caption, analysis.gallery.path / row["thumbnail"])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.gallery_analysis import Analysis
+from analysis.gallery_analysis import GalleryAnalysis
 from analysis.probes.counterfactuals import probe_table
 from analysis.probes.word_edits import compared
 from analysis.probes.word_importance import word_importance, word_patch_map, word_places
@@ -26,10 +26,10 @@ FIT = {"shortest": "cover", "squash": "fill", "longest": "contain"}
 """How open_clip makes a picture square, and what CSS calls that."""
 
 
-class Probed:
+class ProbeCard:
     """An image of a gallery, by its row, and its caption at `place`. QueryError where there is none."""
 
-    def __init__(self, analysis: Analysis, searcher: Searcher, row: int, place: int) -> None:
+    def __init__(self, analysis: GalleryAnalysis, searcher: Searcher, row: int, place: int) -> None:
         self.analysis = analysis
         self.searcher = searcher
         self.row = row
@@ -81,7 +81,7 @@ class Probed:
             return word_places(*word_patch_map(self.searcher.encoder, picture, self.caption))
 
 
-def find(analysis: Analysis, searcher: Searcher, query: str) -> tuple[int, int]:
+def find(analysis: GalleryAnalysis, searcher: Searcher, query: str) -> tuple[int, int]:
     """Row and caption of the picture that a query means: its id, or words for it; "": the first."""
     items = analysis.gallery.items
     captions: list[list[str]] = items["captions"].tolist()
@@ -95,7 +95,7 @@ def find(analysis: Analysis, searcher: Searcher, query: str) -> tuple[int, int]:
     return row, captions[row].index(hit.caption) if hit.caption else 0
 
 
-def any_captioned(analysis: Analysis, share: float) -> tuple[int, int]:
+def any_captioned(analysis: GalleryAnalysis, share: float) -> tuple[int, int]:
     """Row and caption of the picture so far, in [0, 1), into those that have captions."""
     captions: list[list[str]] = analysis.gallery.items["captions"].tolist()
     rows = [row for row, its in enumerate(captions) if its]
@@ -105,7 +105,7 @@ def any_captioned(analysis: Analysis, share: float) -> tuple[int, int]:
     return row, _longest(captions[row])
 
 
-def parse(analysis: Analysis, said: Any) -> tuple[int, int]:
+def parse(analysis: GalleryAnalysis, said: Any) -> tuple[int, int]:
     """Row and caption that the browser names in {"item", "caption"}; QueryError if there are none such."""
     item, place = (said.get(name) for name in ("item", "caption")) if isinstance(said, dict) else ("", "")
     if not str(place).isascii() or not str(place).isdecimal() or len(str(place)) > 9:

@@ -9,10 +9,10 @@ import gradio as gr
 from analysis.geometry.catalogue import MEASURES
 from ui.web import html
 from ui.web.analysis.plot import drawn, plot
-from ui.web.analysis.tab import Desk, Wiring
+from ui.web.analysis.tab import Desk, Tab
 
 
-def space_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
+def space_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
     """Lay the tab out; its event handler compares the chosen galleries."""
     with gr.Row():
         with gr.Column(min_width=340):
@@ -41,7 +41,7 @@ def space_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
             html.render("measures.html", heading="In numbers", names=names, rows=_rows(tables)),
         )
 
-    return Wiring(show, [], [plane, similarities, measures])
+    return Tab(show, [], [plane, similarities, measures])
 
 
 def _rows(tables: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from ui.web import html
 from ui.web.analysis.jobs import Stop, working
 from ui.web.analysis.panels import map_points
 from ui.web.analysis.plot import drawn, plot
-from ui.web.analysis.tab import Desk, Wiring
+from ui.web.analysis.tab import Desk, Tab
 from ui.web.html import CLICKS
 
 KINDS = {
@@ -26,9 +26,9 @@ SAYS = (
 )
 
 
-def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
+def map_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
     """Lay the tab out. PCA is shown at once and makes room for UMAP when that is ready."""
-    names = desk.shelf.names
+    names = desk.galleries.names
     with gr.Row(elem_classes="choices"):
         one = gr.Dropdown(
             names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="map-gallery"
@@ -58,7 +58,7 @@ def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
 
         analysis = desk.of(one)
         values = colouring(analysis, _known(colour, COLOURS))  # type: ignore[arg-type]
-        embedded = desk.shelf.searcher(one).embed_text(query)[None] if query.strip() else None
+        embedded = desk.galleries.searcher(one).embed_text(query)[None] if query.strip() else None
 
         def figure(method: str, maps: Any) -> dict[str, Any]:
             star = (
@@ -81,7 +81,7 @@ def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
 
     def open_points(one: str, event: gr.EventData) -> str:
         try:
-            analysis, searcher = desk.of(one), desk.shelf.searcher(one)
+            analysis, searcher = desk.of(one), desk.galleries.searcher(one)
             keys = getattr(event, "keys", None)
             if not isinstance(keys, list):
                 item, query = getattr(event, "item", None), getattr(event, "query", None)
@@ -99,7 +99,7 @@ def map_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         gallery = asked.get("g", names[0])
         return [gallery, gr.skip(), gr.skip(), asked["q"]] if "q" in asked and gallery in names else None
 
-    return Wiring(show, [one, kind, colour, query], [stop, progress, view], Stop(stop, ended), linked)
+    return Tab(show, [one, kind, colour, query], [stop, progress, view], Stop(stop, ended), linked)
 
 
 def _known(value: str, choices: dict[str, str]) -> str:

@@ -10,9 +10,9 @@ import gradio as gr
 from itr_core.errors import PairscopeError, QueryError
 from ui.web import html
 from ui.web.analysis.panels import miss_cards
-from ui.web.analysis.panels.miss_cards import ORDERS, Asked
+from ui.web.analysis.panels.miss_cards import ORDERS, MissFilter
 from ui.web.analysis.plot import drawn, plot
-from ui.web.analysis.tab import Desk, Wiring
+from ui.web.analysis.tab import Desk, Tab
 
 PAGE = 24
 """Misses that are shown at once."""
@@ -22,7 +22,7 @@ SAYS = (
 )
 ROWS = """
 element.addEventListener('click', (event) => {
-  const row = event.target.closest('button[data-said]');
+  const row = event.target.closest('button[data-captioned]');
   if (row) trigger('select', {...row.dataset});
 });
 """
@@ -41,7 +41,7 @@ element.addEventListener('click', (event) => {
 class Shown(NamedTuple):
     """The tab's outputs, in the order in which `errors_tab` lists them."""
 
-    way: Any
+    direction: Any
     cause: Any
     concept: Any
     confused: Any
@@ -55,21 +55,21 @@ class Shown(NamedTuple):
     more: Any
 
 
-def errors_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
+def errors_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
     """Lay the tab out; one gallery at a time."""
-    names = desk.shelf.names
+    names = desk.galleries.names
     with gr.Row(elem_classes="choices"):
         one = gr.Dropdown(
             names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="errors-gallery"
         )
-        way = gr.Dropdown(
+        direction = gr.Dropdown(
             [("T2I and I2T", ""), ("T2I: words to pictures", "t2i"), ("I2T: a picture to words", "i2t")],
             value="", label="Way", elem_id="errors-way",
         )  # fmt: skip
         cause = gr.Dropdown([("all", "")], value="", label="Cause", elem_id="errors-cause")
         concept = gr.Dropdown([("any", "")], value="", label="Differs in", elem_id="errors-concept")
         order = gr.Dropdown(
-            [("worst first", "worst"), ("surest first", "surest")],
+            [("worst first", "worst"), ("surest first", "most_confident")],
             value="worst", label="Order", elem_id="errors-order",
         )  # fmt: skip
     confused, count = gr.State(None), gr.State(PAGE)
@@ -84,30 +84,40 @@ def errors_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     listing = gr.HTML(elem_id="misses", js_on_load=VERDICTS)
     more = gr.Button("More", visible=False, elem_id="misses-more")
     outputs = Shown(
-        way, cause, concept, confused, count, problem, summary, causes, confusions, tally, listing, more
+        direction, cause, concept, confused, count, problem, summary, causes, confusions, tally, listing, more
     )
-    filters = [one, way, cause, concept, order]
+    filters = [one, direction, cause, concept, order]
 
-    def show(names: list[str], one: str, way: str, cause: str, concept: str, order: str) -> Generator[Shown]:
-        yield _shown(desk, one, Asked(way, cause, concept), order)
+    def show(
+        names: list[str], one: str, direction: str, cause: str, concept: str, order: str
+    ) -> Generator[Shown]:
+        yield _shown(desk, one, MissFilter(direction, cause, concept), order)
 
     def by_bar(one: str, order: str, event: gr.EventData) -> Shown:
         keys = _said(event, "keys")
-        way, cause = miss_cards.parse_bar(keys[0] if isinstance(keys, list) and keys else "")
-        return _shown(desk, one, Asked(way, cause), order)
+        direction, cause = miss_cards.parse_bar(keys[0] if isinstance(keys, list) and keys else "")
+        return _shown(desk, one, MissFilter(direction, cause), order)
 
     def by_confusion(
-        one: str, way: str, cause: str, concept: str, order: str, before: Any, event: gr.EventData
+        one: str, direction: str, cause: str, concept: str, order: str, before: Any, event: gr.EventData
     ) -> Shown:
-        confused = (str(_said(event, "concept")), str(_said(event, "said")), str(_said(event, "shown")))
-        return _shown(desk, one, Asked(way, cause, concept, None if confused == before else confused), order)
+        confused = (
+            str(_said(event, "concept")),
+            str(_said(event, "captioned")),
+            str(_said(event, "depicted")),
+        )
+        return _shown(
+            desk, one, MissFilter(direction, cause, concept, None if confused == before else confused), order
+        )
 
-    def further(one: str, way: str, cause: str, concept: str, order: str, confused: Any, count: int) -> Shown:
-        return _shown(desk, one, Asked(way, cause, concept, confused), order, count + PAGE)
+    def further(
+        one: str, direction: str, cause: str, concept: str, order: str, confused: Any, count: int
+    ) -> Shown:
+        return _shown(desk, one, MissFilter(direction, cause, concept, confused), order, count + PAGE)
 
     def judge(
         one: str,
-        way: str,
+        direction: str,
         cause: str,
         concept: str,
         order: str,
@@ -117,23 +127,27 @@ def errors_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     ) -> Shown:
         analysis = desk.of(one)
         try:
-            miss_cards.judge(analysis, *(_said(event, name) for name in ("way", "query", "found", "verdict")))
+            miss_cards.judge(
+                analysis, *(_said(event, name) for name in ("direction", "query", "found", "verdict"))
+            )
         except PairscopeError as error:
-            shown = _shown(desk, one, Asked(way, cause, concept, confused), order, count)
+            shown = _shown(desk, one, MissFilter(direction, cause, concept, confused), order, count)
             # The buttons go back to what is kept; the browser draws only what differs from before.
             listing = f"{shown.listing}<!-- {time.monotonic_ns()} -->"
             return shown._replace(problem=html.status(notes=[str(error)]), listing=listing)
         return _nothing()._replace(problem="", tally=miss_cards.tally(analysis)[0])
 
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    causes.select(_kindly(by_bar), [one, order], outputs, **settings)
-    confusions.select(_kindly(by_confusion), [*filters, confused], outputs, **settings)
-    more.click(_kindly(further), [*filters, confused, count], outputs, **settings)
-    listing.select(_kindly(judge), [*filters, confused, count], outputs, trigger_mode="multiple", **settings)
-    return Wiring(show, filters, outputs)
+    causes.select(show_errors(by_bar), [one, order], outputs, **settings)
+    confusions.select(show_errors(by_confusion), [*filters, confused], outputs, **settings)
+    more.click(show_errors(further), [*filters, confused, count], outputs, **settings)
+    listing.select(
+        show_errors(judge), [*filters, confused, count], outputs, trigger_mode="multiple", **settings
+    )
+    return Tab(show, filters, outputs)
 
 
-def _shown(desk: Desk, one: str, asked: Asked, order: str, count: int = PAGE) -> Shown:
+def _shown(desk: Desk, one: str, asked: MissFilter, order: str, count: int = PAGE) -> Shown:
     """Everything in the tab for what is asked."""
     from analysis.figures import misses as figures
 
@@ -144,10 +158,10 @@ def _shown(desk: Desk, one: str, asked: Asked, order: str, count: int = PAGE) ->
     rows = miss_cards.chosen(table, asked)
     problem = "" if len(rows) else html.status(notes=["No misses of that kind. Choose another filter."])
     said, verdicts = miss_cards.tally(analysis)
-    ways = miss_cards.chosen(table, Asked(asked.way))
-    of_cause = miss_cards.chosen(ways, Asked(cause=asked.cause))
+    ways = miss_cards.chosen(table, MissFilter(asked.direction))
+    of_cause = miss_cards.chosen(ways, MissFilter(cause=asked.cause))
     return Shown(
-        way=asked.way,
+        direction=asked.direction,
         cause=_choice(miss_cards.choices(ways, "cause", "all"), asked.cause),
         concept=_choice(miss_cards.choices(of_cause, "concept", "any"), asked.concept),
         confused=asked.confused,
@@ -177,7 +191,7 @@ def _said(event: gr.EventData, name: str) -> Any:
     return event._data.get(name) if isinstance(event._data, dict) else None
 
 
-def _kindly(handler: Callable[..., Shown]) -> Callable[..., Shown]:
+def show_errors(handler: Callable[..., Shown]) -> Callable[..., Shown]:
     """Say what is wrong in the tab, and leave the rest as it is."""
 
     @wraps(handler)

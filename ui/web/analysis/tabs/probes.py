@@ -11,7 +11,7 @@ from ui.web import html
 from ui.web.analysis.jobs import Stop, working
 from ui.web.analysis.panels import probe_card
 from ui.web.analysis.plot import drawn, plot
-from ui.web.analysis.tab import Desk, Wiring
+from ui.web.analysis.tab import Desk, Tab
 
 IMPORTANCE = (
     "By how much the cosine falls when a word is left out; below 0, the picture fits better without it."
@@ -52,9 +52,9 @@ class Shown(NamedTuple):
     table: Any
 
 
-def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
+def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
     """Lay the tab out: one picture of one gallery, and below it all chosen galleries by figures."""
-    names = desk.shelf.names
+    names = desk.galleries.names
     with gr.Row(elem_classes="choices"):
         one = gr.Dropdown(
             names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="probes-gallery"
@@ -82,12 +82,12 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     def shown(one: str, row: int, place: int) -> Shown:
         from analysis.figures import probes as figures
 
-        of = probe_card.Probed(desk.of(one), desk.shelf.searcher(one), row, place)
+        of = probe_card.ProbeCard(desk.of(one), desk.galleries.searcher(one), row, place)
         words = drawn(figures.importance(of.importance()), IMPORTANCE, "word-importance")
         return Shown("", of.picture(one), words, of.table())
 
     def show(names: list[str], one: str, query: str) -> Generator[Shown]:
-        yield shown(one, *probe_card.find(desk.of(one), desk.shelf.searcher(one), query))
+        yield shown(one, *probe_card.find(desk.of(one), desk.galleries.searcher(one), query))
 
     def by_chance(one: str) -> tuple[Any, ...]:
         try:
@@ -109,7 +109,7 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
         tables: dict[str, Any] = {}
         try:
             for name in names:
-                with working(desk.of(name).probe_accuracy, desk.shelf.searcher(name)) as work:
+                with working(desk.of(name).probe_accuracy, desk.galleries.searcher(name)) as work:
                     while work.running():
                         how_far = html.render(
                             "measuring.html", what="Changing captions", name=name, work=work
@@ -132,7 +132,7 @@ def probes_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     surprise.click(by_chance, one, [query, *outputs], **settings)
     picture.select(by_caption, one, list(outputs), **settings)
     measure.click(stoppable, chosen, [stop, progress, accuracy], **settings)
-    return Wiring(show, [one, query], outputs)
+    return Tab(show, [one, query], outputs)
 
 
 def _problem(error: PairscopeError) -> Shown:

@@ -10,7 +10,7 @@ from ui.web import html
 from ui.web.analysis.jobs import Stop, working
 from ui.web.analysis.panels import map_points
 from ui.web.analysis.plot import drawn, plot
-from ui.web.analysis.tab import Desk, Wiring
+from ui.web.analysis.tab import Desk, Tab
 
 WAYS = {"captions as they are": "natural", "their first words": "truncated"}
 SAYS = {
@@ -22,10 +22,10 @@ SAYS = {
 }
 
 
-def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
+def length_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
     """Lay the tab out; its event handler compares the chosen galleries."""
     with gr.Row():
-        way = gr.Radio(
+        direction = gr.Radio(
             [*WAYS.items()], value="natural", label="Queries", container=False, elem_id="length-way"
         )
         cutoff = gr.Radio(
@@ -35,30 +35,30 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Wiring:
     curve = plot(elem_id="length")
     queries = gr.HTML(elem_id="length-queries")
 
-    def show(names: list[str], way: str, k: int) -> Generator[tuple[Any, ...]]:
+    def show(names: list[str], direction: str, k: int) -> Generator[tuple[Any, ...]]:
         from analysis.figures import query_length as figures
 
-        if way == "natural":
+        if direction == "natural":
             figure = figures.by_length({name: desk.of(name).by_length() for name in names}, k)
         else:
             tables = {}
             for name in names:
-                with working(desk.of(name).truncated, desk.shelf.searcher(name)) as work:
+                with working(desk.of(name).truncated, desk.galleries.searcher(name)) as work:
                     while work.running():
                         how_far = html.render("measuring.html", what="Cutting captions", name=name, work=work)
                         yield gr.Button(visible=True), gr.skip(), how_far
                     tables[name] = work.result()
             figure = figures.truncated(tables, k)
-        yield gr.Button(visible=False), drawn(figure, SAYS[way], f"query-length-{way}-r{k}"), ""
+        yield gr.Button(visible=False), drawn(figure, SAYS[direction], f"query-length-{direction}-r{k}"), ""
 
-    def of_bucket(names: list[str], way: str, event: gr.EventData) -> Any:
-        if way != "natural" or not names:
+    def of_bucket(names: list[str], direction: str, event: gr.EventData) -> Any:
+        if direction != "natural" or not names:
             return gr.skip()
         try:
             return map_points.worst_of_bucket(desk.of(names[0]), str((getattr(event, "x", None) or [""])[0]))
         except PairscopeError as error:
             return html.status(notes=[str(error)])
 
-    curve.select(of_bucket, [chosen, way], queries, api_visibility="private", show_progress="minimal")
+    curve.select(of_bucket, [chosen, direction], queries, api_visibility="private", show_progress="minimal")
     ended = gr.update(visible=False), gr.skip(), ""
-    return Wiring(show, [way, cutoff], [stop, curve, queries], Stop(stop, ended))
+    return Tab(show, [direction, cutoff], [stop, curve, queries], Stop(stop, ended))
