@@ -118,7 +118,8 @@ def _folder(folder: Path) -> LoadedModel:
         open_clip.load_checkpoint(model, str(weights))
         words_file = folder / WORDS_FILE
         words = words_file.read_text(encoding="utf-8").splitlines() if words_file.is_file() else ()
-        return _parts(model, open_clip.get_tokenizer(spec), open_clip.get_model_config(spec), words)
+        config = open_clip.get_model_config(spec)
+        return _parts(model, _untrusted_tokenizer(spec, config), config, words)
 
 
 def _hub(repository: str) -> LoadedModel:
@@ -130,7 +131,7 @@ def _hub(repository: str) -> LoadedModel:
             raise ModelError(f"{spec} offers only pickled weights, which can run code; ask for safetensors.")
         model = _build(spec)
         open_clip.load_checkpoint(model, weights)
-        return _parts(model, open_clip.get_tokenizer(spec), config)
+        return _parts(model, _untrusted_tokenizer(spec, config), config)
 
 
 def _tag(name: str, tag: str) -> LoadedModel:
@@ -187,6 +188,16 @@ def _build(name: str, *, load_weights: bool = False, **options: Any) -> Any:
     return open_clip.create_model(
         name, load_weights=load_weights, pretrained_text=False, weights_only=True, **options
     )
+
+
+def _untrusted_tokenizer(spec: str, model_config: dict[str, Any]) -> Any:
+    """Load the tokenizer of a checkpoint without executing any file of it.
+
+    open_clip passes `tokenizer_kwargs` of the checkpoint's configuration on to transformers, which would run
+    Python files of the checkpoint if they contain `trust_remote_code`; arguments given here take precedence.
+    """
+    by_transformers = model_config.get("text_cfg", {}).get("hf_tokenizer_name")
+    return open_clip.get_tokenizer(spec, **({"trust_remote_code": False} if by_transformers else {}))
 
 
 def _parts(

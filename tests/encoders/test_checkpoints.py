@@ -133,6 +133,31 @@ def test_a_pickle_beside_safe_weights_is_ignored(encoder: DualEncoder, tmp_path:
     assert load_encoder(str(tmp_path / "m")).fingerprint == encoder.fingerprint
 
 
+def test_code_in_a_checkpoint_is_never_run(encoder: DualEncoder, tmp_path: Path) -> None:
+    write(encoder, tmp_path / "m")
+    ran = tmp_path / "ran"
+    (tmp_path / "m" / "evil.py").write_text(
+        f"open({str(ran)!r}, 'w')\n"
+        "from transformers import PreTrainedTokenizerFast\n"
+        "class EvilTokenizer(PreTrainedTokenizerFast): pass\n"
+    )
+    for name, change in {
+        "open_clip_config.json": lambda config: config["model_cfg"]["text_cfg"].update(
+            tokenizer_kwargs={"trust_remote_code": True}
+        ),
+        "tokenizer_config.json": lambda config: config.update(
+            tokenizer_class="EvilTokenizer", auto_map={"AutoTokenizer": [None, "evil.EvilTokenizer"]}
+        ),
+    }.items():
+        file = tmp_path / "m" / name
+        config = json.loads(file.read_text())
+        change(config)
+        file.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="custom code"):
+        load_encoder(str(tmp_path / "m"))
+    assert not ran.exists()
+
+
 @pytest.mark.parametrize("damage", ["{", "{}", '{"model_cfg": {"embed_dim": 3}}'])
 def test_a_damaged_folder_is_explained(encoder: DualEncoder, tmp_path: Path, damage: str) -> None:
     write(encoder, tmp_path / "m")
