@@ -1,8 +1,8 @@
-# Everything a person needs; `make help` lists it.
+# `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-slow coverage lint format clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -17,13 +17,16 @@ test: .venv/installed-dev  ## install, then run every test, browser tests includ
 test-slow: .venv/installed-dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-lint: .venv/installed-dev  ## style, types and the doors between the rooms
+coverage: .venv/installed-dev  ## the tests again, with branch coverage of itr_core and analysis (at least 90 %)
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+
+lint: .venv/installed-dev  ## style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/installed-dev  ## rewrite the code in the house style
+format: .venv/installed-dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
