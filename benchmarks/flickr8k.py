@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from ensemble import union
 from safetensors.numpy import load_file, save_file
-from union import union
 
 from itr_core import load_encoder, load_pairs
 from itr_core.features.image_rows import DecodedImages, ImageRows, encode_rows, features_from_file

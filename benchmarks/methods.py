@@ -22,11 +22,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from ensemble import union
 from flickr8k import hold_out, settings_of
-from method_measures import measure
+from method_metrics import measure
 from method_rows import CANDIDATES, MAIN, ROWS, Row, chosen
 from rich.console import Console
-from union import union
 
 from itr_core import load_pairs, train
 from itr_core.encoders.loading import STARTERS

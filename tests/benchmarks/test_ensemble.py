@@ -1,4 +1,4 @@
-"""benchmarks/union.py: several dual encoders written as one."""
+"""benchmarks/ensemble.py: several dual encoders written as one."""
 
 import runpy
 from pathlib import Path
@@ -18,7 +18,7 @@ CAPTIONS = ["a red sky over flat green ground", "flat blue land", "yellow", "hig
 
 @pytest.fixture(scope="module")
 def union() -> Any:
-    return runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "union.py"))["union"]
+    return runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "ensemble.py"))["union"]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """What the errors of a model are, and what it overlooks: causes of misses, probes, and what each takes.
 
 pairscope build picturebook:test --model starter:infonce --out test
-python benchmarks/errors.py test
+python benchmarks/misses.py test
 """
 
 import time
