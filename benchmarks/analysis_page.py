@@ -1,27 +1,75 @@
-"""How long the analysis page takes to open: `python benchmarks/analysis_page.py GALLERY [--rounds 3]`.
+"""Time the analysis page in headless Chromium.
 
-GALLERY is a folder made by `pairscope build`, which also prepares what the page shows. Seconds in headless
-Chromium: from the request until all numbers and plots of the first tab are there, from the click on the map's
-tab until its points are drawn, and from another choice of colour until they are drawn anew. The first round
-is that of an app that has shown nothing yet.
+    pairscope build picturebook:gallery --out gallery
+    python benchmarks/analysis_page.py gallery
+
+Seconds from the request until all numbers and plots of the first tab are shown, from the click on the map's
+tab until its points are drawn, and from another choice of colour until they are drawn in it. In the first
+visit the app has not shown anything yet.
 """
 
-import argparse
-import json
 import sys
 import time
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from playwright.sync_api import Browser, sync_playwright
+from reporting import ResultsOption, report
+from results import Cell, Column, Range, Row, Table
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from tests.ui.browser import find_browser
+from itr_core import Gallery
 from ui.web.app import launch
+
+ROOT = Path(__file__).parents[1]
+PAGE_GOAL = 2  # seconds
+FIRST_PORT = 7899
+COLUMNS = {
+    "page_first": Column(title="page, first visit", unit="s"),
+    "page_later": Column(title="page, later visits", unit="s"),
+    "page_goal": Column(title="goal", unit="s", format=".0f"),
+    "map": Column(title="map", unit="s"),
+    "colour": Column(title="other colours", unit="s"),
+}
+
+
+def main(
+    galleries: Annotated[
+        list[Path],
+        typer.Argument(help="Folders made by `pairscope build`, which also prepares what the page shows."),
+    ],
+    rounds: Annotated[int, typer.Option(min=2, help="Visits of the page.")] = 3,
+    results: ResultsOption = None,
+) -> None:
+    """Time the analysis page in headless Chromium."""
+    sys.path.insert(0, str(ROOT))
+    from tests.ui.browser import find_browser  # the tests use the same browser
+
+    rows = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        for port, folder in enumerate(galleries, FIRST_PORT):
+            url = launch([str(folder)], port=port, block=False)
+            first, *later = [visit(chromium, url) for _ in range(rounds)]
+            manifest = Gallery.open(folder).manifest
+            cells: dict[str, Cell] = {
+                "page_first": first["page"],
+                "page_later": _range(later, "page"),
+                "page_goal": PAGE_GOAL,
+                "map": _range([first, *later], "map"),
+                "colour": _range([first, *later], "colour"),
+            }
+            rows.append(Row(title=f"{manifest.images + manifest.captions:,} points", cells=cells))
+    report("analysis_page", {"seconds": Table(columns=COLUMNS, rows=rows)}, results, [f"{rounds} visits."])
+
+
+def _range(visits: list[dict[str, float]], step: str) -> Range:
+    seconds = [each[step] for each in visits]
+    return Range(minimum=min(seconds), maximum=max(seconds))
 
 
 def visit(browser: Browser, url: str) -> dict[str, float]:
-    """Seconds of one visit."""
+    """Open the page once; return the seconds of `page`, `map` and `colour`."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(120_000)
     seconds = {}
@@ -42,16 +90,8 @@ def visit(browser: Browser, url: str) -> dict[str, float]:
     page.wait_for_function("document.querySelector('#map .legendtext')?.textContent.startsWith('other')")
     seconds["colour"] = time.perf_counter() - start
     page.close()
-    return {name: round(value, 2) for name, value in seconds.items()}
+    return seconds
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("gallery")
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    url = launch([asked.gallery], port=7899, block=False)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        for _ in range(asked.rounds):
-            print(json.dumps(visit(chromium, url)), flush=True)
+    typer.run(main)

@@ -1,4 +1,4 @@
-"""Several small dual encoders as one: what an ensemble finds, by one search in one index."""
+"""Merge several small dual encoders into one, so that one search in one index gives their ensemble."""
 
 import json
 import shutil
@@ -11,46 +11,62 @@ from torch import Tensor
 
 from itr_core.encoders.loading import CONFIG_FILE, WEIGHT_FILES
 
-OF_ONE = ("last", "state.safetensors", "heads.safetensors", "metrics.jsonl", "training.json", "README.md")
-"""What a training leaves behind that is true of its own model alone."""
+OF_ONE_MEMBER = (
+    "last",
+    "state.safetensors",
+    "heads.safetensors",
+    "metrics.jsonl",
+    "training.json",
+    "README.md",
+)
+"""Files of a training run that describe one member and would be wrong beside the merged model."""
 
 
-def union(checkpoints: Sequence[Path], out: Path) -> Path:
-    """Write K checkpoints that share a frozen image trunk as one, and return `out`.
+def merge(checkpoints: Sequence[Path], out: Path) -> Path:
+    """Write K checkpoints that share a frozen image trunk as one model.
 
-    Every width of the text tower and of the joint space is K times as large, and weights of different members
-    do not mix: their matrices are blocks on a diagonal. So the new embeddings are those of the members end to
-    end, and the new cosine is the mean of theirs - up to the layer norms, which now see all K streams at
-    once, and to the norms of the members' embeddings, which weigh them. The result is a plain open_clip model
-    and can be trained on.
+    All widths of the text tower and of the joint space become K times as large, and the weights of the
+    members do not interact: the merged matrices are block-diagonal. An embedding of the merged model is the
+    concatenation of the members' embeddings, and a cosine is the mean of theirs, up to two approximations:
+    layer norms normalise over all members at once, and members whose embeddings have larger norms weigh more.
+    The result is a plain open_clip model, which can be trained further.
 
-    checkpoints: folders of CLIP models of one architecture, tokenizer and trunk, the last a timm one with a
-    linear head.
+    Args:
+        checkpoints: folders of CLIP models with the same architecture, tokenizer and trunk; the trunk is a
+            timm model with a linear head.
+        out: folder to write, which must not exist.
+
+    Returns:
+        `out`.
     """
     members = [load_file(folder / WEIGHT_FILES[0]) for folder in checkpoints]
-    joined = {name: _joined(name, [member[name] for member in members]) for name in members[0]}
-    shutil.copytree(checkpoints[0], out, ignore=shutil.ignore_patterns(*OF_ONE))
-    save_file({name: value.contiguous() for name, value in joined.items()}, out / WEIGHT_FILES[0])
-    config = json.loads((out / CONFIG_FILE).read_text())
+    merged = {name: _merged(name, [member[name] for member in members]) for name in members[0]}
+    shutil.copytree(checkpoints[0], out, ignore=shutil.ignore_patterns(*OF_ONE_MEMBER))
+    save_file({name: value.contiguous() for name, value in merged.items()}, out / WEIGHT_FILES[0])
+    config = json.loads((out / CONFIG_FILE).read_text(encoding="utf-8"))
     config["model_cfg"]["embed_dim"] *= len(members)
     for size in ("width", "heads"):
         config["model_cfg"]["text_cfg"][size] *= len(members)
-    (out / CONFIG_FILE).write_text(json.dumps(config, indent=2))
+    (out / CONFIG_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
     return out
 
 
-def _joined(name: str, values: list[Tensor]) -> Tensor:
-    """Make the weight of that name from the members'."""
+def _merged(name: str, values: list[Tensor]) -> Tensor:
+    """Merge the members' weights of one name."""
     if name == "logit_scale" or name.startswith("visual.trunk."):
         return values[0]
     if "embedding" in name:  # (tokens or positions, width)
         return torch.cat(values, dim=1)
     if name.startswith("visual.head."):  # all members read the same features
         return torch.cat(values)
-    if "in_proj" in name:  # queries, keys and values, one above the other
+    if "in_proj" in name:  # weights of queries, keys and values, one above the other
         return torch.cat([_blocks(part) for part in zip(*(value.chunk(3) for value in values), strict=True)])
     return _blocks(values)
 
 
 def _blocks(values: Sequence[Tensor]) -> Tensor:
-    return torch.cat([*values]) if values[0].ndim == 1 else torch.block_diag(*values)
+    """Concatenate vectors; put matrices on a diagonal."""
+    if values[0].ndim == 1:
+        return torch.cat([*values])
+    merged: Tensor = torch.block_diag(*values)  # type: ignore[no-untyped-call]
+    return merged

@@ -1,24 +1,27 @@
-"""Train on Flickr8k, measure on its dev split: `python benchmarks/flickr8k.py PART DATA --out DIR`.
+"""Train on Flickr8k and measure on its dev split.
 
-features    on features of the original photos, made elsewhere (like with like: linear CCA, rSum 222.8):
-            MEMBERS trainings that differ by seed, then their `union`
-photos      on the photos as stored, ImageNet trunk frozen, its features made once (linear CCA, rSum 183.9)
-finetune    the model of `photos`, its trunk trained too
+    python benchmarks/flickr8k.py features DATA --out runs/flickr8k
+
+features    trains on features of the original photos: three trainings that differ by their seed, merged into
+            one model (baseline on the same features, linear CCA: rSum 222.8)
+photos      trains on the stored photos with a frozen ImageNet trunk, whose features are computed once
+            (baseline on the same photos, linear CCA: rSum 183.9)
+finetune    continues the model of `photos` and trains the trunk too
 
 DATA is a folder with flickr8k/, glove200_flickr8k/ and mobilenetv2_100/. The epoch is chosen on dev, so the
-figures are those of a validation split. The model is one of open_clip's; nothing but open_clip is needed to
-load it.
+figures are validation figures. The models are plain open_clip models.
 """
 
-import argparse
-import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import typer
 from datasets import Dataset
-from ensemble import union
+from ensemble import merge
+from reporting import ResultsOption, report
+from results import Column, Measurement, Row, Table
 from safetensors.numpy import load_file, save_file
 
 from itr_core import load_encoder, load_pairs
@@ -28,35 +31,71 @@ from itr_core.metrics.bootstrap import interval
 from itr_core.metrics.samples import recalls
 from itr_core.training import train
 
+Part = Literal["features", "photos", "finetune"]
+
 SETTINGS: dict[str, Any] = {
-    "options": {"siblings": 1.0},  # five ways to say the same tell which words are alike
+    "options": {"siblings": 1.0},  # the five captions of an image are positives of each other
     "batch_size": 128,
     "captions_per_image": 5,
     "epochs": 20,
     "lr": 1e-3,
-    "weight_decay": 3.0,  # 6,091 photos are soon known by heart
-    "vocab_size": 2500,  # a word of its own for each rare word would give its photo away
+    "weight_decay": 3.0,  # 6,091 photos overfit soon
+    "vocab_size": 2500,  # a token for each rare word would identify its photo
     "word_dropout": 0.15,
     "ema_decay": 0.995,
     "precision": "bf16",
     "eval_every": 47,
     "save_every": 10_000,
 }
-HELD = 591
-"""Training photos that `hold_out` takes away; 5,500 are left."""
-MEMBERS = 3  # each knows other things of the few photos by heart, and is wrong elsewhere
+HELD_OUT = 591
+"""Training photos that `hold_out` removes; 5,500 are left."""
+MEMBERS = 3
 FINETUNE: dict[str, Any] = {
     "epochs": 6,
     "lr": 1e-4,
     "text_lr_factor": 0.3,
     "weight_decay": 0.1,
     "ema_decay": 0.99,
-    "flip": True,  # the few captions that say left or right lose less than the photos gain
+    "flip": True,  # wrong for the few captions that say left or right, but a gain for the photos
 }
+GOALS: dict[Part, float] = {"features": 280, "finetune": 230}  # rSum
+COLUMNS = {
+    f"{direction}_r{k}": Column(title=f"{direction.upper()} R@{k}")
+    for direction in ("t2i", "i2t")
+    for k in (1, 5, 10)
+} | {"rsum": Column(title="rSum"), "goal": Column(title="goal", format=".0f")}
 
 
-def settings_of(part: str, data: Path, out: Path) -> dict[str, Any]:
-    """All arguments of `train` for one part of the benchmark."""
+def main(
+    part: Annotated[Part, typer.Argument(help="What to train; see above.")],
+    data: Annotated[
+        Path, typer.Argument(help="Folder with flickr8k/, glove200_flickr8k/, mobilenetv2_100/.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the runs; this part's are in OUT/PART.")],
+    results: ResultsOption = None,
+) -> None:
+    """Train one part, then measure the models that it wrote."""
+    settings = settings_of(part, data, out)
+    start = time.perf_counter()
+    models: dict[str, Path] = {}
+    if part == "features":
+        for seed in range(MEMBERS):
+            member = {"out": settings["out"] / str(seed), "seed": seed}
+            models[f"features, seed {seed}"] = train("infonce", **settings | member)
+        merged = merge([*models.values()], settings["out"] / "ensemble")
+        models = {f"features, ensemble of {MEMBERS} trainings": merged} | models
+    else:
+        models[part] = train("infonce", **settings)
+    minutes = (time.perf_counter() - start) / 60
+    rows = [Row(title=name, cells={**measure(model, settings)}) for name, model in models.items()]
+    if part in GOALS:
+        rows[0] = rows[0].model_copy(update={"cells": {**rows[0].cells, "goal": GOALS[part]}})
+    notes = [f"Training took {minutes:.1f} minutes."]
+    report(f"flickr8k_{part}", {"dev": Table(columns=COLUMNS, rows=rows)}, results, notes)
+
+
+def settings_of(part: Part, data: Path, out: Path) -> dict[str, Any]:
+    """Return all arguments of `train` for one part."""
     flickr = data / "flickr8k"
     features = flickr / "mobilenetv2_features.safetensors"
     settings = SETTINGS | {
@@ -64,7 +103,7 @@ def settings_of(part: str, data: Path, out: Path) -> dict[str, Any]:
         "validation": f"parquet:{flickr / 'dev.parquet'}",
         "out": out / part,
     }
-    if part == "finetune":  # the trunk comes without statistics for its batch norms
+    if part == "finetune":  # the weights of the trunk have no batch-norm statistics
         return settings | FINETUNE | {"model": f"local-dir:{out / 'photos'}", "freeze_batch_norm": True}
     settings |= {
         "model": "mobilenetv2-mini/none",
@@ -82,11 +121,16 @@ def settings_of(part: str, data: Path, out: Path) -> dict[str, Any]:
 
 
 def hold_out(settings: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Validate on the last `HELD` training photos of part features; return what of its settings changes.
+    """Validate on the last `HELD_OUT` training photos, so that dev takes no part in choosing options.
 
-    So dev, on which methods are compared, has no say in their options.
+    Args:
+        settings: those of the part `features`.
+        out: folder for the two parts of the training split.
+
+    Returns:
+        The settings that change.
     """
-    rows = {"fit": slice(None, -HELD), "held": slice(-HELD, None)}
+    rows = {"fit": slice(None, -HELD_OUT), "held": slice(-HELD_OUT, None)}
     features = out / "features.safetensors"
     if not features.exists():
         photos = Dataset.from_parquet(settings["source"].removeprefix("parquet:"))
@@ -107,41 +151,25 @@ def hold_out(settings: dict[str, Any], out: Path) -> dict[str, Any]:
     }
 
 
-def measure(checkpoint: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """`retrieval_metrics` on dev, each with its 95 % interval: a bootstrap of 1,000 draws over images."""
+def measure(checkpoint: Path, settings: dict[str, Any]) -> dict[str, Measurement]:
+    """Measure a model on dev.
+
+    Returns:
+        Recalls and rSum by the keys of `COLUMNS`, each with its 95 % bootstrap interval over images.
+    """
     encoder, pairs = load_encoder(f"local-dir:{checkpoint}"), load_pairs(settings["validation"])
     spec = settings.get("validation_features")
     images: ImageRows = features_from_file(spec, len(pairs)) if spec else DecodedImages(pairs, encoder)
     embeddings, _ = encode_rows(encoder, images, np.arange(len(pairs)))
     captions, image_of_caption = pairs.flat_captions()
     t2i, i2t = ranks(CosineSimilarity(embeddings, encoder.encode_texts(captions)), image_of_caption)
-    return {
-        figure.name: [round(bound, 1) for bound in (figure.value, *interval(figure.bootstrap()))]
-        for figure in recalls("standard", t2i, i2t, image_of_caption)
-    }
-
-
-def main() -> None:
-    """Train one part, then measure the checkpoint that it left behind."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("part", choices=["features", "photos", "finetune"])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="for DIR/PART")
-    args = parser.parse_args()
-
-    settings = settings_of(args.part, args.data, args.out)
-    start = time.perf_counter()
-    if args.part == "features":
-        members = [
-            train("infonce", **settings | {"out": settings["out"] / str(seed), "seed": seed})
-            for seed in range(MEMBERS)
-        ]
-        checkpoint = union(members, settings["out"] / "union")
-    else:
-        checkpoint = train("infonce", **settings)
-    minutes = (time.perf_counter() - start) / 60
-    print(json.dumps({"minutes": round(minutes, 1), **measure(checkpoint, settings)}))
+    measured = {}
+    for figure in recalls("standard", t2i, i2t, image_of_caption):
+        if figure.name in COLUMNS:
+            low, high = interval(figure.bootstrap())
+            measured[figure.name] = Measurement(value=figure.value, low=low, high=high)
+    return measured
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

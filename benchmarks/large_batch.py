@@ -1,122 +1,115 @@
-"""What large batches cost: `python benchmarks/large_batch.py [--sizes 1024 2048 4096]`, one thread.
+"""Measure memory and time of large batches: the loss in blocks, and encoding in chunks.
 
-`loss`: InfoNCE of random embeddings (d = 512) three ways: open_clip's ClipLoss, the plain form, and blocks.
-`encoding`: a training step of starter:infonce from pixels, encoding a batch at once and by parts. Ways take
-turns, so that a busy machine hurts all alike. Time is the processor's for both passes, median over rounds of
-the ratio within a round. Memory of a loss is what autograd keeps for the backward pass; of a step, what the
-process grows by.
+    python benchmarks/large_batch.py
+
+Loss: InfoNCE of random embeddings of 512 dimensions, computed by open_clip's ClipLoss, by Pairscope's plain
+form and by Pairscope's block form. Memory is what autograd saves for the backward pass. Encoding: a training
+step of starter:infonce from pixels that encodes the batch at once or in chunks. Memory is the growth of the
+process. Everything runs on one thread; the alternatives take turns; time is processor time of both passes,
+the median over rounds of the ratio within a round.
 """
 
-import argparse
-import json
 import multiprocessing
 import resource
-import statistics
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import torch
+import typer
 from accelerate import Accelerator
-from method_cost import prepared
+from method_cost import prepare_step, training_step
 from open_clip.loss import ClipLoss
+from reporting import ResultsOption, report
+from results import Column, Row, Table
+from timing import Run, alternate, median_ratio, saved_bytes
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from itr_core.methods.components import info_nce
 
 DIM = 512
-Run = Callable[[], Any]
+MIB = 2**20
 
 
-def main() -> None:
-    """Print one line per size and way."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 2048, 4096])
-    parser.add_argument("--batch-size", type=int, default=128, help="of the step")
-    parser.add_argument("--encode-batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
+def main(
+    size: Annotated[list[int] | None, typer.Option(help="Pairs of the loss; repeat for several.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Pairs of the training step.")] = 128,
+    encode_batch: Annotated[int, typer.Option(help="Pairs that the step encodes at a time.")] = 16,
+    rounds: Annotated[int, typer.Option(help="Timed rounds.")] = 5,
+    results: ResultsOption = None,
+) -> None:
+    """Measure memory and time of large batches: the loss in blocks, and encoding in chunks."""
+    sizes = size or [1024, 2048, 4096]
     torch.set_num_threads(1)
-    encoding(args.batch_size, args.encode_batch, args.rounds)
-    info_nce.LARGE = max(args.sizes)  # the plain form stays plain
-    for size in args.sizes:
-        loss(size, args.rounds)
+    step = compare_encoding(batch_size, encode_batch, rounds)  # first: it forks, which must precede threads
+    info_nce.LARGE = max(sizes)  # keeps the plain form plain
+    columns = {
+        "open_clip_memory": Column(title="open_clip: memory", unit="MiB", format=".0f"),
+        "plain_memory": Column(title="plain form: memory", unit="MiB", format=".0f"),
+        "blocks_memory": Column(title="blocks: memory", unit="MiB", format=".0f"),
+        "plain_time": Column(title="time, plain form / open_clip", format=".2f"),
+        "blocks_time": Column(title="time, blocks / open_clip", format=".2f"),
+        "blocks_time_to_plain": Column(title="time, blocks / plain form", format=".2f"),
+    }
+    rows = [Row(title=f"{pairs:,}", cells={**compare_losses(pairs, rounds)}) for pairs in sizes]
+    tables = {"loss": Table(title="pairs", columns=columns, rows=rows), "step": step}
+    report("large_batch", tables, results, [f"One thread, median of {rounds} rounds."])
 
 
-def loss(size: int, rounds: int) -> None:
-    """Compare ways of computing InfoNCE for one batch size."""
-    image, text = (torch.randn(size, DIM).requires_grad_() for _ in range(2))
-    scale, ids = torch.tensor(14.3, requires_grad=True), torch.arange(size)
-    ways: dict[str, Callable[[], Tensor]] = {
+def compare_losses(pairs: int, rounds: int) -> dict[str, float]:
+    """Compare three ways to compute InfoNCE for one batch size; returns the cells of a row."""
+    image, text = (torch.randn(pairs, DIM).requires_grad_() for _ in range(2))
+    scale, ids = torch.tensor(14.3, requires_grad=True), torch.arange(pairs)
+    losses: dict[str, Callable[[], Tensor]] = {
         "open_clip": lambda: ClipLoss()(normalize(image, dim=-1), normalize(text, dim=-1), scale),
         "plain": lambda: info_nce.symmetric_info_nce(image, text, scale, ids),
         "blocks": lambda: info_nce.block_info_nce(image, text, scale, ids),
     }
-    kept = {name: saved_bytes(direction) for name, direction in ways.items()}
-    passes = {name: lambda direction=direction: direction().backward() for name, direction in ways.items()}
-    seconds = processor_seconds(passes, rounds)
-    for name in ways:
-        figures = {"batch": size, "direction": name, "saved_mib": round(kept[name] / 2**20, 1)}
-        for peer in ("open_clip", "plain"):
-            figures[f"memory_to_{peer}"] = round(kept[name] / kept[peer], 3)
-            figures[f"time_to_{peer}"] = round(median_ratio(seconds[name], seconds[peer]), 2)
-        print(json.dumps(figures), flush=True)
+    memory = {f"{name}_memory": saved_bytes(loss) / MIB for name, loss in losses.items()}
+    seconds = alternate({name: _both_passes(loss) for name, loss in losses.items()}, rounds)
+    return memory | {
+        "plain_time": median_ratio(seconds["plain"], seconds["open_clip"]),
+        "blocks_time": median_ratio(seconds["blocks"], seconds["open_clip"]),
+        "blocks_time_to_plain": median_ratio(seconds["blocks"], seconds["plain"]),
+    }
 
 
-def encoding(batch_size: int, encode_batch: int, rounds: int) -> None:
-    """Compare a step that encodes its batch at once with one that does so by parts."""
+def _both_passes(loss: Callable[[], Tensor]) -> Run:
+    return lambda: loss().backward()  # type: ignore[no-untyped-call]
+
+
+def compare_encoding(batch_size: int, encode_batch: int, rounds: int) -> Table:
+    """Compare a training step that encodes its batch at once with one that encodes it in chunks."""
     accelerator = Accelerator(cpu=True)
-    ways: dict[str, Run] = {}
-    for name, part in (("at once", None), ("by parts", encode_batch)):
-        learner, batch = prepared("infonce", {}, batch_size, accelerator, encode_batch=part)
-        ways[name] = lambda learner=learner, batch=batch: learner.update([batch], 1, 1_000)
-    grown = {
-        name: grown_bytes(direction) for name, direction in ways.items()
-    }  # first: no fork after a backward pass
-    seconds = processor_seconds(ways, rounds)
-    figures = {"batch": batch_size, "encode_batch": encode_batch}
-    figures |= {f"{name}, grown_mib": round(size / 2**20) for name, size in grown.items()}
-    figures["memory"] = round(grown["by parts"] / grown["at once"], 3)
-    figures["time"] = round(median_ratio(seconds["by parts"], seconds["at once"]), 2)
-    print(json.dumps(figures), flush=True)
+    steps = {
+        name: training_step(
+            *prepare_step("infonce", {}, batch_size, accelerator, encode_batch=encode_batch_of_step)
+        )
+        for name, encode_batch_of_step in (("at once", None), ("in chunks", encode_batch))
+    }
+    grown = {name: grown_bytes(step) for name, step in steps.items()}  # before any backward pass: it forks
+    seconds = alternate(steps, rounds)
+    columns = {
+        "at_once": Column(title="at once", unit="MiB", format=",.0f"),
+        "in_chunks": Column(title=f"{encode_batch} at a time", unit="MiB", format=",.0f"),
+        "memory": Column(title="memory ratio", format=".2f"),
+        "time": Column(title="time ratio", format=".2f"),
+    }
+    cells = {
+        "at_once": grown["at once"] / MIB,
+        "in_chunks": grown["in chunks"] / MIB,
+        "memory": grown["in chunks"] / grown["at once"],
+        "time": median_ratio(seconds["in chunks"], seconds["at once"]),
+    }
+    return Table(columns=columns, rows=[Row(title=f"step of {batch_size} pairs", cells={**cells})])
 
 
-def processor_seconds(ways: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
-    """Processor seconds of each way in each round, after one round to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds + 1):
-        for name, direction in ways.items():
-            start = time.process_time()
-            direction()
-            seconds[name].append(time.process_time() - start)
-    return {name: each[1:] for name, each in seconds.items()}
-
-
-def median_ratio(ours: list[float], theirs: list[float]) -> float:
-    """Median over rounds of the ratio within a round."""
-    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-
-
-def saved_bytes(direction: Callable[[], Tensor]) -> int:
-    """Bytes that autograd keeps for the backward pass, each storage once."""
-    kept: dict[int, Tensor] = {}
-
-    def keep(value: Tensor) -> Tensor:
-        kept[value.untyped_storage().data_ptr()] = value
-        return value
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        _held = direction()
-    return sum(value.untyped_storage().nbytes() for value in kept.values())
-
-
-def grown_bytes(direction: Run) -> int:
-    """By how much a process grows at most when it does this, in a process of its own."""
+def grown_bytes(run: Run) -> int:
+    """Return the largest growth of a process that calls `run`, measured in a process of its own."""
 
     def measure(result: Any) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        direction()
+        run()
         result.value = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
     context = multiprocessing.get_context("fork")
@@ -125,9 +118,9 @@ def grown_bytes(direction: Run) -> int:
     child.start()
     child.join()
     if child.exitcode:
-        raise RuntimeError(f"The measured process ended with {child.exitcode}.")
-    return result.value
+        raise RuntimeError(f"The measured process ended with exit status {child.exitcode}.")
+    return int(result.value)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -1,23 +1,25 @@
-"""What a training step of each method costs, as a ratio to InfoNCE.
+"""Measure the cost of a training step of each method, as a ratio to InfoNCE.
 
     python benchmarks/method_cost.py
     python benchmarks/method_cost.py --device cuda --model ViT-B-32/none --batch-size 256 --rounds 30
 
-The same tower (from pixels), the same batch, one thread; steps of all methods alternate in one process, so
-that a busy machine hurts all alike. Time is the processor's, on a GPU (with bfloat16) that until it has
-finished; median over rounds of the ratio within a round. Memory is what autograd keeps for the backward
-pass. Making captions, teachers and labels is no part of a step: loaders do it ahead, or it is done once for
-the whole source.
+All methods train the same encoder from pixels on the same batch, on one thread; their steps alternate in one
+process. Time is processor time on a CPU, and on a GPU (with bfloat16) wall time until the GPU has finished.
+Figures are medians over rounds of the ratio within a round. Memory is what autograd saves for the backward
+pass. Generating captions, teacher features and labels is not part of a step: loaders prepare them ahead, or
+they are computed once for the whole source.
 """
 
-import argparse
-import json
-import statistics
 import time
-from typing import Any
+from itertools import count
+from typing import Annotated, Any, Literal
 
 import torch
+import typer
 from accelerate import Accelerator
+from reporting import ResultsOption, report
+from results import Column, Row, Table
+from timing import Run, alternate, median_ratio, saved_bytes
 
 from itr_core import load_encoder, load_pairs
 from itr_core.methods import make_method
@@ -29,51 +31,75 @@ from itr_core.training.train_step import TrainStep
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "infonce": ("infonce", {}),
     "crcgs": ("crcgs", {}),
-    "coder": ("coder", {"queue": 256}),
+    "coder, queue of 256": ("coder", {"queue": 256}),
     "ascl": ("ascl", {}),
-    "ascl, u1=0.8": ("ascl", {"u1": 0.8}),
+    "ascl, local similarity (u1 = 0.8)": ("ascl", {"u1": 0.8}),
     "cusa": ("cusa", {}),
 }
-WARM_UP = 2  # steps
-GOALS = {"crcgs": 1.15, "coder": 1.6, "ascl": 1.6, "ascl, u1=0.8": 2.0, "cusa": 1.1}
+GOALS = {
+    "crcgs": 1.15,
+    "coder, queue of 256": 1.6,
+    "ascl": 1.6,
+    "ascl, local similarity (u1 = 0.8)": 2.0,
+    "cusa": 1.1,
+}
+"""Largest acceptable time of a step, as a ratio to InfoNCE."""
+WARM_UP = 2  # rounds
+TOTAL_STEPS = 1_000  # of the learning-rate schedule
 
 
-def main() -> None:
-    """Print one line per method."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--model", default="starter:infonce", help="spec of the encoder")
-    args = parser.parse_args()
+def main(
+    batch_size: Annotated[int, typer.Option(help="Pairs in a batch.")] = 64,
+    rounds: Annotated[int, typer.Option(help="Timed steps of each method.")] = 8,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Device; cuda uses bfloat16.")] = "cpu",
+    model: Annotated[str, typer.Option(help="Model spec of the encoder.")] = "starter:infonce",
+    results: ResultsOption = None,
+) -> None:
+    """Measure the cost of a training step of each method, as a ratio to InfoNCE."""
     torch.set_num_threads(1)
-    on_cpu = args.device == "cpu"
+    on_cpu = device == "cpu"
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="no" if on_cpu else "bf16")
-    ready = {
-        name: prepared(*row, args.batch_size, accelerator, model=args.model) for name, row in ROWS.items()
+    steps = {
+        name: training_step(*prepare_step(*row, batch_size, accelerator, model=model))
+        for name, row in ROWS.items()
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ROWS}
-    for step in range(WARM_UP + args.rounds):
-        for name, (learner, batch) in ready.items():
-            start = _now(on_cpu)
-            learner.update([batch], step, 1_000)
-            seconds[name].append(_now(on_cpu) - start)
-    saved = {name: _saved_bytes(*each) for name, each in ready.items()}
+    seconds = alternate(
+        steps, rounds, warm_up=WARM_UP, clock=time.process_time if on_cpu else _seconds_on_gpu
+    )
+    saved = {name: saved_bytes(step) for name, step in steps.items()}
+    columns = {
+        "time": Column(title="time", format=".2f"),
+        "goal": Column(title="goal", format=".2f"),
+        "memory": Column(title="memory saved for the backward pass", format=".2f"),
+    }
+    rows = []
     for name in ROWS:
-        ratios = [a / b for a, b in zip(seconds[name][WARM_UP:], seconds["infonce"][WARM_UP:], strict=True)]
-        figures = {"time": statistics.median(ratios), "memory": saved[name] / saved["infonce"]}
-        print(json.dumps({"method": name, **{key: round(value, 2) for key, value in figures.items()},
-                          "goal": GOALS.get(name, 1.0)}), flush=True)  # fmt: skip
+        cells = {
+            "time": median_ratio(seconds[name], seconds["infonce"]),
+            "memory": saved[name] / saved["infonce"],
+        }
+        rows.append(Row(title=name, cells=cells | ({"goal": GOALS[name]} if name in GOALS else {})))
+    notes = [f"Ratios to InfoNCE; {model}, {batch_size} pairs, median of {rounds} rounds."]
+    report(
+        "method_cost" if on_cpu else "method_cost_cuda",
+        {"ratios": Table(columns=columns, rows=rows)},
+        results,
+        notes,
+    )
 
 
-def _now(on_cpu: bool) -> float:
-    if on_cpu:
-        return time.process_time()
+def _seconds_on_gpu() -> float:
     torch.cuda.synchronize()
     return time.perf_counter()
 
 
-def prepared(
+def training_step(step: TrainStep, batch: LoadedBatch) -> Run:
+    """Return a function that trains the next step on the batch."""
+    steps = count()
+    return lambda: step.update([batch], next(steps), TOTAL_STEPS)
+
+
+def prepare_step(
     method: str,
     options: dict[str, Any],
     batch_size: int,
@@ -82,7 +108,16 @@ def prepared(
     model: str = "starter:infonce",
     **settings: Any,
 ) -> tuple[TrainStep, LoadedBatch]:
-    """Return what takes a step of a method, and a batch for it."""
+    """Return a method's training step and a batch for it.
+
+    Args:
+        method: name of a method.
+        options: its options.
+        batch_size: pairs in the batch.
+        accelerator: device and precision.
+        model: spec of the encoder.
+        settings: other fields of `TrainConfig`.
+    """
     config = TrainConfig(
         method,
         "picturebook:train@512",
@@ -102,19 +137,5 @@ def prepared(
     return TrainStep(config, encoder, objective, accelerator), batches[0]
 
 
-def _saved_bytes(learner: TrainStep, batch: LoadedBatch) -> int:
-    """Bytes that autograd keeps between the two passes of a step, each storage once."""
-    kept: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        learner.update([batch], 0, 1_000)
-    return sum(kept.values())
-
-
 if __name__ == "__main__":
-    main()
+    typer.run(main)

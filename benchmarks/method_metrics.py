@@ -1,9 +1,10 @@
-"""What methods.py measures of a model, query by query."""
+"""What the comparison of methods measures of a model, query by query."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from results import Column
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -14,13 +15,40 @@ from itr_core.metrics.precision import label_precision
 from itr_core.supervision.labels import label_matrix
 
 SHORT = 8
-"""Words of a short query: the first length bucket of Fig. 5 of AsCL."""
+"""Words of a short query, at most: the first length bucket of AsCL, Fig. 5."""
+COLUMNS = {
+    "rsum": Column(title="rSum"),
+    "t2i_r1": Column(title="T2I R@1"),
+    "i2t_r1": Column(title="I2T R@1"),
+    "short_t2i_r10": Column(title="short T2I R@10"),
+    "t2i_map_at_r": Column(title="T2I mAP@R"),
+    "i2t_map_at_r": Column(title="I2T mAP@R"),
+    "t2i_label_map": Column(title="T2I label mAP"),
+    "i2t_label_map": Column(title="I2T label mAP"),
+    "t2t_map_at_r": Column(title="T2T mAP@R"),
+    "i2i_map_at_r": Column(title="I2I mAP@R"),
+    "t2t_map_at_r_heads": Column(title="T2T mAP@R, heads"),
+    "i2i_map_at_r_heads": Column(title="I2I mAP@R, heads"),
+    "positive_distance": Column(title="positive distance", format=".3f"),
+    "negative_distance": Column(title="negative distance", format=".3f"),
+}
+"""Metrics by their key in `measure`."""
+Queries = dict[str, np.ndarray]
 
 
-def measure(model: Path, pairs: PairSet, features: str | None) -> dict[str, np.ndarray]:
-    """Columns of the tables, query by query: (n,) for images or (m,) for captions, NaN for what is none.
+def measure(model: Path, pairs: PairSet, features: str | None) -> Queries:
+    """Measure a checkpoint query by query.
 
-    `image_of_caption` is the row of each caption's image.
+    Args:
+        model: folder of the checkpoint.
+        pairs: n images with m captions.
+        features: spec of stored image features, as `features_from_file` takes it; None computes them.
+
+    Returns:
+        For each metric of `COLUMNS` that the source allows, one value per image (n,) or per caption (m,), NaN
+        for queries that do not count. mAP@R is by exact relevance; a T2T query has the other captions of its
+        image as right answers, an I2I query the images that share a true caption with it; the metrics of
+        "heads" are in the space of CUSA's uni-modal heads. And `image_of_caption` (m,).
     """
     encoder = load_encoder(f"local-dir:{model}", device="cpu")
     stored = (
@@ -31,62 +59,65 @@ def measure(model: Path, pairs: PairSet, features: str | None) -> dict[str, np.n
     images, _ = encode_rows(encoder, stored, np.arange(len(pairs)))
     captions, image_of_caption = pairs.flat_captions()
     texts = encoder.encode_texts(captions)
-    similarity = images @ texts.T
+    similarity = images @ texts.T  # (n, m)
     t2i, i2t = ranks(similarity, image_of_caption)
     short = np.array([len(caption.split()) <= SHORT for caption in captions])
     distance = np.sqrt(np.maximum(2 - 2 * similarity, 0))
     positive = distance[image_of_caption, np.arange(len(image_of_caption))]
     hits = sum(100.0 * (t2i <= k) for k in CUTOFFS)
+    hits_per_image = np.bincount(image_of_caption, hits) / np.bincount(image_of_caption)
     measured = {
-        "rSum": sum(100.0 * (i2t <= k) for k in CUTOFFS)
-        + np.bincount(image_of_caption, hits) / np.bincount(image_of_caption),
-        "T2I R@1": 100.0 * (t2i <= 1),
-        "I2T R@1": 100.0 * (i2t <= 1),
-        "short T2I R@10": np.where(short, 100.0 * (t2i <= 10), np.nan),
-        "positive distance": positive,
-        "negative distance": (distance.sum(0) - positive) / (len(images) - 1),
+        "rsum": sum(100.0 * (i2t <= k) for k in CUTOFFS) + hits_per_image,
+        "t2i_r1": 100.0 * (t2i <= 1),
+        "i2t_r1": 100.0 * (i2t <= 1),
+        "short_t2i_r10": np.where(short, 100.0 * (t2i <= 10), np.nan),
+        "positive_distance": positive,
+        "negative_distance": (distance.sum(0) - positive) / (len(images) - 1),
     }
-    true = pairs.relevance.matrix() if pairs.relevance else None
-    if true is not None:
-        measured["T2I mAP@R"] = 100 * precision_at_r(similarity.T, true.T)[0]
-        measured["I2T mAP@R"] = 100 * precision_at_r(similarity, true)[0]
+    relevant = pairs.relevance.matrix() if pairs.relevance else None
+    if relevant is not None:
+        measured["t2i_map_at_r"] = 100 * precision_at_r(similarity.T, relevant.T)[0]
+        measured["i2t_map_at_r"] = 100 * precision_at_r(similarity, relevant)[0]
     if pairs.labels is not None:
         _, has = label_matrix(pairs, "source", lambda: (images, images), seed=0)
-        measured["T2I label mAP"] = 100 * label_precision(similarity.T, has[image_of_caption], has)["map@all"]
-        measured["I2T label mAP"] = 100 * label_precision(similarity, has, has[image_of_caption])["map@all"]
-    same = image_of_caption[:, None] == image_of_caption
-    alike = (
+        of_captions = has[image_of_caption]
+        measured["t2i_label_map"] = 100 * label_precision(similarity.T, of_captions, has)["map@all"]
+        measured["i2t_label_map"] = 100 * label_precision(similarity, has, of_captions)["map@all"]
+    same_image = image_of_caption[:, None] == image_of_caption
+    share_a_caption = (
         None
-        if true is None
-        else np.logical_or.reduceat(true.T, np.searchsorted(image_of_caption, range(len(pairs))))
+        if relevant is None
+        else np.logical_or.reduceat(relevant.T, np.searchsorted(image_of_caption, range(len(pairs))))
     )
-    for space, own_texts, own_images in [("", texts, images), *_of_heads(model, texts, images)]:
-        measured[f"T2T mAP@R{space}"] = _like_finds_like(own_texts, same)
-        if alike is not None:
-            measured[f"I2I mAP@R{space}"] = _like_finds_like(own_images, alike)
+    for space, own_texts, own_images in [("", texts, images), *_head_spaces(model, texts, images)]:
+        measured[f"t2t_map_at_r{space}"] = _uni_modal_precision(own_texts, same_image)
+        if share_a_caption is not None:
+            measured[f"i2i_map_at_r{space}"] = _uni_modal_precision(own_images, share_a_caption)
     return measured | {"image_of_caption": image_of_caption}
 
 
-def _of_heads(model: Path, texts: np.ndarray, images: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """The same in the spaces of CUSA's heads, which are for search within one modality."""
+def _head_spaces(
+    model: Path, texts: np.ndarray, images: np.ndarray
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return the embeddings in the spaces of CUSA's heads for uni-modal search, if the model has them."""
     file = model / "heads.safetensors"
     heads = load_file(file) if file.exists() else {}
     heads = {name.removeprefix("cusa."): value for name, value in heads.items()}
     if "cross_temperature.value" not in heads:  # the heads are another method's
         return []
 
-    def through(head: str, rows: np.ndarray) -> np.ndarray:
+    def project(head: str, rows: np.ndarray) -> np.ndarray:
         gain, shift, weight, bias = (
             heads[f"{head}.{part}"] for part in ("0.weight", "0.bias", "1.weight", "1.bias")
         )
         normed = F.layer_norm(torch.from_numpy(rows) * len(gain) ** 0.5, gain.shape, gain, shift)
         return F.normalize(F.linear(normed, weight, bias), dim=-1).numpy()
 
-    return [(" of heads", through("text_head", texts), through("image_head", images))]
+    return [("_heads", project("text_head", texts), project("image_head", images))]
 
 
-def _like_finds_like(units: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """AP@R in percent of each unit vector (n, d) among the others, of which (n, n) are right."""
+def _uni_modal_precision(units: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the AP@R in percent of each unit vector (n, d) among the others, given the right ones (n, n)."""
     similarity = units @ units.T
     np.fill_diagonal(similarity, -np.inf)
     return 100 * precision_at_r(similarity, right & ~np.eye(len(units), dtype=bool))[0]

@@ -1,12 +1,22 @@
-"""What methods.py compares: every row of its tables, and the options that were tried for each method."""
+"""What the comparison of methods trains: the rows of its tables, and the candidate options of each method."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
+
+Setting = Literal["picturebook", "flickr8k"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a method, or a control of one."""
+    """One row of the tables.
+
+    Attributes:
+        method: what is trained; empty for the model that all rows start from.
+        options: options of the method, added to those of `CHOSEN`.
+        settings: arguments of `train` that differ from those of the setting.
+        against: row that this one is compared with.
+    """
 
     method: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -62,7 +72,7 @@ CANDIDATES: dict[str, list[dict[str, Any]]] = {
         {"alpha": 1.0, "beta": 5.0},
     ],
 }
-CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
+CHOSEN: dict[Setting, dict[str, dict[str, Any]]] = {
     "picturebook": {
         "coder": {"queue": 1024},
         "cusa": {"con_reduction": "mean_all"},
@@ -76,35 +86,52 @@ CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
         "ascl+cusa": {"con_reduction": "mean_all", "negatives": "none"},
     },
 }
-"""Options of methods, where not their defaults, by `select`."""
-SIBLINGS = {"siblings": 1.0, "alpha": 25.6, "beta": 128.0}  # CUSA's weights as with two captions
+"""Options chosen with `select`, where they are not the defaults."""
+# All that helped on photos. With five captions per image, weights that equal those of `mean_all` with two.
+SIBLINGS = {"siblings": 1.0, "alpha": 25.6, "beta": 128.0}
 PIXELS = {"image_features": None}
 ROWS = {
-    "start": Row(""),  # what all begin with, untrained
+    "start": Row(""),
     **{method: Row(method) for method in CANDIDATES},
-    # What each claim is held against.
-    "infonce, two captions": Row("infonce", settings={"captions_per_image": 2}),  # the texts that AsCL reads
-    "infonce, batch 128": Row("infonce", settings={"batch_size": 128}),  # twice CODER's negatives of a batch
-    "cusa and siblings": Row("infonce+cusa", SIBLINGS, {"captions_per_image": 5}),  # all that helped photos
-    "cusa, CSA alone": Row("cusa", {"beta": 0.0}),
-    "cusa, USA alone": Row("cusa", {"alpha": 0.0}),
-    "infonce, from pixels": Row("infonce", settings=PIXELS),  # the local similarity needs an image's places
-    "ascl, from pixels": Row("ascl", settings=PIXELS, against="infonce, from pixels"),
-    "ascl, local similarity": Row("ascl", {"u1": 0.8}, PIXELS, against="infonce, from pixels"),
-    "crcgs, intra alone": Row("crcgs", {"inter": False}),
-    "crcgs, inter alone": Row("crcgs", {"intra": False}),
+    "infonce, two captions": Row("infonce", settings={"captions_per_image": 2}),  # as many texts as AsCL
+    "infonce, batch 128": Row("infonce", settings={"batch_size": 128}),  # twice the negatives of a batch
+    "infonce+cusa, siblings": Row("infonce+cusa", SIBLINGS, {"captions_per_image": 5}),
+    "cusa, CSA only": Row("cusa", {"beta": 0.0}),
+    "cusa, USA only": Row("cusa", {"alpha": 0.0}),
+    "crcgs, intra-modal only": Row("crcgs", {"inter": False}),
+    "crcgs, inter-modal only": Row("crcgs", {"intra": False}),
     "coder, no queue": Row("coder", {"queue": 0}),
-    "coder, queue 4096": Row("coder", {"queue": 4096}),
-    "coder, instance alone": Row("coder", {"concept_branch": False}),
-    "coder, all weights alike": Row("coder", {"concept_branch": False, "scheme": "none"}),
-    "coder, batch against keys": Row("coder", {"live_batch": False}),
+    "coder, queue of 4096": Row("coder", {"queue": 4096}),
+    "coder, no concept branch": Row("coder", {"concept_branch": False}),
+    "coder, no concept branch, uniform weights": Row("coder", {"concept_branch": False, "scheme": "none"}),
+    "coder, momentum keys only": Row("coder", {"live_batch": False}),
     "infonce, batch 16": Row("infonce", settings={"batch_size": 16}),
     "coder, batch 16": Row("coder", settings={"batch_size": 16}, against="infonce, batch 16"),
+    # The local similarity needs patch tokens, which cached features do not have.
+    "infonce, from pixels": Row("infonce", settings=PIXELS, against="infonce, from pixels"),
+    "ascl, from pixels": Row("ascl", settings=PIXELS, against="infonce, from pixels"),
+    "ascl, local similarity": Row("ascl", {"u1": 0.8}, PIXELS, against="infonce, from pixels"),
 }
 MAIN = ("start", "infonce", "crcgs", "coder", "ascl", "cusa", "ascl+cusa")
+FROM_PIXELS = ("infonce, from pixels", "ascl, from pixels", "ascl, local similarity")
+ENSEMBLE = ", ensemble"
+"""Suffix of the rows that merge all trainings of a row."""
+ALL_ROWS = (*ROWS, *(name + ENSEMBLE for name in ROWS))
+COMPARISONS: tuple[tuple[str, str, Collection[str]], ...] = (
+    ("infonce, two captions", "ascl", ("rsum",)),
+    ("coder, no queue", "coder", ("rsum", "i2t_r1")),
+    ("coder, queue of 4096", "coder", ("rsum",)),
+    ("coder, no concept branch", "coder", ("rsum", "i2t_label_map", "t2t_map_at_r")),
+)
+"""Pairs of rows, the second as baseline, and the metrics that the discussion of the results compares."""
 
 
-def chosen(setting: str, name: str) -> Row:
-    """The row of that name with the options that its method was given for this setting."""
+def chosen(setting: Setting, name: str) -> Row:
+    """Return the row of that name with the options chosen for its method in this setting."""
     row = ROWS[name]
     return replace(row, options=CHOSEN[setting].get(row.method, {}) | row.options)
+
+
+def baseline(name: str) -> str:
+    """Return the row that the row of that name, or its ensemble, is compared with."""
+    return ROWS[name.removesuffix(ENSEMBLE)].against

@@ -1,20 +1,18 @@
-"""Compare the methods on the same footing: the same start, data, budget and seeds for every row.
+"""Compare the methods under equal conditions: the same start, data, budget and seeds for every row.
 
     python benchmarks/methods.py select picturebook --out runs/methods
     python benchmarks/methods.py run picturebook --out runs/methods
     python benchmarks/methods.py run flickr8k --data DATA --out runs/methods
-    python benchmarks/methods.py join flickr8k --data DATA --out runs/methods
+    python benchmarks/methods.py merge flickr8k --data DATA --out runs/methods
     python benchmarks/methods.py table picturebook --out runs/methods
 
-What is done is not done again. `picturebook` goes on from starter:infonce, its image trunk run only once; the
-last weights are measured on the test split, whose truth is exact. `flickr8k` trains on features of real
-photos (see flickr8k.py) and is measured on the dev split, which also selects the epoch. `select` shows what
-the candidate options of each method give on validation, for choosing those of method_rows.py; for Flickr8k
-that is a part of the training photos, held out. `join` makes one model of all trainings of a row. `table`
-prints Markdown, with intervals.
+`picturebook` continues starter:infonce on cached features of its image trunk; the last weights are measured
+on the test split, whose relevance is exact. `flickr8k` trains on features of real photos (see flickr8k.py)
+and is measured on the dev split, which also selects the epoch. What is already in the folder --out is not
+trained or measured again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -22,67 +20,78 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from ensemble import union
-from flickr8k import hold_out, settings_of
-from method_metrics import measure
-from method_rows import CANDIDATES, MAIN, ROWS, Row, chosen
-from rich.console import Console
+from ensemble import merge as merge_checkpoints
+from flickr8k import hold_out
+from method_metrics import COLUMNS, Queries, measure
+from method_rows import (
+    ALL_ROWS,
+    CANDIDATES,
+    CHOSEN,
+    ENSEMBLE,
+    MAIN,
+    ROWS,
+    Row,
+    Setting,
+    baseline,
+    chosen,
+)
+from method_tables import METRICS, Runs, commands, table_of, tables_of, train_settings
+from reporting import ResultsOption, report
+from result_tables import markdown_table
+from results import Column, Table
+from results import Row as TableRow
 
 from itr_core import load_pairs, train
 from itr_core.encoders.loading import STARTERS
 from itr_core.errors import did_you_mean
-from itr_core.metrics.bootstrap import interval, resampled
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
-PICTUREBOOK: dict[str, Any] = {
-    "source": "picturebook:train@10000",
-    "model": "starter:infonce",
-    "image_features": "cache",
-    "max_steps": 100,
-    "batch_size": 64,
-    "lr": 2e-4,
-}
-TABLES = (
-    ("rSum", "T2I R@1", "I2T R@1", "short T2I R@10"),
-    ("T2I mAP@R", "I2T mAP@R", "T2I label mAP", "I2T label mAP"),
-    ("T2T mAP@R", "I2I mAP@R", "T2T mAP@R of heads", "I2I mAP@R of heads"),
-    ("positive distance", "negative distance"),
-)
 
-Setting = Annotated[str, typer.Argument(help="picturebook or flickr8k.")]
-Where = Annotated[Path, typer.Option(help="Folder of the runs and what was measured of them.")]
+SettingArgument = Annotated[Setting, typer.Argument(help="Start, data and budget; see above.")]
+Out = Annotated[Path, typer.Option(help="Folder of the runs and of what was measured of them.")]
 Data = Annotated[
-    Path | None, typer.Option(help="Folder with flickr8k/, glove200_flickr8k/, mobilenetv2_100/.")
+    Path | None,
+    typer.Option(help="For flickr8k: folder with flickr8k/, glove200_flickr8k/ and mobilenetv2_100/."),
 ]
-Names = Annotated[list[str] | None, typer.Option("--row", help="Of the table; by default the six methods.")]
-JOINED = ", joined"
-SHOWN = [*ROWS, *(name + JOINED for name in ROWS)]
+RowNames = Annotated[
+    list[str] | None,
+    typer.Option("--row", help="Row of method_rows.py; repeat for several. Default: the methods."),
+]
 
 
 @app.command()
 def run(
-    setting: Setting,
-    out: Where,
+    setting: SettingArgument,
+    out: Out,
     data: Data = None,
-    row: Names = None,
+    row: RowNames = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each row.")] = 3,
 ) -> None:
     """Train what is missing, seed by seed, and measure it."""
-    for seed, name in product(range(seeds), _rows(row or MAIN)):
+    settings = _settings(setting, data)
+    for seed, name in product(range(seeds), _checked(row or MAIN, ROWS)):
         if ROWS[name].method or (setting == "picturebook" and not seed):
+            typer.echo(f"{name}, seed {seed}")
             folder = _folder(out, setting, name) / str(seed)
-            _measured(chosen(setting, name), _settings(setting, data) | {"seed": seed}, folder)
+            _train_and_measure(chosen(setting, name), settings | {"seed": seed}, folder)
 
 
 @app.command()
 def select(
-    setting: Setting,
-    out: Where,
+    setting: SettingArgument,
+    out: Out,
     data: Data = None,
-    row: Annotated[list[str] | None, typer.Option(help="Of the candidates; by default all methods.")] = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(help="Method of the candidates; repeat for several. Default: all methods."),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each candidate.")] = 2,
+    results: ResultsOption = None,
 ) -> None:
-    """Train every candidate and print what it gives on validation, a line each."""
+    """Train every candidate of `method_rows.CANDIDATES` and measure it on validation data.
+
+    These are the val split of Picturebook, and photos held out of the training split of Flickr8k.
+    """
     settings = _settings(setting, data)
     stage = f"{setting}-validation"
     if setting == "picturebook":
@@ -90,53 +99,101 @@ def select(
     else:
         settings |= hold_out(settings, out / stage)
         settings["measured_on"] = settings["validation"]
-    for method in _rows(row or CANDIDATES, CANDIDATES):
+    metrics = [*METRICS["recall"], *METRICS["precision"]]
+    rows, measured = [], set[str]()
+    for method in _checked(row or CANDIDATES, CANDIDATES):
         for options in CANDIDATES[method]:
             name = " ".join([method, *(f"{option}={value}" for option, value in options.items())])
+            typer.echo(name)
             runs = [
-                _measured(
+                _train_and_measure(
                     Row(method, options), settings | {"seed": seed}, _folder(out, stage, name) / str(seed)
                 )
                 for seed in range(seeds)
             ]
-            shown = [
-                f"{column} {np.mean([np.nanmean(run[column]) for run in runs]):.1f}"
-                for column in TABLES[0] + TABLES[1]
-                if column in runs[0]
-            ]
-            print(name, *shown, sep=" | ", flush=True)
+            known = [metric for metric in metrics if metric in runs[0]]
+            measured.update(known)
+            means = {
+                metric: float(np.mean([np.nanmean(of_seed[metric]) for of_seed in runs])) for metric in known
+            }
+            is_chosen = options == CHOSEN[setting].get(method, {})
+            rows.append(TableRow(title=name, cells={"chosen": "yes" if is_chosen else "", **means}))
+    columns = {"chosen": Column(title="chosen")} | {
+        metric: COLUMNS[metric] for metric in metrics if metric in measured
+    }
+    table = Table(title="candidate", columns=columns, rows=rows)
+    report(f"methods_{setting}_selection", {"validation": table}, results, [f"{seeds} trainings of each."])
 
 
 @app.command()
-def join(setting: Setting, out: Where, data: Data = None, row: Names = None) -> None:
-    """Make one model of all trainings of a row of flickr8k; measure it as the row "NAME, joined"."""
+def merge(setting: SettingArgument, out: Out, data: Data = None, row: RowNames = None) -> None:
+    """Merge all trainings of a row of flickr8k into one model; measure it as the row "NAME, ensemble"."""
     settings = _settings(setting, data)
-    for name in _rows(row or MAIN[1:]):
+    for name in _checked(row or MAIN[1:], ROWS):
         members = sorted(state.parent for state in _folder(out, setting, name).glob("*/state.safetensors"))
         if not members:
             raise typer.BadParameter(
-                f"Nothing of {name!r} was trained in {out / setting}; `run` comes first."
+                f"There is no training of {name!r} in {out / setting}; start it with `run`."
             )
-        folder = _folder(out, setting, name + JOINED) / "0"
-        _once(partial(union, members, folder), settings, folder)
+        folder = _folder(out, setting, name + ENSEMBLE) / "0"
+        _measure_once(partial(merge_checkpoints, members, folder), settings, folder)
 
 
-def _folder(out: Path, setting: str, name: str) -> Path:
-    return out / setting / name.replace(",", "").replace(" ", "-")
+@app.command()
+def table(
+    setting: SettingArgument,
+    out: Out,
+    row: Annotated[
+        list[str] | None, typer.Option(help="Print only this row; repeat for several. Default: all measured.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Row to compare the given rows with. Default: the baseline of each.")
+    ] = None,
+    results: ResultsOption = None,
+) -> None:
+    """Print the tables: mean and spread over seeds, and the difference to a baseline with its interval.
+
+    The interval is a paired bootstrap over images, 95 %, of two rows that are both averaged over the seeds
+    that they share. With --results all rows are written, so it excludes --row and --against.
+    """
+    if results is not None and (row or against):
+        raise typer.BadParameter("--results writes all rows; leave out --row and --against.")
+    if against and not row:
+        raise typer.BadParameter("--against compares the rows given by --row; name at least one.")
+    names = _checked(row or ALL_ROWS, ALL_ROWS)
+    bases = [baseline(name) for name in names] + _checked([against] if against else [], ALL_ROWS)
+    runs = {name: found for name in dict.fromkeys([*names, *bases]) if (found := _runs(out, setting, name))}
+    names = [name for name in names if name in runs]
+    if not names:
+        raise typer.BadParameter(f"Nothing was measured in {out / setting}; start with `run`.")
+    if not row:
+        notes = ["Mean ± standard deviation over seeds; in brackets the difference to the baseline, 95 %."]
+        row_commands = {name: commands(setting, name) for name in names}
+        report(f"methods_{setting}", tables_of(runs), results, notes, row_commands)
+        return
+    for metrics in METRICS.values():
+        if part := table_of(names, metrics, runs, against):
+            typer.echo(markdown_table(part) + "\n")
 
 
-def _settings(setting: str, data: Path | None) -> dict[str, Any]:
-    """Arguments of `train`, and `measured_on`."""
-    if setting == "picturebook":
-        return PICTUREBOOK | {"measured_on": "picturebook:test"}
-    if setting == "flickr8k" and data is not None:
-        settings = settings_of("features", data, Path())
-        return settings | {"measured_on": settings["validation"], "captions_per_image": 2}
-    raise typer.BadParameter(f"{setting!r}: write picturebook, or flickr8k with --data.")
+def _runs(out: Path, setting: Setting, name: str) -> Runs:
+    return [dict(np.load(file)) for file in sorted(_folder(out, setting, name).glob("*/measured.npz"))]
 
 
-def _measured(row: Row, settings: dict[str, Any], folder: Path) -> dict[str, np.ndarray]:
-    """Train a row unless that is done, and return what `measure` found."""
+def _folder(out: Path, stage: str, name: str) -> Path:
+    return out / stage / name.replace(",", "").replace(" ", "-")
+
+
+def _settings(setting: Setting, data: Path | None) -> dict[str, Any]:
+    """Return the arguments of `train` and `measured_on`, the source to measure on."""
+    if setting == "flickr8k" and data is None:
+        raise typer.BadParameter("flickr8k needs the folder of its files: give it by --data.")
+    settings = train_settings(setting, data)
+    return settings | {"measured_on": settings.get("validation", "picturebook:test")}
+
+
+def _train_and_measure(row: Row, settings: dict[str, Any], folder: Path) -> Queries:
+    """Train a row unless it has been trained, and return what `measure` found."""
 
     def trained() -> Path:
         if not row.method:
@@ -145,75 +202,26 @@ def _measured(row: Row, settings: dict[str, Any], folder: Path) -> dict[str, np.
         del arguments["measured_on"]
         return train(row.method, resume=(folder / "state.safetensors").exists(), **arguments)
 
-    return _once(trained, settings, folder)
+    return _measure_once(trained, settings, folder)
 
 
-def _once(make: Callable[[], Path], settings: dict[str, Any], folder: Path) -> dict[str, np.ndarray]:
-    """Return what `measure` finds of the model that `make` makes, and keep it in `folder`."""
+def _measure_once(make: Callable[[], Path], settings: dict[str, Any], folder: Path) -> Queries:
+    """Measure the model that `make` returns and store the figures in `folder`, or read them from there."""
     stored = folder / "measured.npz"
     if not stored.exists():
         model, pairs = make(), load_pairs(settings["measured_on"])
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(stored, **measure(model, pairs, settings.get("validation_features")))
+        arrays: dict[str, Any] = {**measure(model, pairs, settings.get("validation_features"))}
+        np.savez(stored, **arrays)
     return dict(np.load(stored))
 
 
-def _rows(names: Iterable[str], known: Collection[str] = ROWS) -> list[str]:
-    """The names, if all are known."""
+def _checked(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return the names; raise BadParameter for one that is not known."""
     for name in names:
         if name not in known:
             raise typer.BadParameter(f"There is no row {name!r}.{did_you_mean(name, known)}")
     return [*names]
-
-
-@app.command()
-def table(
-    setting: Setting,
-    out: Where,
-    row: Names = None,
-    against: Annotated[str | None, typer.Option(help="Another row to compare all with.")] = None,
-) -> None:
-    """Print the tables: mean and spread over seeds, and how far each row is from InfoNCE.
-
-    The interval is a paired bootstrap over images, 95 %, of the difference of two rows, both averaged over
-    the seeds they share.
-    """
-    bases = {name: against or ROWS[name.removesuffix(JOINED)].against for name in _rows(row or MAIN, SHOWN)}
-    runs = {name: _runs(out, setting, name) for name in {*bases, *_rows(bases.values(), SHOWN)}}
-    names = [name for name in bases if runs[name]]
-    if not names:
-        raise typer.BadParameter(f"Nothing was measured in {out / setting}; `run` comes first.")
-    for columns in TABLES:
-        shown = [column for column in columns if any(column in runs[name][0] for name in names)]
-        lines = ["| | seeds | " + " | ".join(shown) + " |", "|" + "---|" * (len(shown) + 2)]
-        for name in names:
-            cells = [_cell(runs[name], runs[bases[name]], column) for column in shown]
-            lines.append(f"| {name} | {len(runs[name])} | " + " | ".join(cells) + " |")
-        if shown:
-            Console(soft_wrap=True).print("\n".join([*lines, ""]), markup=False)
-
-
-def _runs(out: Path, setting: str, name: str) -> list[dict[str, np.ndarray]]:
-    return [dict(np.load(file)) for file in sorted(_folder(out, setting, name).glob("*/measured.npz"))]
-
-
-def _cell(ours: Sequence[dict[str, np.ndarray]], base: Sequence[dict[str, np.ndarray]], column: str) -> str:
-    """Mean +- spread over seeds, and the interval of the difference to the base."""
-    if column not in ours[0]:
-        return ""
-    digits = 3 if "distance" in column else 1
-    each = [np.nanmean(one[column]) for one in ours]
-    cell = f"{np.mean(each):.{digits}f}"
-    if len(each) > 1:
-        cell += f" ± {np.std(each, ddof=1):.{digits}f}"
-    if ours is base or not base or column not in base[0]:
-        return cell
-    gap = np.mean([a[column] - b[column] for a, b in zip(ours, base, strict=False)], axis=0)
-    n = len(ours[0]["rSum"])
-    image = np.arange(n) if len(gap) == n else ours[0]["image_of_caption"]
-    some = ~np.isnan(gap)
-    low, high = interval(resampled(gap[some], image[some], n))
-    return f"{cell} ({gap[some].mean():+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}])"
 
 
 if __name__ == "__main__":

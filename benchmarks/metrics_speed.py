@@ -1,32 +1,89 @@
-"""Ranks of every query, both ways, against CLIP_benchmark's recall at 1, 5 and 10 on the same matrix.
+"""Time the ranks of all queries against CLIP_benchmark's recall at 1, 5 and 10 on the same matrix.
 
     python benchmarks/metrics_speed.py
 
-Each side runs in a process of its own, on one thread, several times. The matrix, 25,000 captions by 5,000
-images as on COCO's test split, is random, with the own image lifted so that R@1 is neither near chance nor
-near 100. How many queries are a hit for one and a miss for the other is printed, too.
+The similarity matrix has the size of COCO's test split, 25,000 captions by 5,000 images. It is random, with
+the similarity of each caption to its own image raised so that R@1 is neither near chance nor near 100 %. Each
+implementation runs in a process of its own, on one thread. The two must agree on every query.
 """
 
-import argparse
 import resource
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
+from reporting import ResultsOption, report
+from results import Column, Row, Table
 from torch import Tensor
 
 from itr_core.metrics import CUTOFFS, ranks
 
-IMAGES, EACH = 5000, 5
+IMAGES, CAPTIONS_PER_IMAGE = 5000, 5
 BATCH = 64
+SPEED_UP_GOAL = 15
+MEMORY_GOAL = "below 2"  # matrices
+Hits = dict[str, np.ndarray]
 
 
-# `recall_at_k` and `batchify` are CLIP_benchmark's, word for word but for types and shorter comments:
+def main(
+    rounds: Annotated[int, typer.Option(help="Calls of each implementation.")] = 3,
+    results: ResultsOption = None,
+) -> None:
+    """Time the ranks of all queries against CLIP_benchmark's recall at 1, 5 and 10 on the same matrix."""
+    measured = []
+    for implementation in (clip_benchmark_hits, pairscope_hits):
+        with get_context("spawn").Pool(1) as pool:
+            measured.append(pool.apply(run, (implementation, rounds)))
+    (slow, their_peak, their_hits), (fast, our_peak, our_hits) = measured
+    differing = sum(int((their_hits[name] != our_hits[name]).sum()) for name in their_hits)
+    calls = {"first call": (slow[0], fast[0]), "fastest call": (min(slow), min(fast))}
+    time_columns = {
+        "clip_benchmark": Column(title="CLIP_benchmark", unit="s"),
+        "pairscope": Column(title="Pairscope", unit="s", format=".2f"),
+        "ratio": Column(title="speed-up", format=".0f"),
+        "goal": Column(title="goal", format=".0f"),
+    }
+    memory_columns = {
+        "clip_benchmark": Column(title="CLIP_benchmark", unit="matrices"),
+        "pairscope": Column(title="Pairscope", unit="matrices", format=".2f"),
+        "goal": Column(title="goal"),
+    }
+    times = [
+        Row(
+            title=name,
+            cells={
+                "clip_benchmark": theirs,
+                "pairscope": ours,
+                "ratio": theirs / ours,
+                "goal": SPEED_UP_GOAL,
+            },
+        )
+        for name, (theirs, ours) in calls.items()
+    ]
+    memory = Row(
+        title="peak memory of the process, including the given matrix",
+        cells={"clip_benchmark": their_peak, "pairscope": our_peak, "goal": MEMORY_GOAL},
+    )
+    tables = {
+        "time": Table(columns=time_columns, rows=times),
+        "memory": Table(columns=memory_columns, rows=[memory]),
+    }
+    recalls = ", ".join(f"{name} {100 * hit.mean():.1f}" for name, hit in our_hits.items())
+    queries = IMAGES * (1 + CAPTIONS_PER_IMAGE)
+    notes = [
+        f"{differing} of {queries:,} queries differ between the two at any K ({recalls}).",
+        f"{rounds} calls of each.",
+    ]
+    report("metrics_speed", tables, results, notes)
+
+
+# `recall_at_k` and `batchify` are copied from CLIP_benchmark; only types are added and comments shortened:
 # clip_benchmark/metrics/zeroshot_retrieval.py of version 1.6.2, MIT license, Copyright (c) 2022 Mehdi Cherti.
-# The package itself would bring webdataset and pycocoevalcap along.
+# Installing the package would also install webdataset and pycocoevalcap.
 def recall_at_k(scores: Tensor, positive_pairs: Tensor, k: int) -> Tensor:
     """Compute the recall at k for each sample."""
     nb_texts, nb_images = scores.shape
@@ -44,7 +101,14 @@ def recall_at_k(scores: Tensor, positive_pairs: Tensor, k: int) -> Tensor:
     return nb_true_positive / nb_positive
 
 
-def batchify(func: Any, X: Tensor, Y: Tensor, batch_size: int, device: str, **kwargs: Any) -> Tensor:
+def batchify(
+    func: Any,
+    X: Tensor,  # noqa: N803
+    Y: Tensor,  # noqa: N803
+    batch_size: int,
+    device: str,
+    **kwargs: Any,
+) -> Tensor:
     """Apply `func` to rows of X and Y, a batch at a time."""
     results = []
     for start in range(0, len(X), batch_size):
@@ -56,16 +120,16 @@ def batchify(func: Any, X: Tensor, Y: Tensor, batch_size: int, device: str, **kw
     return torch.cat(results)
 
 
-def matrix() -> tuple[np.ndarray, np.ndarray]:
-    """Similarities (captions, images) float32 and the image of each caption."""
-    image_of_caption = np.repeat(np.arange(IMAGES), EACH)
+def similarities() -> tuple[np.ndarray, np.ndarray]:
+    """Return similarities (captions, images) float32 and the image of each caption (captions,)."""
+    image_of_caption = np.repeat(np.arange(IMAGES), CAPTIONS_PER_IMAGE)
     scores = np.random.default_rng(0).standard_normal((len(image_of_caption), IMAGES), dtype=np.float32)
     scores[np.arange(len(image_of_caption)), image_of_caption] += 4
     return scores, image_of_caption
 
 
-def theirs(scores: np.ndarray, image_of_caption: np.ndarray) -> dict[str, np.ndarray]:
-    """Hits as CLIP_benchmark's `evaluate` has them."""
+def clip_benchmark_hits(scores: np.ndarray, image_of_caption: np.ndarray) -> Hits:
+    """Return which queries are hits at each K, (queries,) bool, as CLIP_benchmark's `evaluate` finds them."""
     similarity = torch.from_numpy(scores)
     positive_pairs = torch.zeros_like(similarity, dtype=torch.bool)
     positive_pairs[torch.arange(len(similarity)), torch.from_numpy(image_of_caption)] = True
@@ -76,45 +140,32 @@ def theirs(scores: np.ndarray, image_of_caption: np.ndarray) -> dict[str, np.nda
     return {name: hit.numpy() for name, hit in hits.items()}
 
 
-def ours(scores: np.ndarray, image_of_caption: np.ndarray) -> dict[str, np.ndarray]:
-    """Hits from the ranks, which hold those of every other K as well."""
+def pairscope_hits(scores: np.ndarray, image_of_caption: np.ndarray) -> Hits:
+    """Return the same hits from the ranks, which give the hits at every other K too."""
     t2i, i2t = ranks(scores.T, image_of_caption)
     return {
         f"{direction}@{k}": rank <= k for k in CUTOFFS for direction, rank in (("t2i", t2i), ("i2t", i2t))
     }
 
 
-def run(side: Callable[..., dict[str, np.ndarray]], rounds: int) -> tuple[list[float], float, dict[str, Any]]:
-    """Seconds of each round; the peak of the process in matrices, the one it is given counted; the hits."""
+def run(implementation: Callable[..., Hits], rounds: int) -> tuple[list[float], float, Hits]:
+    """Call an implementation on one thread.
+
+    Returns:
+        The seconds of each call; the peak memory of the process in matrices, including the given one; the
+        hits.
+    """
     torch.set_num_threads(1)
-    scores, image_of_caption = matrix()
+    scores, image_of_caption = similarities()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for _ in range(rounds):
         start = time.perf_counter()
-        hits = side(scores, image_of_caption)
+        hits = implementation(scores, image_of_caption)
         seconds.append(time.perf_counter() - start)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return seconds, 1 + grown * 1024 / scores.nbytes, hits
 
 
-def main() -> None:
-    """Run both sides one after the other and print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
-    found = []
-    for side in (theirs, ours):
-        with get_context("spawn").Pool(1) as pool:
-            found.append(pool.apply(run, (side, rounds)))
-    (slow, their_peak, their_hits), (fast, our_peak, our_hits) = found
-    differ = sum(int((their_hits[name] != our_hits[name]).sum()) for name in their_hits)
-    print(", ".join(f"{name} {100 * hit.mean():.1f}" for name, hit in our_hits.items()))
-    print(f"queries that differ at any K: {differ}")
-    print(f"CLIP_benchmark  {min(slow):6.2f} s (first {slow[0]:.2f}), peak {their_peak:.2f} matrices")
-    print(f"ranks           {min(fast):6.2f} s (first {fast[0]:.2f}), peak {our_peak:.2f} matrices")
-    print(f"first calls 1/{slow[0] / fast[0]:.1f}, best calls 1/{min(slow) / min(fast):.1f}")
-
-
 if __name__ == "__main__":
-    main()
+    typer.run(main)

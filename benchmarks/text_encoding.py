@@ -1,19 +1,23 @@
-"""Text encoding against open_clip's own path, in one run: `python benchmarks/text_encoding.py [--threads 2]`.
+"""Time text encoding against open_clip's own tokenizer and `encode_text`.
 
-ViT-B-32 with random weights (speed does not depend on them), from strings to unit vectors on both sides: 64
-ordinary captions of 8 to 14 words, and single queries. Rounds of the two paths alternate, so that a busy
-machine hurts both; the figure is the median over rounds of the ratio within a round.
+    python benchmarks/text_encoding.py --threads 2
+
+Both encode the same strings to unit vectors: a batch of 64 captions of 8 to 14 words, and single queries. The
+weights of the default model are random, because speed does not depend on them. The two implementations
+alternate; every figure is a median over rounds, and the ratio is taken within a round.
 """
 
-import argparse
-import json
 import random
 import statistics
 import time
-from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
+from reporting import ResultsOption, report
+from results import Column, Row, Table
+from timing import alternate, median_ratio
 from torch.nn import functional as F
 
 from itr_core import DualEncoder, load_encoder
@@ -52,8 +56,35 @@ REST = [
 ]
 
 
+def main(
+    model: Annotated[str, typer.Option(help="Model spec.")] = "ViT-B-32/none",
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of PyTorch; by default PyTorch's own choice.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Timed rounds.")] = 9,
+    results: ResultsOption = None,
+) -> None:
+    """Time text encoding against open_clip's own tokenizer and `encode_text`."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    encoder = load_encoder(model, device="cpu")
+    texts = captions(64)
+    batch = compare(encoder, texts, rounds)
+    single = [compare(encoder, [text], rounds) for text in texts[:8]]
+    query = {key: statistics.median(run[key] for run in single) for key in single[0]}
+    columns = {
+        "open_clip": Column(title="open_clip", unit="ms"),
+        "pairscope": Column(title="Pairscope", unit="ms"),
+        "ratio": Column(title="open_clip / Pairscope"),
+        "difference": Column(title="largest difference of an embedding", format=".1e"),
+    }
+    rows = [Row(title="batch of 64 captions", cells={**batch}), Row(title="one query", cells={**query})]
+    notes = [f"{model}, {torch.get_num_threads()} threads, median of {rounds} rounds."]
+    report("text_encoding", {"speed": Table(columns=columns, rows=rows)}, results, notes)
+
+
 def captions(count: int, seed: int = 0) -> list[str]:
-    """Ordinary captions of 8 to 14 words, all different."""
+    """Return that many different captions of 8 to 14 words."""
     rng, found = random.Random(seed), dict[str, None]()
     while len(found) < count:
         text = " ".join(rng.choice(part) for part in (SUBJECTS, VERBS, PLACES, REST)).strip() + "."
@@ -62,53 +93,35 @@ def captions(count: int, seed: int = 0) -> list[str]:
     return list(found)
 
 
-def open_clip_path(encoder: DualEncoder, texts: list[str]) -> np.ndarray:
-    """What open_clip's README does."""
+def encode_with_open_clip(encoder: DualEncoder, texts: list[str]) -> np.ndarray:
+    """Encode texts as open_clip's README does; returns unit vectors (len(texts), d) float32."""
     with torch.no_grad():
         features = encoder.model.encode_text(encoder.tokenizer(texts))
         return F.normalize(features, dim=-1).numpy()
 
 
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def compare(encoder: DualEncoder, texts: list[str], rounds: int) -> dict[str, float]:
-    """Milliseconds of both paths and their ratio, medians over `rounds`; the largest difference."""
-    ours, theirs = encoder.encode_texts(texts), open_clip_path(encoder, texts)
-    pairs = [
-        (seconds(lambda: open_clip_path(encoder, texts)), seconds(lambda: encoder.encode_texts(texts)))
-        for _ in range(rounds)
-    ]
-    return {
-        "open_clip_ms": 1e3 * statistics.median(theirs for theirs, _ in pairs),
-        "pairscope_ms": 1e3 * statistics.median(ours for _, ours in pairs),
-        "ratio": statistics.median(theirs / ours for theirs, ours in pairs),
-        "max_difference": float(np.abs(ours - theirs).max()),
+    """Time both implementations.
+
+    Returns:
+        `open_clip` and `pairscope`, milliseconds; their `ratio`; `difference`, the largest absolute
+        difference between components of their embeddings.
+    """
+    ours, theirs = encoder.encode_texts(texts), encode_with_open_clip(encoder, texts)
+    seconds = alternate(
+        {
+            "open_clip": lambda: encode_with_open_clip(encoder, texts),
+            "pairscope": lambda: encoder.encode_texts(texts),
+        },
+        rounds,
+        warm_up=0,  # both have just run
+        clock=time.perf_counter,
+    )
+    return {name: 1e3 * statistics.median(each) for name, each in seconds.items()} | {
+        "ratio": median_ratio(seconds["open_clip"], seconds["pairscope"]),
+        "difference": float(np.abs(ours - theirs).max()),
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="ViT-B-32/none")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=9)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    encoder = load_encoder(options.model, device="cpu")
-    texts = captions(64)
-    batch = compare(encoder, texts, options.rounds)
-    single = [compare(encoder, [text], options.rounds) for text in texts[:8]]
-    query = {key: statistics.median(run[key] for run in single) for key in single[0]}
-    print(
-        json.dumps(
-            {"model": options.model, "threads": options.threads, "batch_of_64": batch, "one_query": query},
-            indent=2,
-        )
-    )
-
-
 if __name__ == "__main__":
-    main()
+    typer.run(main)

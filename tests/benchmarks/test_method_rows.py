@@ -1,30 +1,34 @@
-"""benchmarks/method_rows.py: what the comparison of methods trains can be trained."""
+"""The rows and options of the comparison of methods: every one can be trained as declared."""
 
-import runpy
-from pathlib import Path
+from typing import get_args
 
 import pytest
+from method_rows import ALL_ROWS, CANDIDATES, CHOSEN, COMPARISONS, FROM_PIXELS, MAIN, ROWS, Setting, chosen
 
 from itr_core.methods import make_method
 from itr_core.training.config import TrainConfig
 
-ROWS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "method_rows.py"))
 
-
-@pytest.mark.parametrize("setting", ["picturebook", "flickr8k"])
-def test_every_row_has_a_method_that_takes_its_options_and_a_row_to_be_held_against(setting: str) -> None:
-    for name, row in ROWS["ROWS"].items():
-        assert row.against in ROWS["ROWS"]
+@pytest.mark.parametrize("setting", get_args(Setting))
+def test_every_row_has_a_baseline_and_a_method_that_takes_its_options(setting: Setting) -> None:
+    for name, row in ROWS.items():
+        assert row.against in ROWS
         if row.method:
-            chosen = ROWS["chosen"](setting, name)
-            assert chosen.options.items() >= row.options.items()
-            make_method(row.method, chosen.options)
-            TrainConfig(row.method, "picturebook:train", "x", **{"batch_size": 64} | row.settings)
+            options = chosen(setting, name).options
+            assert options.items() >= row.options.items()
+            make_method(row.method, options)
+            settings = {"batch_size": 64} | row.settings
+            TrainConfig(method=row.method, source="picturebook:train", model="x", **settings)
 
 
 def test_every_choice_was_a_candidate_and_every_candidate_can_be_trained() -> None:
-    for method, candidates in ROWS["CANDIDATES"].items():
+    for method, candidates in CANDIDATES.items():
         for options in candidates:
             make_method(method, options)
-        for choices in ROWS["CHOSEN"].values():
+        for choices in CHOSEN.values():
             assert choices.get(method, {}) in candidates
+
+
+def test_groups_and_comparisons_name_rows_that_exist() -> None:
+    named = {*MAIN, *FROM_PIXELS, *(row for pair in COMPARISONS for row in pair[:2])}
+    assert named <= {*ALL_ROWS}

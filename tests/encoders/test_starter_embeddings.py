@@ -65,7 +65,7 @@ def test_a_gallery_is_the_same_either_way(
 
 
 def test_the_shipped_file_knows_the_whole_gallery_of_this_world_and_model(encoder: DualEncoder) -> None:
-    """If this fails, pictures, captions or weights have changed: `python benchmarks/starter.py remember`."""
+    """If this fails, pictures, captions or weights have changed: `python benchmarks/starter.py embed-gallery`."""
     known = starter_embeddings.with_starter_embeddings(encoder)
     assert isinstance(known, StarterEmbeddings)
     pairs = load_pairs("picturebook:gallery")

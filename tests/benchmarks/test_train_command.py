@@ -1,0 +1,76 @@
+"""The `pairscope train` commands in model cards and results train what they stand for."""
+
+import shlex
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from method_rows import ENSEMBLE, ROWS, Setting, chosen
+from method_tables import commands, train_settings
+from train_command import train_command
+from typer.testing import CliRunner
+
+import itr_core.training
+from itr_core.training.config import TrainConfig
+from ui.cli import app
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Arguments of every call of `train`, which does nothing."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(itr_core.training, "train", lambda **arguments: calls.append(arguments))
+    return calls
+
+
+def parsed(command: str, trained: list[dict[str, Any]]) -> tuple[TrainConfig, Path]:
+    """Run a command; return the configuration and the folder that it would train with."""
+    program, *arguments = shlex.split(command)
+    assert program == "pairscope"
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 0, ran.output
+    settings = trained.pop()
+    out = settings.pop("out")
+    assert not settings.pop("resume")
+    return TrainConfig(**settings), out
+
+
+@pytest.mark.parametrize("setting", get_args(Setting))
+@pytest.mark.parametrize("name", [name for name in ROWS if ROWS[name].method])
+def test_the_command_of_a_row_trains_it_with_seed_0(
+    setting: Setting, name: str, trained: list[dict[str, Any]]
+) -> None:
+    row = chosen(setting, name)
+    expected = train_settings(setting, None) | row.settings | {"method": row.method, "options": row.options}
+    command = commands(setting, name)[-1]
+    assert parsed(command, trained)[0] == TrainConfig(**expected)  # type: ignore[arg-type]
+
+
+def test_defaults_are_left_out_and_lists_switches_and_options_written_out(
+    trained: list[dict[str, Any]],
+) -> None:
+    config = TrainConfig(
+        method="cusa",
+        source="folder:my photos",
+        model="x",
+        options={"con_reduction": "mean_all", "beta": 0.5, "soft": True},
+        flip=True,
+        cache_images=False,
+        trackers=("trackio", "tensorboard"),
+    )
+    command = train_command(config.as_json(), "runs/a b")
+    assert "--lr" not in command
+    assert "--flip --no-cache-images" in command
+    assert parsed(command, trained) == (config, Path("runs/a b"))
+
+
+def test_an_ensemble_is_trained_merged_and_tabulated() -> None:
+    run, merge, table, *_ = commands("flickr8k", "cusa" + ENSEMBLE)
+    assert run.endswith("run flickr8k --data DATA --out runs/methods --row infonce --row cusa")
+    assert merge.endswith("merge flickr8k --data DATA --out runs/methods --row cusa")
+    assert table.endswith("table flickr8k --out runs/methods --row 'cusa, ensemble'")
+
+
+def test_a_row_is_trained_together_with_its_baseline() -> None:
+    run = commands("picturebook", "coder, batch 16")[0]
+    assert run.endswith("--row 'infonce, batch 16' --row 'coder, batch 16'")
