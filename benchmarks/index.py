@@ -1,0 +1,169 @@
+"""The table of `benchmarks/README.md`: a row for each benchmark, with a headline figure from its result."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from result_tables import cell_text
+from results import Measurement, Result
+
+DETAILS = "../docs/explanation/"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A row of the index.
+
+    Attributes:
+        measures: what is measured.
+        peer: what it is compared with.
+        command: script and arguments.
+        headline: text with figures in braces, `{result/table/row/column}`; `.difference` after the column
+            shows the difference to the baseline.
+        page: page and section with the details, below `docs/explanation/`.
+    """
+
+    measures: str
+    peer: str
+    command: str
+    headline: str
+    page: str
+
+
+INDEX = (
+    Benchmark(
+        "starter models on Picturebook",
+        "goals set before training",
+        "starter.py measure",
+        "T2I R@1 of full captions {starters/yardstick/full caption, T2I R@1/starter:infonce}, goal "
+        "{starters/yardstick/full caption, T2I R@1/goal}",
+        "results.md#starter-models",
+    ),
+    Benchmark(
+        "retrieval by each method on Picturebook",
+        "InfoNCE, same budget",
+        "methods.py run picturebook --out DIR",
+        "rSum of CODER {methods_picturebook/main_recall/coder/rsum.difference} against InfoNCE",
+        "methods-compared.md#picturebook",
+    ),
+    Benchmark(
+        "retrieval by each method on Flickr8k features (dev)",
+        "InfoNCE, same budget",
+        "methods.py run flickr8k --data DATA --out DIR",
+        "rSum of CUSA {methods_flickr8k/main_recall/cusa/rsum.difference} against InfoNCE",
+        "methods-compared.md#features-of-flickr8k-photos",
+    ),
+    Benchmark(
+        "one model trained on Flickr8k (dev)",
+        "linear CCA",
+        "flickr8k.py features DATA --out DIR",
+        "rSum {flickr8k_features/dev/features, ensemble of 3 trainings/rsum}; CCA "
+        "{flickr8k_baselines/dev/linear CCA on the features/rsum}",
+        "results.md#flickr8k",
+    ),
+    Benchmark(
+        "alignment, uniformity and modality gap of the starters",
+        "InfoNCE continued",
+        "starter_geometry.py GALLERY...",
+        "alignment of CODER {starter_geometry/geometry/coder/alignment}, of InfoNCE "
+        "{starter_geometry/geometry/infonce-continued/alignment}",
+        "results.md#alignment-and-uniformity-of-the-starters",
+    ),
+    Benchmark(
+        "causes of misses at rank 1, and edits that go unnoticed",
+        "exact relevance",
+        "misses.py GALLERY",
+        "{misses/causes/false negative/t2i_truth} % of T2I misses are false negatives",
+        "results.md#causes-of-misses",
+    ),
+    Benchmark(
+        "detecting queries without a match",
+        "one threshold on the best score",
+        "calibration.py",
+        "AUROC {calibration/auroc/both tests of `analysis.calibration`/captions} instead of "
+        "{calibration/auroc/best score/captions}",
+        "results.md#queries-without-a-match",
+    ),
+    Benchmark(
+        "text encoding",
+        "open_clip's tokenizer and `encode_text`",
+        "text_encoding.py --threads 2",
+        "{text_encoding/speed/batch of 64 captions/ratio} times as fast for a batch, "
+        "{text_encoding/speed/one query/ratio} for one query",
+        "results.md#text-encoding",
+    ),
+    Benchmark(
+        "ranks of all queries, 25,000 captions by 5,000 images",
+        "CLIP_benchmark",
+        "metrics_speed.py",
+        "{metrics_speed/time/first call/ratio} times as fast",
+        "results.md#retrieval-metrics",
+    ),
+    Benchmark(
+        "a training step of each method",
+        "InfoNCE",
+        "method_cost.py",
+        "AsCL {method_cost/ratios/ascl/time}, CODER {method_cost/ratios/coder, queue of 256/time} times the "
+        "time",
+        "results.md#cost-of-a-training-step",
+    ),
+    Benchmark(
+        "memory and time of large batches",
+        "open_clip's `ClipLoss`",
+        "large_batch.py",
+        "4,096 pairs: {large_batch/loss/4,096/blocks_memory} MiB instead of "
+        "{large_batch/loss/4,096/open_clip_memory}",
+        "results.md#large-batches",
+    ),
+    Benchmark(
+        "first start of the app",
+        "goal of 15 s",
+        "first_start.py",
+        "demo gallery searchable after {first_start/seconds/demo gallery searchable/seconds} s",
+        "results.md#first-start-of-the-app",
+    ),
+    Benchmark(
+        "opening the analysis page",
+        "goal of 2 s",
+        "analysis_page.py GALLERY",
+        "{analysis_page/seconds/12,000 points/page_first} s for 12,000 points",
+        "results.md#analysis-page",
+    ),
+)
+
+
+def index_table(results: Mapping[str, Result]) -> str:
+    """Return the index as a Markdown table."""
+    lines = [
+        "| measures | compared with | `python benchmarks/` | headline | |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for entry in INDEX:
+        headline = fill(entry.headline, results)
+        link = f"[details]({DETAILS}{entry.page})"
+        lines.append(f"| {entry.measures} | {entry.peer} | `{entry.command}` | {headline} | {link} |")
+    return "\n".join(lines)
+
+
+def fill(template: str, results: Mapping[str, Result]) -> str:
+    """Replace the figures in braces, see `Benchmark.headline`.
+
+    Raises:
+        LookupError: a result, table, row or column that does not exist.
+    """
+    return re.sub(r"\{([^}]*)\}", lambda match: _figure(match[1], results), template)
+
+
+def _figure(path: str, results: Mapping[str, Result]) -> str:
+    try:
+        name, table_name, title, key = path.split("/")
+        key, _, part = key.partition(".")
+        table = results[name].tables[table_name]
+        cell, column = table.row(title).cells[key], table.columns[key]
+    except (KeyError, ValueError) as error:
+        raise LookupError(f"There is no figure {path!r} in the results ({error}).") from error
+    if part == "difference":
+        if not isinstance(cell, Measurement) or cell.difference is None:
+            raise LookupError(f"The figure {path!r} has no difference.")
+        return cell_text(Measurement(**cell.difference.model_dump()), f"+{column.format}")
+    return cell_text(cell, column.format)

@@ -1,0 +1,85 @@
+"""The benchmark commands: help for every option, and refusals."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+SCRIPTS = (
+    "analysis_page",
+    "calibration",
+    "first_start",
+    "flickr8k",
+    "large_batch",
+    "method_cost",
+    "methods",
+    "metrics_speed",
+    "misses",
+    "render",
+    "starter",
+    "starter_geometry",
+    "text_encoding",
+)
+NEED_NO_RESULT = {"render", "starter make", "starter enlarge", "starter ship", "starter embed-gallery"}
+
+
+def app_of(script: str) -> typer.Typer:
+    module = import_module(script)
+    if hasattr(module, "app"):
+        app: typer.Typer = module.app
+        return app
+    app = typer.Typer()
+    app.command()(module.main)
+    return app
+
+
+def commands_of(script: str) -> dict[str, Any]:
+    """The commands of a script by name."""
+    command = typer.main.get_command(app_of(script))
+    if isinstance(command, TyperGroup):
+        return {f"{script} {name}": each for name, each in command.commands.items()}
+    return {script: command}
+
+
+def test_every_script_is_covered() -> None:
+    folder = Path(import_module("render").__file__ or "").parent
+    scripts = {path.stem for path in folder.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
+    assert scripts == {*SCRIPTS}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_command_and_option_has_a_help_text(script: str) -> None:
+    for name, command in commands_of(script).items():
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", ""), f"{name}: {parameter.name}"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_command_that_measures_can_write_a_result(script: str) -> None:
+    for name, command in commands_of(script).items():
+        if name in NEED_NO_RESULT | {"methods run", "methods merge"}:
+            continue
+        assert "results" in {parameter.name for parameter in command.params}, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "flickr8k", "--out", "{}"], "give it by --data"),
+        (["run", "picturebook", "--out", "{}", "--row", "codr"], "Did you mean 'coder'?"),
+        (["merge", "picturebook", "--out", "{}", "--row", "cusa"], "no training of 'cusa'"),
+        (["table", "picturebook", "--out", "{}"], "Nothing was measured"),
+        (["table", "picturebook", "--out", "{}", "--against", "coder"], "name at least one"),
+        (["table", "picturebook", "--out", "{}", "--row", "coder", "--results", "{}"], "writes all rows"),
+    ],
+)
+def test_methods_says_what_is_wrong(arguments: list[str], message: str, tmp_path: Path) -> None:
+    ran = CliRunner().invoke(app_of("methods"), [each.format(tmp_path) for each in arguments])
+    assert ran.exit_code == 2
+    words = " ".join(ran.output.replace("│", " ").split())
+    assert message in words
