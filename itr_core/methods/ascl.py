@@ -1,4 +1,4 @@
-"""AsCL: contrast each image with captions that tell more, less, or what is untrue of it."""
+"""AsCL: contrast each image with generated captions of more, less, and untrue content."""
 
 from collections.abc import Collection, Sequence
 from itertools import cycle
@@ -22,51 +22,53 @@ OPERATIONS = {
     "none": (),
 }
 ROUNDING = 1e-5
+"""Margin below which two scores count as equal."""
 
 
 class AsCL(Method):
-    r"""`asymmetric_contrast` of images with their captions, and again with captions generated to stay true.
+    r"""`asymmetric_contrast` of images with their captions, and with generated captions that are also true.
 
         S(I, T) = u1 S_local(I, T) + (1 - u1) S_global(I, T)         (hierarchical fusion)
         L       = w_i L_I(I, T) + w_pos L_II&III(I, T+)              (both 1/2 in the paper)
 
-    S_global is the cosine of the two embeddings, S_local is `local_similarity`. T+ is, for every caption and
-    step anew, one of `positives`: two captions of the image in one (it tells more), the first half of the
-    caption (it tells less), or a paraphrase. L_I and L_II&III are one function; both also push T- away, a
-    caption made untrue by one of `operations`.
+    S_global is the cosine of the two embeddings, S_local is `local_similarity`. T+ is generated for each
+    caption at each step by one of `positives`: two captions of the image concatenated (more content), the
+    first half of the caption (less content), or a paraphrase. L_I and L_II&III are the same function; both
+    also have T- as a negative, a caption made untrue by one of `operations`.
 
     Args:
-        u1: share of the local similarity, in [0, 1]. 0 trains a plain dual encoder and needs no tokens; the
-            authors' code uses 0.8. Above 0 it needs pixels: cached features have no patches.
-        tau: temperature of both losses, > 0, the authors' code has 0.1; 0 for the encoder's own, learned one.
-        positives: names of `asymmetry.POSITIVES`, separated by commas; "none" leaves L_II&III out.
-        negatives: "token" noises the words before the encoder, "feature" the word tokens behind it (as the
-            authors' code does), "none" leaves T- out.
-        operations: names of `asymmetry.TEXT_NOISE` or `asymmetry.FEATURE_NOISE`, separated by commas;
-            "all" takes all, but not `drop` beside the positive `truncate`, whose captions are so alike that
-            they would be pulled and pushed.
-        filter_mode: what becomes of a T- that scores above the true caption: "zero" (its score becomes 0, it
-            stays in the sum) or "drop" (it leaves the sum).
+        u1: weight of the local similarity, in [0, 1]. 0 trains a plain dual encoder and needs no tokens; the
+            authors' code uses 0.8. Above 0, training needs pixels, since cached features have no patches.
+        tau: temperature of both losses, > 0 (0.1 in the authors' code); 0 for the learned temperature of the
+            encoder.
+        positives: comma-separated names of `caption_augmentation.POSITIVES`; "none" removes L_II&III.
+        negatives: "token" changes the words before the encoder, "feature" adds noise to the word tokens
+            after it (as the authors' code does), "none" removes T-.
+        operations: comma-separated names of `caption_augmentation.TEXT_NOISE` or
+            `caption_augmentation.FEATURE_NOISE`; "all" for all, except `drop` together with the positive
+            `truncate`, because both make almost the same captions.
+        filter_mode: treatment of a T- that scores above the true caption: "zero" (its score becomes 0 and
+            stays in the sum) or "drop" (it is removed from the sum).
         w_i, w_pos: weights of the two losses.
-        heads: heads of the attention in S_local; must divide d.
+        heads: number of attention heads in S_local; must divide d.
 
     References:
         Gong, Mai & Huang, AsCL: An Asymmetry-sensitive Contrastive Learning Method for Image-Text Retrieval
         with Cross-Modal Fusion, ICME 2024, arXiv:2405.10029; and the authors' code of its extension ACF-R+.
 
     Relations:
-        Without T+ and T-, at u1 = 0 and tau = 0, L_I is twice `symmetric_info_nce`; L is InfoNCE then.
+        Without T+ and T-, at u1 = 0 and tau = 0, L_I is twice `symmetric_info_nce`, and L is InfoNCE.
 
     Deviations from the paper:
-        Both embeddings are pooled by their towers alone. The paper's gated fusion conditions an image's
-        embedding on a caption, which no index of single vectors can serve.
-        By default tau is the encoder's own, so that methods are compared at one temperature, and u1 is 0.
-        By default T- is made of words, so that the encoder itself learns what noise does to a caption. That
-        of a caption serves beside its T+, too; the authors' code noises T+ anew, here a further pass.
-        With "feature" noise, the embedding of T- is that of T moved by what noise did to the mean word
-        (reconstructed: in the authors' code the embedding is a projected mean of attended words).
-        Which of II and III tells less is not known here; operations go by their own names.
-        Two captions of one image are never each other's negatives (see `asymmetric_contrast`).
+        Each tower pools its own embedding. The gated fusion of the paper conditions the embedding of an
+        image on a caption, which an index of single vectors cannot represent. By default tau is the learned
+        temperature of the encoder, so that methods are compared at the same temperature, and u1 is 0. By
+        default T- changes words, so that gradients of T- reach the whole encoder. The T- of a caption is
+        also the negative next to its T+; the authors' code adds new noise to T+, which would need another
+        pass. With "feature" noise, the embedding of T- is the embedding of T plus the change of the mean
+        word token (reconstructed: in the authors' code the embedding is a projected mean of attended
+        words). We do not know which of II and III means less content, so operations have names of their
+        own. Two captions of one image are never negatives of each other (see `asymmetric_contrast`).
     """
 
     replaces_infonce = True
@@ -86,9 +88,9 @@ class AsCL(Method):
     ) -> None:
         super().__init__()
         if not 0 <= u1 <= 1:
-            raise ModelError(f"u1={u1}: the share of the local similarity must be from 0 to 1.")
+            raise ModelError(f"u1={u1}: the weight of the local similarity must be from 0 to 1.")
         if tau < 0:
-            raise ModelError(f"tau={tau}: a temperature must be above 0, or 0 for the encoder's own.")
+            raise ModelError(f"tau={tau}: must be above 0, or 0 for the learned temperature of the encoder.")
         self.u1, self.tau, self.attention_heads = u1, tau, heads
         self.negatives = _known("negatives", negatives, OPERATIONS)
         self.filter_mode = _known("filter_mode", filter_mode, ("zero", "drop"))
@@ -110,7 +112,7 @@ class AsCL(Method):
         self.needs = frozenset(needs)
 
     def build(self, setup: Setup) -> None:
-        """Learn from the captions which words can take each other's place."""
+        """Collect synonyms and the words that captions contain; check `heads`."""
         if self.u1 and setup.dim % self.attention_heads:
             raise ModelError(f"heads={self.attention_heads}: must divide the model's {setup.dim} dimensions.")
         self.synonyms = caption_augmentation.synonyms_of(setup.triples)
@@ -118,7 +120,7 @@ class AsCL(Method):
             self.swaps = caption_augmentation.WordSwapper(setup.captions, self.synonyms)
 
     def positive_text(self, captions: Sequence[str], anchor: int, random: np.random.Generator) -> str:
-        """Tell more of the image than `captions[anchor]` does, or less, or the same otherwise."""
+        """Generate a caption with more content than `captions[anchor]`, less content, or a paraphrase."""
         match self.positives[random.integers(len(self.positives))]:
             case "concat":
                 return caption_augmentation.concat(captions, random)
@@ -128,7 +130,7 @@ class AsCL(Method):
                 return caption_augmentation.paraphrase(captions[anchor], self.synonyms, random)
 
     def negative_text(self, caption: str, other: str, random: np.random.Generator) -> str:
-        """Make the caption untrue; where an operation leaves it as it is, `insert` takes its place."""
+        """Make the caption untrue; if the drawn operation does not change it, use `insert`."""
         match self.operations[random.integers(len(self.operations))]:
             case "swap":
                 noised = self.swaps(caption, random)
@@ -141,9 +143,10 @@ class AsCL(Method):
         return noised if noised != caption else caption_augmentation.insert(caption, other, random)
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
-        """Return {"ascl_i": L_I, "ascl_ii_iii": L_II&III}, the latter if there are positives.
+        """Return {"ascl_i": L_I} and, with positives, {"ascl_ii_iii": L_II&III}.
 
-        Beside T-, also "ascl_overhard", the share of the T- that f takes out of L_I: to be read, not trained.
+        With T-, also "ascl_overhard", the fraction of T- that the filter f changes in L_I: a diagnostic of
+        weight 0.
         """
         scale = 1 / self.tau if self.tau else out.logit_scale
         texts = [TextOutput(out.text, out.text_tokens, out.text_mask)]
@@ -154,8 +157,8 @@ class AsCL(Method):
             noise = [cast(TextOutput, out.negative)]
         elif self.negatives == "feature":
             noise = [self._noise(text) for text in texts]
-        every = self._similarity(out, join([*texts, *noise])).split(len(out.text), dim=1)
-        similarities, noised = every[: len(texts)], every[len(texts) :] or [None]
+        all_similarities = self._similarity(out, join([*texts, *noise])).split(len(out.text), dim=1)
+        similarities, noised = all_similarities[: len(texts)], all_similarities[len(texts) :] or [None]
         terms = {
             name: asymmetric_contrast(similarity, untrue, scale, batch.image_id, self.filter_mode)
             for name, similarity, untrue in zip(
@@ -167,25 +170,25 @@ class AsCL(Method):
         return terms
 
     def _similarity(self, out: EncoderOutput, text: TextOutput) -> Tensor:
-        """S of the B images with N captions, (B, N)."""
-        overall = F.normalize(out.image, dim=-1) @ F.normalize(text.text, dim=-1).T
+        """Compute S of the B images and N captions, (B, N)."""
+        global_similarity = F.normalize(out.image, dim=-1) @ F.normalize(text.text, dim=-1).T
         if not self.u1:
-            return overall
+            return global_similarity
         if out.image_tokens is None:
             raise ModelError(
-                f"u1={self.u1}: the local similarity of AsCL compares words with patches of the image, and "
-                "cached image features have none. Train from pixels (without --image-features), or with u1=0."
+                f"u1={self.u1}: the local similarity of AsCL compares words with image patches, which cached "
+                "image features do not have. Train from pixels (without --image-features), or set u1=0."
             )
         tokens, mask = cast(Tensor, text.tokens), cast(Tensor, text.mask)
         local = local_similarity(out.image_tokens, tokens, mask, heads=self.attention_heads)
-        return self.u1 * local + (1 - self.u1) * overall
+        return self.u1 * local + (1 - self.u1) * global_similarity
 
     def _noise(self, text: TextOutput) -> TextOutput:
-        """The same captions behind one draw of noise on their word tokens."""
+        """Add one draw of noise to the word tokens of the captions."""
         tokens, mask = cast(Tensor, text.tokens), cast(Tensor, text.mask)
         noised = noise_tokens(tokens, self.operations[int(torch.randint(len(self.operations), ()))])
-        moved = ((noised - tokens) * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-        return TextOutput(text.text + moved, noised, mask)
+        change = ((noised - tokens) * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        return TextOutput(text.text + change, noised, mask)
 
 
 def asymmetric_contrast(
@@ -195,7 +198,7 @@ def asymmetric_contrast(
     image_id: Tensor,
     filter_mode: str = "zero",
 ) -> Tensor:
-    r"""InfoNCE in both directions, where an image must also tell its caption from all noised ones.
+    r"""InfoNCE in both directions; images have the noised captions as additional negatives.
 
     With S_ij = S(I_i, T_j), N_ij = S(I_i, T-_j), scale 1/tau, and the candidates of row i, R_i = {i} and
     {j : image_id_j != image_id_i}:
@@ -204,12 +207,12 @@ def asymmetric_contrast(
         L_t2i = -1/B sum_i log( e^(S_ii / tau) / sum_{j in R_i} e^(S_ji / tau) )
         L     = L_i2t + L_t2i
 
-    f keeps over-hard negatives from teaching what is wrong: N_ij above S_ii may be true of the image after
-    all, and becomes 0, or (filter_mode "drop") leaves the sum.
+    f filters false negatives: a noised caption with N_ij above S_ii may be true of the image. Its score
+    becomes 0, or (filter_mode "drop") it is removed from the sum.
 
     Args:
-        similarity: (B, B), images by captions; row i and column i belong together.
-        noised: (B, B), images by noised captions; None for none.
+        similarity: (B, B), images by captions; row i and column i are a pair.
+        noised: (B, B), images by noised captions, or None.
         scale: (), inverse temperature, > 0.
         image_id: (B,) integers; rows with equal ids show the same image.
         filter_mode: "zero" or "drop".
@@ -221,11 +224,11 @@ def asymmetric_contrast(
         arXiv:2405.10029, L_I and L_II&III; f as in the authors' code of ACF-R+.
 
     Relations:
-        Without `noised`, on cosines: twice `symmetric_info_nce`.
+        Without `noised`, on cosines, it is twice `symmetric_info_nce`.
 
     Deviations from the paper:
-        A caption of the same image leaves the sum, as if it were not in the batch, and its noised copy with
-        it: noise may have changed little, and each row has a noised copy of its own.
+        Other captions of the same image are removed from the sum, and so are their noised versions: noise may
+        change little, and each row has a noised version of its own.
 
     >>> similarity, noised = torch.tensor([[[0.8, 0.2], [0.1, 0.6]], [[0.7, 0.3], [0.65, 0.5]]])
     >>> round(asymmetric_contrast(similarity, noised, 10, torch.arange(2)).item(), 4)
@@ -244,9 +247,9 @@ def asymmetric_contrast(
 
 
 def is_false_negative(similarity: Tensor, noised: Tensor) -> Tensor:
-    """Which noised captions (B, B) score above the true caption of their image's row, bool.
+    """Return bool (B, B): whether a noised caption scores above the true caption of the image of its row.
 
-    Noise that changed nothing makes equals, and which of these is larger must not be up to rounding.
+    If noise changed nothing, both scores are equal up to rounding, hence the margin `ROUNDING`.
     """
     return noised > similarity.diagonal()[:, None] + ROUNDING
 
@@ -259,8 +262,8 @@ def _operations(operations: str, negatives: str, positives: Sequence[str]) -> li
     names = _names("operations", operations, known)
     if contradiction and "drop" in names:
         raise ModelError(
-            "The negative 'drop' and the positive 'truncate' make much the same captions, to be pulled and "
-            "pushed at once: leave one out, as in positives=concat,paraphrase."
+            "The negative 'drop' and the positive 'truncate' make almost the same captions. Use only one of "
+            "them, for example positives=concat,paraphrase."
         )
     return names
 
@@ -271,5 +274,5 @@ def _names(option: str, value: str, known: Collection[str]) -> list[str]:
 
 def _known(option: str, name: str, known: Collection[str]) -> str:
     if name not in known:
-        raise ModelError(f"{option}: there is no {name!r}.{did_you_mean(name, known)}")
+        raise ModelError(f"{option}: unknown value {name!r}.{did_you_mean(name, known)}")
     return name

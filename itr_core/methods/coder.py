@@ -1,4 +1,4 @@
-"""CODER: a contrast with dictionaries that follow, at the level of instances and at that of concepts."""
+"""CODER: momentum contrast with queues of keys, for instances and for concepts."""
 
 from typing import Any
 
@@ -15,61 +15,61 @@ from itr_core.methods.components.dcl import SCHEMES, symmetric_dcl
 from itr_core.methods.components.momentum_queue import MomentumQueue, PairEmbeddings
 from itr_core.methods.components.online_clusters import OnlineClusters
 
-COLDEST, HOTTEST = 0.01, 0.1
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 0.1
 CLUSTER_TEMPERATURE = 0.1
 
 
 class CODER(Method):
-    r"""CODER-style: diversity-sensitive momentum contrast (DCL) in two coupled branches.
+    r"""Diversity-sensitive momentum contrast (DCL) in two coupled branches, after CODER.
 
-    Keys v^k, t^k come from a copy of the encoder that follows it slowly. Dictionaries hold the keys of the
-    last `queue` pairs; with them, and with the other pairs of the batch, as negatives:
+    Keys v^k, t^k come from a momentum copy of the encoder. Queues store the keys of the last `queue` pairs.
+    With these and the other pairs of the batch as negatives:
 
         L = L_DCL(v, t) + lambda_c L_DCL(u^v, u^t) + lambda_p L_PCL [ + lambda_kl KL(a^t || a^v) ]
 
-    L_DCL is `symmetric_dcl`: InfoNCE in which negatives weigh what they are worth to their anchor. The
-    instance branch also makes pseudo-labels: q_i, the share of pair i in M clusters (`OnlineClusters`) of
-    (v^k + t^k) / 2, balanced over batch and dictionary. The concept branch asks a graph of concepts what v
-    and t are about (`ConceptBranch`); of its descriptors u^v, u^t there are dictionaries too, and they must
-    tell the cluster:
+    L_DCL is `symmetric_dcl`: InfoNCE with adaptive weights of the negatives. The instance branch also makes
+    pseudo-labels q_i: soft assignments of pair i to M clusters (`OnlineClusters`) of (v^k + t^k) / 2,
+    balanced over batch and queue. The concept branch describes v and t by a graph of concepts
+    (`ConceptBranch`). Its descriptors u^v, u^t have queues of their own, and predict the pseudo-labels:
 
         L_PCL = -1/2 mean_i sum_m q_im ( log softmax_m(H_v u^v_i / tau_p) + log softmax_m(H_t u^t_i / tau_p) )
 
-    L_PCL trains the concept branch alone; no gradient of it reaches the encoder. tau is the encoder's learned
-    temperature within [0.01, 0.1], tau_p = 0.1. A dictionary takes part once it is full.
+    L_PCL trains only the concept branch; its gradients do not reach the encoder. tau is the learned
+    temperature of the encoder, clamped to [0.01, 0.1]; tau_p = 0.1. A queue is used once it is full.
 
     Args:
-        queue: K, pairs in a dictionary, at most as many as there are training images; 0 has none.
-        momentum: m in [0, 1], how much of the following copies stays at every step.
-        scheme: how negatives are weighed, see `negative_weights` and `dcl_loss`.
-        sharpness: beta, how sharply they are weighed, >= 0; 0 weighs all alike.
-        batch_negatives: the other pairs of the batch are negatives too, even when there is a dictionary.
+        queue: K, number of pairs in a queue, at most the number of training images; 0 disables the queues.
+        momentum: m in [0, 1], decay of the momentum copies.
+        scheme: weighting scheme of the negatives, see `negative_weights` and `dcl_loss`.
+        sharpness: beta, sharpness of the weights, >= 0; 0 weights all negatives equally.
+        batch_negatives: use the other pairs of the batch as negatives, in addition to the queue.
         live_batch: contrast the batch with itself instead of with its keys, so that gradients reach both
-            sides. Through keys, as in MoCo, each modality learns to search, but not to be found: a text
-            encoder never hears that an image took one of its texts for another.
-        concept_branch: False leaves L_DCL(v, t) alone.
-        clusters: M.
-        lambda_c, lambda_p, lambda_kl: weights of the concept branch's terms, >= 0.
+            sides. Keys have no gradients (as in MoCo): each modality then learns only as a query, not as an
+            item of the gallery. For example, the text encoder gets no gradient when an image retrieves a
+            wrong text.
+        concept_branch: False trains L_DCL(v, t) only.
+        clusters: M, number of clusters, >= 2.
+        lambda_c, lambda_p, lambda_kl: weights of the terms of the concept branch, >= 0.
 
     Returns (forward):
-        coder_dcl_instance and, with the concept branch, coder_dcl_concept, coder_pcl, coder_concept_kl (where
-        lambda_kl > 0), each (), in nats.
+        coder_dcl_instance and, with the concept branch, coder_dcl_concept, coder_pcl and (if lambda_kl > 0)
+        coder_concept_kl; each of shape (), in nats.
 
     References:
         Wang et al., CODER: Coupled Diversity-Sensitive Momentum Contrastive Learning for Image-Text
         Retrieval, ECCV 2022, arXiv:2208.09843.
 
     Relations:
-        With concept_branch=False and scheme="none": MoCo (arXiv:1911.05722) across two modalities where
-        batch_negatives=False, too; InfoNCE where queue=0 and live_batch=True. Replaces InfoNCE in
-        combinations. Beside teachers (CUSA), negatives in the batch weigh
-        1 - max(teacher similarity, 0) of what they would, so that the one does not push apart what the other
+        With concept_branch=False and scheme="none" it is MoCo (arXiv:1911.05722) across two modalities if
+        batch_negatives=False, and InfoNCE if queue=0 and live_batch=True. In combinations it replaces
+        InfoNCE. Combined with a method that has teachers (CUSA), the weights of negatives in the batch are
+        multiplied by 1 - max(teacher similarity, 0), so that one method does not push apart what the other
         pulls together.
 
     Deviations from the paper:
-        Reconstructed: its abstract gives the two branches, both dictionaries, adaptive negative weights, the
-        graph query and the pseudo-label loss; the formulas of weights, clusters and query, and all constants,
-        are ours or those of related work (MoCo, SwAV, CVSE, USER), as named where they stand. The encoder is
+        Reconstructed: the abstract names the two branches, both queues, adaptive weights of negatives, the
+        graph query and the pseudo-label loss. The formulas of weights, clusters and query, and all constants,
+        are ours or come from related work (MoCo, SwAV, CVSE, USER), cited where they are used. The encoder is
         any dual encoder instead of region features and BERT. Retrieval uses v and t.
     """
 
@@ -92,7 +92,7 @@ class CODER(Method):
     ) -> None:
         super().__init__()
         if scheme not in SCHEMES:
-            raise ModelError(f"scheme={scheme!r} weighs no negatives.{did_you_mean(scheme, SCHEMES)}")
+            raise ModelError(f"scheme={scheme!r}: unknown weighting scheme.{did_you_mean(scheme, SCHEMES)}")
         for option, value, least in (
             ("queue", queue, 0),
             ("sharpness", sharpness, 0),
@@ -106,7 +106,7 @@ class CODER(Method):
         if not 0 <= momentum <= 1:
             raise ModelError(f"momentum={momentum}: must be between 0 and 1.")
         if not queue and not batch_negatives:
-            raise ModelError("queue=0 with batch_negatives=False leaves nothing to contrast with.")
+            raise ModelError("queue=0 with batch_negatives=False: there are no negatives. Set one of them.")
         self.queue, self.momentum, self.number_of_clusters = queue, momentum, clusters
         self.scheme, self.sharpness = scheme, sharpness
         self.batch_negatives, self.live_batch = batch_negatives, live_batch
@@ -120,11 +120,15 @@ class CODER(Method):
                 self.weights["coder_concept_kl"] = lambda_kl
 
     def build(self, setup: Setup) -> None:
-        """Make the dictionaries and the concept branch; raise ModelError for a queue larger than the data."""
+        """Create the queues and the concept branch.
+
+        Raises:
+            ModelError: the queue is larger than the number of training images.
+        """
         if self.queue > len(setup.captions):
             raise ModelError(
-                f"queue={self.queue}: a dictionary would hold more pairs than the source has images, "
-                f"{len(setup.captions)}. Give it fewer: --options queue={max(len(setup.captions) // 2, 1)}."
+                f"queue={self.queue}: the queue is longer than the source ({len(setup.captions)} images). "
+                f"Choose a shorter one: --options queue={max(len(setup.captions) // 2, 1)}."
             )
         self.instances = MomentumQueue(self.queue, setup.dim)
         if not self.concept_branch:
@@ -141,16 +145,16 @@ class CODER(Method):
         self.ema_branch: Any = AveragedModel(self.concepts, multi_avg_fn=averaging).requires_grad_(False)
 
     def prepare(self, setup: Setup) -> None:
-        """Let the concepts begin where the encoder puts their names."""
+        """Initialise the concepts with the embeddings of their names."""
         if self.concept_branch:
             assert setup.concepts is not None
             assert setup.encode_texts is not None
             self.concepts.set_nodes(setup.concepts.names, setup.encode_texts)
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
-        """Return the terms; while training, take the batch's keys into the dictionaries afterwards."""
+        """Return the terms; in training mode, enqueue the keys of the batch afterwards."""
         assert out.momentum is not None
-        tau = (1 / out.logit_scale).clamp(COLDEST, HOTTEST)
+        tau = (1 / out.logit_scale).clamp(MIN_TEMPERATURE, MAX_TEMPERATURE)
         anchors, keys = (PairEmbeddings.of(each, batch.image_id) for each in (out, out.momentum))
         terms = {"coder_dcl_instance": self._dcl(anchors, keys, self.instances, tau, batch)}
         if self.concept_branch:
@@ -160,22 +164,22 @@ class CODER(Method):
         return {name: terms[name] for name in self.weights}
 
     def heads(self) -> dict[str, Tensor]:
-        """The concept branch with its graph, and what tells clusters from its descriptors."""
-        parts = ("concepts.", "guess_image.", "guess_text.")
-        return {name: value for name, value in self.state_dict().items() if name.startswith(parts)}
+        """Return the concept branch with its graph, and the two cluster heads."""
+        prefixes = ("concepts.", "image_cluster_head.", "text_cluster_head.")
+        return {name: value for name, value in self.state_dict().items() if name.startswith(prefixes)}
 
     def _dcl(
         self,
         anchors: PairEmbeddings,
         keys: PairEmbeddings,
-        dictionary: MomentumQueue,
+        queue: MomentumQueue,
         tau: Tensor,
         batch: PairBatch,
     ) -> Tensor:
-        own, others, false_negative_prob = anchors if self.live_batch else keys, dictionary.entries(), None
+        own, others, false_negative_prob = anchors if self.live_batch else keys, queue.entries(), None
         if self.batch_negatives or not len(others.ids):
-            others = own.beside(others)
-            false_negative_prob = _doubt(batch, len(others.ids))
+            others = own.followed_by(others)
+            false_negative_prob = _false_negative_prob(batch, len(others.ids))
         return symmetric_dcl(anchors, own, others, tau, self.scheme, self.sharpness, false_negative_prob)
 
     def _concept_terms(
@@ -185,19 +189,21 @@ class CODER(Method):
         assert named is not None
         related = self.concepts.related()
         described = self.concepts(related, anchors.image, anchors.text, named)
-        described_alone = self.concepts(related, anchors.image.detach(), anchors.text.detach(), named)
+        described_detached = self.concepts(related, anchors.image.detach(), anchors.text.detach(), named)
         with torch.no_grad():
             if self.training:
                 self.ema_branch.update_parameters(self.concepts)
             ema_branch = self.ema_branch.module
-            followed = ema_branch(ema_branch.related(), keys.image, keys.text, named)
-        u, u_keys = (PairEmbeddings(each.image, each.text, batch.image_id) for each in (described, followed))
+            described_keys = ema_branch(ema_branch.related(), keys.image, keys.text, named)
+        u, u_keys = (
+            PairEmbeddings(each.image, each.text, batch.image_id) for each in (described, described_keys)
+        )
         clusters = self._pseudo_labels(keys)
         terms = {
             "coder_dcl_concept": self._dcl(u, u_keys, self.descriptors, tau, batch),
             "coder_pcl": pseudo_label_loss(
-                self.image_cluster_head(described_alone.image),
-                self.text_cluster_head(described_alone.text),
+                self.image_cluster_head(described_detached.image),
+                self.text_cluster_head(described_detached.text),
                 clusters,
             ),
             "coder_concept_kl": attention_divergence(described),
@@ -207,8 +213,8 @@ class CODER(Method):
         return terms
 
     def _pseudo_labels(self, keys: PairEmbeddings) -> Tensor:
-        """Share the batch's pairs, together with the dictionary's, out among the clusters: (B, M)."""
-        pairs = keys.beside(self.instances.entries())
+        """Assign the pairs of the batch to clusters, balanced together with those of the queue: (B, M)."""
+        pairs = keys.followed_by(self.instances.entries())
         points = (pairs.image + pairs.text) / 2
         batch = len(keys.ids)
         labels = self.clusters.assign(points)[:batch]
@@ -218,15 +224,18 @@ class CODER(Method):
 
 
 def pseudo_label_loss(image_logits: Tensor, text_logits: Tensor, labels: Tensor) -> Tensor:
-    """L_PCL: cross-entropy of both modalities' guesses (B, M) with soft labels (B, M); (), in nats."""
-    guesses = image_logits / CLUSTER_TEMPERATURE, text_logits / CLUSTER_TEMPERATURE
-    return torch.stack([F.cross_entropy(guess, labels) for guess in guesses]).mean()
+    """Compute L_PCL: mean cross-entropy of the logits (B, M) of both modalities with soft labels (B, M).
+
+    Returns shape (), in nats.
+    """
+    logits = image_logits / CLUSTER_TEMPERATURE, text_logits / CLUSTER_TEMPERATURE
+    return torch.stack([F.cross_entropy(each, labels) for each in logits]).mean()
 
 
-def _doubt(batch: PairBatch, others: int) -> tuple[Tensor, Tensor] | None:
-    """How much alike teachers find the texts, and the images, of a batch: (B, others) twice, in [0, 1].
+def _false_negative_prob(batch: PairBatch, others: int) -> tuple[Tensor, Tensor] | None:
+    """Similarities of the texts, and of the images, by the teachers: (B, others) twice, in [0, 1].
 
-    The first B of the others are the batch; of those in the dictionary no teacher says anything.
+    The first B of the others are the batch. Those of the queue have no teacher embeddings, so theirs are 0.
     """
     if batch.teacher_image is None or batch.teacher_text is None:
         return None

@@ -1,4 +1,4 @@
-"""Several methods on one encoder: each on its own terms, with one contrast between images and captions."""
+"""Several methods on one encoder, with a single contrastive loss between images and captions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +10,10 @@ from itr_core.methods.base import INFONCE, Method, Setup
 
 
 class Combined(Method):
-    """The sum of its members' losses.
+    """The sum of the losses of its members.
 
-    Where a member has a contrast of its own (CODER's dictionaries, AsCL's noised captions), the others'
-    InfoNCE is left out, and where several members are built on InfoNCE it counts once.
+    If a member has its own contrastive loss (CODER's momentum queues, AsCL's noised captions), the InfoNCE
+    terms of the others are dropped. If several members use InfoNCE, it counts once.
     """
 
     def __init__(self, members: Mapping[str, Method]) -> None:
@@ -40,22 +40,22 @@ class Combined(Method):
             method.prepare(setup)
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
-        """Return the terms of all members that carry a weight."""
+        """Return the terms of all members that have a weight."""
         terms = {
             name: term for method in reversed(self._methods()) for name, term in method(out, batch).items()
         }
         return {name: term for name, term in terms.items() if name in self.weights}
 
     def positive_text(self, captions: Sequence[str], anchor: int, random: np.random.Generator) -> str:
-        """As the member that needs it makes it."""
+        """Generate it by the member that needs it."""
         return self._member_needing("positive_text").positive_text(captions, anchor, random)
 
     def negative_text(self, caption: str, other: str, random: np.random.Generator) -> str:
-        """As the member that needs it makes it."""
+        """Generate it by the member that needs it."""
         return self._member_needing("negative_text").negative_text(caption, other, random)
 
     def heads(self) -> dict[str, Tensor]:
-        """What each member keeps, under its name."""
+        """Return the heads of every member, prefixed with its name."""
         return {
             f"{name}.{key}": value
             for name, method in zip(self.members, self._methods(), strict=True)

@@ -1,4 +1,4 @@
-"""CRCGS: learn from what frozen image -> text and text -> image generators make of the other modality."""
+"""CRCGS: contrastive learning from the codes of frozen image -> text and text -> image generators."""
 
 from collections.abc import Iterable
 
@@ -17,27 +17,27 @@ from itr_core.methods.components.shared_label import shared_label_loss
 def noise_contrast(
     teacher: Tensor, student: Tensor, image_id: Tensor, temperature: float, log_c: Tensor | float
 ) -> Tensor:
-    r"""Tell each teacher code's own student from those of the other rows, its noise.
+    r"""Noise-contrastive loss: distinguish the student of each teacher code from the students of other rows.
 
     With z_ij = cos(teacher_i, student_j) / T, prior c of the noise, and N_i = {j : image_id_j != image_id_i}:
 
         L = -1/B sum_i [ log( e^{z_ii} / (e^{z_ii} + c) ) + sum_{j in N_i} log( c / (e^{z_ij} + c) ) ]
           = -1/B sum_i [ log sigmoid(z_ii - log c) + sum_{j in N_i} log sigmoid(log c - z_ij) ]
 
-    of which the second form is computed, since it cannot overflow.
+    The second form is computed, because it cannot overflow.
 
     Args:
-        teacher: (B, h), of any length.
-        student: (B, h), of any length; row i answers to row i of the teacher.
+        teacher: (B, h), not normalised.
+        student: (B, h), not normalised; row i belongs to row i of the teacher.
         image_id: (B,) integers; rows with equal ids show the same image.
         temperature: T, dimensionless, > 0.
-        log_c: (), logarithm of the prior; -inf where there is no noise (B = 1), and then the loss is 0.
+        log_c: (), logarithm of the prior. Without noise (B = 1) it is -inf, and the loss is 0.
 
     Returns:
         Shape (), in nats, >= 0.
 
     References:
-        Gutmann & Hyvarinen, Noise-contrastive estimation, AISTATS 2010; in the form of CRCGS's code.
+        Gutmann & Hyvarinen, Noise-contrastive estimation, AISTATS 2010; in the form of the code of CRCGS.
 
     Relations:
         With all ids different, the sigmoid loss of SigLIP at bias -log c.
@@ -54,35 +54,44 @@ def noise_contrast(
 
 
 def support_weights(query: Tensor, support: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    r"""How much each row of the other modality supports each query: the alike ones with labels in common.
+    r"""Compute the weights with which rows of the other modality support each query.
 
         A_ij = C_ij exp(cos(query_i, support_j) / T_s) / sum_k C_ik exp(cos(query_i, support_k) / T_s)
 
-    where C_ij is the number of labels that i and j share. `query` and `support` are (B, h), `labels` (B, C)
-    with at least one in every row. Returns (B, B), >= 0, rows sum to 1; 0 where no label is shared.
+    where C_ij is the number of labels that i and j share: similar rows with common labels weigh most.
+
+    Args:
+        query: (B, h), not normalised.
+        support: (B, h), not normalised.
+        labels: (B, C), 0 or 1, with at least one label in every row.
+        temperature: T_s, dimensionless, > 0.
+
+    Returns:
+        (B, B), >= 0; rows sum to 1; 0 where no label is shared.
     """
     alike = F.normalize(query, dim=-1) @ F.normalize(support, dim=-1).T
     return (alike / temperature + (labels @ labels.T).log()).softmax(dim=1)
 
 
 def support_loss(image: Tensor, text: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    r"""Each image must be like the texts that support it, each text like the images that do.
+    r"""Make each image similar to the texts that support it, and each text similar to its supporting images.
 
         L = -log( 1/2 [ mean_i cos(image_i, (A^v text)_i) + mean_i cos(text_i, (A^t image)_i) ] )
 
-    with A^v, A^t from `support_weights`. Rows without labels are left out.
+    with A^v, A^t from `support_weights`. Rows without labels are skipped.
 
     Args:
-        image: (B, h), of any length, entries >= 0 (or else the mean may be negative, which counts as 1e-6).
-        text: (B, h); row i belongs to image i.
-        labels: (B, C), 1 where row i has the label, else 0.
+        image: (B, h), not normalised, entries >= 0 (with negative entries the mean may be negative; it is
+            then clamped to 1e-6).
+        text: (B, h), not normalised; row i belongs to image i.
+        labels: (B, C), 1 if the row has the label, else 0.
         temperature: T_s, dimensionless, > 0.
 
     Returns:
-        Shape (), in nats, in [0, 13.9]; 0 where no row has a label.
+        Shape (), in nats, in [0, 13.9]; 0 if no row has a label.
 
     >>> codes = torch.eye(2)
-    >>> support_loss(codes, codes, torch.eye(2), 0.1).item()  # each supports itself alone
+    >>> support_loss(codes, codes, torch.eye(2), 0.1).item()  # each row supports only itself
     -0.0
     """
     labelled = labels.any(dim=1)
@@ -99,8 +108,8 @@ class CRCGS(Method):
     r"""Contrastive learning with auxiliary generative features and support-set regularisation.
 
     Two generators, image -> text and text -> image, are pretrained on the source's own embeddings and frozen;
-    their codes g^v (image -> text) and g^t (text -> image) know what one modality tells of the other. Student
-    heads turn the encoder's embeddings v, t into u^v, u^t, which learn from the codes:
+    their codes g^v (image -> text) and g^t (text -> image) contain what one modality predicts of the other.
+    Student heads map the embeddings v, t of the encoder to u^v, u^t, which learn from the codes:
 
         L = InfoNCE(v, t) + L_o + w_t L_t + w_c (L_intra + L_inter + L_direct) + w_ss L_ss + w_ta L_ta
 
@@ -113,50 +122,53 @@ class CRCGS(Method):
         L_ss     = `support_loss`(u^v, u^t) at T_s
         L_ta     = -mean log D_img(decode(u^t)) - mean log D_txt(decode(u^v))          (option `use_adv`)
 
-    Retrieval uses v and t alone; heads, generators and critics serve the training.
+    Retrieval uses only v and t; heads, generators and critics are needed for training alone.
 
     Args:
-        w_t, w_c, w_ss, w_ta: weights of the terms. The authors ran w_ss at 0.001 (COCO, MIRFLICKR) and at 40
-            (NUS-WIDE): choose it on validation.
-        phi, alpha_pair, beta_inv: weights within L_o; all 0: labels serve the support sets alone.
+        w_t, w_c, w_ss, w_ta: weights of the terms. The authors use w_ss = 0.001 (COCO, MIRFLICKR) and 40
+            (NUS-WIDE); select it on validation data.
+        phi, alpha_pair, beta_inv: weights within L_o. If all are 0, labels are used only for the support
+            sets.
         nce_temperature, support_temperature: T and T_s, dimensionless, > 0.
-        intra, inter, direct: which contrasts are computed.
-        noise_count: N of the prior c = (B - 1) / N; 0 takes the number of training images.
-        learn_bias: learn what is added to log c, from 0.
+        intra, inter, direct: which of the three contrasts are computed.
+        noise_count: N of the prior c = (B - 1) / N; 0 for the number of training images.
+        learn_bias: learn an offset of log c, which starts at 0.
         use_adv: add L_ta.
-        code_dim: h, dimensions of the codes and the students.
-        generator_width: hidden units of the generators.
+        code_dim: h, number of dimensions of the codes and the students.
+        generator_width: number of hidden units of the generators.
 
     References:
         Zhang et al., Image-Text Retrieval via Contrastive Learning with Auxiliary Generative Features and
-        Support-set Regularization, SIGIR 2022, doi:10.1145/3477495.3531783; formulas and weights are those of
-        its code, github.com/Hambaobao/CRCGS.
+        Support-set Regularization, SIGIR 2022, doi:10.1145/3477495.3531783; formulas and weights follow its
+        code, github.com/Hambaobao/CRCGS.
         Zhen et al., Deep Supervised Cross-Modal Retrieval, CVPR 2019 (the terms of L_o).
 
     Relations:
-        With all weights but InfoNCE's at 0, InfoNCE.
+        With all weights except that of InfoNCE at 0, it is InfoNCE.
 
     Deviations from the paper:
-        The paper retrieves categories. InfoNCE, not among its terms, is added so that the retrieval of the
-        very image or caption is learned, too. Two captions of one image are not each other's noise.
-        The encoder's embeddings take the place of VGG features and bags of words in the generators, and of
-        the shared layer's output in L_o, at unit length in its last two terms. Inside the generators, GELU
-        stands for ReLU. Labels may be pseudo-labels.
-        The generators' pretraining is reconstructed: all that the code tells of it is L1. g^t is the code of
-        an image's mean caption, not of the caption in the batch, so that one code per image and modality, in
-        half precision, is all to be kept (100 MB of state for 100,000 images) and no generator need run.
-        N counts images, where the code passes the number of batches (`noise_count` restores that), and log c
-        may move. The mean in L_ss is kept above 1e-6; rows without labels have no part in it.
-        The critics learn in the students' own step, once rather than three times before it, by the same
-        optimiser and under the same bound of the gradient: the term "crcgs_critic" moves nothing but them,
-        "crcgs_adversary" everything but them. They answer with one logit instead of two.
+        The paper retrieves items of the same category. We add InfoNCE, which the paper does not have, so that
+        the model also learns to retrieve the paired image or caption. Two captions of one image are not noise
+        for each other.
+        Embeddings of the encoder replace VGG features and bags of words in the generators, and the output of
+        the shared layer in L_o (normalised in its last two terms). The generators use GELU instead of ReLU.
+        Labels may be pseudo-labels.
+        The pretraining of the generators is reconstructed: the code only shows that it uses L1. g^t is the
+            code of the mean caption of an image, not of the caption in the batch. One code per image and
+            modality in half precision is therefore enough (100 MB of state for 100,000 images), and no
+            generator runs during training. N counts images; the code passes the number of batches
+            (`noise_count` restores this). log c may have a learned offset. The mean in L_ss is clamped to
+            at least 1e-6; rows without labels are skipped. The critics are updated once in the same step as
+            the students, instead of three times before it, by the
+        same optimiser with the same gradient clipping: the term "crcgs_critic" has gradients only for the
+        critics, "crcgs_adversary" only for everything else. The critics output one logit instead of two.
     """
 
     needs = frozenset({"labels"})
     image_codes: Tensor
-    """g^v of every training image, (n, h) float16."""
+    """g^v of each training image, (n, h) float16."""
     text_codes: Tensor
-    """g^t of the mean caption of every training image, (n, h) float16."""
+    """g^t of the mean caption of each training image, (n, h) float16."""
 
     def __init__(
         self,
@@ -193,12 +205,12 @@ class CRCGS(Method):
             "crcgs_support": w_ss,
         }
         contrasts = {"crcgs_nce_intra": intra, "crcgs_nce_inter": inter, "crcgs_nce_direct": direct}
-        self.weights |= {name: w_c for name, wanted in contrasts.items() if wanted}
+        self.weights |= {name: w_c for name, enabled in contrasts.items() if enabled}
         if use_adv:
             self.weights |= {"crcgs_adversary": w_ta, "crcgs_critic": 1.0}
 
     def build(self, setup: Setup) -> None:
-        """Make heads, generators, their codes and, if wanted, critics; draw their weights from the seed."""
+        """Create heads, generators, codes and, with `use_adv`, critics; the seed determines their weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             d, h = setup.dim, self.code_dim
@@ -216,29 +228,30 @@ class CRCGS(Method):
         self.register_buffer("text_codes", torch.zeros(n, h, dtype=torch.float16))
 
     def prepare(self, setup: Setup) -> None:
-        """Teach the generators on the source as the encoder sees it before training; keep their codes."""
+        """Train the generators on the embeddings of the source before training, and store their codes."""
         assert setup.embed is not None
         image, text = (torch.from_numpy(rows) * setup.dim**0.5 for rows in setup.embed())  # entries about 1
-        whole = image.any(dim=1) & text.any(dim=1)
-        for generator, codes, given, wanted in (
+        complete = image.any(dim=1) & text.any(dim=1)
+        for generator, codes, source, target in (
             (self.image_to_text, self.image_codes, image, text),
             (self.text_to_image, self.text_codes, text, image),
         ):
             generator.requires_grad_(True)
-            fit(generator, given[whole], wanted[whole], seed=setup.seed)
+            fit(generator, source[complete], target[complete], seed=setup.seed)
             with torch.inference_mode():
-                codes.copy_(generator.encode(given))
+                codes.copy_(generator.encode(source))
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
-        """Return the terms of `weights`."""
+        """Return the terms named in `weights`."""
         assert batch.labels is not None
         v, t = F.normalize(out.image, dim=-1), F.normalize(out.text, dim=-1)
         u_v, u_t = self.image_head(out.image), self.text_head(out.text)
         g_v, g_t = self.image_codes[batch.image_id].float(), self.text_codes[batch.image_id].float()
-        guesses = torch.stack([self.label_head(out.image), self.label_head(out.text)])
+        label_logits = torch.stack([self.label_head(out.image), self.label_head(out.text)])
         terms = {
             INFONCE: symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id),
-            "crcgs_label": 2 * F.binary_cross_entropy_with_logits(guesses, batch.labels.expand_as(guesses)),
+            "crcgs_label": 2
+            * F.binary_cross_entropy_with_logits(label_logits, batch.labels.expand_as(label_logits)),
             "crcgs_pair": shared_label_loss(v, t, batch.labels),
             "crcgs_invariance": (v - t).norm(dim=1).mean(),
             "crcgs_match": F.mse_loss(u_v, g_v) + F.mse_loss(u_t, g_t),
@@ -263,23 +276,23 @@ class CRCGS(Method):
         return torch.stack(each).sum() / 4
 
     def _adversarial(self, u_v: Tensor, u_t: Tensor, g_v: Tensor, g_t: Tensor) -> dict[str, Tensor]:
-        """What is decoded from students should pass for a teacher's; critics learn to tell which it is."""
-        adversary, critic = u_v.new_zeros(()), u_v.new_zeros(())
-        for judge, decode, student, teacher in (
+        """Compute the two terms of L_ta: students fool the critics; critics tell students from teachers."""
+        adversary_loss, critic_loss = u_v.new_zeros(()), u_v.new_zeros(())
+        for critic, decode, student, teacher in (
             (self.image_critic, self.text_to_image.decode, u_t, g_t),
             (self.text_critic, self.image_to_text.decode, u_v, g_v),
         ):
-            made, real = decode(student), decode(teacher)
-            unmoved = {name: weight.detach() for name, weight in judge.named_parameters()}
-            adversary = adversary - F.logsigmoid(functional_call(judge, unmoved, made)).mean()
-            critic = critic - (F.logsigmoid(-judge(made.detach())) + F.logsigmoid(judge(real))).mean() / 2
-        return {"crcgs_adversary": adversary, "crcgs_critic": critic}
+            fake, real = decode(student), decode(teacher)
+            frozen = {name: weight.detach() for name, weight in critic.named_parameters()}
+            adversary_loss -= F.logsigmoid(functional_call(critic, frozen, fake)).mean()
+            critic_loss -= (F.logsigmoid(-critic(fake.detach())) + F.logsigmoid(critic(real))).mean() / 2
+        return {"crcgs_adversary": adversary_loss, "crcgs_critic": critic_loss}
 
     def heads(self) -> dict[str, Tensor]:
-        """What was learned beside the encoder; neither the frozen generators nor their codes."""
+        """Return the trained parameters, without the frozen generators and their codes."""
         return {name: weight.detach() for name, weight in self.named_parameters() if weight.requires_grad}
 
 
 def _critic(dim: int) -> nn.Module:
-    """(B, d) -> (B, 1), the log odds that it was decoded from a teacher's code."""
+    """Build a critic: (B, d) -> (B, 1), the log odds that the input comes from the code of a teacher."""
     return nn.Sequential(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, 1))

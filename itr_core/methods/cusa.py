@@ -1,4 +1,4 @@
-"""CUSA: soft labels from two frozen teachers, for the joint space and for each modality by itself."""
+"""CUSA: soft labels from two frozen uni-modal teachers, across and within modalities."""
 
 import torch
 import torch.nn.functional as F
@@ -14,51 +14,52 @@ CON_REDUCTIONS = ("ce", "mean_all")
 
 
 class CUSA(Method):
-    r"""Learn from InfoNCE who belongs together, and from uni-modal teachers how much the others are alike.
+    r"""InfoNCE plus alignment of similarities with those of uni-modal teachers.
 
-    With the unit embeddings v_i, t_i, the unit outputs a^v_i, a^t_i of a LayerNorm and a Linear on top of
-    them, and the teachers' cosines G^v_ij between images, G^t_ij between captions:
+    With unit embeddings v_i, t_i, unit outputs a^v_i, a^t_i of a LayerNorm and a Linear on top of them, and
+    cosines of the teachers G^v_ij between images and G^t_ij between captions:
 
         L     = L_con + alpha L_CSA + beta L_USA
         L_CSA = 1/2 [ KL(G^v/tau_s || v t^T / tau_c)     + KL(G^t/tau_s || t v^T / tau_c)     ]
         L_USA = 1/2 [ KL(G^v/tau_s || a^v a^v^T / tau_v) + KL(G^t/tau_s || a^t a^t^T / tau_t) ]
 
-    where KL(G || S) is `soft_label_kl`: each row a softmax over the batch. Image -> text similarities imitate
-    the image teacher, text -> image similarities the text teacher. The heads are trained along and kept
-    (`heads`), but retrieval stays in the space of v and t; a^v and a^t are for image-image and text-text
+    where KL(G || S) is `soft_label_kl`, with a softmax over the batch in each row. Image -> text similarities
+    learn from the image teacher, text -> image similarities from the text teacher. The heads are trained and
+    stored (`heads`). Retrieval across modalities uses v and t; a^v and a^t are for image-image and text-text
     search.
 
     Args:
         alpha: weight of CSA, >= 0.
         beta: weight of USA, >= 0.
-        tau_init: where the learned temperatures tau_c, tau_v and tau_t start, dimensionless, in [0.10, 0.99];
-            tau_c is kept there, tau_v and tau_t in [0.10, 1.00].
+        tau_init: initial value of the learned temperatures tau_c, tau_v and tau_t, dimensionless, in
+            [0.10, 0.99]. tau_c is kept in this range, tau_v and tau_t in [0.10, 1.00].
         tau_s: temperature of the soft labels, fixed, > 0.
-        soft_labels: what CSA imitates. 'each': as above; 'add': in both directions the mean (G^v + G^t) / 2;
-            'dot': in both the geometric mean sqrt(max(G^v, 0) max(G^t, 0)).
-        con_reduction: 'ce', L_con is InfoNCE. 'mean_all', L_con is InfoNCE divided by the batch size B, as in
-            the released code, where the mean over rows is one over columns, too: alpha and beta then act as
-            B alpha and B beta do in 'ce'; .10 and .50 at the paper's B = 128 as 12.8 and 64. The whole loss
-            is given times B, so that the rate, the clipping and AdamW's epsilon mean what they mean for
-            every other method: 'mean_all' with (alpha, beta) *is* 'ce' with (B alpha, B beta).
+        soft_labels: target of CSA. 'each': as above; 'add': the mean (G^v + G^t) / 2 in both directions;
+            'dot': the geometric mean sqrt(max(G^v, 0) max(G^t, 0)) in both directions.
+        con_reduction: 'ce': L_con is InfoNCE. 'mean_all': L_con is InfoNCE divided by the batch size B, as
+            in the released code, which takes the mean over rows and columns. alpha and beta then act like B
+            alpha and B beta with 'ce'; 0.10 and 0.50 at B = 128 of the paper act like 12.8 and 64. The
+            whole loss is multiplied by B, so that learning rate, clipping and the epsilon of AdamW have the
+            same effect as for all other methods: 'mean_all' with (alpha, beta) equals 'ce' with (B alpha, B
+            beta).
 
     References:
         Huang et al., Cross-modal and Uni-modal Soft-label Alignment for Image-Text Retrieval, AAAI 2024,
         arXiv:2403.05261, and the authors' code, github.com/lerogo/aaai24_itr_cusa.
 
     Relations:
-        alpha = beta = 0 is InfoNCE. beta = 0 is the paper's "+CSA", alpha = 0 its "+USA". As tau_s -> 0 (and
-        no two teacher vectors alike) the soft labels become hard, and CSA becomes InfoNCE at tau_c.
-        Next to a method with a contrast of its own (AsCL, CODER), CSA and USA are added to that one.
+        alpha = beta = 0 is InfoNCE. beta = 0 is "+CSA" of the paper, alpha = 0 is "+USA". For tau_s -> 0 (and
+        distinct teacher vectors) the soft labels become hard, and CSA becomes InfoNCE at tau_c.
+        Combined with a method that has its own contrastive loss (AsCL, CODER), CSA and USA are added to it.
 
     Deviations from the paper:
-        InfoNCE leaves other captions of the same image out of the batch; the paper's is a cross-entropy with
-        several positives. In CSA such siblings count as alike by 1 in both directions, for they share one
-        image, whatever the text teacher says; in USA the teachers' word stands, since two captions of one
-        image are two texts. Neither matters when no image is in a batch twice.
-        The paper's v and t come from another LayerNorm and Linear on top of CLIP; here they are the encoder's
-        own, so that any open_clip model of a run is what was trained. InfoNCE has the encoder's temperature.
-        Weights are selected on validation; the released code selects them on the test split.
+        InfoNCE removes other captions of the same image from the sum; the paper uses a cross-entropy with
+        several positives. In CSA such captions have similarity 1 in both directions, because they share one
+        image. In USA the similarities of the teachers are used, because two captions of one image are two
+        texts. Neither matters if no image occurs twice in a batch. In the paper, v and t come from an
+        additional LayerNorm and Linear on top of CLIP; here they are the embeddings of the encoder, so that
+        the stored open_clip model is the trained model. InfoNCE uses the temperature of the encoder.
+        Weights are selected on validation data; the released code selects them on the test split.
     """
 
     needs = frozenset({"teachers"})
@@ -79,7 +80,7 @@ class CUSA(Method):
             ("con_reduction", con_reduction, CON_REDUCTIONS),
         ):
             if value not in known:
-                raise ModelError(f"{name}={value!r} is not known to cusa.{did_you_mean(value, known)}")
+                raise ModelError(f"{name}={value!r}: unknown value.{did_you_mean(value, known)}")
         for name, weight in (("alpha", alpha), ("beta", beta)):
             if weight < 0:
                 raise ModelError(f"{name}={weight}: must be at least 0.")
@@ -92,7 +93,7 @@ class CUSA(Method):
         self.text_temperature = Temperature(tau_init, 0.10, 1.00)
 
     def build(self, setup: Setup) -> None:
-        """Make the uni-modal heads, (d,) -> (d,)."""
+        """Create the uni-modal heads, (d,) -> (d,)."""
         random = torch.Generator().manual_seed(setup.seed)
         self.image_head, self.text_head = (_head(setup.dim, random) for _ in range(2))
 
@@ -100,42 +101,45 @@ class CUSA(Method):
         """Return {"infonce", "cusa_csa", "cusa_usa"}."""
         if batch.teacher_image is None or batch.teacher_text is None:
             raise ModelError(
-                "cusa learns from an image teacher and a text teacher (itr_core.features.teachers.open_teachers); "
-                "the batch carries no embeddings of theirs."
+                "cusa needs embeddings of an image teacher and a text teacher, but the batch has none "
+                "(see itr_core.features.teachers.open_teachers)."
             )
-        alike_images, alike_texts = cosines(batch.teacher_image), cosines(batch.teacher_text)
+        image_similarity, text_similarity = cosines(batch.teacher_image), cosines(batch.teacher_text)
         times = len(batch.image_id) if self.con_reduction == "mean_all" else 1
         return {
             INFONCE: symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id),
-            "cusa_csa": times * self._csa(out, alike_images, alike_texts, batch.image_id),
-            "cusa_usa": times * self._usa(out, alike_images, alike_texts),
+            "cusa_csa": times * self._csa(out, image_similarity, text_similarity, batch.image_id),
+            "cusa_usa": times * self._usa(out, image_similarity, text_similarity),
         }
 
-    def _csa(self, out: EncoderOutput, alike_images: Tensor, alike_texts: Tensor, image_id: Tensor) -> Tensor:
+    def _csa(
+        self, out: EncoderOutput, image_similarity: Tensor, text_similarity: Tensor, image_id: Tensor
+    ) -> Tensor:
         same_image = image_id[:, None] == image_id[None, :]
-        of_images, of_texts = (alike.masked_fill(same_image, 1) for alike in (alike_images, alike_texts))
+        image_labels, text_labels = (
+            each.masked_fill(same_image, 1) for each in (image_similarity, text_similarity)
+        )
         if self.soft_labels == "add":
-            of_images = of_texts = (of_images + of_texts) / 2
+            image_labels = text_labels = (image_labels + text_labels) / 2
         elif self.soft_labels == "dot":
-            of_images = of_texts = (of_images.clamp_min(0) * of_texts.clamp_min(0)).sqrt()
+            image_labels = text_labels = (image_labels.clamp_min(0) * text_labels.clamp_min(0)).sqrt()
         logits = cosines(out.image, out.text) / self.cross_temperature()
-        i2t = soft_label_kl(of_images / self.tau_s, logits)
-        t2i = soft_label_kl(of_texts / self.tau_s, logits.T)
+        i2t = soft_label_kl(image_labels / self.tau_s, logits)
+        t2i = soft_label_kl(text_labels / self.tau_s, logits.T)
         return (i2t + t2i) / 2
 
-    def _usa(self, out: EncoderOutput, alike_images: Tensor, alike_texts: Tensor) -> Tensor:
+    def _usa(self, out: EncoderOutput, image_similarity: Tensor, text_similarity: Tensor) -> Tensor:
         image_logits = cosines(self.image_head(out.image)) / self.image_temperature()
         text_logits = cosines(self.text_head(out.text)) / self.text_temperature()
-        i2i = soft_label_kl(alike_images / self.tau_s, image_logits)
-        t2t = soft_label_kl(alike_texts / self.tau_s, text_logits)
+        i2i = soft_label_kl(image_similarity / self.tau_s, image_logits)
+        t2t = soft_label_kl(text_similarity / self.tau_s, text_logits)
         return (i2i + t2t) / 2
 
 
 class Temperature(nn.Module):
-    """A learned temperature, kept in [low, high].
+    """A learned temperature in [low, high].
 
-    What a step made too low or too high is put back before it is used, so that a gradient always reaches it:
-    at a bound it waits there and leaves as soon as the loss pulls the other way.
+    It is clamped in place before use, instead of in the graph, so that the gradient is not zero at a bound.
     """
 
     def __init__(self, start: float, low: float, high: float) -> None:
@@ -149,13 +153,20 @@ class Temperature(nn.Module):
         """Return the temperature, ()."""
         with torch.no_grad():
             self.value.clamp_(self.low, self.high)
-        return self.value.clone()  # what a graph holds on to must not change when the next batch clamps
+        return self.value.clone()  # the graph needs a value that the next clamp does not change
 
 
 def soft_label_kl(labels: Tensor, logits: Tensor) -> Tensor:
-    """KL(Q || P) = 1/B sum_ij Q_ij (log Q_ij - log P_ij), Q and P the softmax rows of `labels` and `logits`.
+    """Compute KL(Q || P) = 1/B sum_ij Q_ij (log Q_ij - log P_ij), where Q = softmax(labels).
 
-    labels: (B, N), not trained. logits: (B, N). Returns shape (), in nats, >= 0; 0 where P = Q.
+    P is softmax(logits).
+
+    Args:
+        labels: (B, N), softmax over rows; no gradient is needed.
+        logits: (B, N), softmax over rows.
+
+    Returns:
+        Shape (), in nats, >= 0; 0 if P = Q.
 
     >>> alike = torch.tensor([[1.0, 0.5], [0.5, 1.0]])
     >>> round(soft_label_kl(alike, torch.tensor([[0.8, 0.2], [0.1, 0.6]]) / 0.45).item(), 5)
@@ -167,7 +178,7 @@ def soft_label_kl(labels: Tensor, logits: Tensor) -> Tensor:
 
 
 def cosines(rows: Tensor, columns: Tensor | None = None) -> Tensor:
-    """(B, d) and (N, d), by default the same -> (B, N)."""
+    """Cosines of (B, d) and (N, d), by default the same: (B, N)."""
     unit = F.normalize(rows, dim=-1)
     return unit @ (unit if columns is None else F.normalize(columns, dim=-1)).T
 

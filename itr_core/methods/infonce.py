@@ -1,4 +1,4 @@
-"""InfoNCE: the objective of CLIP, and the baseline of every other method."""
+"""InfoNCE: the objective of CLIP, and the baseline for all other methods."""
 
 import torch
 import torch.nn.functional as F
@@ -11,22 +11,22 @@ from itr_core.methods.components.info_nce import symmetric_info_nce
 
 
 class InfoNCE(Method):
-    r"""`symmetric_info_nce` at the encoder's own, learned temperature; on request, between captions too.
+    r"""`symmetric_info_nce` at the learned temperature of the encoder; optionally also between captions.
 
         L = L_con(v, t) + siblings L_con(s, t),    s_i = sum_{j != i, image_id_j = image_id_i} t_j / |t_j|
 
-    L_con(s, t) asks each caption to find the others of its image, and lets different words for one thing come
-    together where images are few.
+    L_con(s, t) contrasts each caption with the other captions of its image. It brings different words for the
+    same thing together when there are few images.
 
     Args:
-        siblings: weight of L_con(s, t), >= 0. Above 0 every image needs several captions in the batch
-            (`captions_per_image`).
+        siblings: weight of L_con(s, t), >= 0. If it is above 0, every image needs at least two captions in
+            the batch (`captions_per_image`).
 
     Relations:
-        siblings = 0, the default, is plain InfoNCE.
+        siblings = 0 (the default) is plain InfoNCE.
     """
 
-    weights = {INFONCE: 1.0}  # noqa: RUF012 - a constant of the class
+    weights = {INFONCE: 1.0}  # noqa: RUF012 - never changed in place
 
     def __init__(self, *, siblings: float = 0.0) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class InfoNCE(Method):
             self.weights = {INFONCE: 1.0, "infonce_siblings": siblings}
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
-        """Return {"infonce": L_con(v, t)} and, where it has a weight, {"infonce_siblings": L_con(s, t)}."""
+        """Return {"infonce": L_con(v, t)} and, if it has a weight, {"infonce_siblings": L_con(s, t)}."""
         images = {INFONCE: out.image}
         if "infonce_siblings" in self.weights:
             images["infonce_siblings"] = sum_of_siblings(out.text, batch.image_id)
@@ -47,13 +47,16 @@ class InfoNCE(Method):
 
 
 def sum_of_siblings(text: Tensor, image_id: Tensor) -> Tensor:
-    """For each caption (B, d) the sum of the unit embeddings of the others of its image, (B, d).
+    """Sum, for each caption (B, d), the unit embeddings of the other captions of its image: (B, d).
 
-    Raises ModelError where a caption has none.
+    Raises:
+        ModelError: a caption is the only one of its image in the batch.
     """
     _, image = image_id.unique(return_inverse=True)
     if (image.bincount() == 1).any():
-        raise ModelError("siblings: every image needs captions_per_image of at least 2.")
+        raise ModelError(
+            "siblings > 0 needs several captions of each image in a batch; set captions_per_image >= 2."
+        )
     unit = F.normalize(text, dim=-1)
     sums = torch.zeros_like(unit[: int(image.max()) + 1]).index_add(0, image, unit)
     return sums[image] - unit

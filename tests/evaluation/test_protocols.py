@@ -93,7 +93,7 @@ def test_exact_counts_all_that_is_true(world: Embedded, truth: np.ndarray) -> No
         }
         for name, value in expected.items():
             assert found[f"exact_{direction}_{name}"] == pytest.approx(value), (direction, name)
-    assert found["exact_t2i_hidden_answers"] > 0
+    assert found["exact_t2i_unannotated_first_answers"] > 0
 
 
 def test_exact_gains_are_the_grades_of_the_source(world: Embedded) -> None:

@@ -1,6 +1,5 @@
-"""AsCL against double loops, its reductions, and its promises; then trained on a tiny world."""
+"""AsCL: double loops as reference, special cases, properties, and training on a tiny world."""
 
-import doctest
 import json
 import math
 import signal
@@ -41,7 +40,7 @@ def matrices(seed: int, n: int) -> tuple[Tensor, Tensor]:
 def double_loop(
     similarity: Tensor, noised: Tensor | None, scale: float, ids: list[int], filter_mode: str
 ) -> float:
-    """The docstring's sums, term by term."""
+    """Compute the sums of the docstring term by term."""
     total = 0.0
     for i in range(len(ids)):
         candidates = [j for j in range(len(ids)) if j == i or ids[j] != ids[i]]
@@ -70,7 +69,7 @@ def test_equals_the_double_loop(seed: int, ids: list[int], scale: float, mode: s
     assert loss == pytest.approx(double_loop(*given, ids, mode), abs=1e-9)
 
 
-def test_vector_of_the_brief() -> None:
+def test_published_test_vector() -> None:
     both = torch.tensor([[0.8, 0.2, 0.7, 0.3], [0.1, 0.6, 0.65, 0.5]], dtype=torch.float64)
     loss = partial(asymmetric_contrast, both[:, :2], both[:, 2:], 10, torch.arange(2))
     assert loss().item() == pytest.approx(0.32950773, abs=1e-8)
@@ -93,7 +92,7 @@ def test_gradient(ids: list[int], mode: str) -> None:
 
 @given(st.permutations(range(6)))
 @settings(deadline=None)
-def test_order_of_the_batch_and_names_of_the_ids_do_not_matter(order: list[int]) -> None:
+def test_order_of_the_batch_and_values_of_ids_do_not_matter(order: list[int]) -> None:
     (similarity, noised), ids = matrices(2, 6), torch.tensor([0, 0, 1, 2, 2, 3])
     again = asymmetric_contrast(
         similarity[order][:, order], noised[order][:, order], 7.0, 99 - ids[torch.tensor(order)]
@@ -101,7 +100,7 @@ def test_order_of_the_batch_and_names_of_the_ids_do_not_matter(order: list[int])
     assert again.item() == pytest.approx(asymmetric_contrast(similarity, noised, 7.0, ids).item())
 
 
-def test_siblings_neither_push_nor_pull() -> None:
+def test_captions_of_one_image_are_not_negatives() -> None:
     similarity, noised = (x.requires_grad_() for x in matrices(3, 4))
     asymmetric_contrast(similarity, noised, 5.0, torch.tensor([8, 8, 1, 2])).backward()
     for each in (similarity, noised):
@@ -138,7 +137,7 @@ def test_finite_at_the_ends_of_the_temperature(scale: float, mode: str) -> None:
 
 
 def answer(n: int = 5, seed: int = 0, d: int = 8) -> EncoderOutput:
-    """What an encoder may say to n pairs, their positives and their negatives."""
+    """Random encoder outputs for n pairs, their positives and their negatives."""
     random = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> Tensor:
@@ -173,7 +172,7 @@ IDS_5 = [0, 0, 1, 2, 3]
 @pytest.mark.parametrize("u1", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("tau", [0.0, 0.1])
 @pytest.mark.parametrize("mode", ["zero", "drop"])
-def test_both_losses_are_the_contrast_of_what_was_generated(u1: float, tau: float, mode: str) -> None:
+def test_both_losses_contrast_the_generated_captions(u1: float, tau: float, mode: str) -> None:
     out = answer()
     terms = AsCL(u1=u1, tau=tau, filter_mode=mode)(out, batch(IDS_5))
     scale = 1 / tau if tau else 4.0
@@ -195,7 +194,7 @@ def test_without_generated_captions_it_is_twice_infonce() -> None:
 
 
 @pytest.mark.parametrize("operation", FEATURE_NOISE)
-def test_noise_behind_the_encoder(operation: str) -> None:
+def test_noise_on_word_tokens(operation: str) -> None:
     out = answer()
     method = AsCL(u1=0.4, negatives="feature", operations=operation)
     torch.manual_seed(5)
@@ -214,14 +213,14 @@ def test_noise_behind_the_encoder(operation: str) -> None:
         assert terms[name].item() == pytest.approx(expected)
 
 
-def test_the_same_operation_of_noise_is_not_drawn_every_time() -> None:
+def test_noise_operations_vary_between_calls() -> None:
     out, method = answer(), AsCL(negatives="feature")
     torch.manual_seed(0)
     assert len({method(out, batch(IDS_5))["ascl_i"].item() for _ in range(12)}) > 8
 
 
 @pytest.mark.parametrize("options", [{}, {"u1": 0.5}, {"u1": 0.5, "negatives": "feature"}])
-def test_gradients_reach_what_the_encoder_said_and_leave_it_as_it_was(options: dict[str, Any]) -> None:
+def test_gradients_reach_the_encoder_outputs_without_changing_them(options: dict[str, Any]) -> None:
     out = answer()
     leaves = [out.image, out.text, out.positive.text]  # type: ignore[union-attr]
     if options.get("negatives") != "feature":
@@ -248,11 +247,11 @@ def test_gradients_reach_what_the_encoder_said_and_leave_it_as_it_was(options: d
         ({"negatives": "none", "positives": "none"}, set()),
     ],
 )
-def test_needs_what_it_uses(options: dict[str, Any], needs: set[str]) -> None:
+def test_needs_match_the_options(options: dict[str, Any], needs: set[str]) -> None:
     assert make_method("ascl", options).needs == needs
 
 
-def test_beside_another_method_infonce_does_not_count_twice() -> None:
+def test_infonce_counts_once_in_combinations() -> None:
     both = make_method("ascl+infonce")
     assert both.weights == {"ascl_i": 0.5, "ascl_ii_iii": 0.5, "ascl_overhard": 0.0}
     assert both(answer(), batch(IDS_5)).keys() == both.weights.keys()
@@ -263,10 +262,10 @@ def test_beside_another_method_infonce_does_not_count_twice() -> None:
     [
         ({"u1": 1.5}, "u1=1.5"),
         ({"tau": -0.1}, "tau=-0.1"),
-        ({"positives": "concat,truncat"}, "positives: there is no 'truncat'.*Did you mean 'truncate'"),
-        ({"negatives": "tokens"}, "negatives: there is no 'tokens'.*Did you mean 'token'"),
-        ({"operations": "gauss"}, "operations: there is no 'gauss'"),
-        ({"filter_mode": "clip"}, "filter_mode: there is no 'clip'"),
+        ({"positives": "concat,truncat"}, "positives: unknown value 'truncat'.*Did you mean 'truncate'"),
+        ({"negatives": "tokens"}, "negatives: unknown value 'tokens'.*Did you mean 'token'"),
+        ({"operations": "gauss"}, "operations: unknown value 'gauss'"),
+        ({"filter_mode": "clip"}, "filter_mode: unknown value 'clip'"),
         ({"operations": "insert,drop"}, "'drop' and the positive 'truncate'"),
     ],
 )
@@ -280,16 +279,12 @@ def test_heads_must_divide_the_dimensions() -> None:
         AsCL(u1=0.5, heads=3).build(Setup(8))
 
 
-def test_no_patches_no_local_similarity() -> None:
+def test_local_similarity_without_patches_is_refused() -> None:
     out = answer()
     out.image_tokens = None
     with pytest.raises(ModelError, match=r"cached image features have none.*u1=0"):
         AsCL(u1=0.5)(out, batch(IDS_5))
     assert AsCL(negatives="feature")(out, batch(IDS_5))["ascl_i"].isfinite()
-
-
-def test_docstring() -> None:
-    assert doctest.testmod(ascl).failed == 0
 
 
 # -- its captions --------------------------------------------------------------------------------------------
@@ -303,7 +298,7 @@ def built(**options: Any) -> AsCL:
     return method
 
 
-def test_positives_are_those_asked_for() -> None:
+def test_positives_follow_the_options() -> None:
     random = np.random.default_rng(0)
     made = {built().positive_text(CAPTIONS[0], 1, random) for _ in range(40)}
     assert made == {"one dog"} | {f"{one} {other}" for one in CAPTIONS[0] for other in CAPTIONS[0]}
@@ -312,7 +307,7 @@ def test_positives_are_those_asked_for() -> None:
 
 
 @pytest.mark.parametrize("operation", ["insert", "swap", "shuffle", "drop"])
-def test_negatives_are_those_asked_for_and_never_the_caption_itself(operation: str) -> None:
+def test_negatives_follow_the_options_and_differ_from_the_caption(operation: str) -> None:
     method, random = built(operations=operation, positives="concat"), np.random.default_rng(0)
     made = [method.negative_text("a red dog", "two cats", random).split() for _ in range(30)]
     for words in made:
@@ -326,7 +321,7 @@ def test_negatives_are_those_asked_for_and_never_the_caption_itself(operation: s
     assert {method.negative_text("x", "two cats", random) for _ in range(30)} == {"x two", "two x"}
 
 
-def test_drop_is_left_out_beside_truncate() -> None:
+def test_drop_is_not_used_together_with_truncate() -> None:
     assert built().operations == ["insert", "swap", "shuffle"]
     assert built(positives="concat").operations == ["insert", "swap", "shuffle", "drop"]
     assert built(negatives="feature").operations == list(FEATURE_NOISE)
@@ -352,7 +347,7 @@ def losses(out: Path) -> list[float]:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_stopped_and_resumed_is_the_unbroken_run(
+def test_a_resumed_run_equals_an_uninterrupted_run(
     world: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unbroken, out = run(world, tmp_path / "unbroken", OPTIONS[name]), tmp_path / "out"

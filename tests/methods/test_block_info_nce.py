@@ -1,6 +1,5 @@
-"""InfoNCE by blocks of rows against the plain form: the same numbers, in memory that grows as the batch."""
+"""Block-wise InfoNCE: the same values as the plain form, in memory linear in the batch."""
 
-import doctest
 from collections.abc import Callable
 
 import pytest
@@ -52,7 +51,7 @@ def test_gradient_of_blocks() -> None:
     assert torch.autograd.gradcheck(lambda *x: block_info_nce(*x, ids, block=2), (image, text, scale))
 
 
-def test_a_block_of_nothing_but_siblings_stays_finite() -> None:
+def test_a_block_with_captions_of_one_image_only_is_finite() -> None:
     image, text = (value.requires_grad_() for value in rows(4))
     block_info_nce(image, text, 5.0, torch.tensor([8, 8, 8, 8]), block=2).backward()
     assert image.grad is not None
@@ -60,7 +59,7 @@ def test_a_block_of_nothing_but_siblings_stays_finite() -> None:
 
 
 def saved_bytes(loss: Loss, n: int) -> int:
-    """Bytes that autograd keeps of a loss of n rows, each storage once."""
+    """Bytes that autograd stores for a loss of n rows; each storage counts once."""
     kept: dict[int, Tensor] = {}
 
     def keep(value: Tensor) -> Tensor:
@@ -75,7 +74,7 @@ def saved_bytes(loss: Loss, n: int) -> int:
     return sum(value.untyped_storage().nbytes() for value in kept.values())
 
 
-def test_memory_of_blocks_grows_as_the_batch_that_of_the_plain_form_as_its_square() -> None:
+def test_memory_is_linear_with_blocks_and_quadratic_without() -> None:
     plain = [saved_bytes(symmetric_info_nce, n) for n in (2048, 4096)]
     blocks = [saved_bytes(block_info_nce, n) for n in (2048, 4096)]
     assert plain[1] / plain[0] == pytest.approx(4, rel=0.1)
@@ -83,7 +82,7 @@ def test_memory_of_blocks_grows_as_the_batch_that_of_the_plain_form_as_its_squar
     assert blocks[1] < plain[1] / 20
 
 
-def test_a_large_batch_goes_by_blocks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_batches_are_computed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(info_nce, "LARGE", 300)
     assert saved_bytes(symmetric_info_nce, 300) == pytest.approx(
         saved_bytes(symmetric_info_nce, 298), rel=0.03
@@ -92,7 +91,3 @@ def test_a_large_batch_goes_by_blocks_by_itself(monkeypatch: pytest.MonkeyPatch)
     inputs = rows(301)
     many, few = (loss(*inputs, 14.3, torch.arange(301)) for loss in (symmetric_info_nce, block_info_nce))
     assert many == few
-
-
-def test_docstrings() -> None:
-    assert doctest.testmod(info_nce).failed == 0

@@ -1,6 +1,5 @@
-"""Generated captions: each operation does what its rule says, always, and no more."""
+"""Generated captions: every operation follows its rule for all inputs."""
 
-import doctest
 from collections import Counter
 from itertools import chain
 
@@ -10,7 +9,6 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from itr_core.methods.components import caption_augmentation
 from itr_core.methods.components.caption_augmentation import (
     FEATURE_NOISE,
     WordSwapper,
@@ -53,7 +51,7 @@ def test_truncate_keeps_the_first_half(words: list[str]) -> None:
 
 @settings(deadline=None)
 @given(WORDS, st.integers(0, 99))
-def test_paraphrase_touches_a_fifth_of_the_words(words: list[str], seed: int) -> None:
+def test_paraphrase_changes_a_fifth_of_the_words(words: list[str], seed: int) -> None:
     made = paraphrase(" ".join(words), SYNONYMS, rng(seed)).split()
     touched = max(1, round(0.2 * len(words)))
     lost, new = Counter(words) - Counter(made), Counter(made) - Counter(words)
@@ -70,7 +68,7 @@ def test_paraphrase_touches_a_fifth_of_the_words(words: list[str], seed: int) ->
         assert moved <= 2 * touched
 
 
-def test_paraphrase_does_all_three() -> None:
+def test_paraphrase_uses_all_three_operations() -> None:
     random, seen = rng(), set()
     for _ in range(60):
         made = paraphrase("The dog, runs!", SYNONYMS, random).split()
@@ -94,7 +92,7 @@ def test_synonyms_go_both_ways_and_are_single_words() -> None:
 
 @settings(deadline=None)
 @given(WORDS, WORDS, st.integers(0, 99))
-def test_insert_splices_half_of_another_caption_in(words: list[str], other: list[str], seed: int) -> None:
+def test_insert_adds_half_of_another_caption(words: list[str], other: list[str], seed: int) -> None:
     made = insert(" ".join(words), " ".join(other), rng(seed)).split()
     half = truncate(" ".join(other)).split()
     places = range(len(words) + 1)
@@ -133,7 +131,7 @@ CAPTIONS = [
 
 @settings(deadline=None)
 @given(st.integers(0, 3), st.integers(0, 2), st.integers(0, 999))
-def test_swap_puts_in_what_no_caption_of_the_image_says(row: int, place: int, seed: int) -> None:
+def test_swap_inserts_a_word_that_no_caption_of_the_image_contains(row: int, place: int, seed: int) -> None:
     swaps = WordSwapper(CAPTIONS, SYNONYMS)
     assume(place < len(CAPTIONS[row]))
     caption = CAPTIONS[row][place]
@@ -149,7 +147,7 @@ def test_swap_puts_in_what_no_caption_of_the_image_says(row: int, place: int, se
     assert not (new == "puppies" and "dog" in before)
 
 
-def test_swap_knows_synonyms_and_forms() -> None:
+def test_swap_considers_synonyms_and_inflected_forms() -> None:
     captions = [["a dog", "one ball"], ["two puppies", "balls"]]
     swaps = WordSwapper(captions, SYNONYMS)
     assert set(swaps.words) == {"dog", "puppies", "ball"} or set(swaps.words) == {"dog", "puppies", "balls"}
@@ -157,7 +155,7 @@ def test_swap_knows_synonyms_and_forms() -> None:
     assert {swaps("a ball", rng(seed)) for seed in range(40)} == {"a dog", "a puppies"}  # of no image
 
 
-def test_swap_keeps_punctuation_and_leaves_alone_what_it_does_not_know() -> None:
+def test_swap_keeps_punctuation_and_unknown_words() -> None:
     swaps = WordSwapper([["A dog, a cat."], ["boats"]], {})
     assert {swaps("A dog, a cat.", rng(seed)) for seed in range(40)} == {"A boats, a cat.", "A dog, a boats."}
     assert swaps("of the and", rng()) == "of the and"
@@ -238,7 +236,3 @@ def test_noise_lets_gradients_through_and_repeats_with_the_seed(operation: str) 
 def test_unknown_noise() -> None:
     with pytest.raises(ValueError, match="no noise 'salt'"):
         noise_tokens(tokens(), "salt")
-
-
-def test_docstring() -> None:
-    assert doctest.testmod(caption_augmentation).failed == 0

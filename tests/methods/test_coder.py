@@ -1,4 +1,4 @@
-"""CODER: its terms written out over several steps, what reaches what, and training with it."""
+"""CODER: terms computed explicitly over several steps, gradient flow, and training."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def coder(**options: Any) -> CODER:
 
 
 def step(seed: int, ids: list[int] | None = None, scale: float = 15.0) -> tuple[EncoderOutput, PairBatch]:
-    """An encoder's output with keys that are its own a little moved, and its batch."""
+    """Random encoder outputs with slightly perturbed keys, and their batch."""
     generator = torch.Generator().manual_seed(seed)
     n = len(ids) if ids is not None else B
     image, text, image_key, text_key = (torch.randn(n, D, generator=generator) for _ in range(4))
@@ -72,7 +72,7 @@ def step(seed: int, ids: list[int] | None = None, scale: float = 15.0) -> tuple[
 @pytest.mark.parametrize("batch_negatives", [True, False])
 @pytest.mark.parametrize("live_batch", [True, False])
 @pytest.mark.parametrize("scale", [15.0, 3.0, 500.0])
-def test_instance_contrast_over_steps_written_out(
+def test_instance_loss_equals_explicit_sums_over_steps(
     batch_negatives: bool, live_batch: bool, scale: float
 ) -> None:
     branch = {"batch_negatives": batch_negatives, "live_batch": live_batch, "concept_branch": False}
@@ -106,7 +106,7 @@ def test_instance_contrast_over_steps_written_out(
 
 
 @pytest.mark.parametrize("live_batch", [True, False])
-def test_without_dictionary_and_weighting_it_is_infonce(live_batch: bool) -> None:
+def test_without_queue_and_weighting_it_is_infonce(live_batch: bool) -> None:
     method = coder(queue=0, scheme="none", concept_branch=False, live_batch=live_batch)
     out, batch = step(0, [3, 3, 4, 5])
     out.momentum = EncoderOutput(out.image.detach(), out.text.detach(), out.logit_scale)
@@ -122,8 +122,8 @@ def test_without_dictionary_and_weighting_it_is_infonce(live_batch: bool) -> Non
 
 
 @pytest.mark.parametrize("live_batch", [True, False])
-def test_who_is_mistaken_for_whom_is_heard_by_both_only_in_a_live_batch(live_batch: bool) -> None:
-    """An image that takes a wrong text for its own moves that text, or (with keys) itself alone."""
+def test_only_a_live_batch_sends_gradients_to_both_sides_of_a_mistake(live_batch: bool) -> None:
+    """An image that retrieves a wrong text has a gradient for that text only without keys."""
     method = coder(queue=0, scheme="none", concept_branch=False, live_batch=live_batch)
     e, f = torch.eye(D)[0], torch.eye(D)[1]
     _, batch = step(0, [0, 1])
@@ -135,7 +135,7 @@ def test_who_is_mistaken_for_whom_is_heard_by_both_only_in_a_live_batch(live_bat
     assert (gradient.abs().max() > 1) == live_batch
 
 
-def test_keys_come_first_then_the_loss_then_the_dictionary() -> None:
+def test_keys_are_enqueued_after_the_loss() -> None:
     method = coder(queue=B)
     out, batch = step(0)
     first = method(out, batch)
@@ -211,7 +211,7 @@ def test_pseudo_labels_train_the_concept_branch_alone() -> None:
     assert reached("coder_concept_kl", inputs) == [True, False, False]
 
 
-def test_descriptors_of_keys_come_from_a_copy_that_follows() -> None:
+def test_descriptors_of_keys_come_from_the_momentum_copy() -> None:
     still, moving = coder(momentum=1.0), coder(momentum=0.0)
     for method in (still, moving):
         before = [weight.clone() for weight in method.concepts.parameters()]
@@ -228,7 +228,7 @@ def test_descriptors_of_keys_come_from_a_copy_that_follows() -> None:
         assert method.concepts.nodes.any()
 
 
-def test_same_seed_same_start_whatever_was_drawn_before() -> None:
+def test_the_seed_alone_determines_the_initial_weights() -> None:
     torch.manual_seed(3)
     one = coder().state_dict()
     other = coder().state_dict()
@@ -236,11 +236,11 @@ def test_same_seed_same_start_whatever_was_drawn_before() -> None:
 
 
 @pytest.mark.parametrize("method", ["coder", "coder+infonce"])
-def test_heads_are_what_is_needed_to_describe_again(method: str) -> None:
+def test_heads_suffice_to_compute_descriptors(method: str) -> None:
     made = make_method(method, {"queue": 6})
     made.build(SETUP)
     heads = {name.removeprefix("coder."): value for name, value in made.heads().items()}
-    assert {"concepts.nodes", "concepts.adjacency", "guess_image.weight"} <= heads.keys()
+    assert {"concepts.nodes", "concepts.adjacency", "image_cluster_head.weight"} <= heads.keys()
     assert not [name for name in heads if name.startswith(("ema_branch", "instances", "descriptors"))]
     assert coder(concept_branch=False).heads() == {}
 
@@ -248,7 +248,7 @@ def test_heads_are_what_is_needed_to_describe_again(method: str) -> None:
 # -- beside others ---------------------------------------------------------------------------------------
 
 
-def test_teachers_take_back_negatives_that_they_find_alike() -> None:
+def test_negatives_that_teachers_find_similar_weigh_less() -> None:
     method = coder(queue=0, scheme="none", concept_branch=False)
     out, batch = step(0)
     plain = method(out, batch)["coder_dcl_instance"]
@@ -260,7 +260,7 @@ def test_teachers_take_back_negatives_that_they_find_alike() -> None:
     assert method(out, batch)["coder_dcl_instance"] == 0
 
 
-def test_teachers_say_nothing_of_the_dictionary() -> None:
+def test_teachers_do_not_change_negatives_of_the_queue() -> None:
     plain, taught = (coder(scheme="none", concept_branch=False) for _ in range(2))
     for number in range(3):
         out, batch = step(number)
@@ -325,7 +325,7 @@ def learner(world: Path, momentum: float, model: str = "tiny/none") -> tuple[Tra
 
 
 def keys_of(made: TrainStep, batches: PairBatchDataset, number: int) -> EncoderOutput:
-    """The keys that an update of `made` would give batch `number`, as the method meets them."""
+    """Return the keys that the method receives for batch `number`."""
     met: list[EncoderOutput] = []
     hook = made.method.register_forward_pre_hook(lambda _, inputs: met.append(inputs[0]))
     made.update([batches[number]], number, 10)
@@ -338,7 +338,7 @@ def keys_of(made: TrainStep, batches: PairBatchDataset, number: int) -> EncoderO
 
 
 @pytest.mark.usefixtures("configs")
-def test_with_momentum_one_keys_are_those_of_the_start(world: Path) -> None:
+def test_with_momentum_one_keys_come_from_the_initial_weights(world: Path) -> None:
     made, batches = learner(world, 1.0)
     start = [weight.clone() for weight in made.encoder.parameters()]
     first = keys_of(made, batches, 0)
@@ -351,7 +351,7 @@ def test_with_momentum_one_keys_are_those_of_the_start(world: Path) -> None:
 
 
 @pytest.mark.usefixtures("configs")
-def test_with_momentum_zero_keys_are_the_encoders_own(world: Path) -> None:
+def test_with_momentum_zero_keys_come_from_the_current_weights(world: Path) -> None:
     made, batches = learner(world, 0.0)
     for number in range(3):
         met = keys_of(made, batches, number)
@@ -360,7 +360,7 @@ def test_with_momentum_zero_keys_are_the_encoders_own(world: Path) -> None:
 
 
 @pytest.mark.usefixtures("configs")
-def test_the_copy_follows_before_the_keys_are_made(world: Path) -> None:
+def test_the_momentum_copy_is_updated_before_the_keys_are_computed(world: Path) -> None:
     made, batches = learner(world, 0.75)
     keys_of(made, batches, 0)
     copy = [weight.clone() for weight in made.momentum.module.parameters()]
@@ -371,7 +371,7 @@ def test_the_copy_follows_before_the_keys_are_made(world: Path) -> None:
 
 
 @pytest.mark.usefixtures("configs")
-def test_the_copy_has_the_encoders_batch_statistics_and_leaves_them_alone(world: Path) -> None:
+def test_the_momentum_copy_shares_batch_statistics_without_changing_them(world: Path) -> None:
     made, batches = learner(world, 1.0, "tiny-conv/none")
     keys_of(made, batches, 0)
     before = {name: value.clone() for name, value in made.encoder.named_buffers()}
@@ -439,22 +439,22 @@ def test_learns(world: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scheme": "zscor"}, r"scheme='zscor' weighs no negatives\. Did you mean 'zscore'"),
+        ({"scheme": "zscor"}, r"scheme='zscor': unknown weighting scheme\. Did you mean 'zscore'"),
         ({"queue": -1}, "queue=-1: must be at least 0"),
         ({"clusters": 1}, "clusters=1: must be at least 2"),
         ({"sharpness": -0.5}, r"sharpness=-0\.5: must be at least 0"),
         ({"lambda_p": -1.0}, r"lambda_p=-1\.0: must be at least 0"),
         ({"momentum": 1.5}, r"momentum=1\.5: must be between 0 and 1"),
-        ({"queue": 0, "batch_negatives": False}, "nothing to contrast with"),
+        ({"queue": 0, "batch_negatives": False}, "there are no negatives"),
     ],
 )
-def test_slips_are_named(options: dict[str, Any], message: str) -> None:
+def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         make_method("coder", options)
 
 
 @pytest.mark.usefixtures("configs")
-def test_a_dictionary_larger_than_the_data_is_refused(world: Path, tmp_path: Path) -> None:
+def test_a_queue_longer_than_the_data_is_refused(world: Path, tmp_path: Path) -> None:
     make = settings(options={"queue": 65})
     with pytest.raises(ModelError, match=r"queue=65: .* 64\. Give it fewer: --options queue=32"):
         train("coder", f"folder:{world}", out=tmp_path / "out", **make)

@@ -1,4 +1,4 @@
-"""The concept branch against its formulas, term by term."""
+"""The concept branch: its formulas computed term by term."""
 
 import math
 
@@ -37,7 +37,7 @@ def batch(seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
     return image, text, (torch.rand(B, K, generator=generator) < 0.4).double()
 
 
-def test_concepts_begin_where_the_encoder_puts_their_prompts_less_what_all_share() -> None:
+def test_concepts_start_as_centred_embeddings_of_their_prompts() -> None:
     branch = ConceptBranch(2, np.eye(2, dtype=np.float32))
     asked: list[str] = []
 
@@ -83,7 +83,7 @@ def test_query_equals_its_formula_written_out(branch: ConceptBranch) -> None:
 
 
 def projected(module: torch.nn.Module, rows: np.ndarray) -> np.ndarray:
-    """tanh of batch-normed rows."""
+    """Apply batch norm and tanh to rows."""
     linear, norm = module[0], module[1]  # type: ignore[index]
     weight, gain, shift = (part.detach().numpy() for part in (linear.weight, norm.weight, norm.bias))
     y = rows @ weight.T
@@ -99,8 +99,8 @@ def softmax(values: list[float]) -> list[float]:
     return [math.exp(value) / total for value in values]
 
 
-def test_what_all_embeddings_share_does_not_count(branch: ConceptBranch) -> None:
-    """An untrained encoder puts all images into one corner: they must be told apart all the same."""
+def test_the_common_mean_of_embeddings_has_no_effect(branch: ConceptBranch) -> None:
+    """Embeddings of an untrained encoder lie in a narrow cone; attention must still differ between them."""
     image, text, named = batch()
     apart = branch(branch.related(), image, text, named)
     moved = branch(branch.related(), image + 5.0, text - 3.0, named)
@@ -108,7 +108,7 @@ def test_what_all_embeddings_share_does_not_count(branch: ConceptBranch) -> None
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
 
 
-def test_at_inference_and_alone_rows_do_not_depend_on_their_company(branch: ConceptBranch) -> None:
+def test_at_inference_rows_do_not_depend_on_other_rows(branch: ConceptBranch) -> None:
     image, text, named = batch()
     related = branch.related()
     for _ in range(50):
@@ -124,7 +124,7 @@ def test_at_inference_and_alone_rows_do_not_depend_on_their_company(branch: Conc
 
 
 def test_attention_cannot_saturate(branch: ConceptBranch) -> None:
-    """However large its weights grow, no concept takes all."""
+    """No concept takes all the attention, even with large weights."""
     image, text, named = batch()
     with torch.no_grad():
         for weights in branch.scores.parameters():
@@ -134,7 +134,7 @@ def test_attention_cannot_saturate(branch: ConceptBranch) -> None:
     assert found.image_attention.min() > math.exp(-20) / K
 
 
-def test_a_caption_attends_more_to_what_it_names(branch: ConceptBranch) -> None:
+def test_a_caption_attends_more_to_concepts_it_names(branch: ConceptBranch) -> None:
     image, text, _ = batch()
     named = torch.zeros(B, K, dtype=torch.float64)
     named[:, 3] = 1

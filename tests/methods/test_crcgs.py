@@ -1,6 +1,5 @@
-"""CRCGS against the formulas of its code, double loops, its own promises, and a tiny world."""
+"""CRCGS: formulas of its code, double loops, properties, and training on a tiny world."""
 
-import doctest
 import json
 import math
 from pathlib import Path
@@ -18,8 +17,7 @@ from torch.nn.functional import normalize
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError, SourceError
-from itr_core.methods import CRCGS, Setup, crcgs, make_method
-from itr_core.methods.components import shared_label
+from itr_core.methods import CRCGS, Setup, make_method
 from itr_core.methods.components.generators import Generator, fit
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.components.shared_label import shared_label_loss
@@ -40,7 +38,7 @@ def some_labels(seed: int, n: int, c: int = 4) -> Tensor:
 
 
 def unit_rows_with_cosines(cosines: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit vectors whose cosines are the given ones: the second ones are axes."""
+    """Unit vectors with the given cosines; the second set are axes."""
     left = torch.zeros(2, 4, dtype=cosines.dtype)
     left[:, :2] = cosines
     left[:, 2] = (1 - left.square().sum(1)).sqrt()
@@ -55,7 +53,7 @@ def cos(a: Tensor, b: Tensor) -> float:
 
 
 def nce_as_published(g: Tensor, u: Tensor, ids: list[int], t: float, c: float) -> float:
-    """The fractions of the code, with exponentials; rows of one image are left out of each other's noise."""
+    """Compute the fractions of the code with exponentials; rows of one image are not noise for each other."""
     total = 0.0
     for i in range(len(ids)):
         for j in range(len(ids)):
@@ -99,7 +97,7 @@ def test_gradient_of_the_noise_contrast() -> None:
     assert torch.autograd.gradcheck(lambda g, u, b: noise_contrast(g, u, ids, 0.3, b), (*inputs, bias))
 
 
-def test_siblings_are_no_noise() -> None:
+def test_captions_of_one_image_are_not_noise() -> None:
     g, u = rows(3, 3)
     u.requires_grad_()
     noise_contrast(
@@ -123,7 +121,7 @@ def test_noise_contrast_is_finite_at_its_limits(t: float, log_c: float) -> None:
     assert u.grad.isfinite().all()  # type: ignore[union-attr]
 
 
-def test_one_row_has_no_noise_and_nothing_to_learn() -> None:
+def test_a_single_row_has_no_noise_and_zero_loss() -> None:
     g, u = rows(4, 1)
     u.requires_grad_()
     loss = noise_contrast(g, u, torch.tensor([3]), 0.07, torch.tensor(0.0).log())
@@ -136,7 +134,7 @@ def test_one_row_has_no_noise_and_nothing_to_learn() -> None:
 
 
 def support_as_published(v: Tensor, t: Tensor, y: Tensor, tau: float) -> float:
-    """Label by label and item by item, as the authors count shared labels."""
+    """Count shared labels label by label and item by item, as the authors do."""
 
     def side(query: Tensor, support: Tensor) -> float:
         total = 0.0
@@ -171,7 +169,7 @@ def test_support_of_two_pairs() -> None:
 
 
 @given(st.integers(0, 999), st.floats(0.01, 5))
-def test_support_rows_sum_to_one_and_leave_strangers_out(seed: int, tau: float) -> None:
+def test_support_rows_sum_to_one_over_items_with_shared_labels(seed: int, tau: float) -> None:
     v, t = rows(seed, 6)
     y = some_labels(seed, 6)
     y[:, 0] = torch.maximum(y[:, 0], 1 - y.amax(1))
@@ -186,7 +184,7 @@ def test_gradient_of_the_support_loss() -> None:
     assert torch.autograd.gradcheck(lambda v, t: support_loss(v, t, y, 0.3), inputs)
 
 
-def test_rows_without_labels_take_no_part_in_the_support() -> None:
+def test_rows_without_labels_are_skipped_in_the_support() -> None:
     v, t = (x.abs() for x in rows(6, 5))
     y = some_labels(0, 5)
     y[:3, 0], y[3:] = 1, 0
@@ -198,7 +196,7 @@ def test_rows_without_labels_take_no_part_in_the_support() -> None:
     assert not v.grad.any()  # type: ignore[union-attr]
 
 
-def test_support_loss_swaps_sides_and_stops_at_its_bound() -> None:
+def test_support_loss_is_symmetric_and_bounded() -> None:
     v, t = rows(7, 5)
     y = some_labels(3, 5)
     y[:, 0] = 1
@@ -241,7 +239,7 @@ D, N, C = 8, 12, 4
 
 
 def source_setup(seed: int = 0) -> Setup:
-    """Twelve images whose captions' embeddings are a rotation of theirs."""
+    """Twelve images; embeddings of their captions are a rotation of theirs."""
     generator = torch.Generator().manual_seed(1)
     image = normalize(torch.randn(N, D, generator=generator), dim=1)
     turn, _ = torch.linalg.qr(torch.randn(D, D, generator=generator))
@@ -360,7 +358,7 @@ def test_flags_choose_the_contrasts() -> None:
     assert method(*some_batch([0, 1])).keys() & names == names - {"crcgs_nce_intra"}
 
 
-def test_prior_counts_images_or_what_is_asked_for_and_moves() -> None:
+def test_prior_counts_images_or_noise_count_and_can_be_learned() -> None:
     ids = [0, 1, 2, 3]
     out, batch = some_batch(ids)
     counted, asked = made(), made(noise_count=3)
@@ -376,7 +374,7 @@ def test_prior_counts_images_or_what_is_asked_for_and_moves() -> None:
     assert not made(learn_bias=False).bias.requires_grad
 
 
-def test_adversaries_move_only_their_own_side() -> None:
+def test_adversarial_terms_have_gradients_only_for_their_own_side() -> None:
     method = made(use_adv=True)
     out, batch = some_batch([0, 1, 2])
     critics = [*method.image_critic.parameters(), *method.text_critic.parameters()]
@@ -393,7 +391,7 @@ def test_adversaries_move_only_their_own_side() -> None:
 # -- generators ------------------------------------------------------------------------------------------
 
 
-def test_generators_learn_what_the_other_modality_is() -> None:
+def test_generators_learn_the_other_modality() -> None:
     generator = torch.Generator().manual_seed(0)
     given = torch.randn(600, 8, generator=generator)
     wanted = given @ torch.linalg.qr(torch.randn(8, 8, generator=generator))[0]
@@ -405,7 +403,7 @@ def test_generators_learn_what_the_other_modality_is() -> None:
     assert not any(weight.requires_grad for weight in network.parameters())
 
 
-def test_codes_are_those_of_the_generators_and_of_the_seed() -> None:
+def test_codes_come_from_the_generators_and_repeat_with_the_seed() -> None:
     method, setup = made(), source_setup()
     state = torch.get_rng_state()
     again = made()
@@ -424,7 +422,7 @@ def test_codes_are_those_of_the_generators_and_of_the_seed() -> None:
     assert not method.image_to_text.training
 
 
-def test_images_that_cannot_be_read_teach_nothing() -> None:
+def test_undecodable_images_do_not_train_the_generators() -> None:
     setup = source_setup()
     image, text = (x.copy() for x in setup.embed())  # type: ignore[misc]
     image[3], text[5] = 0, 0
@@ -438,7 +436,7 @@ def test_images_that_cannot_be_read_teach_nothing() -> None:
     assert torch.equal(method.image_codes[:3], other.image_codes[:3])
 
 
-def test_what_is_kept_beside_a_model_is_what_was_learned() -> None:
+def test_heads_are_the_trained_parameters() -> None:
     kept = made(use_adv=True).heads()
     assert {"bias", "image_head.1.weight", "text_head.1.weight", "label_head.1.weight"} <= kept.keys()
     assert not any("codes" in name or "_to_" in name for name in kept)
@@ -470,18 +468,18 @@ def test_trains_and_resumes_exactly(
     assert math.isfinite(entry["loss"])
     assert {"infonce", "crcgs_match", "crcgs_support", "crcgs_adversary"} <= entry.keys()
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop(self: CRCGS, *args: Any) -> dict[str, Tensor]:
         stop.calls += 1  # type: ignore[attr-defined]
         if stop.calls == 5:  # type: ignore[attr-defined]
-            raise Stop
+            raise StopError
         return usual(self, *args)
 
     stop.calls, usual = 0, CRCGS.forward  # type: ignore[attr-defined]
     monkeypatch.setattr(CRCGS, "forward", stop)
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         train("crcgs", source, out=tmp_path / "broken", **options)
     monkeypatch.setattr(CRCGS, "forward", usual)
     broken = train("crcgs", source, out=tmp_path / "broken", resume=True, **options)
@@ -493,12 +491,8 @@ def test_trains_and_resumes_exactly(
 
 
 @pytest.mark.usefixtures("configs")
-def test_labels_missing_says_which_and_how_to_get_them(world: Path, tmp_path: Path) -> None:
+def test_missing_labels_are_reported_with_the_remedy(world: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"has no labels.*--columns labels=NAME.*--labels concepts"):
         train("crcgs", f"folder:{world}", out=tmp_path / "out", **settings(labels="source"))
     with pytest.raises(ModelError, match=r"use_adv=1.*like False"):
         train("crcgs", f"folder:{world}", out=tmp_path / "out", **settings(options={"use_adv": 1}))
-
-
-def test_docstrings() -> None:
-    assert [doctest.testmod(module).failed for module in (crcgs, shared_label)] == [0, 0]

@@ -1,6 +1,5 @@
-"""CUSA against double loops, closed forms, its reductions, and on a tiny world."""
+"""CUSA: double loops and closed forms as reference, special cases, and training on a tiny world."""
 
-import doctest
 import json
 import math
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError
 from itr_core.methods import METHODS, InfoNCE, Setup, cusa, make_method
 from itr_core.methods.components.info_nce import symmetric_info_nce
-from itr_core.methods.cusa import CUSA, Temperature, soft_label_kl
+from itr_core.methods.cusa import CUSA, Temperature
 from itr_core.training import train
 
 DIM, SCALE = 5, 7.0
@@ -34,7 +33,7 @@ def built(**options: Any) -> CUSA:
 
 
 def world_of(seed: int, ids: list[int]) -> tuple[EncoderOutput, PairBatch]:
-    """Random embeddings and teachers; rows with one id share their image, as they do in training."""
+    """Random embeddings and teachers; rows with equal ids share their image, as in training."""
     random = torch.Generator().manual_seed(seed)
     image, text, teacher_image, teacher_text = (
         torch.randn(max(len(ids), 10), DIM, dtype=torch.float64, generator=random) for _ in range(4)
@@ -68,7 +67,7 @@ def loop_cosine(x: Tensor, y: Tensor) -> float:
 
 
 def loop_kl(label: Callable[[int, int], float], logit: Callable[[int, int], float], n: int) -> float:
-    """1/B sum_i KL(softmax_j label(i, j) || softmax_j logit(i, j))."""
+    """Compute 1/B sum_i KL(softmax_j label(i, j) || softmax_j logit(i, j))."""
     divergence = 0.0
     for i in range(n):
         q = [math.exp(label(i, j)) for j in range(n)]
@@ -128,7 +127,7 @@ def test_equals_the_double_loops(seed: int, ids: list[int], mode: str, tau_s: fl
 
 
 def rows_with_cosines(similarity: list[list[float]]) -> tuple[Tensor, Tensor]:
-    """Unit rows x, y (2, 4) with x_i . y_j as given."""
+    """Unit rows x, y (2, 4) with the given products x_i . y_j."""
     y = torch.eye(4, dtype=torch.float64)[:2]
     x = torch.zeros(2, 4, dtype=torch.float64)
     x[:, :2] = torch.tensor(similarity, dtype=torch.float64)
@@ -184,7 +183,7 @@ def test_without_soft_labels_it_is_infonce(ids: list[int]) -> None:
     assert total(built(), out, batch) > total(method, out, batch)
 
 
-def test_nothing_to_learn_once_the_student_says_what_the_teachers_say() -> None:
+def test_loss_is_zero_when_the_student_equals_the_teachers() -> None:
     method, (out, batch) = built(tau_s=0.5, tau_init=0.5), world_of(3, [0, 1, 2, 3])
     method.image_head, method.text_head = nn.Identity(), nn.Identity()  # type: ignore[assignment]
     same = EncoderOutput(out.image, 2 * out.image, out.logit_scale)
@@ -202,14 +201,14 @@ def test_hard_labels_make_csa_infonce_at_its_own_temperature() -> None:
     assert method(out, batch)["cusa_csa"].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_the_three_soft_labels_agree_when_both_teachers_do() -> None:
+def test_soft_label_modes_agree_when_both_teachers_agree() -> None:
     out, batch = world_of(5, [0, 1, 2, 3])
     batch.teacher_text = batch.teacher_image = batch.teacher_image.abs()  # type: ignore[union-attr]
     csa = [built(soft_labels=mode)(out, batch)["cusa_csa"].item() for mode in cusa.SOFT_LABELS]
     assert csa == pytest.approx([csa[0]] * 3)
 
 
-def test_the_released_scale_is_ce_with_weights_times_the_batch() -> None:
+def test_mean_all_equals_ce_with_weights_times_the_batch_size() -> None:
     ids = [0, 1, 2, 3, 4, 5]
     out, batch = world_of(6, ids)
     ours = total(built(alpha=0.1, beta=0.5, con_reduction="mean_all"), out, batch)
@@ -229,7 +228,7 @@ def test_the_released_scale_is_ce_with_weights_times_the_batch() -> None:
 
 @given(st.permutations(range(6)))
 @settings(deadline=None, max_examples=20)
-def test_order_of_the_batch_and_names_of_the_ids_do_not_matter(order: list[int]) -> None:
+def test_order_of_the_batch_and_values_of_ids_do_not_matter(order: list[int]) -> None:
     method, (out, batch) = built(), world_of(7, [0, 0, 1, 2, 2, 3])
     assert batch.teacher_image is not None
     assert batch.teacher_text is not None
@@ -239,7 +238,7 @@ def test_order_of_the_batch_and_names_of_the_ids_do_not_matter(order: list[int])
     assert total(method, shuffled, other) == pytest.approx(total(method, out, batch))
 
 
-def test_images_and_texts_may_change_places() -> None:
+def test_the_loss_is_symmetric_in_images_and_texts() -> None:
     method, (out, batch) = built(), world_of(8, [0, 1, 2, 3])
     turned = deepcopy(method)
     turned.image_head, turned.text_head = method.text_head, method.image_head
@@ -253,7 +252,7 @@ def test_images_and_texts_may_change_places() -> None:
         assert swapped[name].item() == pytest.approx(term.item())
 
 
-def test_captions_of_one_image_are_alike_in_csa_whatever_the_text_teacher_says() -> None:
+def test_captions_of_one_image_have_similarity_one_in_csa() -> None:
     method, (out, batch) = built(), world_of(9, [8, 8, 3])
     assert batch.teacher_text is not None
     before = method(out, batch)
@@ -271,7 +270,7 @@ def test_captions_of_one_image_are_alike_in_csa_whatever_the_text_teacher_says()
     assert method(pair, of_two)["cusa_csa"].item() == alike
 
 
-def test_siblings_can_be_told_apart_by_nobody_so_csa_can_reach_zero() -> None:
+def test_csa_can_reach_zero_with_several_captions_per_image() -> None:
     method = built(tau_s=0.5, tau_init=0.5)
     image = torch.eye(DIM, dtype=torch.float64)[[0, 0, 1]]
     out = EncoderOutput(image, image, torch.tensor(SCALE, dtype=torch.float64))
@@ -279,7 +278,7 @@ def test_siblings_can_be_told_apart_by_nobody_so_csa_can_reach_zero() -> None:
     assert method(out, batch_of(image, teacher_text, [4, 4, 7]))["cusa_csa"].item() == pytest.approx(0)
 
 
-def test_a_batch_of_one_teaches_nothing_and_breaks_nothing() -> None:
+def test_a_batch_of_one_has_zero_loss_and_finite_gradients() -> None:
     method, (out, batch) = built(), world_of(10, [5])
     out.image.requires_grad_()
     terms = method(out, batch)
@@ -300,13 +299,13 @@ def test_finite_at_the_ends_of_the_temperatures(tau: float, tau_s: float) -> Non
     assert all(x.grad.isfinite().all() for x in (image, *method.parameters()))  # type: ignore[union-attr]
 
 
-def test_a_caption_that_says_nothing_to_its_teacher_is_no_trouble() -> None:
+def test_a_zero_teacher_embedding_is_handled() -> None:
     method, (out, batch) = built(), world_of(12, [0, 1, 2])
     batch.teacher_text[1] = 0  # type: ignore[index]
     assert all(term.isfinite() for term in method(out, batch).values())
 
 
-def test_nothing_given_is_changed() -> None:
+def test_inputs_are_not_modified() -> None:
     method, (out, batch) = built(), world_of(13, [0, 0, 1])
     kept = deepcopy(out), deepcopy(batch)
     method(out, batch)
@@ -320,7 +319,7 @@ def test_nothing_given_is_changed() -> None:
 
 
 @pytest.mark.parametrize(("pull", "bound"), [(-1.0, 0.99), (1.0, 0.10)])
-def test_a_temperature_stays_at_its_clamp_and_leaves_it_at_once(pull: float, bound: float) -> None:
+def test_a_temperature_stays_at_its_bound_and_leaves_it_at_once(pull: float, bound: float) -> None:
     temperature = Temperature(0.45, 0.10, 0.99)
     optimiser = torch.optim.SGD(temperature.parameters(), lr=0.05)
     for _ in range(100):  # far beyond the bound, were it not put back
@@ -335,7 +334,7 @@ def test_a_temperature_stays_at_its_clamp_and_leaves_it_at_once(pull: float, bou
     assert temperature().item() == pytest.approx(bound + 0.05 * pull)
 
 
-def test_two_batches_may_be_seen_before_the_gradient_is_taken() -> None:
+def test_two_forward_passes_before_one_backward_pass() -> None:
     method = built()
     with torch.no_grad():
         method.cross_temperature.value.fill_(3.0)
@@ -345,7 +344,7 @@ def test_two_batches_may_be_seen_before_the_gradient_is_taken() -> None:
     assert method.cross_temperature.value.grad
 
 
-def test_heads_are_drawn_from_the_seed_and_kept() -> None:
+def test_heads_repeat_with_the_seed_and_are_stored() -> None:
     torch.manual_seed(0)
     one, two, other = CUSA(), CUSA(), CUSA()
     for method, seed in ((one, 5), (two, 5), (other, 6)):
@@ -358,11 +357,6 @@ def test_heads_are_drawn_from_the_seed_and_kept() -> None:
     assert not torch.equal(weight, other.image_head[1].weight)
     assert not torch.equal(weight, one.text_head[1].weight)
     assert {"image_head.1.weight", "text_head.0.bias", "cross_temperature.value"} <= one.heads().keys()
-
-
-def test_docstring() -> None:
-    assert doctest.testmod(cusa).failed == 0
-    assert soft_label_kl(torch.eye(2), torch.eye(2)) == 0
 
 
 # -- bad input -------------------------------------------------------------------------------------------
@@ -421,7 +415,7 @@ def last_entry(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("features", [None, "cache"])
 @pytest.mark.usefixtures("configs")
-def test_a_broken_run_goes_on_exactly(
+def test_a_resumed_run_equals_an_uninterrupted_run(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str | None
 ) -> None:
     source, options = f"folder:{world}", run_options(image_features=features, validation=f"folder:{world}")
@@ -464,7 +458,7 @@ def test_a_run_without_soft_labels_is_a_run_of_infonce(world: Path, tmp_path: Pa
 @pytest.mark.parametrize("name", ["ascl+cusa", "coder+cusa", "infonce+cusa"])
 @pytest.mark.parametrize("features", [None, "cache"])
 @pytest.mark.usefixtures("configs")
-def test_beside_another_method(world: Path, tmp_path: Path, name: str, features: str | None) -> None:
+def test_combined_with_another_method(world: Path, tmp_path: Path, name: str, features: str | None) -> None:
     other = name.partition("+")[0]
     options = {"queue": 16} if other == "coder" else {}
     settings = run_options(image_features=features, options=options, max_steps=4)

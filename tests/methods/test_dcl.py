@@ -1,6 +1,5 @@
-"""Diversity-sensitive contrast against known values, sums written out, InfoNCE and MoCo."""
+"""DCL: known values, explicit sums, and its special cases InfoNCE and MoCo."""
 
-import doctest
 import math
 
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from itr_core.methods.components import dcl
 from itr_core.methods.components.dcl import SCHEMES, dcl_loss, negative_weights, symmetric_dcl
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.components.momentum_queue import PairEmbeddings
@@ -22,7 +20,7 @@ WEIGHTED = [scheme for scheme in SCHEMES if scheme not in ("none", "hal")]
 
 
 def some(seed: int, b: int, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Cosines of positives (b,) and negatives (b, n), and which of these are rivals."""
+    """Cosines of positives (b,) and negatives (b, n), and the mask of negatives."""
     generator = torch.Generator().manual_seed(seed)
     positive, negatives = (
         2 * torch.rand(*shape, generator=generator, dtype=torch.float64) - 1 for shape in ((b,), (b, n))
@@ -63,11 +61,11 @@ def test_known_weights() -> None:
 
 
 def written_out(
-    positive: Tensor, negatives: Tensor, rivals: Tensor, tau: float, scheme: str, beta: float
+    positive: Tensor, negatives: Tensor, negative_mask: Tensor, tau: float, scheme: str, beta: float
 ) -> list[float]:
-    """The docstrings' formulas, anchor by anchor and negative by negative."""
+    """Compute the formulas of the docstrings for each anchor and negative."""
     own = [[s for s, is_rival in zip(row, mask, strict=True) if is_rival]
-           for row, mask in zip(negatives.tolist(), rivals.tolist(), strict=True)]  # fmt: skip
+           for row, mask in zip(negatives.tolist(), negative_mask.tolist(), strict=True)]  # fmt: skip
     means = [sum(row) / max(len(row), 1) for row in own]
     stds = [
         math.sqrt(sum((s - mean) ** 2 for s in row) / max(len(row), 1)) + 1e-6
@@ -96,14 +94,10 @@ def written_out(
     st.integers(0, 9999), st.integers(1, 5), st.integers(1, 7), st.floats(0.02, 1), st.floats(0, 8),
     st.sampled_from(SCHEMES),
 )  # fmt: skip
-def test_equals_the_sums_written_out(seed: int, b: int, n: int, tau: float, beta: float, scheme: str) -> None:
-    positive, negatives, rivals = some(seed, b, n)
-    loss = dcl_loss(positive, negatives, rivals, tau, scheme, beta).tolist()
-    assert loss == pytest.approx(written_out(positive, negatives, rivals, tau, scheme, beta), abs=1e-8)
-
-
-def test_docstring() -> None:
-    assert doctest.testmod(dcl).failed == 0
+def test_equals_explicit_sums(seed: int, b: int, n: int, tau: float, beta: float, scheme: str) -> None:
+    positive, negatives, negative_mask = some(seed, b, n)
+    loss = dcl_loss(positive, negatives, negative_mask, tau, scheme, beta).tolist()
+    assert loss == pytest.approx(written_out(positive, negatives, negative_mask, tau, scheme, beta), abs=1e-8)
 
 
 # -- gradients -------------------------------------------------------------------------------------------
@@ -111,20 +105,20 @@ def test_docstring() -> None:
 
 @pytest.mark.parametrize("scheme", ["none", "hal"])
 def test_gradient(scheme: str) -> None:
-    positive, negatives, rivals = some(1, 3, 4)
+    positive, negatives, negative_mask = some(1, 3, 4)
     tau = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     inputs = positive.abs().requires_grad_(), negatives.requires_grad_(), tau
-    assert torch.autograd.gradcheck(lambda p, n, t: dcl_loss(p, n, rivals, t, scheme), inputs)
+    assert torch.autograd.gradcheck(lambda p, n, t: dcl_loss(p, n, negative_mask, t, scheme), inputs)
 
 
 @pytest.mark.parametrize("scheme", WEIGHTED)
 def test_weights_carry_no_gradient(scheme: str) -> None:
-    positive, negatives, rivals = some(2, 3, 6)
-    weights = negative_weights(negatives, rivals, scheme, 2.0)
+    positive, negatives, negative_mask = some(2, 3, 6)
+    weights = negative_weights(negatives, negative_mask, scheme, 2.0)
     given_weights = (negatives.requires_grad_() / 0.2).exp() * weights
     own = (positive / 0.2).exp()
     expected = torch.autograd.grad((own / (own + given_weights.sum(1))).log().neg().sum(), negatives)[0]
-    loss = dcl_loss(positive, negatives, rivals, 0.2, scheme, 2.0)
+    loss = dcl_loss(positive, negatives, negative_mask, 0.2, scheme, 2.0)
     torch.testing.assert_close(torch.autograd.grad(loss.sum(), negatives)[0], expected)
 
 
@@ -134,7 +128,7 @@ def test_gradient_of_both_directions_reaches_the_anchors_alone(scheme: str) -> N
     anchors.image.requires_grad_()
     anchors.text.requires_grad_()
     tau = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
-    symmetric_dcl(anchors, keys, keys.beside(others), tau, scheme).backward()
+    symmetric_dcl(anchors, keys, keys.followed_by(others), tau, scheme).backward()
     assert anchors.image.grad.isfinite().all()  # type: ignore[union-attr]
     assert anchors.image.grad.any()  # type: ignore[union-attr]
     assert anchors.text.grad.any()  # type: ignore[union-attr]
@@ -153,7 +147,7 @@ def test_with_its_own_batch_as_keys_it_is_infonce(scheme: str, beta: float, ids:
 
 
 @pytest.mark.parametrize("scheme", WEIGHTED)
-def test_without_sharpness_it_is_moco(scheme: str) -> None:
+def test_with_zero_sharpness_it_is_moco(scheme: str) -> None:
     anchors, keys, queue = pairs(4, 6), pairs(5, 6), pairs(6, 32, list(range(100, 132)))
     directions = [(anchors.image, keys.text, queue.text), (anchors.text, keys.image, queue.image)]
     expected = []
@@ -170,51 +164,53 @@ def test_without_sharpness_it_is_moco(scheme: str) -> None:
 
 @given(st.integers(0, 9999), st.sampled_from(WEIGHTED), st.floats(0.1, 5))
 def test_weights_are_one_on_average_and_grow_with_similarity(seed: int, scheme: str, beta: float) -> None:
-    _, negatives, rivals = some(seed, 4, 9)
-    weights = negative_weights(negatives, rivals, scheme, beta)
-    assert not weights[~rivals].any()
-    count = rivals.sum(1)
+    _, negatives, negative_mask = some(seed, 4, 9)
+    weights = negative_weights(negatives, negative_mask, scheme, beta)
+    assert not weights[~negative_mask].any()
+    count = negative_mask.sum(1)
     torch.testing.assert_close(weights.sum(1), count.double())
-    for s, w, mask in zip(negatives, weights, rivals, strict=True):
+    for s, w, mask in zip(negatives, weights, negative_mask, strict=True):
         order = s[mask].argsort()
         assert (w[mask][order].diff() > 0).all()
 
 
-def test_zscore_asks_where_a_negative_stands_among_the_anchors_own() -> None:
+def test_zscore_is_relative_to_the_negatives_of_the_anchor() -> None:
     _, negatives, _ = some(3, 4, 50)
-    rivals = torch.ones_like(negatives, dtype=torch.bool)
-    expected = negative_weights(negatives, rivals, "zscore", 1.0)
-    moved = negative_weights(0.1 * negatives + 0.5, rivals, "zscore", 1.0)
+    negative_mask = torch.ones_like(negatives, dtype=torch.bool)
+    expected = negative_weights(negatives, negative_mask, "zscore", 1.0)
+    moved = negative_weights(0.1 * negatives + 0.5, negative_mask, "zscore", 1.0)
     torch.testing.assert_close(moved, expected, atol=1e-3, rtol=1e-3)
-    assert not torch.allclose(negative_weights(0.1 * negatives + 0.5, rivals, "exp", 1.0), expected, atol=0.1)
+    assert not torch.allclose(
+        negative_weights(0.1 * negatives + 0.5, negative_mask, "exp", 1.0), expected, atol=0.1
+    )
 
 
-def test_adaptive_beta_looks_closer_where_negatives_differ() -> None:
+def test_adaptive_beta_is_sharper_where_negatives_differ() -> None:
     spread = torch.linspace(-1, 1, 9, dtype=torch.float64)
     negatives = torch.stack([0.9 * spread, 0.1 * spread])
-    rivals = torch.ones(2, 9, dtype=torch.bool)
-    weights = negative_weights(negatives, rivals, "adaptive_beta", 1.0)
-    alone = negative_weights(negatives, rivals, "exp", 1.0)
+    negative_mask = torch.ones(2, 9, dtype=torch.bool)
+    weights = negative_weights(negatives, negative_mask, "adaptive_beta", 1.0)
+    alone = negative_weights(negatives, negative_mask, "exp", 1.0)
     assert weights[0].max() > alone[0].max()
     assert weights[1].max() < alone[1].max()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_order_of_batch_and_dictionary_and_names_of_ids_do_not_matter(scheme: str) -> None:
+def test_order_of_batch_and_queue_and_values_of_ids_do_not_matter(scheme: str) -> None:
     anchors, keys, queue = pairs(7, 5, [0, 1, 1, 2, 3]), pairs(8, 5, [0, 1, 1, 2, 3]), pairs(9, 8, [3] * 8)
     queue = queue._replace(ids=torch.tensor([3, 9, 0, 8, 7, 6, 5, 4]))
-    expected = symmetric_dcl(anchors, keys, keys.beside(queue), 0.1, scheme)
+    expected = symmetric_dcl(anchors, keys, keys.followed_by(queue), 0.1, scheme)
 
     def shuffled(some: PairEmbeddings, order: list[int]) -> PairEmbeddings:
         return PairEmbeddings(some.image[order], some.text[order], 99 - some.ids[order])
 
     batch, places = [4, 2, 0, 1, 3], [5, 0, 7, 3, 1, 2, 6, 4]
     anchors, keys, queue = shuffled(anchors, batch), shuffled(keys, batch), shuffled(queue, places)
-    torch.testing.assert_close(symmetric_dcl(anchors, keys, queue.beside(keys), 0.1, scheme), expected)
+    torch.testing.assert_close(symmetric_dcl(anchors, keys, queue.followed_by(keys), 0.1, scheme), expected)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_images_and_texts_may_change_places(scheme: str) -> None:
+def test_the_loss_is_symmetric_in_images_and_texts(scheme: str) -> None:
     def turned(some: PairEmbeddings) -> PairEmbeddings:
         return PairEmbeddings(some.text, some.image, some.ids)
 
@@ -228,16 +224,16 @@ def test_a_key_of_the_same_image_is_no_negative(scheme: str) -> None:
     anchor, key, others = pairs(13, 1), pairs(14, 1), pairs(15, 7, list(range(10, 17)))
     past_self = anchor._replace(text=anchor.image, image=anchor.text)  # as similar as can be
     alone = symmetric_dcl(anchor, key, others, 0.1, scheme)
-    torch.testing.assert_close(symmetric_dcl(anchor, key, others.beside(past_self), 0.1, scheme), alone)
+    torch.testing.assert_close(symmetric_dcl(anchor, key, others.followed_by(past_self), 0.1, scheme), alone)
     stranger = past_self._replace(ids=torch.tensor([77]))
-    assert symmetric_dcl(anchor, key, others.beside(stranger), 0.1, scheme) > alone + 0.01
+    assert symmetric_dcl(anchor, key, others.followed_by(stranger), 0.1, scheme) > alone + 0.01
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_an_anchor_without_rivals_has_nothing_to_learn_from_them(scheme: str) -> None:
+def test_an_anchor_without_negatives(scheme: str) -> None:
     positive, negatives = POSITIVE.clone().requires_grad_(), BANK.clone().requires_grad_()
-    rivals = torch.tensor([[False] * 3, [True] * 3])
-    loss = dcl_loss(positive, negatives, rivals, 0.1, scheme)
+    negative_mask = torch.tensor([[False] * 3, [True] * 3])
+    loss = dcl_loss(positive, negatives, negative_mask, 0.1, scheme)
     assert loss[0].item() == pytest.approx(-math.log(1.8) if scheme == "hal" else 0.0)
     loss.sum().backward()
     assert negatives.grad.isfinite().all()  # type: ignore[union-attr]
@@ -256,7 +252,7 @@ def test_finite_at_the_ends_of_the_temperature(scheme: str, tau: float) -> None:
     assert negatives.grad.isfinite().all()  # type: ignore[union-attr]
 
 
-def test_doubt_takes_negatives_back() -> None:
+def test_false_negative_prob_reduces_weights() -> None:
     none, whole = torch.zeros_like(BANK), torch.ones_like(BANK)
     plain = dcl_loss(POSITIVE, BANK, ALL, 0.1, "zscore")
     torch.testing.assert_close(dcl_loss(POSITIVE, BANK, ALL, 0.1, "zscore", false_negative_prob=none), plain)

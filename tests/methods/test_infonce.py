@@ -1,6 +1,5 @@
-"""InfoNCE against a double loop, a closed form, open_clip and its own promises."""
+"""InfoNCE: a double loop, a closed form and open_clip as reference, and its properties."""
 
-import doctest
 import math
 
 import pytest
@@ -14,7 +13,6 @@ from torch.nn.functional import normalize
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError
 from itr_core.methods import METHODS, InfoNCE, make_method
-from itr_core.methods.components import info_nce
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.infonce import sum_of_siblings
 
@@ -25,7 +23,7 @@ def rows(seed: int, n: int, d: int = 5) -> tuple[Tensor, Tensor]:
 
 
 def double_loop(image: Tensor, text: Tensor, scale: float, ids: list[int]) -> float:
-    """The docstring's sums, term by term."""
+    """Compute the sums of the docstring term by term."""
     v, t = (x / x.norm(dim=1, keepdim=True) for x in (image, text))
     total = 0.0
     for i in range(len(ids)):
@@ -75,7 +73,7 @@ def test_gradient(ids: list[int]) -> None:
 
 
 @given(st.permutations(range(6)))
-def test_order_of_the_batch_and_names_of_the_ids_do_not_matter(order: list[int]) -> None:
+def test_order_of_the_batch_and_values_of_ids_do_not_matter(order: list[int]) -> None:
     (image, text), ids = rows(2, 6), torch.tensor([0, 0, 1, 2, 2, 3])
     expected = symmetric_info_nce(image, text, 7.0, ids).item()
     assert symmetric_info_nce(image[order], text[order], 7.0, 99 - ids[order]).item() == pytest.approx(
@@ -84,7 +82,7 @@ def test_order_of_the_batch_and_names_of_the_ids_do_not_matter(order: list[int])
     assert symmetric_info_nce(text, image, 7.0, ids).item() == pytest.approx(expected)  # i <-> t
 
 
-def test_siblings_neither_push_nor_pull() -> None:
+def test_captions_of_one_image_are_not_negatives() -> None:
     image, text = rows(3, 4)
     text.requires_grad_()
     symmetric_info_nce(image[:2], text[:2], 5.0, torch.tensor([8, 8])).backward()
@@ -100,7 +98,7 @@ def test_finite_at_the_ends_of_the_temperature(scale: float) -> None:
     assert image.grad.isfinite().all()  # type: ignore[union-attr]
 
 
-def test_method_reads_ids_and_temperature_from_what_it_is_given() -> None:
+def test_method_uses_ids_and_temperature_of_its_inputs() -> None:
     image, text = rows(4, 3)
     ids = torch.tensor([0, 0, 1])
     batch = PairBatch(text=torch.zeros(3, 1, dtype=torch.int64), image_id=ids, captions=["", "", ""])
@@ -109,7 +107,7 @@ def test_method_reads_ids_and_temperature_from_what_it_is_given() -> None:
     assert terms["infonce"] == symmetric_info_nce(image, text, 4.0, ids)
 
 
-def test_captions_of_one_image_find_each_other() -> None:
+def test_siblings_loss_equals_its_formula() -> None:
     image, text = rows(5, 5)
     ids = torch.tensor([3, 8, 3, 3, 8])
     batch = PairBatch(text=torch.zeros(5, 1, dtype=torch.int64), image_id=ids, captions=[""] * 5)
@@ -126,14 +124,10 @@ def test_captions_of_one_image_find_each_other() -> None:
 
 
 def test_a_caption_without_siblings_is_refused() -> None:
-    with pytest.raises(ModelError, match="captions_per_image of at least 2"):
+    with pytest.raises(ModelError, match="captions_per_image >= 2"):
         sum_of_siblings(torch.eye(3), torch.tensor([0, 0, 1]))
     with pytest.raises(ModelError, match=r"siblings=-0\.5"):
         make_method("infonce", {"siblings": -0.5})
-
-
-def test_docstring() -> None:
-    assert doctest.testmod(info_nce).failed == 0
 
 
 def test_unknown_method_names_the_nearest() -> None:

@@ -1,4 +1,4 @@
-"""Methods by name: their options, and several on one encoder."""
+"""Methods by name: options and combinations."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from itr_core.training.method_inputs import MethodInputs
 
 
 class Loud(Method):
-    """Built upon InfoNCE, with a head, and captions that shout."""
+    """A method based on InfoNCE with a head and upper-case positives."""
 
     needs = frozenset({"positive_text", "labels"})
 
@@ -41,7 +41,7 @@ class Loud(Method):
 
 
 class Own(Method):
-    """With a contrast of its own."""
+    """A method with its own contrastive loss."""
 
     needs = frozenset({"negative_text"})
     replaces_infonce = True
@@ -110,7 +110,7 @@ def test_a_combination_is_built_and_prepared_with_its_members() -> None:
     assert {tuple(weight.shape) for weight in both.heads().values()} == {(3, 4), (3,)}
 
 
-def test_supplies_follow_the_rows_and_are_the_same_every_time() -> None:
+def test_method_inputs_follow_the_rows_and_are_deterministic() -> None:
     captions = [[f"image {row} text {k}" for k in range(1 + row % 3)] for row in range(9)]
     captions[4] = []
     labels = np.arange(9)[:, None] == np.arange(9)[None, :]
@@ -139,7 +139,7 @@ def test_supplies_follow_the_rows_and_are_the_same_every_time() -> None:
         assert torch.equal(again.negative_text, pairs.negative_text)  # type: ignore[arg-type]
 
 
-def test_what_is_not_needed_is_not_made() -> None:
+def test_unneeded_inputs_are_not_computed() -> None:
     images = StoredImages(np.zeros((2, 1), np.float32), {})
     supplies = MethodInputs(make_method("infonce"), words_as_numbers, [["a"], ["b"]])
     pairs = PairBatchDataset(

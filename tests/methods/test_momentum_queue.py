@@ -1,4 +1,4 @@
-"""A dictionary against a plain queue."""
+"""The momentum queue: a plain deque as reference."""
 
 from collections import deque
 
@@ -13,7 +13,7 @@ from itr_core.methods.components.momentum_queue import MomentumQueue, PairEmbedd
 
 
 def numbered(start: int, count: int) -> PairEmbeddings:
-    """Pairs whose image, text and id all tell which pair they are."""
+    """Pairs whose image, text and id contain the number of the pair."""
     ids = torch.arange(start, start + count)
     return PairEmbeddings(ids[:, None].float() * torch.ones(3), -ids[:, None].float() * torch.ones(3), ids)
 
@@ -31,13 +31,13 @@ def test_keeps_the_last_pairs_first_in_first_out(size: int, batches: list[int]) 
         assert torch.equal(-entries.text[:, 2].long(), entries.ids)
 
 
-def test_without_places_it_is_empty_and_takes_nothing() -> None:
+def test_a_queue_of_size_zero_stays_empty() -> None:
     dictionary = MomentumQueue(0, 3)
     dictionary.enqueue(numbered(0, 2))
     assert [len(part) for part in dictionary.entries()] == [0, 0, 0]
 
 
-def test_enqueuing_leaves_alone_what_a_backward_pass_still_needs() -> None:
+def test_enqueue_does_not_change_tensors_of_the_backward_pass() -> None:
     dictionary = MomentumQueue(2, 3)
     dictionary.enqueue(numbered(1, 2))
     anchor = torch.ones(3, requires_grad=True)
@@ -47,7 +47,7 @@ def test_enqueuing_leaves_alone_what_a_backward_pass_still_needs() -> None:
     assert torch.equal(anchor.grad, torch.full((3,), 2 * (1 * 3 * 1 + 2 * 3 * 2.0)))  # type: ignore[arg-type]
 
 
-def test_state_goes_on_where_it_was() -> None:
+def test_state_is_restored() -> None:
     one, other = MomentumQueue(5, 3), MomentumQueue(5, 3)
     one.enqueue(numbered(0, 7))
     other.load_state_dict(one.state_dict())
@@ -65,6 +65,6 @@ def test_pairs_of_a_batch_have_unit_length() -> None:
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
-def test_beside_appends_row_by_row(part: int) -> None:
-    both: Tensor = numbered(0, 2).beside(numbered(5, 3))[part]
+def test_followed_by_concatenates_rows(part: int) -> None:
+    both: Tensor = numbered(0, 2).followed_by(numbered(5, 3))[part]
     assert torch.equal(both, torch.cat([numbered(0, 2)[part], numbered(5, 3)[part]]))

@@ -1,6 +1,5 @@
-"""Online clusters against loops, and Sinkhorn's algorithm against its promise."""
+"""Online clusters: loops as reference, and the balance of the Sinkhorn algorithm."""
 
-import doctest
 import math
 
 import pytest
@@ -8,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from itr_core.methods.components import online_clusters
 from itr_core.methods.components.online_clusters import UNUSED_STEPS, OnlineClusters, sinkhorn
 
 
@@ -19,7 +17,7 @@ def points(n: int, d: int = 8, seed: int = 0) -> Tensor:
 # -- sinkhorn --------------------------------------------------------------------------------------------
 
 
-def test_every_point_is_whole_and_clusters_are_equally_large() -> None:
+def test_rows_sum_to_one_and_clusters_have_equal_size() -> None:
     scores = 3 * torch.randn(60, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     few, many = sinkhorn(scores), sinkhorn(scores, iterations=500)
     for labels in (few, many):
@@ -28,7 +26,7 @@ def test_every_point_is_whole_and_clusters_are_equally_large() -> None:
     torch.testing.assert_close(many.sum(0), torch.full((5,), 12.0, dtype=torch.float64))
 
 
-def test_equals_the_steps_written_out() -> None:
+def test_equals_explicit_iterations() -> None:
     scores = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     z = [[math.exp(value) for value in row] for row in scores.tolist()]
     for _ in range(3):
@@ -39,7 +37,7 @@ def test_equals_the_steps_written_out() -> None:
     torch.testing.assert_close(sinkhorn(scores), torch.tensor(z, dtype=torch.float64))
 
 
-def test_one_giant_cluster_is_shared_out() -> None:
+def test_one_large_cluster_is_balanced() -> None:
     scores = torch.zeros(40, 4, dtype=torch.float64)
     scores[:, 0] = 10  # all prefer the first, some more than others
     scores[:, 1:] += torch.rand(40, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -53,10 +51,6 @@ def test_finite_at_the_ends_of_the_cosine(n: int) -> None:
     labels = sinkhorn(scores)
     assert labels.isfinite().all()
     torch.testing.assert_close(labels.sum(1), torch.ones(n))
-
-
-def test_docstring() -> None:
-    assert doctest.testmod(online_clusters).failed == 0
 
 
 # -- prototypes ------------------------------------------------------------------------------------------
@@ -75,7 +69,7 @@ def test_prototypes_move_towards_their_points() -> None:
     assert clusters.unused.tolist() == [0, 1, 0]
 
 
-def test_a_prototype_without_points_begins_anew_among_them() -> None:
+def test_an_unused_prototype_is_replaced_by_a_point() -> None:
     clusters, batch = OnlineClusters(2, 8), points(6)
     first = F.one_hot(torch.zeros(6, dtype=torch.int64), 2).float()
     clusters.unused[1] = UNUSED_STEPS - 2
@@ -87,7 +81,7 @@ def test_a_prototype_without_points_begins_anew_among_them() -> None:
     assert clusters.unused.tolist() == [0, 0]
 
 
-def test_finds_clusters_that_there_are() -> None:
+def test_recovers_separated_clusters() -> None:
     torch.manual_seed(0)
     centres = torch.eye(8)[:4]
     truth = torch.arange(64) % 4

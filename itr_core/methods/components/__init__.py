@@ -1,1 +1,1 @@
-"""Parts that several methods share."""
+"""Parts that methods are built from: losses, queues, clusters, generators, caption augmentation."""

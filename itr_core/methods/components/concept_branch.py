@@ -1,4 +1,4 @@
-"""What an image or a caption is about, in terms of concepts: a graph of them, and a query to it."""
+"""Describe images and captions as mixtures of concepts: a graph of concepts, and attention over it."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 PROMPT = "a picture of {}"
 HIDDEN = 512
-SHARPNESS = 10.0  # of the attention; CVSE's "smooth"
-SHARE_OF_NAMED = 0.35  # r: how much of a caption's attention goes to what it names; CVSE on Flickr30K
+SHARPNESS = 10.0
+"""Inverse temperature of the attention ("smooth" in CVSE)."""
+NAMED_WEIGHT = 0.35
+"""r, weight of the concepts that a caption names in its attention (CVSE on Flickr30K)."""
 
 
 class Descriptors(NamedTuple):
@@ -28,25 +30,26 @@ class Descriptors(NamedTuple):
 
 
 class ConceptBranch(nn.Module):
-    """Concepts in the light of their neighbours, and the question which of them an embedding is about.
+    """Graph convolutions over concepts, and attention of an embedding over the result.
 
-    Concepts c with adjacency A (`ConceptGraph`) and embeddings x_c of a short prompt go through two graph
-    convolutions (Kipf & Welling, arXiv:1609.02907); an embedding v then attends to them:
+    Concepts c with adjacency A (`ConceptGraph`) and embeddings x_c of a short prompt pass two graph
+    convolutions (Kipf & Welling, arXiv:1609.02907). An embedding v then attends to them:
 
-        X'   = unit( A LeakyReLU_0.2( A X W_1 ) W_2 )
-        e_c  = cos( w * tanh(BN(Q v)), tanh(BN(P x'_c)) )      Q and w for images and for texts
-        a    = softmax_c(10 e);  of a caption naming the concepts y:  r softmax(10 y) + (1 - r) a,  r = 0.35
-        u    = unit( sum_c a_c x'_c )
+        X'   = unit( A LeakyReLU_0.2( A X W_1 ) W_2 ) e_c  = cos( w * tanh(BN(Q v)), tanh(BN(P x'_c)) )
+        Q and w for images and for texts a    = softmax_c(10 e);  for a caption that names the concepts y:
+        r softmax(10 y) + (1 - r) a,  r = 0.35 u    = unit( sum_c a_c x'_c )
 
     References:
         Wang et al., Consensus-Aware Visual-Semantic Embedding for Image-Text Matching (CVSE),
-        arXiv:2007.08883, whose concept query this is.
+        arXiv:2007.08883, the source of this attention.
 
     Deviations from the paper:
-        Reconstructed: that CODER queries its graph as its authors' CVSE does. Concepts begin as the encoder's
-        own embeddings instead of GloVe's, less their mean, which is what all prompts share. CVSE's e_c is the
-        plain product w^T[...]; in a thousand dimensions it grows within tens of steps until every image and
-        caption attends to one and the same concept, from where no gradient leads back. A cosine cannot.
+        Reconstructed: we assume that CODER queries its graph as CVSE, by the same authors, does. Concepts
+            start
+        as embeddings of the encoder instead of GloVe vectors; their mean, which all prompts share, is
+        subtracted. e_c of CVSE is the plain product w^T[...]. In a thousand dimensions this product grows
+        within tens of steps until all images and captions attend to a single concept, where gradients
+        vanish. A cosine is bounded and avoids this.
     """
 
     adjacency: Tensor
@@ -66,23 +69,26 @@ class ConceptBranch(nn.Module):
         )
 
     def set_nodes(self, names: Sequence[str], encode_texts: Callable[[list[str]], np.ndarray]) -> None:
-        """Let the concepts begin where the encoder puts their names."""
+        """Initialise the concepts with the embeddings of their names."""
         nodes = torch.from_numpy(encode_texts([PROMPT.format(name) for name in names]))
         self.nodes.copy_(F.normalize(nodes - nodes.mean(0), dim=-1))
 
     def related(self) -> Tensor:
-        """Return the concepts in the light of their neighbours: (K, d), unit vectors."""
+        """Return the concepts after the graph convolutions: (K, d), unit vectors."""
         first, second = self.convolutions
         hidden = F.leaky_relu(self.adjacency @ first(self.nodes), 0.2)
         return F.normalize(self.adjacency @ second(hidden), dim=-1)
 
     def forward(self, related: Tensor, image: Tensor, text: Tensor, named: Tensor) -> Descriptors:
-        """Describe embeddings (B, d) by `related()`; `named` (B, K): 1 where a caption names it."""
+        """Describe embeddings (B, d) by the concepts of `related()`.
+
+        `named` is (B, K), 1 where the caption names the concept.
+        """
         concepts = self.concept(related)
         image_attention = self._attention("image", image, concepts)
-        text_attention = SHARE_OF_NAMED * (SHARPNESS * named).softmax(1) + (
-            1 - SHARE_OF_NAMED
-        ) * self._attention("text", text, concepts)
+        text_attention = NAMED_WEIGHT * (SHARPNESS * named).softmax(1) + (1 - NAMED_WEIGHT) * self._attention(
+            "text", text, concepts
+        )
         return Descriptors(
             F.normalize(image_attention @ related, dim=-1),
             F.normalize(text_attention @ related, dim=-1),
@@ -91,8 +97,8 @@ class ConceptBranch(nn.Module):
         )
 
     def _attention(self, modality: str, embeddings: Tensor, concepts: Tensor) -> Tensor:
-        asked = self.queries[modality](embeddings) * self.scores[modality]
-        cosines = F.normalize(asked, dim=1) @ F.normalize(concepts, dim=1).T
+        queries = self.queries[modality](embeddings) * self.scores[modality]
+        cosines = F.normalize(queries, dim=1) @ F.normalize(concepts, dim=1).T
         return (SHARPNESS * cosines).softmax(1)
 
 
@@ -102,7 +108,7 @@ class _Projection(nn.Sequential):
 
 
 class _BatchNorm(nn.BatchNorm1d):
-    """Takes away what all rows share, and so tells them apart; one row alone is seen as at inference."""
+    """Batch norm that uses the running statistics if the batch has a single row."""
 
     def forward(self, rows: Tensor) -> Tensor:
         if len(rows) > 1:
@@ -112,10 +118,11 @@ class _BatchNorm(nn.BatchNorm1d):
 
 
 def attention_divergence(descriptors: Descriptors) -> Tensor:
-    """KL(a^t || a^v), mean over the batch, (), in nats: images should attend to what their captions do.
+    """Return KL(a^t || a^v), mean over the batch, shape (), in nats.
 
-    CVSE (section 3.4) has this term in addition; the captions' attention is the target and gets no gradient.
+    It makes images attend to the same concepts as their captions (CVSE, section 3.4). The attention of the
+    captions is the target and gets no gradient.
     """
-    told = descriptors.text_attention.detach()
-    seen = descriptors.image_attention.clamp_min(torch.finfo(told.dtype).tiny).log()
-    return F.kl_div(seen, told, reduction="batchmean")
+    target = descriptors.text_attention.detach()
+    log_attention = descriptors.image_attention.clamp_min(torch.finfo(target.dtype).tiny).log()
+    return F.kl_div(log_attention, target, reduction="batchmean")

@@ -1,4 +1,4 @@
-"""Diversity-sensitive contrast (DCL): InfoNCE in which a negative weighs what it is worth to its anchor."""
+"""Diversity-sensitive contrastive loss (DCL): InfoNCE with adaptive weights of the negatives."""
 
 import torch
 import torch.nn.functional as F
@@ -14,36 +14,36 @@ HAL_SHARPNESS, HAL_MARGIN = 30.0, 0.3  # mu and eps of Liu et al. 2020
 def dcl_loss(
     positive: Tensor,
     negatives: Tensor,
-    rivals: Tensor,
+    negative_mask: Tensor,
     tau: Tensor | float,
     scheme: str = "zscore",
     beta: float = 1.0,
     false_negative_prob: Tensor | None = None,
 ) -> Tensor:
-    r"""Each anchor must find its key among weighted negatives.
+    r"""Contrast each anchor with its key among weighted negatives.
 
-    With s_i = positive_i, s_in = negatives_in and N_i the negatives that are rivals of anchor i:
+    With s_i = positive_i, s_in = negatives_in and N_i the negatives of anchor i (`negative_mask`):
 
         l_i = -log( exp(s_i / tau) / (exp(s_i / tau) + sum_{n in N_i} w_in exp(s_in / tau)) )
 
-    Except for "hal", w comes from `negative_weights`: it has mean 1 over N_i and carries no gradient. "hal"
-    is another loss, whose gradient weighs negatives by e^{mu (s_in - eps)} / (1 + sum_m e^{mu (s_im - eps)});
-    neither tau nor beta nor doubt takes part in it:
+    Except for "hal", w is `negative_weights`: it has mean 1 over N_i and no gradient. "hal" is another loss,
+    whose gradient weights negatives by e^{mu (s_in - eps)} / (1 + sum_m e^{mu (s_im - eps)}); it does not use
+    tau, beta and false_negative_prob:
 
         l_i = 1/mu log(1 + sum_{n in N_i} e^{mu (s_in - eps)}) - log(1 + max(s_i, 0)),   mu = 30, eps = 0.3
 
     Args:
         positive: (B,), cosines of anchors and their own keys.
         negatives: (B, N), cosines of anchors and other keys, in any order.
-        rivals: (B, N) bool, false where a key is no negative of the anchor: it shows the same image.
-        tau: (), temperature, dimensionless, above 0.
+        negative_mask: (B, N) bool, false where the key shows the image of the anchor and so is no negative.
+        tau: (), temperature, dimensionless, > 0.
         scheme: one of `SCHEMES`.
-        beta: how sharply weights follow similarities, >= 0, dimensionless; 0 is "none".
-        doubt: (B, N) in [0, 1], how likely a negative is a positive in truth; weights are multiplied by
-            1 - doubt.
+        beta: sharpness of the weights, >= 0, dimensionless; 0 equals "none".
+        false_negative_prob: (B, N) in [0, 1], probability that a negative is a false negative; weights are
+            multiplied by one minus it.
 
     Returns:
-        (B,), in nats, >= 0 ("hal": of no unit, above -log 2); 0 for an anchor without rivals ("hal":
+        (B,), in nats, >= 0 ("hal": without unit, > -log 2). For an anchor without negatives it is 0 ("hal":
         -log(1 + max(s_i, 0))).
 
     References:
@@ -52,12 +52,13 @@ def dcl_loss(
         Liu et al., HAL: Improved Text-Image Matching by Mitigating Visual Semantic Hubs, arXiv:1911.10097.
 
     Relations:
-        "none", and any scheme but "hal" with beta = 0, is InfoNCE; with a dictionary as negatives, MoCo.
+        "none", and every scheme but "hal" at beta = 0, is InfoNCE; with a queue as negatives, MoCo.
 
     Deviations from the paper:
-        Reconstructed: the abstract of CODER says what the weights are for, not how they are computed. "hal"
-        is HAL's local term, as USER (Zhang et al. 2023) uses it with queues; the global weights, hubness by
-        the whole memory bank, would cost a product of the bank with itself at every step.
+        Reconstructed: the abstract of CODER states the purpose of the weights, not their formula. "hal" is
+            the
+        local term of HAL, as USER (Zhang et al. 2023) uses it with queues. The global weights of HAL (hubness
+        in the memory bank) would need a product of the bank with itself at every step.
 
     >>> s = torch.tensor([[0.3, 0.5, -0.1], [0.0, 0.4, 0.2]])
     >>> loss = dcl_loss(torch.tensor([0.8, 0.6]), s, torch.ones(2, 3, dtype=torch.bool), 0.1, "exp", 5.0)
@@ -65,10 +66,10 @@ def dcl_loss(
     0.17753
     """
     if scheme == "hal":
-        exponents = (HAL_SHARPNESS * (negatives - HAL_MARGIN)).masked_fill(~rivals, -torch.inf)
-        exponents = F.pad(exponents, (1, 0))  # the 1 beside the sum
+        exponents = (HAL_SHARPNESS * (negatives - HAL_MARGIN)).masked_fill(~negative_mask, -torch.inf)
+        exponents = F.pad(exponents, (1, 0))  # the 1 of 1 + sum
         return exponents.logsumexp(1) / HAL_SHARPNESS - positive.relu().log1p()
-    weights = negative_weights(negatives.detach(), rivals, scheme, beta)
+    weights = negative_weights(negatives.detach(), negative_mask, scheme, beta)
     if false_negative_prob is not None:
         weights = weights * (1 - false_negative_prob)
     logits = torch.cat([positive[:, None] / tau, negatives / tau + weights.log()], 1)
@@ -76,33 +77,33 @@ def dcl_loss(
     return F.cross_entropy(logits, own_key, reduction="none")
 
 
-def negative_weights(negatives: Tensor, rivals: Tensor, scheme: str, beta: float) -> Tensor:
-    r"""Weigh negatives by where they stand among the anchor's own: (B, N), (B, N) bool -> (B, N) >= 0.
+def negative_weights(negatives: Tensor, negative_mask: Tensor, scheme: str, beta: float) -> Tensor:
+    r"""Weight the negatives of each anchor by their similarities: (B, N), (B, N) bool -> (B, N) >= 0.
 
-    With mean_i, std_i over the rivals N_i of anchor i:
+    With mean_i, std_i over the negatives N_i of anchor i:
 
         none            w_in = 1
         exp             w_in = |N_i| softmax_n( beta s_in )
         zscore          w_in = |N_i| softmax_n( beta (s_in - mean_i) / std_i )
         adaptive_beta   w_in = |N_i| softmax_n( beta std_i / mean_batch(std) s_in )
 
-    "exp" weighs by hardness alone. "zscore" asks how hard a negative is for this anchor: no threshold holds
-    for all. "adaptive_beta" looks the closer, the more an anchor's negatives differ. What is no rival
-    weighs 0, the others 1 on average.
+    "exp" weights by similarity alone. "zscore" weights by similarity relative to the other negatives of the
+    same anchor. "adaptive_beta" is sharper for anchors whose negatives differ more. Keys outside the mask
+    have weight 0; the others have weight 1 on average.
     """
-    count = rivals.sum(1, keepdim=True)
-    mean = (negatives * rivals).sum(1, keepdim=True) / count.clamp_min(1)
-    deviation = ((negatives - mean) * rivals).square().sum(1, keepdim=True)
+    count = negative_mask.sum(1, keepdim=True)
+    mean = (negatives * negative_mask).sum(1, keepdim=True) / count.clamp_min(1)
+    deviation = ((negatives - mean) * negative_mask).square().sum(1, keepdim=True)
     std = (deviation / count.clamp_min(1)).sqrt() + 1e-6
     if scheme == "none":
-        return rivals.to(negatives.dtype)
+        return negative_mask.to(negatives.dtype)
     hardness = {
         "exp": negatives,
         "zscore": (negatives - mean) / std,
         "adaptive_beta": negatives * std / std.mean(),
     }[scheme]
-    scores = (beta * hardness).masked_fill(~rivals, -torch.inf)
-    return (count * scores.softmax(1)).masked_fill(~rivals, 0)
+    scores = (beta * hardness).masked_fill(~negative_mask, -torch.inf)
+    return (count * scores.softmax(1)).masked_fill(~negative_mask, 0)
 
 
 def symmetric_dcl(
@@ -114,18 +115,26 @@ def symmetric_dcl(
     beta: float = 1.0,
     false_negative_prob: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Images find their texts among the texts of `others`, texts their images among its images.
+    """Compute `dcl_loss` in both directions: images with texts as keys, texts with images as keys.
 
-    anchors, keys: B pairs, row by row the same; others: N pairs, of which those with the anchor's id are no
-    negatives. doubt: (B, N) between an anchor's text and the texts of `others`, and the same of the images.
-    Returns (), the mean of both directions of `dcl_loss`.
+    Args:
+        anchors: B pairs.
+        keys: the same B pairs, embedded by the momentum encoder or the encoder itself.
+        others: N pairs; those with the id of the anchor are no negatives.
+        tau: as for `dcl_loss`.
+        scheme: as for `dcl_loss`.
+        beta: as for `dcl_loss`.
+        false_negative_prob: (B, N) between the texts of anchors and others, and the same between the images.
+
+    Returns:
+        Shape (), the mean of both directions.
     """
-    rivals = anchors.ids[:, None] != others.ids
+    negative_mask = anchors.ids[:, None] != others.ids
     positives = (anchors.image * keys.text).sum(1), (anchors.text * keys.image).sum(1)
     negatives = anchors.image @ others.text.T, anchors.text @ others.image.T
     losses = [
-        dcl_loss(positive, negative, rivals, tau, scheme, beta, doubtful).mean()
-        for positive, negative, doubtful in zip(
+        dcl_loss(positive, negative, negative_mask, tau, scheme, beta, prob).mean()
+        for positive, negative, prob in zip(
             positives, negatives, false_negative_prob or (None, None), strict=True
         )
     ]

@@ -1,4 +1,4 @@
-"""InfoNCE over both directions of a batch: what every method contrasts with, or is built upon."""
+"""InfoNCE in both directions of a batch; most methods build on it or are compared with it."""
 
 import torch
 import torch.nn.functional as F
@@ -6,13 +6,13 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 LARGE = 4096
-"""Rows above which the logits of a batch never exist all at once: 4,096 already take 0.2 GB."""
+"""Number of rows above which the logits are computed in blocks: at 4,096 they take 0.2 GB."""
 BLOCK = 1024
-"""Rows whose logits exist at once, above that."""
+"""Number of rows per block of logits."""
 
 
 def symmetric_info_nce(image: Tensor, text: Tensor, scale: Tensor | float, image_id: Tensor) -> Tensor:
-    r"""Each image must pick its caption out of the batch, each caption its image.
+    r"""Contrast each image with the captions of the batch, and each caption with the images.
 
     With unit vectors v_i = image_i / |image_i|, t_j = text_j / |text_j|, s_ij = v_i . t_j, scale 1/tau, and
     the candidates of row i, R_i = {i} and {j : image_id_j != image_id_i}:
@@ -21,11 +21,11 @@ def symmetric_info_nce(image: Tensor, text: Tensor, scale: Tensor | float, image
         L_t2i = -1/B sum_i log( exp(s_ii / tau) / sum_{j in R_i} exp(s_ji / tau) )
         L     = (L_i2t + L_t2i) / 2                                                     (CLIP, fig. 3)
 
-    Of more than `LARGE` rows, `block_info_nce` computes the same.
+    For more than `LARGE` rows, `block_info_nce` computes the same value.
 
     Args:
-        image: (B, d), of any length.
-        text: (B, d), of any length; row i is a caption of image i.
+        image: (B, d), not normalised.
+        text: (B, d), not normalised; row i is a caption of image i.
         scale: (), inverse temperature 1/tau, dimensionless, in (0, 100].
         image_id: (B,) integers; rows with equal ids show the same image.
 
@@ -41,14 +41,14 @@ def symmetric_info_nce(image: Tensor, text: Tensor, scale: Tensor | float, image
         Equals open_clip's `ClipLoss` when all ids differ.
 
     Deviations from the paper:
-        Two captions of one image are never each other's negatives: they leave the sum, as if they were not in
-        the batch. (Making them further positives would spread the softmax's mass over captions that say
-        different things of the image; a caption still answers for its own row only.)
+        Two captions of one image are never negatives of each other: they are removed from the sum. (They are
+        not added as positives either, since that would spread the probability mass over captions that
+        describe different things in the image.)
 
     >>> unit = torch.eye(2)
     >>> round(symmetric_info_nce(unit, unit, 1.0, torch.tensor([0, 1])).item(), 4)  # log(1 + 1/e)
     0.3133
-    >>> symmetric_info_nce(unit, unit, 1.0, torch.tensor([7, 7])).item()  # no rivals, nothing to tell apart
+    >>> symmetric_info_nce(unit, unit, 1.0, torch.tensor([7, 7])).item()  # no negatives
     0.0
     """
     if len(image) > LARGE:
@@ -64,26 +64,29 @@ def symmetric_info_nce(image: Tensor, text: Tensor, scale: Tensor | float, image
 def block_info_nce(
     image: Tensor, text: Tensor, scale: Tensor | float, image_id: Tensor, block: int = BLOCK
 ) -> Tensor:
-    r"""`symmetric_info_nce` in memory linear in the batch: of B^2 logits, none is kept.
+    r"""Compute `symmetric_info_nce` in memory linear in the batch: none of the B^2 logits is kept.
 
-    With z_ij = s_ij / tau and siblings left out of R_i as there,
+    With z_ij = s_ij / tau and R_i as in `symmetric_info_nce`,
 
         L = 1/2B sum_i [ log sum_{j in R_i} e^(z_ij) + log sum_{j in R_i} e^(z_ji) ] - 1/B sum_i z_ii
 
-    A block of images at a time meets all captions. That completes the first sum of its images and adds a part
-    to the second sum of every caption; the logits are then forgotten, and computed again for the gradient.
-    Kept are B d numbers and, of the parts, B^2 / `block`.
+    The logits of one block of images with all captions are computed at a time. They complete the first sum
+    of these images and add a part to the second sum of every caption. They are then discarded, and computed
+    again for the gradient. What is kept are B d numbers and B^2 / `block` partial sums.
 
     Args:
-        image, text, scale, image_id: as for `symmetric_info_nce`.
-        block: images at a time, at least 1.
+        image: as for `symmetric_info_nce`, as are text, scale and image_id.
+        text: (B, d).
+        scale: ().
+        image_id: (B,).
+        block: number of images per block, at least 1.
 
     Returns:
         Shape (), in nats, >= 0: `symmetric_info_nce` up to rounding.
 
     References:
         Cheng et al., Breaking the Memory Barrier: Near Infinite Batch Size Scaling for Contrastive Loss,
-        arXiv:2410.17243, who do so inside one CUDA kernel.
+        arXiv:2410.17243, which does this inside one CUDA kernel.
 
     >>> unit = torch.eye(3)
     >>> round(block_info_nce(unit, unit, 1.0, torch.tensor([0, 1, 2]), block=2).item(), 4)  # log(1 + 2/e)
@@ -102,7 +105,7 @@ def block_info_nce(
 
 
 def _log_sums(v: Tensor, t: Tensor, image_id: Tensor, start: int, block: int) -> tuple[Tensor, Tensor]:
-    """Logits of the b images from `start` on: logsumexp over all texts (b,), over these images (B,)."""
+    """Logits of b images from row `start`: logsumexp over all texts (b,) and over these images (B,)."""
     rows = slice(start, start + block)
     siblings = image_id[rows, None] == image_id[None, :]
     siblings.diagonal(start).fill_(False)

@@ -1,4 +1,4 @@
-"""Dictionaries of past keys: more pairs to contrast with than a batch holds."""
+"""Queues of keys of past batches: more negatives than a batch contains."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from itr_core.batch import EncoderOutput
 
 
 class PairEmbeddings(NamedTuple):
-    """N image-text pairs as unit vectors; pairs of one id show the same image."""
+    """N image-text pairs as unit vectors. Pairs with equal ids show the same image."""
 
     image: Tensor
     """(N, d)."""
@@ -21,19 +21,19 @@ class PairEmbeddings(NamedTuple):
 
     @classmethod
     def of(cls, out: EncoderOutput, ids: Tensor) -> "PairEmbeddings":
-        """The embeddings of a batch at unit length."""
+        """Normalise the embeddings of a batch."""
         return cls(F.normalize(out.image, dim=-1), F.normalize(out.text, dim=-1), ids)
 
-    def beside(self, others: "PairEmbeddings") -> "PairEmbeddings":
-        """These pairs followed by the others."""
+    def followed_by(self, others: "PairEmbeddings") -> "PairEmbeddings":
+        """Concatenate these pairs and the others."""
         return PairEmbeddings(*(torch.cat(both) for both in zip(self, others, strict=True)))
 
 
 class MomentumQueue(nn.Module):
-    """The last `size` key pairs, first in, first out: MoCo's (arXiv:1911.05722), for both modalities.
+    """The last `size` pairs of keys, first in, first out: the queue of MoCo for two modalities.
 
-    Image, text and id of a pair have the same place, so that a pair leaves as it came, whole. Where a pair
-    stands has no meaning: rows are overwritten in turn.
+    Image, text and id of a pair are stored in the same row (He et al., MoCo, arXiv:1911.05722).
+    The order of the rows has no meaning: they are overwritten in turn.
     """
 
     image: Tensor
@@ -46,19 +46,19 @@ class MomentumQueue(nn.Module):
         self.register_buffer("image", torch.zeros(size, dim))
         self.register_buffer("text", torch.zeros(size, dim))
         self.register_buffer("ids", torch.zeros(size, dtype=torch.int64))
-        self.register_buffer("taken", torch.tensor(0))  # pairs, since the beginning
+        self.register_buffer("taken", torch.tensor(0))  # number of pairs ever enqueued
 
     def entries(self) -> PairEmbeddings:
-        """Return all pairs once there are `size` of them, none before that.
+        """Return a copy of all pairs if the queue is full, else an empty set.
 
-        A copy: what is enqueued later does not touch what autograd has kept of it.
+        It is a copy because autograd still uses it after the next pairs are enqueued.
         """
         count = len(self.ids) if self.taken >= len(self.ids) else 0
         return PairEmbeddings(*(part[:count].clone() for part in (self.image, self.text, self.ids)))
 
     @torch.no_grad()
     def enqueue(self, keys: PairEmbeddings) -> None:
-        """Let the oldest pairs go for these B; of more than `size`, only the last find a place."""
+        """Replace the oldest pairs by these B pairs; of more than `size` pairs, only the last are kept."""
         size, count = len(self.ids), len(keys.ids)
         order = torch.arange(max(count - size, 0), count, device=self.ids.device)
         places = (self.taken + order) % max(size, 1)
