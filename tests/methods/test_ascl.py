@@ -282,7 +282,7 @@ def test_heads_must_divide_the_dimensions() -> None:
 def test_local_similarity_without_patches_is_refused() -> None:
     out = answer()
     out.image_tokens = None
-    with pytest.raises(ModelError, match=r"cached image features have none.*u1=0"):
+    with pytest.raises(ModelError, match=r"cached image features do not have.*u1=0"):
         AsCL(u1=0.5)(out, batch(IDS_5))
     assert AsCL(negatives="feature")(out, batch(IDS_5))["ascl_i"].isfinite()
 
@@ -376,5 +376,5 @@ def test_learns(world: Path, tmp_path: Path) -> None:
 def test_cached_features_train_the_dual_encoder_only(world: Path, tmp_path: Path) -> None:
     out = run(world, tmp_path / "out", {"negatives": "feature"}, image_features="cache")
     assert all(map(math.isfinite, losses(out)))
-    with pytest.raises(ModelError, match="cached image features have none"):
+    with pytest.raises(ModelError, match="cached image features do not have"):
         run(world, tmp_path / "local", {"u1": 0.8}, image_features="cache")

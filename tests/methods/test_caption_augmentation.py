@@ -234,5 +234,5 @@ def test_noise_lets_gradients_through_and_repeats_with_the_seed(operation: str) 
 
 
 def test_unknown_noise() -> None:
-    with pytest.raises(ValueError, match="no noise 'salt'"):
+    with pytest.raises(ValueError, match="Unknown noise 'salt'"):
         noise_tokens(tokens(), "salt")

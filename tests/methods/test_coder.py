@@ -456,7 +456,7 @@ def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
 @pytest.mark.usefixtures("configs")
 def test_a_queue_longer_than_the_data_is_refused(world: Path, tmp_path: Path) -> None:
     make = settings(options={"queue": 65})
-    with pytest.raises(ModelError, match=r"queue=65: .* 64\. Give it fewer: --options queue=32"):
+    with pytest.raises(ModelError, match=r"queue=65: .* \(64 images\)\. Choose a shorter one: --options queue=32"):
         train("coder", f"folder:{world}", out=tmp_path / "out", **make)
     assert not (tmp_path / "out" / "state.safetensors").exists()
     coder(queue=N)  # as many as there are is well

@@ -383,7 +383,7 @@ def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
 def test_missing_teachers_are_named() -> None:
     out, batch = world_of(14, [0, 1])
     batch.teacher_text = None
-    with pytest.raises(ModelError, match=r"image teacher and a text teacher .*open_teachers"):
+    with pytest.raises(ModelError, match=r"image teacher and a text teacher, .*open_teachers"):
         built()(out, batch)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 from itr_core.metrics import precision_at_r, ranks
+from itr_core.metrics import similarity as similarity_blocks
 from itr_core.metrics.precision import label_precision
 from itr_core.metrics.relevance import first_answers, ndcg, true_ranks
 from itr_core.metrics.similarity import LazySimilarity
