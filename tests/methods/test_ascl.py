@@ -25,6 +25,7 @@ from itr_core.methods.components.caption_augmentation import FEATURE_NOISE
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.training import train
 from itr_core.training.train_step import TrainStep
+from tests.support import present
 
 pytestmark = pytest.mark.usefixtures("configs")
 
@@ -47,7 +48,7 @@ def double_loop(
         own = similarity[i, i].item()
         rivals = [similarity[i, j].item() for j in candidates]
         for j in candidates if noised is not None else ():
-            score = noised[i, j].item()  # type: ignore[index]
+            score = present(noised)[i, j].item()
             if score <= own:
                 rivals.append(score)
             elif filter_mode == "zero":
@@ -104,9 +105,9 @@ def test_captions_of_one_image_are_not_negatives() -> None:
     similarity, noised = (x.requires_grad_() for x in matrices(3, 4))
     asymmetric_contrast(similarity, noised, 5.0, torch.tensor([8, 8, 1, 2])).backward()
     for each in (similarity, noised):
-        assert not each.grad[0, 1]  # type: ignore[index]
-        assert not each.grad[1, 0]  # type: ignore[index]
-        assert each.grad[0, 2] or (each is noised and noised[0, 2] > similarity[0, 0])  # type: ignore[index]
+        assert not present(each.grad)[0, 1]
+        assert not present(each.grad)[1, 0]
+        assert present(each.grad)[0, 2] or (each is noised and noised[0, 2] > similarity[0, 0])
 
 
 def test_a_batch_of_one_still_learns_from_its_own_noised_caption() -> None:
@@ -129,8 +130,8 @@ def test_finite_at_the_ends_of_the_temperature(scale: float, mode: str) -> None:
     )
     loss.backward()
     assert loss.isfinite()
-    assert similarity.grad.isfinite().all()  # type: ignore[union-attr]
-    assert temperature.grad.isfinite()  # type: ignore[union-attr]
+    assert present(similarity.grad).isfinite().all()
+    assert present(temperature.grad).isfinite()
 
 
 # -- the method ----------------------------------------------------------------------------------------------
@@ -163,7 +164,9 @@ def fused(out: EncoderOutput, text: TextOutput, u1: float) -> Tensor:
     overall = normalize(out.image, dim=-1) @ normalize(text.text, dim=-1).T
     if not u1:
         return overall
-    return u1 * local_similarity(out.image_tokens, text.tokens, text.mask) + (1 - u1) * overall  # type: ignore[arg-type]
+    return (
+        u1 * local_similarity(out.image_tokens, present(text.tokens), present(text.mask)) + (1 - u1) * overall
+    )
 
 
 IDS_5 = [0, 0, 1, 2, 3]
@@ -176,10 +179,10 @@ def test_both_losses_contrast_the_generated_captions(u1: float, tau: float, mode
     out = answer()
     terms = AsCL(u1=u1, tau=tau, filter_mode=mode)(out, batch(IDS_5))
     scale = 1 / tau if tau else 4.0
-    negative = fused(out, out.negative, u1)  # type: ignore[arg-type]
+    negative = fused(out, present(out.negative), u1)
     for name, text in (("ascl_i", TextOutput(out.text, out.text_tokens, out.text_mask)),
-                       ("ascl_ii_iii", out.positive)):  # fmt: skip
-        similarity = fused(out, text, u1)  # type: ignore[arg-type]
+                       ("ascl_ii_iii", present(out.positive))):  # fmt: skip
+        similarity = fused(out, text, u1)
         assert terms[name].item() == pytest.approx(double_loop(similarity, negative, scale, IDS_5, mode))
 
 
@@ -201,15 +204,15 @@ def test_noise_on_word_tokens(operation: str) -> None:
     terms = method(out, batch(IDS_5))
     torch.manual_seed(5)
     for name, text in (("ascl_i", TextOutput(out.text, out.text_tokens, out.text_mask)),
-                       ("ascl_ii_iii", out.positive)):  # fmt: skip
+                       ("ascl_ii_iii", present(out.positive))):  # fmt: skip
         torch.randint(1, ())  # which operation
-        noised = ascl.noise_tokens(text.tokens, operation)  # type: ignore[union-attr, arg-type]
-        pooled = text.text.clone()  # type: ignore[union-attr]
+        noised = ascl.noise_tokens(present(text.tokens), operation)
+        pooled = text.text.clone()
         for row in range(5):
-            words = text.mask[row]  # type: ignore[union-attr, index]
-            pooled[row] += noised[row, words].mean(0) - text.tokens[row, words].mean(0)  # type: ignore[union-attr, index]
-        negative = fused(out, TextOutput(pooled, noised, text.mask), 0.4)  # type: ignore[union-attr]
-        expected = double_loop(fused(out, text, 0.4), negative, 4.0, IDS_5, "zero")  # type: ignore[arg-type]
+            words = present(text.mask)[row]
+            pooled[row] += noised[row, words].mean(0) - present(text.tokens)[row, words].mean(0)
+        negative = fused(out, TextOutput(pooled, noised, present(text.mask)), 0.4)
+        expected = double_loop(fused(out, text, 0.4), negative, 4.0, IDS_5, "zero")
         assert terms[name].item() == pytest.approx(expected)
 
 
@@ -222,18 +225,18 @@ def test_noise_operations_vary_between_calls() -> None:
 @pytest.mark.parametrize("options", [{}, {"u1": 0.5}, {"u1": 0.5, "negatives": "feature"}])
 def test_gradients_reach_the_encoder_outputs_without_changing_them(options: dict[str, Any]) -> None:
     out = answer()
-    leaves = [out.image, out.text, out.positive.text]  # type: ignore[union-attr]
+    leaves = [out.image, out.text, present(out.positive).text]
     if options.get("negatives") != "feature":
-        leaves.append(out.negative.text)  # type: ignore[union-attr]
+        leaves.append(present(out.negative).text)
     if options:
-        leaves += [out.image_tokens, out.text_tokens, out.positive.tokens]  # type: ignore[union-attr, list-item]
+        leaves += [present(out.image_tokens), present(out.text_tokens), present(out.positive).tokens]
     before = [leaf.clone() for leaf in leaves]
     for leaf in leaves:
         leaf.requires_grad_()
     terms = make_method("ascl", options)(out, batch([0, 1, 2, 3, 4]))
     (terms["ascl_i"] + terms["ascl_ii_iii"]).backward()
     for leaf, was in zip(leaves, before, strict=True):
-        assert leaf.grad.any()  # type: ignore[union-attr]
+        assert present(leaf.grad).any()
         assert torch.equal(leaf, was)
 
 

@@ -1,6 +1,7 @@
 """Block-wise InfoNCE: the same values as the plain form, in memory linear in the batch."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -20,12 +21,13 @@ def rows(n: int, dtype: torch.dtype = torch.float64, d: int = 6, seed: int = 0) 
 
 
 def by_blocks(block: int) -> Loss:
-    return lambda *inputs: block_info_nce(*inputs, block=block)
+    return partial(block_info_nce, block=block)
 
 
 def loss_and_gradients(loss: Loss, inputs: list[Tensor], ids: Tensor) -> list[Tensor]:
     leaves = [value.clone().requires_grad_() for value in (*inputs, inputs[0].new_tensor(14.3))]
-    value = loss(*leaves, ids)  # type: ignore[call-arg]
+    image, text, scale = leaves
+    value = loss(image, text, scale, ids)
     return [value.detach(), *torch.autograd.grad(value, leaves)]
 
 
@@ -48,7 +50,9 @@ def test_gradient_of_blocks() -> None:
     image, text = (value.requires_grad_() for value in rows(5, d=3))
     scale = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     ids = torch.tensor([0, 0, 1, 2, 3])
-    assert torch.autograd.gradcheck(lambda *x: block_info_nce(*x, ids, block=2), (image, text, scale))
+    assert torch.autograd.gradcheck(
+        lambda v, t, s: block_info_nce(v, t, s, ids, block=2), (image, text, scale)
+    )
 
 
 def test_a_block_with_captions_of_one_image_only_is_finite() -> None:
@@ -88,6 +92,6 @@ def test_large_batches_are_computed_in_blocks(monkeypatch: pytest.MonkeyPatch) -
         saved_bytes(symmetric_info_nce, 298), rel=0.03
     )
     assert saved_bytes(symmetric_info_nce, 301) < saved_bytes(symmetric_info_nce, 300) / 2
-    inputs = rows(301)
-    many, few = (loss(*inputs, 14.3, torch.arange(301)) for loss in (symmetric_info_nce, block_info_nce))
+    image, text = rows(301)
+    many, few = (loss(image, text, 14.3, torch.arange(301)) for loss in (symmetric_info_nce, block_info_nce))
     assert many == few

@@ -28,6 +28,7 @@ from itr_core.training import train
 from itr_core.training.batches import EpochPlan, PairBatchDataset
 from itr_core.training.config import TrainConfig
 from itr_core.training.train_step import TrainStep
+from tests.support import present
 
 D, K, B, N = 8, 5, 4, 24
 GRAPH = ConceptGraph([f"word{k}" for k in range(K)], normalised(np.tri(K, dtype=np.bool_)))
@@ -142,7 +143,7 @@ def test_keys_are_enqueued_after_the_loss() -> None:
     torch.testing.assert_close(first, coder(queue=0)(out, batch))  # only the batch to contrast with
     assert method.instances.ids.tolist() == batch.image_id.tolist()
     assert method.descriptors.ids.tolist() == batch.image_id.tolist()
-    torch.testing.assert_close(method.instances.image, normalize(out.momentum.image, dim=-1))  # type: ignore[union-attr]
+    torch.testing.assert_close(method.instances.image, normalize(present(out.momentum).image, dim=-1))
     second = method(*step(1))
     assert second["coder_dcl_instance"] > coder(queue=0)(*step(1))["coder_dcl_instance"] + 0.1
 
@@ -289,8 +290,9 @@ def test_finite_for_one_pair_and_at_the_ends_of_the_temperature(scheme: str, sca
         out, batch = step(number, [number], scale)
         torch.stack([*method(out, batch).values()]).sum().backward()
         for gradient in (out.image.grad, out.text.grad):
-            assert gradient.isfinite().all()  # type: ignore[union-attr]
-    assert all(weight.grad.isfinite().all() for weight in method.parameters() if weight.requires_grad)  # type: ignore[union-attr]
+            assert present(gradient).isfinite().all()
+    trained = [weight for weight in method.parameters() if weight.requires_grad]
+    assert all(present(weight.grad).isfinite().all() for weight in trained)
 
 
 def test_order_of_the_batch_does_not_matter() -> None:
@@ -301,8 +303,9 @@ def test_order_of_the_batch_does_not_matter() -> None:
         for number in range(3):
             out, batch = step(number, [number, 8, number + 1, 8])
             moved = EncoderOutput(out.image[rows], out.text[rows], out.logit_scale)
-            moved.momentum = EncoderOutput(out.momentum.image[rows], out.momentum.text[rows], out.logit_scale)  # type: ignore[union-attr]
-            batch.image_id, batch.concepts = batch.image_id[rows], batch.concepts[rows]  # type: ignore[index]
+            keys = present(out.momentum)
+            moved.momentum = EncoderOutput(keys.image[rows], keys.text[rows], out.logit_scale)
+            batch.image_id, batch.concepts = batch.image_id[rows], present(batch.concepts)[rows]
             found = method(moved, batch)
         terms.append(found)
     for name, term in terms[0].items():
@@ -344,8 +347,8 @@ def test_with_momentum_one_keys_come_from_the_initial_weights(world: Path) -> No
     first = keys_of(made, batches, 0)
     keys_of(made, batches, 1)
     again = keys_of(made, batches, 0)
-    assert torch.equal(first.momentum.image, again.momentum.image)  # type: ignore[union-attr]
-    assert torch.equal(first.momentum.text, again.momentum.text)  # type: ignore[union-attr]
+    assert torch.equal(first.momentum.image, present(again.momentum).image)
+    assert torch.equal(first.momentum.text, present(again.momentum).text)
     assert not torch.equal(first.image, again.image)
     assert all(map(torch.equal, made.momentum.module.parameters(), start))
 
@@ -355,8 +358,8 @@ def test_with_momentum_zero_keys_come_from_the_current_weights(world: Path) -> N
     made, batches = learner(world, 0.0)
     for number in range(3):
         met = keys_of(made, batches, number)
-        torch.testing.assert_close(met.momentum.image, met.image.detach(), atol=1e-5, rtol=1e-5)  # type: ignore[union-attr]
-        torch.testing.assert_close(met.momentum.text, met.text.detach(), atol=1e-5, rtol=1e-5)  # type: ignore[union-attr]
+        torch.testing.assert_close(present(met.momentum).image, met.image.detach(), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(present(met.momentum).text, met.text.detach(), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("configs")
@@ -456,7 +459,8 @@ def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
 @pytest.mark.usefixtures("configs")
 def test_a_queue_longer_than_the_data_is_refused(world: Path, tmp_path: Path) -> None:
     make = settings(options={"queue": 65})
-    with pytest.raises(ModelError, match=r"queue=65: .* \(64 images\)\. Choose a shorter one: --options queue=32"):
+    message = r"queue=65: .* \(64 images\)\. Choose a shorter one: --options queue=32"
+    with pytest.raises(ModelError, match=message):
         train("coder", f"folder:{world}", out=tmp_path / "out", **make)
     assert not (tmp_path / "out" / "state.safetensors").exists()
     coder(queue=N)  # as many as there are is well

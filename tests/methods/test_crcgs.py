@@ -1,5 +1,6 @@
 """CRCGS: formulas of its code, double loops, properties, and training on a tiny world."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -23,6 +24,7 @@ from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.components.shared_label import shared_label_loss
 from itr_core.methods.crcgs import noise_contrast, support_loss, support_weights
 from itr_core.training import train
+from tests.support import present
 
 S = torch.tensor([[0.8, 0.2], [0.1, 0.6]], dtype=torch.float64)
 
@@ -103,11 +105,10 @@ def test_captions_of_one_image_are_not_noise() -> None:
     noise_contrast(
         g, u, torch.tensor([8, 8, 8]), 0.3, 50.0
     ).backward()  # so large a prior: noise weighs nothing
-    pull = u.grad.clone()  # type: ignore[union-attr]
+    pull = present(u.grad).clone()
     u.grad = None
-    sum(
-        noise_contrast(g[i : i + 1], u[i : i + 1], torch.tensor([i]), 0.3, 50.0) / 3 for i in range(3)
-    ).backward()  # type: ignore[union-attr]
+    each = [noise_contrast(g[i : i + 1], u[i : i + 1], torch.tensor([i]), 0.3, 50.0) for i in range(3)]
+    torch.stack(each).mean().backward()
     torch.testing.assert_close(u.grad, pull)
 
 
@@ -118,7 +119,7 @@ def test_noise_contrast_is_finite_at_its_limits(t: float, log_c: float) -> None:
     loss = noise_contrast(g, u, torch.arange(8), t, log_c)
     loss.backward()
     assert loss.isfinite()
-    assert u.grad.isfinite().all()  # type: ignore[union-attr]
+    assert present(u.grad).isfinite().all()
 
 
 def test_a_single_row_has_no_noise_and_zero_loss() -> None:
@@ -127,7 +128,7 @@ def test_a_single_row_has_no_noise_and_zero_loss() -> None:
     loss = noise_contrast(g, u, torch.tensor([3]), 0.07, torch.tensor(0.0).log())
     loss.backward()
     assert loss.item() == 0
-    assert not u.grad.any()  # type: ignore[union-attr]
+    assert not present(u.grad).any()
 
 
 # -- support sets ----------------------------------------------------------------------------------------
@@ -144,8 +145,8 @@ def support_as_published(v: Tensor, t: Tensor, y: Tensor, tau: float) -> float:
                 for k in range(len(query)):
                     if y[i, label] and y[k, label]:
                         weights[k] += math.exp(cos(query[i], support[k]) / tau)
-            mean = sum(w / sum(weights) * support[k] for k, w in enumerate(weights))
-            total += cos(query[i], mean)  # type: ignore[arg-type]
+            parts = [w / sum(weights) * support[k] for k, w in enumerate(weights)]
+            total += cos(query[i], torch.stack(parts).sum(0))
         return total / len(query)
 
     return -math.log(max((side(v, t) + side(t, v)) / 2, 1e-6))
@@ -193,7 +194,7 @@ def test_rows_without_labels_are_skipped_in_the_support() -> None:
     nothing = support_loss(v, t, torch.zeros_like(y), 0.1)
     nothing.backward()
     assert nothing.item() == 0
-    assert not v.grad.any()  # type: ignore[union-attr]
+    assert not present(v.grad).any()
 
 
 def test_support_loss_is_symmetric_and_bounded() -> None:
@@ -205,7 +206,7 @@ def test_support_loss_is_symmetric_and_bounded() -> None:
     loss = support_loss(opposite, -opposite, torch.eye(3), 0.1)
     loss.backward()
     assert loss.item() == pytest.approx(-math.log(1e-6))
-    assert opposite.grad.isfinite().all()  # type: ignore[union-attr]
+    assert present(opposite.grad).isfinite().all()
 
 
 # -- shared labels ---------------------------------------------------------------------------------------
@@ -275,7 +276,7 @@ def test_terms_are_those_of_the_equations() -> None:
         v, t = normalize(out.image, dim=1).double(), normalize(out.text, dim=1).double()
         u_v, u_t = method.image_head(out.image).double(), method.text_head(out.text).double()
         g_v, g_t = (codes[torch.tensor(ids)].double() for codes in (method.image_codes, method.text_codes))
-        y = batch.labels.double()  # type: ignore[union-attr]
+        y = present(batch.labels).double()
 
         def nce(g: Tensor, u: Tensor) -> float:
             return nce_as_published(g, u, ids, 0.3, 4 / N)
@@ -319,7 +320,7 @@ def test_every_term_is_finite_and_passes_gradients(ids: list[int]) -> None:
     assert all(term.isfinite() for term in terms.values())
     for weight in (out.image, out.text, *method.parameters()):
         assert weight.grad is None or weight.grad.isfinite().all()
-    assert out.image.grad.any()  # type: ignore[union-attr]
+    assert present(out.image.grad).any()
 
 
 def test_order_of_the_batch_does_not_matter() -> None:
@@ -327,7 +328,9 @@ def test_order_of_the_batch_does_not_matter() -> None:
     one = method(*some_batch([0, 0, 3, 7]))
     out, batch = some_batch([0, 0, 3, 7])
     order = torch.tensor([2, 0, 3, 1])
-    shuffled = PairBatch(batch.text, batch.image_id[order], batch.captions, labels=batch.labels[order])  # type: ignore[index]
+    shuffled = PairBatch(
+        batch.text, batch.image_id[order], batch.captions, labels=present(batch.labels)[order]
+    )
     other = method(EncoderOutput(out.image[order], out.text[order], out.logit_scale), shuffled)
     assert {k: v.item() for k, v in other.items()} == pytest.approx(
         {k: v.item() for k, v in one.items()}, 1e-5
@@ -340,7 +343,7 @@ def test_equal_embeddings_have_a_gradient() -> None:
     terms = method(EncoderOutput(out.image, out.image, out.logit_scale), batch)
     terms["crcgs_invariance"].backward()
     assert terms["crcgs_invariance"].item() == 0
-    assert out.image.grad.isfinite().all()  # type: ignore[union-attr]
+    assert present(out.image.grad).isfinite().all()
 
 
 def test_without_its_weights_it_is_infonce() -> None:
@@ -368,7 +371,7 @@ def test_prior_counts_images_or_noise_count_and_can_be_learned() -> None:
         sides = [
             noise_contrast(g, u, batch.image_id, 0.07, math.log(3 / n)) for g, u in ((g_v, u_v), (g_t, u_t))
         ]
-        torch.testing.assert_close(method(out, batch)["crcgs_nce_intra"], sum(sides) / 4)  # type: ignore[arg-type]
+        torch.testing.assert_close(method(out, batch)["crcgs_nce_intra"], torch.stack(sides).sum() / 4)
     counted(out, batch)["crcgs_nce_inter"].backward()
     assert counted.bias.grad
     assert not made(learn_bias=False).bias.requires_grad
@@ -411,7 +414,7 @@ def test_codes_come_from_the_generators_and_repeat_with_the_seed() -> None:
     assert method.state_dict().keys() == again.state_dict().keys()
     for name, value in method.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
-    image, text = (torch.from_numpy(x) * D**0.5 for x in setup.embed())  # type: ignore[misc]
+    image, text = (torch.from_numpy(x) * D**0.5 for x in present(setup.embed)())
     torch.testing.assert_close(
         method.image_codes.float(), method.image_to_text.encode(image), atol=1e-2, rtol=1e-2
     )
@@ -424,7 +427,7 @@ def test_codes_come_from_the_generators_and_repeat_with_the_seed() -> None:
 
 def test_undecodable_images_do_not_train_the_generators() -> None:
     setup = source_setup()
-    image, text = (x.copy() for x in setup.embed())  # type: ignore[misc]
+    image, text = (x.copy() for x in present(setup.embed)())
     image[3], text[5] = 0, 0
     method = CRCGS(code_dim=16, generator_width=16)
     method.build(setup)
@@ -471,13 +474,13 @@ def test_trains_and_resumes_exactly(
     class StopError(Exception):
         pass
 
+    calls, usual = itertools.count(1), CRCGS.forward
+
     def stop(self: CRCGS, *args: Any) -> dict[str, Tensor]:
-        stop.calls += 1  # type: ignore[attr-defined]
-        if stop.calls == 5:  # type: ignore[attr-defined]
+        if next(calls) == 5:
             raise StopError
         return usual(self, *args)
 
-    stop.calls, usual = 0, CRCGS.forward  # type: ignore[attr-defined]
     monkeypatch.setattr(CRCGS, "forward", stop)
     with pytest.raises(StopError):
         train("crcgs", source, out=tmp_path / "broken", **options)

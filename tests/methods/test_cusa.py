@@ -22,6 +22,7 @@ from itr_core.methods import METHODS, InfoNCE, Setup, cusa, make_method
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.cusa import CUSA, Temperature
 from itr_core.training import train
+from tests.support import present
 
 DIM, SCALE = 5, 7.0
 
@@ -66,6 +67,14 @@ def loop_cosine(x: Tensor, y: Tensor) -> float:
     return dot / math.sqrt(sum(p * p for p in a)) / math.sqrt(sum(q * q for q in b))
 
 
+def scaled(value: Callable[[int, int], float], factor: float) -> Callable[[int, int], float]:
+    return lambda i, j: value(i, j) * factor
+
+
+def cosines_of(rows: Tensor) -> Callable[[int, int], float]:
+    return lambda i, j: loop_cosine(rows[i], rows[j])
+
+
 def loop_kl(label: Callable[[int, int], float], logit: Callable[[int, int], float], n: int) -> float:
     """Compute 1/B sum_i KL(softmax_j label(i, j) || softmax_j logit(i, j))."""
     divergence = 0.0
@@ -87,12 +96,7 @@ def test_equals_the_double_loops(seed: int, ids: list[int], mode: str, tau_s: fl
     method = built(soft_labels=mode, tau_s=tau_s, tau_init=tau_init)
     out, batch = world_of(seed, ids)
     n, tau, tau_own = len(ids), method.cross_temperature().item(), method.image_temperature().item()
-
-    def alike(rows: Tensor | None) -> Callable[[int, int], float]:
-        assert rows is not None
-        return lambda i, j: loop_cosine(rows[i], rows[j])
-
-    images, texts = alike(batch.teacher_image), alike(batch.teacher_text)
+    images, texts = cosines_of(present(batch.teacher_image)), cosines_of(present(batch.teacher_text))
 
     def label(i: int, j: int, own: Callable[[int, int], float]) -> float:
         if ids[i] == ids[j]:
@@ -116,11 +120,7 @@ def test_equals_the_double_loops(seed: int, ids: list[int], mode: str, tau_s: fl
             (texts, method.text_head, out.text),
         ):
             a = head(x)
-            usa += loop_kl(
-                lambda i, j, own=own: own(i, j) / tau_s,
-                lambda i, j, a=a: loop_cosine(a[i], a[j]) / tau_own,
-                n,
-            )
+            usa += loop_kl(scaled(own, 1 / tau_s), scaled(cosines_of(a), 1 / tau_own), n)
     terms = method(out, batch)
     assert terms["cusa_csa"].item() == pytest.approx(csa / 2, abs=1e-9)
     assert terms["cusa_usa"].item() == pytest.approx(usa / 2, abs=1e-9)
@@ -150,7 +150,8 @@ def test_closed_form_of_two_pairs() -> None:
     teachers = [torch.tensor([[1, 0], [c, math.sqrt(1 - c * c)]], dtype=torch.float64) for c in (0.5, 0.2)]
     method = CUSA()
     method.build(Setup(dim=4))
-    terms = method.double()(EncoderOutput(image, text, torch.tensor(10.0)), batch_of(*teachers, [0, 1]))
+    batch = batch_of(teachers[0], teachers[1], [0, 1])
+    terms = method.double()(EncoderOutput(image, text, torch.tensor(10.0)), batch)
     assert terms["cusa_csa"].item() == pytest.approx((i2t + t2i) / 2, abs=1e-7)
 
 
@@ -185,7 +186,7 @@ def test_without_soft_labels_it_is_infonce(ids: list[int]) -> None:
 
 def test_loss_is_zero_when_the_student_equals_the_teachers() -> None:
     method, (out, batch) = built(tau_s=0.5, tau_init=0.5), world_of(3, [0, 1, 2, 3])
-    method.image_head, method.text_head = nn.Identity(), nn.Identity()  # type: ignore[assignment]
+    method.image_head, method.text_head = nn.Identity(), nn.Identity()  # type: ignore[assignment]  # the heads are Sequential
     same = EncoderOutput(out.image, 2 * out.image, out.logit_scale)
     terms = method(same, batch_of(3 * out.image, out.image, [0, 1, 2, 3]))
     assert terms["cusa_csa"].item() == pytest.approx(0, abs=1e-12)
@@ -203,7 +204,7 @@ def test_hard_labels_make_csa_infonce_at_its_own_temperature() -> None:
 
 def test_soft_label_modes_agree_when_both_teachers_agree() -> None:
     out, batch = world_of(5, [0, 1, 2, 3])
-    batch.teacher_text = batch.teacher_image = batch.teacher_image.abs()  # type: ignore[union-attr]
+    batch.teacher_text = batch.teacher_image = present(batch.teacher_image).abs()
     csa = [built(soft_labels=mode)(out, batch)["cusa_csa"].item() for mode in cusa.SOFT_LABELS]
     assert csa == pytest.approx([csa[0]] * 3)
 
@@ -263,10 +264,11 @@ def test_captions_of_one_image_have_similarity_one_in_csa() -> None:
 
     # The text teacher's word on (0, 1) is all that changed for captions 0 and 1 of one image; what it says
     # of caption 2 and them counts on. So with that fixed, too, CSA stays.
-    of_two = batch_of(batch.teacher_image[:2], batch.teacher_text[:2], [8, 8])  # type: ignore[index]
+    of_two = batch_of(batch.teacher_image[:2], present(batch.teacher_text)[:2], [8, 8])
     pair = EncoderOutput(out.image[:2], out.text[:2], out.logit_scale)
     alike = method(pair, of_two)["cusa_csa"].item()
-    of_two.teacher_text = torch.stack([of_two.teacher_text[0], -of_two.teacher_text[0]])  # type: ignore[index]
+    teacher = present(of_two.teacher_text)[0]
+    of_two.teacher_text = torch.stack([teacher, -teacher])
     assert method(pair, of_two)["cusa_csa"].item() == alike
 
 
@@ -283,8 +285,8 @@ def test_a_batch_of_one_has_zero_loss_and_finite_gradients() -> None:
     out.image.requires_grad_()
     terms = method(out, batch)
     assert [term.item() for term in terms.values()] == [0, 0, 0]
-    sum(terms.values()).backward()  # type: ignore[union-attr]
-    assert not out.image.grad.any()  # type: ignore[union-attr]
+    torch.stack([*terms.values()]).sum().backward()
+    assert not present(out.image.grad).any()
 
 
 @pytest.mark.parametrize("tau", [0.10, 0.99])
@@ -296,12 +298,12 @@ def test_finite_at_the_ends_of_the_temperatures(tau: float, tau_s: float) -> Non
     loss = torch.stack([*terms.values()]).sum()
     loss.backward()
     assert loss.isfinite()
-    assert all(x.grad.isfinite().all() for x in (image, *method.parameters()))  # type: ignore[union-attr]
+    assert all(present(x.grad).isfinite().all() for x in (image, *method.parameters()))
 
 
 def test_a_zero_teacher_embedding_is_handled() -> None:
     method, (out, batch) = built(), world_of(12, [0, 1, 2])
-    batch.teacher_text[1] = 0  # type: ignore[index]
+    present(batch.teacher_text)[1] = 0
     assert all(term.isfinite() for term in method(out, batch).values())
 
 
@@ -339,7 +341,7 @@ def test_two_forward_passes_before_one_backward_pass() -> None:
     with torch.no_grad():
         method.cross_temperature.value.fill_(3.0)
     losses = [method(*world_of(seed, [0, 1, 2]))["cusa_csa"] for seed in (0, 1)]
-    sum(losses).backward()  # type: ignore[union-attr]
+    torch.stack(losses).sum().backward()
     assert method.cross_temperature.value.item() == 0.99
     assert method.cross_temperature.value.grad
 

@@ -14,6 +14,7 @@ from itr_core.methods import METHODS, Combined, Method, Setup, make_method
 from itr_core.methods.base import INFONCE
 from itr_core.training.batches import EpochPlan, PairBatchDataset
 from itr_core.training.method_inputs import MethodInputs
+from tests.support import present
 
 
 class Loud(Method):
@@ -45,7 +46,7 @@ class Own(Method):
 
     needs = frozenset({"negative_text"})
     replaces_infonce = True
-    weights = {"own": 2.0}  # noqa: RUF012
+    weights = {"own": 2.0}  # noqa: RUF012 - never changed in place
 
     def __init__(self, *, alpha: float = 0.1) -> None:
         super().__init__()
@@ -65,14 +66,17 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def total(method: Method) -> float:
-    terms = method(None, None)  # type: ignore[arg-type]
+    terms = method(None, None)  # type: ignore[arg-type]  # these methods ignore their inputs
     return sum(method.weights[name] * term.item() for name, term in terms.items())
 
 
 def test_options_reach_every_member_that_has_them() -> None:
     assert make_method("loud", {"alpha": 2}).weights["loud"] == 2
     both = make_method("loud+own", {"alpha": 0.25, "mode": "add"})
-    assert both.members["loud"].weights["loud"] == both.members["own"].alpha == 0.25  # type: ignore[union-attr,index]
+    loud, own = both.members["loud"], both.members["own"]
+    assert isinstance(loud, Loud)
+    assert isinstance(own, Own)
+    assert loud.weights["loud"] == own.alpha == 0.25
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,7 @@ def test_a_bad_name_or_option_is_refused(name: str, options: dict[str, Any], mes
 def test_infonce_counts_once_or_not_at_all() -> None:
     assert total(make_method("loud")) == 3 + 0.5 * 10
     assert total(make_method("own+loud")) == 2 * 100 + 0.5 * 10
-    assert INFONCE not in make_method("loud+own")(None, None)  # type: ignore[arg-type]
+    assert INFONCE not in make_method("loud+own")(None, None)  # type: ignore[arg-type]  # these methods ignore their inputs
 
 
 def test_a_combination_is_built_and_prepared_with_its_members() -> None:
@@ -125,18 +129,20 @@ def test_method_inputs_follow_the_rows_and_are_deterministic() -> None:
     for number in range(8):
         pairs = batches[number].pairs
         rows = pairs.image_id
-        assert [flat[place] for place in pairs.caption_id.tolist()] == pairs.captions  # type: ignore[union-attr]
-        assert torch.equal(pairs.labels.argmax(1), rows)  # type: ignore[union-attr]
-        assert torch.equal(pairs.teacher_image[:, 0].long(), rows)  # type: ignore[index]
-        assert torch.equal(pairs.teacher_text[:, 0].long(), pairs.caption_id)  # type: ignore[index,arg-type]
-        assert [as_text(ids) for ids in pairs.positive_text] == [text.upper() for text in pairs.captions]  # type: ignore[union-attr]
-        for row, text, ids in zip(rows.tolist(), pairs.captions, pairs.negative_text, strict=True):  # type: ignore[arg-type]
+        assert [flat[place] for place in present(pairs.caption_id).tolist()] == pairs.captions
+        assert torch.equal(present(pairs.labels).argmax(1), rows)
+        assert torch.equal(present(pairs.teacher_image)[:, 0].long(), rows)
+        assert torch.equal(pairs.teacher_text[:, 0].long(), present(pairs.caption_id))
+        assert [as_text(ids) for ids in present(pairs.positive_text)] == [
+            text.upper() for text in pairs.captions
+        ]
+        for row, text, ids in zip(rows.tolist(), pairs.captions, present(pairs.negative_text), strict=True):
             own, other = as_text(ids).split(" | ")
             assert own == text
             assert other in flat
             assert f"image {row} " not in other
         again = batches[number].pairs
-        assert torch.equal(again.negative_text, pairs.negative_text)  # type: ignore[arg-type]
+        assert torch.equal(again.negative_text, present(pairs.negative_text))
 
 
 def test_unneeded_inputs_are_not_computed() -> None:
