@@ -60,7 +60,7 @@ def main(
                 "colour": _range([first, *later], "colour"),
             }
             rows.append(Row(title=f"{manifest.images + manifest.captions:,} points", cells=cells))
-    report("analysis_page", {"seconds": Table(columns=COLUMNS, rows=rows)}, results, [f"{rounds} visits."])
+    report("analysis_page", {"seconds": Table(columns=COLUMNS, rows=rows)}, results, [f"Visits: {rounds}."])
 
 
 def _range(visits: list[dict[str, float]], step: str) -> Range:

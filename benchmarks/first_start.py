@@ -41,7 +41,7 @@ def main(
             cells={"seconds": Range(minimum=min(gallery), maximum=max(gallery)), "goal": GALLERY_GOAL},
         ),
     ]
-    report("first_start", {"seconds": Table(columns=columns, rows=rows)}, results, [f"{starts} starts."])
+    report("first_start", {"seconds": Table(columns=columns, rows=rows)}, results, [f"Starts: {starts}."])
 
 
 def first_start() -> dict[str, float]:

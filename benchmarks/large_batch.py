@@ -53,7 +53,7 @@ def main(
     }
     rows = [Row(title=f"{pairs:,}", cells={**compare_losses(pairs, rounds)}) for pairs in sizes]
     tables = {"loss": Table(title="pairs", columns=columns, rows=rows), "step": step}
-    report("large_batch", tables, results, [f"One thread, median of {rounds} rounds."])
+    report("large_batch", tables, results, [f"One thread; rounds: {rounds}."])
 
 
 def compare_losses(pairs: int, rounds: int) -> dict[str, float]:

@@ -79,7 +79,7 @@ def main(
             "memory": saved[name] / saved["infonce"],
         }
         rows.append(Row(title=name, cells=cells | ({"goal": GOALS[name]} if name in GOALS else {})))
-    notes = [f"Ratios to InfoNCE; {model}, {batch_size} pairs, median of {rounds} rounds."]
+    notes = [f"Ratios to InfoNCE; {model}, {batch_size} pairs; rounds: {rounds}."]
     report(
         "method_cost" if on_cpu else "method_cost_cuda",
         {"ratios": Table(columns=columns, rows=rows)},

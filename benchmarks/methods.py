@@ -122,7 +122,7 @@ def select(
         metric: COLUMNS[metric] for metric in metrics if metric in measured
     }
     table = Table(title="candidate", columns=columns, rows=rows)
-    report(f"methods_{setting}_selection", {"validation": table}, results, [f"{seeds} trainings of each."])
+    report(f"methods_{setting}_selection", {"validation": table}, results, [f"Trainings of each candidate: {seeds}."])
 
 
 @app.command()

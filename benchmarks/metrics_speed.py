@@ -76,7 +76,7 @@ def main(
     queries = IMAGES * (1 + CAPTIONS_PER_IMAGE)
     notes = [
         f"{differing} of {queries:,} queries differ between the two at any K ({recalls}).",
-        f"{rounds} calls of each.",
+        f"Calls of each: {rounds}.",
     ]
     report("metrics_speed", tables, results, notes)
 

@@ -25,7 +25,8 @@ def cell_text(cell: Cell, spec: str) -> str:
     if isinstance(cell, int | float):
         return format(cell, spec)
     if isinstance(cell, Range):
-        return f"{cell.minimum:{spec}} to {cell.maximum:{spec}}"
+        ends = format(cell.minimum, spec), format(cell.maximum, spec)
+        return " to ".join(dict.fromkeys(ends))
     spread = "" if cell.spread is None else f" ± {cell.spread:{spec}}"
     difference = "" if cell.difference is None else f" ({_interval(cell.difference, '+' + spec)})"
     value, *bounds = _interval(cell, spec).split(" ", 1)

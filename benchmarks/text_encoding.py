@@ -79,7 +79,7 @@ def main(
         "difference": Column(title="largest difference of an embedding", format=".1e"),
     }
     rows = [Row(title="batch of 64 captions", cells={**batch}), Row(title="one query", cells={**query})]
-    notes = [f"{model}, {torch.get_num_threads()} threads, median of {rounds} rounds."]
+    notes = [f"{model}; threads: {torch.get_num_threads()}; median over rounds: {rounds}."]
     report("text_encoding", {"speed": Table(columns=columns, rows=rows)}, results, notes)
 
 
