@@ -68,5 +68,4 @@ def _blocks(values: Sequence[Tensor]) -> Tensor:
     """Concatenate vectors; put matrices on a diagonal."""
     if values[0].ndim == 1:
         return torch.cat([*values])
-    merged: Tensor = torch.block_diag(*values)  # type: ignore[no-untyped-call]
-    return merged
+    return torch.block_diag(*values)

@@ -75,7 +75,7 @@ def compare_losses(pairs: int, rounds: int) -> dict[str, float]:
 
 
 def _both_passes(loss: Callable[[], Tensor]) -> Run:
-    return lambda: loss().backward()  # type: ignore[no-untyped-call]
+    return lambda: loss().backward()
 
 
 def compare_encoding(batch_size: int, encode_batch: int, rounds: int) -> Table:

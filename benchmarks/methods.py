@@ -122,7 +122,8 @@ def select(
         metric: COLUMNS[metric] for metric in metrics if metric in measured
     }
     table = Table(title="candidate", columns=columns, rows=rows)
-    report(f"methods_{setting}_selection", {"validation": table}, results, [f"Trainings of each candidate: {seeds}."])
+    notes = [f"Trainings of each candidate: {seeds}."]
+    report(f"methods_{setting}_selection", {"validation": table}, results, notes)
 
 
 @app.command()
