@@ -1,19 +1,19 @@
-"""Errors a person can act on: what was wrong, with which value, and what to do."""
+"""Exceptions for bad input. Every message names the wrong value and the remedy."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class PairscopeError(Exception):
-    """Base of every error that Pairscope raises on bad input; its text is fit to be shown to a visitor."""
+    """Base of all errors that Pairscope raises for bad input; visitors of the app may see the message."""
 
 
 class SourceError(PairscopeError):
-    """A source of pairs is missing, unreadable or not in the layout it claims."""
+    """A source of pairs is missing, unreadable or in another layout than expected."""
 
 
 class ImageError(PairscopeError):
-    """One image cannot be decoded safely; callers that walk many images skip it and report it."""
+    """An image cannot be decoded safely. Code that reads many images skips it and reports it."""
 
 
 class ModelError(PairscopeError):
@@ -21,15 +21,15 @@ class ModelError(PairscopeError):
 
 
 class GalleryError(PairscopeError):
-    """A gallery on disk is missing, damaged, or made by something else."""
+    """A gallery on disk is missing, damaged or in an unknown format."""
 
 
 class QueryError(PairscopeError):
-    """A query cannot be answered as asked."""
+    """A query is invalid."""
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """Return ' Did you mean X?' for the nearest known name, else the list of known names.
+    """Return ' Did you mean X?' with the most similar known name, else the list of known names.
 
     >>> did_you_mean("infonse", ["infonce", "cusa"])
     " Did you mean 'infonce'?"

@@ -16,7 +16,7 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, lower case, in order.
+    """Split a text into lower-case words, in order.
 
     >>> words_of("Two dogs' toys; it's RED")
     ['two', 'dogs', 'toys', "it's", 'red']
@@ -25,20 +25,18 @@ def words_of(text: str) -> list[str]:
 
 
 CONCEPTS = 300
-"""How many concepts a graph has at most, as in CVSE (Wang et al., ECCV 2020)."""
-
+"""Maximum number of concepts, as in CVSE (Wang et al., ECCV 2020)."""
 
 _IRREGULAR = {"children": "child", "people": "person", "feet": "foot", "teeth": "tooth", "mice": "mouse"}
-
-
 _english = snowballstemmer.stemmer("english")
 
 
 def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> list[str]:
     """Return the most frequent content words of the captions of all images, most frequent first.
 
-    Neither stop words nor numbers nor single letters count; the forms of a word (dog, dogs) count as one, and
-    it is called by its commonest form. At most `size`; of equally frequent words, the first in the alphabet.
+    Stop words, numbers and single letters are excluded. Inflected forms (dog, dogs) count as one word,
+    which is returned in its most frequent form. At most `size` words; equally frequent words in
+    alphabetical order.
 
     >>> content_words([["two dogs and a cat", "a dog runs"], ["the dog is running", "3 cats run"]])
     ['dog', 'run', 'cat']
@@ -56,7 +54,7 @@ def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> li
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
-    """What the forms of a lower-case word have in common; not always a word itself.
+    """Return the stem that the forms of a lower-case word share; it need not be a word.
 
     >>> stem("babies") == stem("baby"), stem("women") == stem("woman"), stem("skater") == stem("skating")
     (True, True, False)

@@ -1,4 +1,4 @@
-"""Binary codes of images and captions, the second stage of CRCGS: the code layers, their loss and training."""
+"""Binary codes of images and captions, the second stage of CRCGS: layers, loss and training."""
 
 import numpy as np
 import torch
@@ -9,15 +9,13 @@ from itr_core.errors import PairscopeError
 from itr_core.methods.components.shared_label import shared_label_loss
 
 STEPS, BATCH, LEARNING_RATE, BETAS = 3000, 100, 1e-4, (0.5, 0.999)
-"""As the authors train on MIRFLICKR-25K: 30 epochs of 10,000 pairs."""
-
-
+"""As in the training of the authors on MIRFLICKR-25K: 30 epochs of 10,000 pairs."""
 STRUCTURE = 1 / BATCH
-"""Weight of the similarities to be kept, see `train_codes`."""
+"""Default weight of the structure term, see `train_codes`."""
 
 
 class BinaryHead(nn.Module):
-    """Embeddings of either modality (B, d) -> relaxed codes (B, bits) in (-1, 1); signs are the code."""
+    """Maps embeddings (B, d) of either modality to relaxed codes (B, bits) in (-1, 1); signs are the code."""
 
     def __init__(self, dim: int, bits: int) -> None:
         super().__init__()
@@ -29,12 +27,12 @@ class BinaryHead(nn.Module):
         )
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Only directions count; they enter with entries of about 1, for which the layers are drawn."""
+        """Normalise embeddings (B, d), scale their entries to about 1, and return relaxed codes (B, bits)."""
         return self.layers(F.normalize(embeddings, dim=-1) * embeddings.shape[-1] ** 0.5)
 
     @torch.inference_mode()
     def codes(self, embeddings: np.ndarray) -> np.ndarray:
-        """(n, d) -> packed codes (n, bits / 8) uint8, a bit for each sign."""
+        """Map embeddings (n, d) to packed codes (n, bits / 8) uint8, one bit per sign."""
         relaxed = [self(part) for part in torch.from_numpy(embeddings).split(4096)]
         return np.packbits(torch.cat(relaxed).numpy() > 0, axis=1)
 
@@ -49,15 +47,26 @@ def code_loss(
     sharing: float = 1.0,
     rounding: float = 0.0,
 ) -> Tensor:
-    r"""Codes keep the similarities of what they stand for, agree where labels are shared, and lie near +-1.
+    r"""Loss of the codes: keep similarities, agree where labels are shared, and be close to +-1.
 
     With the relaxed codes h = head(x) of images and texts, centres c_i = (v_i + t_i) / 2 and h^c = head(c):
 
         L = structure mean_i sum_j (cos(c_i, c_j) / 2 - cos(h^c_i, h^c_j) / 2)^2
             + sharing `shared_label_loss`(h^v, h^t) + rounding mean_i |h^c_i - sign(h^c_i)|^2
 
-    `image` and `text` are (B, d) unit vectors, row by row a pair; `labels` is (B, C), 0 or 1. Returns shape
-    (), >= 0. The weights are those of CRCGS's code (Zhang et al., SIGIR 2022), which gives `rounding` none.
+    The default weights are those of the code of CRCGS (Zhang et al., SIGIR 2022), in which `rounding` is 0.
+
+    Args:
+        head: the code layers.
+        image: (B, d) unit vectors.
+        text: (B, d) unit vectors; row i belongs to image i.
+        labels: (B, C), 0 or 1.
+        structure: weight of the first term, >= 0.
+        sharing: weight of the second term, >= 0.
+        rounding: weight of the third term, >= 0.
+
+    Returns:
+        Shape (), >= 0.
     """
     centre = (image + text) / 2
     of_image, of_text, of_centre = head(torch.cat([image, text, centre])).chunk(3)
@@ -78,25 +87,29 @@ def train_codes(
     structure: float = STRUCTURE,
     steps: int = STEPS,
 ) -> BinaryHead:
-    """Train a `BinaryHead` on embedded pairs by `code_loss`; takes half a minute on one core.
+    """Train a `BinaryHead` on embedded pairs with `code_loss`; it takes half a minute on one core.
 
     Args:
-        image: (n, d) float32, unit norm; an image with several captions comes once for each.
+        image: (n, d) float32, unit norm; an image is repeated for each of its captions.
         text: (n, d) float32, unit norm; row i belongs to image i.
         labels: (n, C) bool.
         bits: length of the code, a multiple of 8.
-        seed: of weights, batches and dropout.
-        structure: weight of the similarities to be kept against the labels.
-        steps: batches of at most 100 pairs.
+        seed: random seed of weights, batches and dropout.
+        structure: weight of the structure term relative to that of the labels, >= 0.
+        steps: number of batches, each of at most 100 pairs.
+
+    Raises:
+        PairscopeError: `bits` is not a positive multiple of 8.
 
     Deviations from the paper:
-        The similarities to be kept weigh a hundredth, which makes the sum over a batch a mean. The authors
-        weigh them 1, on embeddings that their labels have already shaped; on those of contrastive training
-        the labels then count for nothing: codes find what shares a label no better than untrained ones do.
-        The last weights are taken, where the authors keep those that did best on validation data.
+        The weight of the structure term is 0.01, so that the sum over a batch becomes a mean. The authors
+        use 1, on embeddings that were trained with labels. On embeddings of contrastive training the labels
+        then
+        have no effect: label mAP of the codes is not above that of untrained codes. We use the last weights;
+        the authors keep those with the best validation result.
     """
     if bits <= 0 or bits % 8:
-        raise PairscopeError(f"bits={bits}: a code has 8, 16, 32, 64, ... bits, a multiple of 8.")
+        raise PairscopeError(f"bits={bits}: must be a positive multiple of 8, such as 32.")
     values = [torch.from_numpy(rows.astype(np.float32)) for rows in (image, text, labels)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

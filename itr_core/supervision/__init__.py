@@ -1,1 +1,1 @@
-"""What a method may learn from beyond the pairs: labels, a graph of concepts, triples of related words."""
+"""Supervision beyond the pairs: labels, a graph of concepts, triples of related words."""

@@ -1,4 +1,4 @@
-"""Labels of images: the source's own, or pseudo-labels where it has none."""
+"""Labels of images: those of the source, or pseudo-labels."""
 
 from collections.abc import Callable
 
@@ -10,22 +10,23 @@ from itr_core.supervision.concept_graph import concept_graph
 from itr_core.vocabulary import CONCEPTS, content_words
 
 CLUSTERS = 64
+"""Number of clusters of the pseudo-labels `clusters`."""
 KINDS = ("auto", "source", "concepts", "clusters")
 
 Embed = Callable[[], tuple[np.ndarray, np.ndarray]]
-"""As `Setup.embed`: -> unit images (n, d) and mean captions (n, d), zero where there is none."""
+"""Returns unit vectors of images and mean captions, (n, d) each, zero where there is none."""
 
 
 def label_matrix(pairs: PairSet, kind: str, embed: Embed, *, seed: int) -> tuple[list[str], np.ndarray]:
-    """Return C names and which image has which label, (n, C) bool.
+    """Return the names of C labels and which image has which label, (n, C) bool.
 
     Args:
         pairs: n images.
-        kind: 'source': the source's own labels. 'concepts': the most frequent content words of all captions;
-            an image has those that any of its captions names. 'clusters': k-means of mean captions, one label
-            for each image that has any. 'auto': the first of these that there is.
-        embed: asked for 'clusters' alone.
-        seed: of the clusters.
+        kind: 'source': the labels of the source. 'concepts': the most frequent content words of all captions;
+            an image has those that any of its captions names. 'clusters': k-means of the mean captions, one
+            label per captioned image. 'auto': the first of these that the source offers.
+        embed: embeds the source; called for 'clusters' only.
+        seed: random seed of the clusters.
 
     Raises:
         SourceError: an unknown kind, or one that the source does not offer.
@@ -38,11 +39,11 @@ def label_matrix(pairs: PairSet, kind: str, embed: Embed, *, seed: int) -> tuple
         return _concepts(pairs)
     if kind == "clusters":
         return _clusters(pairs, embed()[1], seed)
-    raise SourceError(f"There are no labels {kind!r}.{did_you_mean(kind, KINDS)}")
+    raise SourceError(f"labels={kind!r}: unknown kind.{did_you_mean(kind, KINDS)}")
 
 
 def best_kind(pairs: PairSet) -> str:
-    """What 'auto' stands for."""
+    """Return the kind that 'auto' selects."""
     if any(pairs.labels or ()):
         return "source"
     return "concepts" if content_words(pairs.captions, 1) else "clusters"
@@ -52,8 +53,8 @@ def _own(pairs: PairSet) -> tuple[list[str], np.ndarray]:
     names = sorted({name for own in pairs.labels or () for name in own})
     if not names:
         raise SourceError(
-            f"{pairs.source} has no labels. Give it a column of them (`labels`, or --columns labels=NAME) or "
-            f"take pseudo-labels: --labels concepts ({CONCEPTS} words of the captions) or --labels clusters."
+            f"{pairs.source} has no labels. Add a column of labels (`labels`, or --columns labels=NAME), or "
+            f"use pseudo-labels: --labels concepts ({CONCEPTS} words of the captions) or --labels clusters."
         )
     column = {name: index for index, name in enumerate(names)}
     matrix = np.zeros((len(pairs), len(names)), np.bool_)
@@ -75,7 +76,7 @@ def _clusters(pairs: PairSet, texts: np.ndarray, seed: int) -> tuple[list[str], 
 
     captioned = np.flatnonzero(texts.any(axis=1))
     if not len(captioned):
-        raise SourceError(f"{pairs.source}: no image has a caption, so there is nothing to make clusters of.")
+        raise SourceError(f"{pairs.source}: no image has a caption, so there is nothing to cluster.")
     count = min(CLUSTERS, len(captioned))
     means = MiniBatchKMeans(count, n_init=3, random_state=seed)
     matrix = np.zeros((len(pairs), count), np.bool_)

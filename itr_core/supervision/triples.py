@@ -1,4 +1,4 @@
-"""What is known to be related: (head, relation, tail), from a file of one's own or ConceptNet's."""
+"""Triples of related words, (head, relation, tail), from a tab-separated file or from ConceptNet."""
 
 import gzip
 from collections.abc import Iterator
@@ -8,23 +8,25 @@ from typing import IO
 from itr_core.errors import SourceError
 from itr_core.pairs.pairset import Triple
 
-_UNLIKE = ("Antonym", "DistinctFrom", "Not")  # relations that keep two terms apart
+_NEGATIVE_RELATIONS = ("Antonym", "DistinctFrom", "Not")
 
 
 def read_triples(path: Path) -> Iterator[Triple]:
-    """Read lines of tab-separated text, plain or .gz, UTF-8; empty ones are passed over.
+    """Read triples from tab-separated UTF-8 text, plain or .gz; empty lines are skipped.
 
-    Each is `head, relation, tail`, or one of ConceptNet 5's assertions, `/a/..., /r/IsA, /c/en/dog/n,
-    /c/en/animal, {...}`, of which those between English terms are taken. Relations that tell things apart
-    (Antonym, DistinctFrom, NotDesires, ...) are left out. Raises SourceError, which names the line, for
-    anything else.
+    A line is `head, relation, tail`, or an assertion of ConceptNet 5: `/a/..., /r/IsA, /c/en/dog/n,
+    /c/en/animal, {...}`, of which only those between English terms are used. Relations between unrelated
+    terms (Antonym, DistinctFrom, NotDesires, ...) are skipped.
+
+    Raises:
+        SourceError: the file cannot be read, or a line is invalid; the message names the line.
     """
     try:
         with _open(path) as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     triple = _parse(line.rstrip("\r\n").split("\t"), f"{path}, line {number}")
-                    if triple and not triple[1].startswith(_UNLIKE):
+                    if triple and not triple[1].startswith(_NEGATIVE_RELATIONS):
                         yield triple
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise SourceError(f"Cannot read triples from {path}: {error}.") from error
@@ -35,7 +37,7 @@ def _open(path: Path) -> IO[str]:
 
 
 def _parse(cells: list[str], place: str) -> Triple | None:
-    """Return the triple, or None for an assertion between terms that are not English."""
+    """Return the triple, or None for an assertion with a term that is not English."""
     if len(cells) == 5 and cells[0].startswith("/a/") and cells[1].startswith("/r/"):
         ends = [cell.split("/") for cell in cells[2:4]]
         if any(parts[:3] != ["", "c", "en"] or len(parts) < 4 for parts in ends):
@@ -46,6 +48,6 @@ def _parse(cells: list[str], place: str) -> Triple | None:
         head, relation, tail = (cell.strip() for cell in cells)
         return head, relation, tail
     raise SourceError(
-        f"{place}: {len(cells)} cells; a line is head, relation and tail between tabs, or one of "
-        "ConceptNet's assertions (/a/..., /r/..., /c/en/..., /c/en/..., {...})."
+        f"{place}: {len(cells)} cells. Expected head, relation and tail between tabs, or an assertion of "
+        "ConceptNet (/a/..., /r/..., /c/en/..., /c/en/..., {...})."
     )

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import PairscopeError, SourceError
 from itr_core.hashing import evaluate
-from itr_core.hashing.codes import BinaryHead, code_loss, train_codes
+from itr_core.hashing.codes import STRUCTURE, BinaryHead, code_loss, train_codes
 from itr_core.hashing.evaluate import evaluate_codes
 from itr_core.metrics import CosineSimilarity, label_map
 from itr_core.metrics.similarity import HammingSimilarity
@@ -71,7 +71,7 @@ def test_gradient_of_the_loss() -> None:
     assert torch.autograd.gradcheck(lambda v, t: code_loss(head, v, t, y, rounding=0.3), inputs)
 
 
-def test_a_code_depends_on_the_direction_alone_and_packs_the_signs() -> None:
+def test_codes_depend_only_on_directions_and_pack_the_signs() -> None:
     head = head_of(bits=16).float()
     x = unit(3, 9).float()
     codes = head.codes(x.numpy())
@@ -111,21 +111,22 @@ def classes(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return image.astype(np.float32), text.astype(np.float32), np.eye(4, dtype=bool)[kind]
 
 
-def test_training_draws_together_what_shares_a_label() -> None:
+def test_training_brings_items_with_shared_labels_together() -> None:
     image, text, labels = classes(200, 0)
-    asked, _, wanted = classes(80, 1)
+    queries, _, query_labels = classes(80, 1)
 
-    def found(**options: float) -> float:
-        head = train_codes(image, text, labels, 32, seed=0, **options)  # type: ignore[arg-type]
-        return label_map(HammingSimilarity(head.codes(asked), head.codes(text)), wanted, labels)["map@all"]
+    def code_map(steps: int, structure: float = STRUCTURE) -> float:
+        head = train_codes(image, text, labels, 32, seed=0, steps=steps, structure=structure)
+        similarity = HammingSimilarity(head.codes(queries), head.codes(text))
+        return label_map(similarity, query_labels, labels)["map@all"]
 
-    untrained, trained = found(steps=0), found(steps=100)
+    untrained, trained = code_map(0), code_map(100)
     assert trained > untrained + 15
-    assert trained > label_map(CosineSimilarity(asked, text), wanted, labels)["map@all"] + 5
-    assert found(steps=100, structure=1.0) < untrained + 3  # why the paper's weight is not the default
+    assert trained > label_map(CosineSimilarity(queries, text), query_labels, labels)["map@all"] + 5
+    assert code_map(100, structure=1.0) < untrained + 3  # why the paper's weight is not the default
 
 
-def test_training_is_the_seeds() -> None:
+def test_training_repeats_with_the_seed() -> None:
     image, text, labels = classes(30, 0)
     state = torch.get_rng_state()
     one, same, other = (train_codes(image, text, labels, 16, seed=seed, steps=3) for seed in (0, 0, 1))
@@ -135,9 +136,9 @@ def test_training_is_the_seeds() -> None:
 
 
 @pytest.mark.parametrize("bits", [0, -8, 12])
-def test_odd_lengths_are_refused(bits: int) -> None:
+def test_code_lengths_that_are_no_multiple_of_8_are_refused(bits: int) -> None:
     image, text, labels = classes(8, 0)
-    with pytest.raises(PairscopeError, match=rf"bits={bits}: .*a multiple of 8"):
+    with pytest.raises(PairscopeError, match=rf"bits={bits}: .*a positive multiple of 8"):
         train_codes(image, text, labels, bits, seed=0, steps=1)
 
 
@@ -145,10 +146,8 @@ def test_odd_lengths_are_refused(bits: int) -> None:
 
 
 @pytest.mark.usefixtures("configs")
-def test_evaluation_draws_queries_and_never_trains_on_them(
-    world: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = {}
+def test_evaluation_does_not_train_on_queries(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, np.ndarray] = {}
 
     def spy(
         image: np.ndarray, text: np.ndarray, labels: np.ndarray, bits: int, *, seed: int, **more: float
@@ -196,9 +195,9 @@ def test_the_command_prints_a_table_or_json(monkeypatch: pytest.MonkeyPatch) -> 
     printed = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
     assert (printed["labels"], printed["bits"], printed["n_query_images"]) == ("source", 64, 3)
     assert printed["codes"]["i2t"].keys() == {"map@n_query", "map@all"}
-    assert "a multiple of 8" in CliRunner().invoke(app, [*asked[:-1], "9"]).stderr
+    assert "a positive multiple of 8" in CliRunner().invoke(app, [*asked[:-1], "9"]).stderr
 
 
-def test_one_image_is_no_database() -> None:
-    with pytest.raises(SourceError, match="1 images have captions; a search needs two"):
+def test_a_source_of_one_image_is_refused() -> None:
+    with pytest.raises(SourceError, match="1 images have captions; at least two"):
         evaluate_codes(load_encoder("picturebook-vit/none"), load_pairs("picturebook:test@1"))

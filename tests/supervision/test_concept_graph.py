@@ -1,6 +1,5 @@
 """Concepts of captions: which words, which belong together, and what else is known of them."""
 
-import doctest
 import gzip
 import json
 import time
@@ -33,18 +32,14 @@ def neighbours(graph: ConceptGraph, name: str) -> set[str]:
 # -- words -----------------------------------------------------------------------------------------------
 
 
-def test_docstrings() -> None:
-    assert doctest.testmod(concept_graph_module).failed == 0
-
-
-def test_content_words_are_frequent_first_and_neither_stop_words_nor_numbers() -> None:
+def test_content_words_are_sorted_by_frequency_without_stop_words_and_numbers() -> None:
     captions = [["The 3 dogs chase 2nd-hand balls", "two dogs and a Ball"], [], ["a dog is with the x"]]
     assert content_words(captions) == ["dogs", "ball", "chase", "hand"]
     assert content_words(captions, size=2) == ["dogs", "ball"]
     assert content_words([[], ["the of 7"]]) == []
 
 
-def test_equally_frequent_words_come_by_the_alphabet_whatever_the_order_of_captions() -> None:
+def test_equally_frequent_words_are_in_alphabetical_order() -> None:
     captions = [["zebra apple"], ["mango zebras"], ["apples mango"]]
     expected = ["apple", "mango", "zebra"]
     assert content_words(captions) == expected
@@ -83,7 +78,7 @@ def test_named_in_is_fast() -> None:
 # -- graph -----------------------------------------------------------------------------------------------
 
 
-def test_adjacency_written_out() -> None:
+def test_adjacency_equals_explicit_values() -> None:
     # "dog" 4 times, twice with "ball"; "ball" twice; "sea" once, with nothing; ...
     captions = ["dog ball", "ball dogs", "dog", "dog", "sea"]
     graph = concept_graph(pairs_of(*([text] for text in captions)))
@@ -103,7 +98,7 @@ def test_adjacency_written_out() -> None:
     np.testing.assert_allclose(graph.adjacency, expected, rtol=1e-6)
 
 
-def test_one_word_calls_up_another_that_does_not_call_it_up() -> None:
+def test_edges_can_be_one_directional() -> None:
     captions = [["dog"]] * 19 + [["dog ball"]]  # p(ball | dog) = 0.05, p(dog | ball) = 1
     edges = concept_graph(pairs_of(*captions)).adjacency > 0
     assert edges.sum() == 3
@@ -114,10 +109,10 @@ def test_one_word_calls_up_another_that_does_not_call_it_up() -> None:
 def test_threshold_is_that_of_cvse() -> None:
     p = np.linspace(0, 1, 10001)
     cvse = 5 ** (p - 0.02) - 5**-0.02 >= 0.3
-    assert p[cvse].min() == pytest.approx(concept_graph_module.SEEN_TOGETHER, abs=5e-4)
+    assert p[cvse].min() == pytest.approx(concept_graph_module.MIN_COOCCURRENCE, abs=5e-4)
 
 
-def test_known_relations_join_concepts_in_both_directions() -> None:
+def test_triples_add_edges_in_both_directions() -> None:
     captions = ["puppy", "pets", "sea", "tree"], ["puppy", "tree"]
     triples = (("Puppies", "IsA", "pet"), ("puppy", "IsA", "farm animal"), ("whale", "AtLocation", "sea"))
     graph = concept_graph(pairs_of(*captions, triples=triples))
@@ -126,7 +121,7 @@ def test_known_relations_join_concepts_in_both_directions() -> None:
     assert neighbours(graph, "sea") == set()
 
 
-def test_picturebook_brings_its_ontology_along() -> None:
+def test_picturebook_provides_triples_of_its_ontology() -> None:
     pairs = load_pairs("picturebook:train@300")
     assert pairs.select([0, 2]).triples == pairs.triples == TRIPLES
     assert {("puppy", "IsA", "pet"), ("cow", "IsA", "animal"), ("kitten", "Synonym", "cat")} <= set(TRIPLES)
@@ -200,7 +195,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         [*read_triples(tmp_path / "latin.tsv")]
 
 
-def test_what_the_terminal_writes_can_be_read(tmp_path: Path) -> None:
+def test_triples_written_by_the_command_can_be_read(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from ui.cli.data import app

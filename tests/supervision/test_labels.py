@@ -10,6 +10,7 @@ from datasets import Dataset
 from itr_core.errors import SourceError
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.supervision.labels import CLUSTERS, best_kind, label_matrix
+from tests.support import present
 
 
 def source(captions: Sequence[list[str]], labels: list[list[str]] | None = None) -> PairSet:
@@ -27,7 +28,7 @@ def never() -> tuple[np.ndarray, np.ndarray]:
 TALKING = source([["two dogs"], ["a cat", "the dog and the cat"], [], ["nothing else"]])
 
 
-def test_own_labels_row_by_row() -> None:
+def test_source_labels_by_row() -> None:
     pairs = source([["x"]] * 3, [["sea", "dog"], [], ["dog"]])
     names, matrix = label_matrix(pairs, "source", never, seed=0)
     assert names == ["dog", "sea"]
@@ -42,7 +43,7 @@ def test_concepts_are_those_of_any_caption_in_any_form() -> None:
     assert "the" not in names
 
 
-def test_clusters_part_what_lies_apart_and_leave_the_silent_out() -> None:
+def test_clusters_separate_groups_and_skip_images_without_captions() -> None:
     rng = np.random.default_rng(0)
     centres = np.eye(CLUSTERS, dtype=np.float32)
     texts = np.repeat(centres, 9, axis=0) + 0.01 * rng.standard_normal((9 * CLUSTERS, CLUSTERS)).astype(
@@ -70,7 +71,7 @@ def test_few_images_have_few_clusters() -> None:
     assert (matrix.sum(1) == 1).all()
 
 
-def test_auto_takes_the_first_that_there_is() -> None:
+def test_auto_selects_the_first_available_kind() -> None:
     assert best_kind(source([["a dog"]], [["sea"]])) == "source"
     assert best_kind(source([["a dog"]], [[]])) == "concepts"  # a column of labels, and nothing in it
     assert best_kind(source([["12 of the 34"]])) == "clusters"
@@ -78,12 +79,12 @@ def test_auto_takes_the_first_that_there_is() -> None:
     assert label_matrix(source([["a dog"]]), "auto", never, seed=0)[0] == ["dog"]
 
 
-def test_picturebook_brings_its_own() -> None:
+def test_picturebook_has_labels() -> None:
     pairs = load_pairs("picturebook:test@20")
     names, matrix = label_matrix(pairs, "auto", never, seed=0)
     assert [[names[c] for c in np.flatnonzero(row)] for row in matrix] == [
-        sorted(set(own)) for own in pairs.labels
-    ]  # type: ignore[union-attr]
+        sorted(set(own)) for own in present(pairs.labels)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,10 +98,10 @@ def test_picturebook_brings_its_own() -> None:
         (source([["a dog"]], [[]]), "source", "here has no labels"),
         (source([["12 of the 34"]]), "concepts", "no caption has a content word"),
         (source([[]]), "clusters", "no image has a caption"),
-        (TALKING, "cluster", "no labels 'cluster'. Did you mean 'clusters'"),
+        (TALKING, "cluster", "labels='cluster': unknown kind. Did you mean 'clusters'"),
     ],
 )
-def test_what_is_missing_is_named(pairs: PairSet, kind: str, message: str) -> None:
+def test_missing_labels_are_named(pairs: PairSet, kind: str, message: str) -> None:
     zero = np.zeros((len(pairs), 2), np.float32)
     with pytest.raises(SourceError, match=message):
         label_matrix(pairs, kind, lambda: (zero, zero), seed=0)
