@@ -34,7 +34,10 @@ RENAMED = {
     "way": "direction",
     "measure": "metric",
     "hidden_misses": "false_negatives",
+    "hidden_answers": "unannotated_first_answers",
     "hidden positive": "false negative",
+    "said": "captioned",
+    "shown": "depicted",
 }
 """Names that a release changes on purpose, BEFORE -> AFTER: keys, columns and names of metrics."""
 
@@ -54,9 +57,12 @@ SPLITS = ("train", "val", "test", "gallery", "test_unseen", "train@200", "galler
 EVALUATED = {"crcgs": ["--against", "starter:infonce"], "ascl": ["--rerank"], "coder": ["--sts", "sts.tsv"]}
 """Options with which one starter each is evaluated."""
 STS = "a dog on a beach\ta puppy by the sea\t4\na red car\ta blue car\t2.5\nan owl\ta kitchen\t0\n"
-GALLERIES: dict[str, list[str]] = {name: ["picturebook:gallery@200", "--no-map"] for name in STARTERS}
-GALLERIES |= {"infonce": ["picturebook:gallery", "--map"]}
+LAYOUTS = ("parquet", "karpathy", "folder")
+GALLERIES = {name: ["picturebook:gallery@200", "--model", f"starter:{name}", "--no-map"] for name in STARTERS}
+GALLERIES["infonce"] = ["picturebook:gallery", "--model", "starter:infonce", "--map"]
 GALLERIES["ascl"] += ["--tokens"]
+GALLERIES["folder"] = ["folder:exported/folder", "--model", "starter:infonce", "--no-map"]
+"""Source and options of each. The last one has captions only, so the causes of misses are told by words."""
 SEARCHES: dict[str, list[object]] = {
     "words": ["galleries/infonce", "two dogs on a beach", "-k", 20],
     "captions": ["galleries/crcgs", "a red car", "--of", "captions"],
@@ -110,14 +116,25 @@ def evaluation(starter: str, checkout: Checkout) -> Json:
     return _json(checkout.pairscope(*arguments, *EVALUATED.get(starter, [])))
 
 
-def gallery(starter: str, checkout: Checkout) -> Json:
-    """What `build` prints, the manifest with the hash of every file, and the results computed at once."""
-    folder = checkout.folder / "galleries" / starter
+def exported(layout: str, checkout: Checkout) -> Json:
+    """Hashes of the files that `data export` writes."""
+    folder = checkout.folder / "exported" / layout
     shutil.rmtree(folder, ignore_errors=True)
-    where = ["--model", f"starter:{starter}", "--out", folder.relative_to(checkout.folder), "--json"]
-    printed = _json(checkout.pairscope("build", *GALLERIES[starter], *where))
-    manifest = _json((folder / "manifest.json").read_text())
-    return {"printed": printed, "manifest": manifest, "results": _arrays(folder / "analysis")}
+    checkout.pairscope("data", "export", "picturebook:gallery@100", "--to", layout, "--out", folder)
+    return {path.name: _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def gallery(name: str, checkout: Checkout) -> Json:
+    """What `build` prints, the manifest with the hash of every file, and the results computed at once."""
+    folder = Path("galleries") / name
+    shutil.rmtree(checkout.folder / folder, ignore_errors=True)
+    printed = _json(checkout.pairscope("build", *GALLERIES[name], "--out", folder, "--json"))
+    manifest = _json((checkout.folder / folder / "manifest.json").read_text())
+    return {
+        "printed": printed,
+        "manifest": manifest,
+        "results": _arrays(checkout.folder / folder / "analysis"),
+    }
 
 
 def _arrays(folder: Path) -> Json:
@@ -132,11 +149,11 @@ def _arrays(folder: Path) -> Json:
     return found
 
 
-def analysis(starters: Iterable[str], checkout: Checkout) -> Json:
+def analysis(names: Iterable[str], checkout: Checkout) -> Json:
     """Every table of some galleries, as JSON and as CSV."""
     tables = checkout.folder / "tables"
     shutil.rmtree(tables, ignore_errors=True)
-    folders = [f"galleries/{name}" for name in starters]
+    folders = [f"galleries/{name}" for name in names]
     printed = _json(checkout.pairscope("analyze", *folders, "--csv", tables.name, "--json"))
     written: dict[str, Json] = {}
     for path in sorted(tables.glob("*.csv")):
@@ -146,7 +163,7 @@ def analysis(starters: Iterable[str], checkout: Checkout) -> Json:
 
 
 def search(name: str, checkout: Checkout) -> Json:
-    """Answers to a query."""
+    """Return the answers to a query."""
     return _json(checkout.pairscope("search", *SEARCHES[name], "--json"))
 
 
@@ -188,19 +205,25 @@ def resumed(name: str, checkout: Checkout) -> Json:
 def _trained(folder: Path) -> Json:
     log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     weights = [*folder.glob("*model.safetensors"), *folder.glob("heads.safetensors")]
-    return {"log": log, "sha256": {path.name: sha256(path.read_bytes()).hexdigest() for path in weights}}
+    return {"log": log, "sha256": {path.name: _sha256(path) for path in weights}}
+
+
+def _sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 ANALYSES: dict[str, Case] = {
     "analysis/infonce": partial(analysis, ["infonce"]),
     "analysis/others": partial(analysis, [name for name in STARTERS if name != "infonce"]),
+    "analysis/folder": partial(analysis, ["folder"]),
 }
 FOUND: dict[str, Case] = {f"search/{name}": partial(search, name) for name in SEARCHES}
 CASES: dict[str, Case] = (
     {f"source/{split}": partial(source, split) for split in SPLITS}
     | {f"training/{name}": partial(training, name) for name in TRAININGS}
     | {f"evaluation/{name}": partial(evaluation, name) for name in STARTERS}
-    | {f"gallery/{name}": partial(gallery, name) for name in STARTERS}
+    | {f"exported/{name}": partial(exported, name) for name in LAYOUTS}
+    | {f"gallery/{name}": partial(gallery, name) for name in GALLERIES}
     | ANALYSES
     | FOUND
     | {"codes": codes}
