@@ -6,35 +6,42 @@ from typing import TypeAlias
 Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 
-def renamed(value: Json, names: Mapping[str, str]) -> Json:
-    """The same value under new names, old -> new.
+def renamed(value: Json, keys: Mapping[str, str], texts: Mapping[str, Mapping[str, str]]) -> Json:
+    """Return the value under new names.
 
-    A name is replaced where it is a key, the end of a key after an underscore (`exact_t2i_NAME`), or such a
-    text among the values: names of metrics are values in tables.
+    Args:
+        value: any JSON value.
+        keys: old -> new, for whole keys and for ends of keys after an underscore, as in `exact_t2i_NAME`.
+        texts: new key -> old text -> new text, for the values of that key.
     """
-    if isinstance(value, dict):
-        return {_new_name(key, names): renamed(inner, names) for key, inner in value.items()}
     if isinstance(value, list):
-        return [renamed(inner, names) for inner in value]
-    return _new_name(value, names) if isinstance(value, str) else value
+        return [renamed(inner, keys, texts) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    result: dict[str, Json] = {}
+    for old, inner in value.items():
+        key = _new_name(old, keys)
+        new_texts = texts.get(key, {})
+        result[key] = new_texts.get(inner, inner) if isinstance(inner, str) else renamed(inner, keys, texts)
+    return result
 
 
-def _new_name(name: str, names: Mapping[str, str]) -> str:
-    for old, new in names.items():
-        if name == old or name.endswith(f"_{old}"):
-            return name.removesuffix(old) + new
-    return name
+def _new_name(key: str, keys: Mapping[str, str]) -> str:
+    for old, new in keys.items():
+        if key == old or key.endswith(f"_{old}"):
+            return key.removesuffix(old) + new
+    return key
 
 
 def without(value: Json, keys: Collection[str]) -> Json:
-    """The same value without these keys, at any depth."""
+    """Return the value without these keys, at any depth."""
     if isinstance(value, dict):
         return {key: without(inner, keys) for key, inner in value.items() if key not in keys}
     return [without(inner, keys) for inner in value] if isinstance(value, list) else value
 
 
 def differences(before: Json, after: Json, path: str = "") -> Iterator[str]:
-    """A line for every difference: its path, and both values.
+    """Yield a line for every difference: its path, and both values.
 
     Numbers are the same if all their digits are: 1 and 1.0 differ, NaN and NaN do not. The order of keys is
     of no account, that of lists is. Of lists of different lengths, the items that only one of them holds are

@@ -30,16 +30,21 @@ import typer
 from checkouts import Checkout, identity
 from differences import Json, differences, renamed, without
 
-RENAMED = {
+RENAMED_KEYS = {
     "way": "direction",
     "measure": "metric",
     "hidden_misses": "false_negatives",
     "hidden_answers": "unannotated_first_answers",
-    "hidden positive": "false negative",
     "said": "captioned",
     "shown": "depicted",
 }
-"""Names that a release changes on purpose, BEFORE -> AFTER: keys, columns and names of metrics."""
+"""Keys, columns and names of metrics that a release changes on purpose, BEFORE -> AFTER."""
+
+RENAMED_TEXTS = {
+    "metric": {name: RENAMED_KEYS[name] for name in ("hidden_misses", "hidden_answers")},
+    "cause": {"hidden positive": "false negative"},
+}
+"""Values that it changes, for each key of AFTER."""
 
 IGNORED = {
     "code_version",  # the version and a hash of the source code
@@ -254,7 +259,7 @@ def compared(name: str, before: Callable[[], Json], after: Callable[[], Json]) -
     """Print what differs between the two; return the number of differences. A failure is one."""
     try:
         values = [without(value(), IGNORED) for value in (before, after)]
-        found = list(differences(renamed(values[0], RENAMED), values[1]))
+        found = list(differences(renamed(values[0], RENAMED_KEYS, RENAMED_TEXTS), values[1]))
     except (RuntimeError, OSError, ValueError, KeyError) as error:
         found = [f"failed: {error}"]
     print(f"{f'{len(found)} differences' if found else 'same'}: {name}", flush=True)

@@ -71,24 +71,29 @@ def test_a_missing_and_a_new_key_are_named(differences: Callable[..., list[str]]
     ]
 
 
-def test_names_are_replaced_as_keys_as_ends_of_keys_and_as_values(script: Any) -> None:
-    names = {"way": "direction", "hidden_misses": "false_negatives"}
+KEYS = {"way": "direction", "hidden_misses": "false_negatives", "shown": "depicted"}
+TEXTS = {"cause": {"hidden positive": "false negative"}}
+
+
+def test_keys_ends_of_keys_and_declared_values_get_their_new_names(script: Any) -> None:
     before = {
-        "rows": [{"way": "t2i", "measure": "hidden_misses", "asked": "a way to the sea"}],
+        "rows": [{"way": "t2i", "cause": "hidden positive", "shown": "shown", "query": "hidden positive"}],
         "exact_t2i_hidden_misses": 60.1,
-        "always": "byway",
+        "always": "way",
     }
-    assert script["renamed"](before, names) == {
-        "rows": [{"direction": "t2i", "measure": "false_negatives", "asked": "a way to the sea"}],
+    assert script["renamed"](before, KEYS, TEXTS) == {
+        "rows": [
+            {"direction": "t2i", "cause": "false negative", "depicted": "shown", "query": "hidden positive"}
+        ],
         "exact_t2i_false_negatives": 60.1,
-        "always": "byway",
+        "always": "way",
     }
 
 
 def test_a_name_that_was_not_replaced_is_a_difference(
     script: Any, differences: Callable[..., list[str]]
 ) -> None:
-    before = script["renamed"]({"way": "t2i"}, {"way": "direction"})
+    before = script["renamed"]({"way": "t2i"}, KEYS, TEXTS)
     assert differences(before, {"direction": "t2i"}) == []
     assert len(differences(before, {"way": "t2i"})) == 2
 
