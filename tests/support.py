@@ -1,8 +1,13 @@
 """Small helpers that tests of several packages share."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+
+Paint = Callable[..., Path]
+"""The fixture `paint`: (file name, colour) -> path of a new image of that colour."""
 
 
 def present(value: T | None) -> T:

@@ -1,4 +1,4 @@
-"""Training objectives, one file per paper; `METHODS` names them."""
+"""Training objectives, one file per paper; `METHODS` maps their names to classes."""
 
 import inspect
 from collections.abc import Mapping
@@ -23,10 +23,14 @@ METHODS: dict[str, type[Method]] = {
 
 
 def make_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
-    """Return a fresh objective, `ascl`, or several on one encoder, `ascl+cusa`.
+    """Create an objective such as `ascl`, or a combination such as `ascl+cusa`.
 
-    An option goes to every member that has one of that name. Raises ModelError for an unknown method or
-    option, and for an option of another type than its default.
+    Args:
+        name: a name of `METHODS`, or several joined by +.
+        options: option -> value; each option is passed to all members that have it.
+
+    Raises:
+        ModelError: an unknown method or option, or an option of another type than its default.
     """
     options = options or {}
     known = {part: _options(part) for part in _parts(name)}
@@ -37,7 +41,7 @@ def make_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
             raise ModelError(f"The method {name!r} has no option {option!r}.{did_you_mean(option, names)}")
         number = isinstance(defaults[0], float) and isinstance(value, int) and not isinstance(value, bool)
         if not number and type(value) is not type(defaults[0]):
-            raise ModelError(f"{option}={value!r}: the method {name!r} wants a value like {defaults[0]!r}.")
+            raise ModelError(f"{option}={value!r}: the method {name!r} needs a value like {defaults[0]!r}.")
     members = {
         part: METHODS[part](**{option: value for option, value in options.items() if option in own})
         for part, own in known.items()
@@ -49,16 +53,18 @@ def _parts(name: str) -> list[str]:
     parts = name.split("+")
     for part in parts:
         if part not in METHODS:
-            raise ModelError(f"There is no method {part!r}.{did_you_mean(part, METHODS)}")
+            raise ModelError(f"Unknown method {part!r}.{did_you_mean(part, METHODS)}")
     if len(set(parts)) < len(parts):
-        raise ModelError(f"The method {name!r} names one part twice.")
+        raise ModelError(f"The method {name!r} contains a part twice.")
     return parts
 
 
 def _options(part: str) -> dict[str, Any]:
-    """The options of a method, with their defaults."""
+    """Return the options of a method with their defaults."""
     parameters = inspect.signature(METHODS[part].__init__).parameters.values()
     return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
 
-__all__ = ["METHODS", "Combined", "InfoNCE", "Method", "Setup", "make_method"]
+__all__ = [
+    "CODER", "CRCGS", "CUSA", "METHODS", "AsCL", "Combined", "InfoNCE", "Method", "Setup", "make_method",
+]  # fmt: skip

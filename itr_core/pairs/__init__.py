@@ -1,4 +1,4 @@
-"""Sources of image-text pairs, all behind one function: `load_pairs(spec) -> PairSet`."""
+"""Sources of image-text pairs behind one function: `load_pairs(spec) -> PairSet`."""
 
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +10,7 @@ from itr_core.pairs.pairset import Pair, PairSet, Relevance, Skipped
 
 __all__ = ["Pair", "PairSet", "Relevance", "Skipped", "decode_image", "load_pairs"]
 
-# scheme -> function(rest of the spec, limit=..., and the named options), imported when it is asked for.
+# Scheme -> function(rest of the spec, limit=..., named options), imported on first use.
 _SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "picturebook": ("itr_core.picturebook.source:load", ()),
     "folder": ("itr_core.pairs.folder:load", ("columns",)),
@@ -30,24 +30,28 @@ def load_pairs(
 ) -> PairSet:
     """Load a source of image-text pairs without decoding its images.
 
-    spec: `picturebook[:split]`, `folder:PATH`, `parquet:FILE` (a glob or a folder too),
-      `karpathy:FILE.json[:split]`, `coco:FILE.json`, `hub:ORG/NAME[:split]`, or the plain path of a folder, a
-      .parquet or a .json file.
-    columns: the source's columns where they are not recognised: {"image": name, "captions": name or list of
-      names, "image_id": name, "labels": name}, every key optional.
-    image_root: folder of the images where the source names files that do not lie beside it.
-    limit: at most so many images, the first ones.
+    Unusable images are skipped and listed in `PairSet.skipped`.
 
-    Images that cannot be used are left out and named in `.skipped`. Raises SourceError.
+    Args:
+        spec: `picturebook[:split]`, `folder:PATH`, `parquet:FILE` (also a glob or a folder),
+            `karpathy:FILE.json[:split]`, `coco:FILE.json`, `hub:ORG/NAME[:split]`, or the path of a folder, a
+            .parquet file or a .json file.
+        columns: names of columns that are not recognised: {"image": name, "captions": name or list of names,
+            "image_id": name, "labels": name}; all keys are optional.
+        image_root: folder of the images, if they are not next to the file that names them.
+        limit: maximum number of images; the first ones are used.
+
+    Raises:
+        SourceError: an unknown, missing or unreadable source, or an option that it does not have.
     """
     if limit is not None and limit < 1:
-        raise SourceError(f"limit={limit}: ask for at least one image.")
+        raise SourceError(f"limit={limit}: must be at least 1.")
     scheme, rest = _parse(spec)
     target, accepted = _SOURCES[scheme]
     options = {"columns": columns, "image_root": image_root}
     given = {name: value for name, value in options.items() if value is not None}
     if foreign := sorted(given.keys() - set(accepted)):
-        raise SourceError(f"{spec}: a {scheme} source takes no {' and no '.join(foreign)}; leave it out.")
+        raise SourceError(f"{spec}: a {scheme} source has no option {' or '.join(foreign)}; remove it.")
     module, function = target.split(":")
     return getattr(import_module(module), function)(rest, limit=limit, **given)
 
@@ -56,7 +60,7 @@ def _parse(spec: str) -> tuple[str, str]:
     scheme, colon, rest = spec.partition(":")
     if scheme in _SOURCES:
         if not rest and scheme != "picturebook":
-            raise SourceError(f"{spec!r}: say which, as in {scheme}:PATH.")
+            raise SourceError(f"{spec!r}: the path is missing, as in {scheme}:PATH.")
         return scheme, rest
     path = Path(spec)
     if spec and path.is_dir():

@@ -1,4 +1,4 @@
-"""Files that lie among images and say what they show: metadata.jsonl, metadata.csv, captions.txt."""
+"""Caption files in a folder of images: metadata.jsonl, metadata.csv, captions.txt."""
 
 import csv
 import json
@@ -18,22 +18,26 @@ from itr_core.pairs.columns import (
     read_captions,
 )
 
-NAMES = ("metadata.jsonl", "metadata.csv", "captions.txt")  # the first of them in a folder counts
-# As in Flickr8k.token.txt; as in Kaggle's Flickr30k results.csv, one of whose lines lacks its second bar.
+NAMES = ("metadata.jsonl", "metadata.csv", "captions.txt")  # the first that exists in a folder is used
+# Flickr8k.token.txt, and results.csv of Kaggle's Flickr30k, in which one line lacks its second bar.
 _TOKEN = re.compile(r"(?P<name>[^\t]+?)(#\d+)?\t(?P<caption>.*)")
 _BARS = re.compile(r"(?P<name>[^|]+?)\s*\|\s*\d+\s*\|?\s*(?P<caption>.*)")
 
 
-class Note(NamedTuple):
-    """What one line says of an image; `file_name` is relative to the file of metadata."""
+class CaptionRow(NamedTuple):
+    """One row of a caption file; `file_name` is relative to the folder of that file."""
 
     file_name: str
     captions: list[str]
     labels: list[str] | None = None
 
 
-def read_notes(path: Path, columns: Columns) -> list[Note]:
-    """Read one file of metadata; an image may have several lines. Raises SourceError naming file and line."""
+def read_caption_file(path: Path, columns: Columns) -> list[CaptionRow]:
+    """Read one caption file; an image may have several rows.
+
+    Raises:
+        SourceError: the file or a line cannot be read; the message names both.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -53,7 +57,7 @@ def read_notes(path: Path, columns: Columns) -> list[Note]:
     others = [column for column in known if column != name]
     texts, label = caption_columns(others, columns), label_column(others, columns)
     return [
-        Note(str(row[name]), read_captions(row, texts), _labels(row.get(label)) if label else None)
+        CaptionRow(str(row[name]), read_captions(row, texts), _labels(row.get(label)) if label else None)
         for row in rows
         if row.get(name)
     ]
@@ -68,17 +72,17 @@ def _json_lines(text: str, path: Path) -> Iterator[dict[str, Any]]:
                 raise SourceError(f"{path}, line {number}: not a JSON object ({error}).") from error
 
 
-def _captions_txt(text: str, path: Path) -> Iterator[Note]:
+def _captions_txt(text: str, path: Path) -> Iterator[CaptionRow]:
     first = text.partition("\n")[0]
     if "\t" not in first and "|" not in first:
         for number, (name, *caption) in enumerate(filter(None, csv.reader(StringIO(text, newline="")))):
-            if number or PurePath(name).suffix:  # otherwise it is the header: image,caption
-                yield Note(name, read_captions({"caption": ",".join(caption)}, ["caption"]))
+            if number or PurePath(name).suffix:  # else it is the header: image,caption
+                yield CaptionRow(name, read_captions({"caption": ",".join(caption)}, ["caption"]))
         return
     form = _TOKEN if "\t" in first else _BARS
     for number, line in enumerate(text.splitlines(), 1):
         if match := form.fullmatch(line):
-            yield Note(match["name"], read_captions(match.groupdict(), ["caption"]))
+            yield CaptionRow(match["name"], read_captions(match.groupdict(), ["caption"]))
         elif number > 1 and line.strip():
             raise SourceError(f"{path}, line {number}: no image name and caption in {line[:60]!r}.")
 

@@ -1,7 +1,7 @@
 """COCO's two annotation layouts: `captions_*.json`, and Karpathy and Fei-Fei's `dataset_*.json` (CVPR 2015).
 
-Karpathy's layout is also the usual one of Flickr8k and Flickr30k. An image is known by its COCO id where it
-has one, so that both layouts name it alike.
+Karpathy's layout is also used for Flickr8k and Flickr30k. The id of an image is its COCO id if it has one,
+so that both layouts give the same ids.
 """
 
 import json
@@ -14,7 +14,7 @@ from itr_core.errors import SourceError
 from itr_core.pairs.columns import read_captions
 from itr_core.pairs.from_files import Record, pairs_of_files
 from itr_core.pairs.pairset import PairSet, Skipped
-from itr_core.pairs.splits import cut_split, rows_of_split
+from itr_core.pairs.splits import rows_of_split, separate_split
 
 _FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
 
@@ -22,22 +22,25 @@ _FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
 def load(rest: str, *, image_root: str | Path | None = None, limit: int | None = None) -> PairSet:
     """Read `FILE.json[:split]` in either layout.
 
-    Images are looked for under `image_root`, or else beside the file, in `images/`, and one folder higher; by
-    their names and, where there is a COCO id, by the names of 2017 (`<12 digits>.jpg`).
+    Images are searched in `image_root`, else in the folder of the file, its `images/` folder, and the folder
+    above; by their file names and, if there is a COCO id, by the names of 2017 (`<12 digits>.jpg`).
+
+    Raises:
+        SourceError: the file cannot be read, has no such split, or none of its images is found.
     """
-    name, split = cut_split(rest)
+    name, split = separate_split(rest)
     path = Path(name)
     layout, entries = _read(path)
     source = f"{layout}:{rest}"
     if split and layout == "coco":
-        raise SourceError(f"{source}: COCO's captions files have no splits; leave {':' + split!r} out.")
+        raise SourceError(f"{source}: caption files of COCO have no splits; remove {':' + split!r}.")
     if split:
         rows = rows_of_split([entry.split for entry in entries], split, source)
         entries = [entries[row] for row in rows]
 
-    above = path.absolute().parent
-    beside = [above / "images", above, above.parent / "images", above.parent]
-    roots = [Path(image_root)] if image_root is not None else beside
+    folder = path.absolute().parent
+    usual = [folder / "images", folder, folder.parent / "images", folder.parent]
+    roots = [Path(image_root)] if image_root is not None else usual
     if not entries:
         raise SourceError(f"{source}: the file lists no images.")
     records, missing = [], []
@@ -48,8 +51,8 @@ def load(rest: str, *, image_root: str | Path | None = None, limit: int | None =
             missing.append(Skipped(entry.file_names[0], "no such file"))
     if not records:
         raise SourceError(
-            f"{source}: none of its {len(entries)} images is there (no {missing[0].name} in {roots[0]}). "
-            "Give their folder as image_root."
+            f"{source}: none of its {len(entries)} images was found (no {missing[0].name} in {roots[0]}). "
+            "Pass their folder as image_root."
         )
     return pairs_of_files(records, source=source, skipped=missing, limit=limit)
 
@@ -71,8 +74,8 @@ def _read(path: Path) -> tuple[str, list[_Entry]]:
     try:
         if "annotations" in content:
             captions: dict[Any, list[str]] = defaultdict(list)
-            for note in content["annotations"]:
-                captions[note["image_id"]] += read_captions(note, ["caption"])
+            for annotation in content["annotations"]:
+                captions[annotation["image_id"]] += read_captions(annotation, ["caption"])
             return "coco", [_coco(image, captions[image["id"]]) for image in content["images"]]
         return "karpathy", [_karpathy(image) for image in content["images"]]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -97,5 +100,5 @@ def _karpathy(image: dict[str, Any]) -> _Entry:
 
 def _locate(names: Sequence[str], roots: Sequence[Path]) -> Path | None:
     inside = [name for name in names if not name.startswith("/") and ".." not in PurePosixPath(name).parts]
-    places = (root / folder / name for root in roots for folder in _FOLDERS for name in inside)
-    return next((place for place in places if place.is_file()), None)
+    candidates = (root / folder / name for root in roots for folder in _FOLDERS for name in inside)
+    return next((path for path in candidates if path.is_file()), None)

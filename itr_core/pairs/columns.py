@@ -1,4 +1,4 @@
-"""Which columns of a table hold captions, file names and labels, under the names that people give them."""
+"""Recognise the columns of a table that contain captions, file names, ids and labels."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from itr_core.errors import SourceError, did_you_mean
 Columns = Mapping[str, str | list[str]]
 
 _ROLES = ("image", "captions", "image_id", "labels")
-# The first pattern that matches counts. jxie/flickr8k has caption_0 ... caption_4; lmms-lab/flickr30k a list
+# The first matching pattern is used. jxie/flickr8k has caption_0 ... caption_4; lmms-lab/flickr30k a list
 # in caption; HuggingFaceM4/COCO structs in sentences; Mozilla/flickr30k-transformed-captions alt_text;
 # lmms-lab/COCO-Caption a list in answer; clip-benchmark's webdatasets txt, with one caption a line.
 _CAPTIONS = (
@@ -21,18 +21,22 @@ _IDS = ("image_id", "cocoid", "filename", "file_name", "img_id", "imgid", "__key
 
 
 def check_columns(columns: Columns, known: Iterable[str], source: str) -> None:
-    """Raise SourceError unless `columns` gives known roles (image, captions, ...) to columns that exist."""
+    """Check that `columns` assigns known roles (image, captions, ...) to existing columns.
+
+    Raises:
+        SourceError: an unknown role or column.
+    """
     known = list(known)
     for role, names in columns.items():
         if role not in _ROLES:
-            raise SourceError(f"{source}: columns= knows no {role!r}.{did_you_mean(role, _ROLES)}")
+            raise SourceError(f"{source}: unknown role {role!r} in columns.{did_you_mean(role, _ROLES)}")
         for name in [names] if isinstance(names, str) else names:
             if name not in known:
                 raise SourceError(f"{source}: there is no column {name!r}.{did_you_mean(name, known)}")
 
 
 def caption_columns(known: Iterable[str], columns: Columns) -> list[str]:
-    """Return the columns of captions: the chosen ones, or else one known name, or else a numbered family."""
+    """Return the caption columns: those in `columns`, else a known name, else a numbered group of columns."""
     if (chosen := columns.get("captions")) is not None:
         return [chosen] if isinstance(chosen, str) else list(chosen)
     known = list(known)
@@ -44,22 +48,22 @@ def caption_columns(known: Iterable[str], columns: Columns) -> list[str]:
 
 
 def file_name_column(known: Iterable[str], columns: Columns) -> str | None:
-    """Return the column that names the image file."""
+    """Return the column with the names of image files."""
     return _choose("image", _FILE_NAMES, known, columns)
 
 
 def id_column(known: Iterable[str], columns: Columns) -> str | None:
-    """Return the column that identifies the image."""
+    """Return the column with image ids."""
     return _choose("image_id", _IDS, known, columns)
 
 
 def label_column(known: Iterable[str], columns: Columns) -> str | None:
-    """Return the column of labels."""
+    """Return the column with labels."""
     return _choose("labels", ("labels",), known, columns)
 
 
 def read_captions(row: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """Return the captions in the named columns of one row, untouched; empty ones are dropped."""
+    """Return the captions in the named columns of one row, unchanged, without empty ones."""
     return [text for name in names for text in _texts(row.get(name), one_a_line=name == "txt")]
 
 
@@ -71,7 +75,7 @@ def _choose(role: str, usual: Iterable[str], known: Iterable[str], columns: Colu
 
 
 def _texts(value: Any, one_a_line: bool = False) -> list[str]:
-    """Read a string, a struct {"raw": string} as Karpathy's files have them, or a list of either."""
+    """Read a string, a struct {"raw": string} (Karpathy's layout), or a list of either."""
     if isinstance(value, Mapping):
         value = value.get("raw")
     if isinstance(value, list):

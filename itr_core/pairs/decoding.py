@@ -1,4 +1,4 @@
-"""Decode images that come from anywhere, safely and always to the same upright 8-bit RGB."""
+"""Decode untrusted images safely to upright 8-bit RGB."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,15 +11,10 @@ from PIL import Image, ImageOps
 
 from itr_core.errors import ImageError
 
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "TIFF",
-)  # no EPS, SVG, FITS: their decoders run programs or unpack bombs
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""Accepted formats. The decoders of EPS, SVG and FITS run programs or can expand without limit."""
 MAX_PIXELS = 50_000_000
+"""Maximum number of pixels of an image."""
 
 ImageSource = bytes | str | Path | Mapping[str, Any] | Image.Image
 
@@ -29,25 +24,31 @@ def decode_image(
 ) -> Image.Image:
     """Decode the first frame of an image file to upright RGB over white, without metadata.
 
-    `source` is a path, the bytes of a file, a `datasets` struct {"bytes", "path"}, or a PIL image (never
-    changed). EXIF orientation is applied, alpha is composited over white, and grey deeper than 8 bits is
-    scaled down instead of clipped. `max_pixels` is compared with the size in the header, before any pixel is
-    decoded. `min_side` lets the JPEG decoder shrink a large photo by 2, 4 or 8 while both sides stay at least
-    that long, which is several times faster.
+    EXIF orientation is applied, alpha is composited over white, and grey values of more than 8 bits are
+    scaled instead of clipped.
 
-    Raises ImageError for anything that is not a whole JPEG, PNG, WebP, GIF, BMP or TIFF image in that limit.
+    Args:
+        source: a path, the bytes of a file, a `datasets` struct {"bytes", "path"}, or a PIL image (which is
+            not changed).
+        max_pixels: maximum number of pixels; it is checked in the header, before pixels are decoded.
+        min_side: lets the JPEG decoder reduce a large photo by 2, 4 or 8 as long as both sides keep at
+            least this many pixels, which is several times faster.
+
+    Raises:
+        ImageError: the file is not a complete JPEG, PNG, WebP, GIF, BMP or TIFF image within the limit.
     """
     try:
         with _opened(source, max_pixels) as image:
             if min_side and image is not source:
                 image.draft(image.mode, (min_side, min_side))
             image.load()
-            with suppress(Exception):  # a damaged EXIF block says nothing about the pixels
-                image = ImageOps.exif_transpose(image)
-            rgb = _to_rgb(image)
+            upright = image
+            with suppress(Exception):  # the pixels are usable even if the EXIF block is damaged
+                upright = ImageOps.exif_transpose(image)
+            rgb = _to_rgb(upright)
     except ImageError as error:
         raise ImageError(f"{source}: {error}" if isinstance(source, str | Path) else str(error)) from error
-    except Exception as error:  # Pillow's decoders let through any of a dozen types on hostile bytes
+    except Exception as error:  # Pillow's decoders raise a dozen types on malformed bytes
         name = f"{source}: " if isinstance(source, str | Path) else ""
         raise ImageError(f"{name}truncated or damaged ({error})") from error
     rgb.info.clear()
@@ -55,16 +56,24 @@ def decode_image(
 
 
 def check_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Return (width, height) as stored, from the header alone; raise ImageError with the reason."""
+    """Return (width, height) from the header, before EXIF rotation.
+
+    Raises:
+        ImageError: the header cannot be read, or the image has too many pixels.
+    """
     with _opened(source, max_pixels) as image:
         return image.size
 
 
 def open_file(source: bytes | str | Path | Mapping[str, Any]) -> BytesIO | BufferedReader:
-    """Open the file that `source` names or holds; raise ImageError if it is missing, unreadable or empty."""
+    """Open a file by path, bytes or `datasets` struct.
+
+    Raises:
+        ImageError: the file is missing, unreadable or empty.
+    """
     if isinstance(source, Mapping):
-        held = source.get("bytes")
-        content: bytes | str | Path | None = source.get("path") if held is None else held
+        data = source.get("bytes")
+        content: bytes | str | Path | None = source.get("path") if data is None else data
         if content is None:
             raise ImageError("no image in this row")
         return open_file(content)
@@ -89,7 +98,7 @@ def _opened(source: ImageSource, max_pixels: int) -> Iterator[Image.Image]:
         try:
             image = Image.open(file, formats=FORMATS)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ImageError(f"more than {max_pixels:,} pixels, the limit for one image") from error
+            raise ImageError(f"more than {max_pixels:,} pixels, the limit for an image") from error
         except Exception as error:
             raise ImageError("not a JPEG, PNG, WebP, GIF, BMP or TIFF image") from error
         with image:
@@ -100,7 +109,7 @@ def _opened(source: ImageSource, max_pixels: int) -> Iterator[Image.Image]:
 def _check_size(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} pixels; the limit for one image is {max_pixels:,} pixels")
+        raise ImageError(f"{width} x {height} pixels; the limit for an image is {max_pixels:,} pixels")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -113,7 +122,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale deep grey by the range its mode promises, or by its own range where the mode promises none."""
+    """Scale grey values to 8 bits by the range of the mode, else by the range of the values."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
     low, high = 0.0, 65535.0
     if not image.mode.startswith("I;16"):

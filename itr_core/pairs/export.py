@@ -1,4 +1,4 @@
-"""Write a set of pairs in the layouts other tools read: parquet, Karpathy's JSON, a folder of images."""
+"""Write a set of pairs in the layouts of other tools: parquet, Karpathy's JSON, a folder of images."""
 
 import json
 import re
@@ -35,50 +35,43 @@ def export(
     split: str = "test",
     progress: Progress = lambda done, total: None,
 ) -> list[Skipped]:
-    """Write `pairs` as the new folder `out`, whole or not at all; return the images left out as undecodable.
+    """Write `pairs` to the new folder `out`, completely or not at all.
 
-    parquet: `pairs.parquet` with image, captions, image_id and, where the set has them, labels, as `datasets`
-    writes them. karpathy: `images/` and `dataset.json`; every image is of `split`, and labels are lost.
-    folder: images and `metadata.jsonl`.
+    Image files are copied unchanged; images of Picturebook are written as PNG. File names are the image
+    ids, so that loading the folder restores the ids (an id without an image suffix gets one).
 
-    Image files are copied as they are; drawn images become PNG. Files are called by the image ids, which come
-    back when the folder is loaded (an id without an image's suffix gets one).
-    `progress` is told how many rows of how many are done. Raises SourceError if `out` exists, no image can be
-    decoded or the disk is full.
+    Args:
+        pairs: the set to write.
+        layout: "parquet": `pairs.parquet` with image, captions, image_id and labels (if the set has them), as
+            `datasets` writes them. "karpathy": `images/` and `dataset.json`, without labels. "folder": images
+            and `metadata.jsonl`.
+        out: a folder that does not exist.
+        split: the split of all images in the layout "karpathy".
+        progress: called with (rows done, rows in all).
+
+    Returns:
+        The images that were skipped because they cannot be decoded.
+
+    Raises:
+        SourceError: `out` exists, no image can be decoded, or the disk is full.
     """
     if layout not in get_args(Layout):
-        raise SourceError(f"No layout is called {layout!r}.{did_you_mean(layout, get_args(Layout))}")
+        raise SourceError(f"Unknown layout {layout!r}.{did_you_mean(layout, get_args(Layout))}")
     out = Path(out)
     if out.exists():
-        raise SourceError(f"{out} exists already; choose another folder.")
+        raise SourceError(f"{out} already exists; choose another folder.")
     skipped: list[Skipped] = []
-
-    def rows() -> Iterator[_Row]:
-        taken: set[str] = set()
-        for index, image_id in enumerate(pairs.image_ids):
-            try:
-                content, suffix = _file(pairs, index)
-            except ImageError as error:
-                skipped.append(Skipped(image_id, str(error).removeprefix(f"{image_id}: ")))
-            else:
-                name = _file_name(image_id, suffix)
-                if name.lower() in taken:  # ids may differ in case only, or in what no file name may hold
-                    name = f"{index:06}-{name.replace('/', '-')}"
-                taken.add(name.lower())
-                labels = pairs.labels[index] if pairs.labels is not None else None
-                yield _Row(name, content, pairs.captions[index], image_id, labels)
-            progress(index + 1, len(pairs))
-
+    rows = _rows(pairs, skipped, progress)
     part = out.absolute().with_name(f".{out.absolute().name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         if layout == "parquet":
-            _parquet(rows(), part, labelled=pairs.labels is not None)
+            _parquet(rows, part, labelled=pairs.labels is not None)
         elif layout == "karpathy":
-            _karpathy(rows(), part, pairs.source, split)
+            _karpathy(rows, part, pairs.source, split)
         else:
-            _folder(rows(), part)
+            _folder(rows, part)
         if len(skipped) == len(pairs):
             raise SourceError(f"{pairs.source}: none of its {len(pairs)} images can be decoded.")
         replace_folder(part, out)
@@ -89,8 +82,28 @@ def export(
     return skipped
 
 
+def _rows(pairs: PairSet, skipped: list[Skipped], progress: Progress) -> Iterator[_Row]:
+    """Yield the rows of all decodable images; append the others to `skipped`."""
+    taken: set[str] = set()
+    for index, image_id in enumerate(pairs.image_ids):
+        try:
+            content, suffix = _file(pairs, index)
+        except ImageError as error:
+            skipped.append(Skipped(image_id, str(error).removeprefix(f"{image_id}: ")))
+        else:
+            name = _file_name(image_id, suffix)
+            if (
+                name.lower() in taken
+            ):  # ids that differ only in case or in characters no file name can contain
+                name = f"{index:06}-{name.replace('/', '-')}"
+            taken.add(name.lower())
+            labels = pairs.labels[index] if pairs.labels is not None else None
+            yield _Row(name, content, pairs.captions[index], image_id, labels)
+        progress(index + 1, len(pairs))
+
+
 def _file(pairs: PairSet, index: int) -> tuple[bytes, str]:
-    """The content of an image file that can be decoded, and its suffix."""
+    """Return the content of a decodable image file, and its suffix."""
     image, value = pairs.image(index), pairs.dataset[index]["image"]
     if isinstance(value, Mapping):
         with open_file(value) as file:
@@ -101,7 +114,7 @@ def _file(pairs: PairSet, index: int) -> tuple[bytes, str]:
 
 
 def _file_name(image_id: str, suffix: str) -> str:
-    """A relative path made of the id: nothing hidden, nothing outside the folder, and an image's suffix."""
+    """Make a relative path from the id: not hidden, inside the folder, with an image suffix."""
     parts = [re.sub(r"[^\w. ()+,=@-]", "_", part).strip(". ") for part in image_id.split("/")]
     name = "/".join(filter(None, parts)) or "_"
     return name if PurePosixPath(name).suffix.lower() in SUFFIXES else name + suffix
@@ -145,7 +158,7 @@ def _folder(rows: Iterator[_Row], folder: Path) -> None:
     with (folder / "metadata.jsonl").open("w", encoding="utf-8") as lines:
         for row in rows:
             _save(folder / row.name, row.content)
-            note: dict[str, Any] = {"file_name": row.name, "captions": row.captions}
+            record: dict[str, Any] = {"file_name": row.name, "captions": row.captions}
             if row.labels is not None:
-                note["labels"] = row.labels
-            lines.write(json.dumps(note, ensure_ascii=False) + "\n")
+                record["labels"] = row.labels
+            lines.write(json.dumps(record, ensure_ascii=False) + "\n")

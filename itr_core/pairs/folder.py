@@ -1,8 +1,8 @@
-"""A folder of images, with or without captions beside them: `folder:PATH`.
+"""A folder of images, with or without captions: `folder:PATH`.
 
-Captions may lie in files anywhere in the folder, and name images relative to themselves: `metadata.jsonl`
-and `metadata.csv` (as `datasets`' imagefolder has them), and `captions.txt` in any of the forms in which
-Flickr8k and Flickr30k go round: `name.jpg#0<TAB>caption`, `name.jpg,caption` and `name.jpg|0|caption`.
+Caption files can be anywhere in the folder; they name images relative to their own folder. They are
+`metadata.jsonl` and `metadata.csv` (the layout of imagefolder in `datasets`), and `captions.txt` in the
+forms of Flickr8k and Flickr30k: `name.jpg#0<TAB>caption`, `name.jpg,caption` and `name.jpg|0|caption`.
 """
 
 from collections import defaultdict
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from itr_core.errors import SourceError
-from itr_core.pairs.caption_files import NAMES, read_notes
+from itr_core.pairs.caption_files import NAMES, read_caption_file
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.from_files import Record, pairs_of_files
 from itr_core.pairs.pairset import PairSet, Skipped
@@ -19,10 +19,10 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 def load(rest: str, *, columns: Columns | None = None, limit: int | None = None) -> PairSet:
-    """Read the images under the folder `rest`, in the order of their paths, which are their ids.
+    """Read the images under the folder `rest` in the order of their paths, which are their ids.
 
-    Images that no metadata names have no captions and are listed in `.uncaptioned`; files that metadata names
-    but that are not there are in `.skipped`. Hidden files and folders are passed over.
+    Images that no caption file names have no captions and are listed in `PairSet.uncaptioned`. Files that are
+    named in a caption file but missing are listed in `PairSet.skipped`. Hidden files and folders are ignored.
     """
     source, root = f"folder:{rest}", Path(rest)
     if not root.is_dir():
@@ -31,37 +31,35 @@ def load(rest: str, *, columns: Columns | None = None, limit: int | None = None)
     files = [path for path in files if not any(part.startswith(".") for part in path.parts)]
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not images:
-        raise SourceError(f"{source}: no image in it or its folders (looked for {', '.join(SUFFIXES)}).")
+        raise SourceError(f"{source}: the folder contains no images (searched for {', '.join(SUFFIXES)}).")
 
     captions: dict[Path, list[str]] = defaultdict(list)
     labels: dict[Path, list[str] | None] = {}
     missing: dict[str, Skipped] = {}
-    places = _places(images)
-    for path in _metadata(files):
-        for note in read_notes(root / path, columns or {}):
-            image = places.get((path.parent / note.file_name).as_posix()) or places.get(note.file_name)
+    by_path = _images_by_path(images)
+    for path in _caption_files(files):
+        for row in read_caption_file(root / path, columns or {}):
+            image = by_path.get((path.parent / row.file_name).as_posix()) or by_path.get(row.file_name)
             if image is None:
-                missing[note.file_name] = Skipped(
-                    note.file_name, f"named in {path.as_posix()}, but not there"
-                )
+                missing[row.file_name] = Skipped(row.file_name, f"named in {path.as_posix()}, but missing")
             else:
-                captions[image] += note.captions
-                labels[image] = note.labels
+                captions[image] += row.captions
+                labels[image] = row.labels
     records = (Record(path.as_posix(), root / path, captions[path], labels.get(path)) for path in images)
     return pairs_of_files(records, source=source, skipped=missing.values(), limit=limit)
 
 
-def _places(images: Iterable[Path]) -> dict[str, Path]:
-    """Path or, where only one image has it, bare name -> image: captions.txt often lies above its images."""
+def _images_by_path(images: Iterable[Path]) -> dict[str, Path]:
+    """Map paths and unique file names to images, because captions.txt is often above its images."""
     by_name: dict[str, list[Path]] = defaultdict(list)
     for image in images:
         by_name[image.name].append(image)
-    alone = {name: found[0] for name, found in by_name.items() if len(found) == 1}
-    return alone | {image.as_posix(): image for image in images}
+    unique = {name: found[0] for name, found in by_name.items() if len(found) == 1}
+    return unique | {image.as_posix(): image for image in images}
 
 
-def _metadata(files: Iterable[Path]) -> Iterable[Path]:
-    """The file of metadata that counts in each folder."""
+def _caption_files(files: Iterable[Path]) -> Iterable[Path]:
+    """Return the caption file of each folder that is used."""
     chosen: dict[Path, Path] = {}
     for path in sorted(
         (path for path in files if path.name in NAMES), key=lambda path: NAMES.index(path.name)

@@ -1,4 +1,4 @@
-"""Make a `PairSet` of image files that lie on disk."""
+"""Build a `PairSet` from image files on disk."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ from itr_core.pairs.pairset import PairSet, Skipped
 
 
 class Record(NamedTuple):
-    """One image file with what a source says about it."""
+    """One image file with its id, captions and labels."""
 
     image_id: str
     path: Path
@@ -21,7 +21,11 @@ class Record(NamedTuple):
 def pairs_of_files(
     records: Iterable[Record], *, source: str, skipped: Iterable[Skipped] = (), limit: int | None = None
 ) -> PairSet:
-    """Check each file's header, leave out the unusable ones, and make a set of the first `limit` others."""
+    """Build a set of the first `limit` images whose headers are valid; the others are skipped.
+
+    Raises:
+        SourceError: no image is usable.
+    """
     from datasets import Dataset, Features, Image, List, Value
 
     usable: list[Record] = []

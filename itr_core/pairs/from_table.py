@@ -1,4 +1,4 @@
-"""Make a `PairSet` of a table of images and captions, whatever its columns are called."""
+"""Build a `PairSet` from a table of images and captions with recognised or given column names."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,8 +33,11 @@ def pairs_of_table(
 ) -> PairSet:
     """Read `rows` (all by default) of a table; image bytes are neither read nor copied.
 
-    Images are an image or binary column, or a column of file names that start at `image_root`. Where every
-    row has a single caption, the rows of one image id become one pair.
+    Images are an image column, a binary column, or a column of file names relative to `image_root`. If
+    every row has a single caption, the rows of one image id become one pair.
+
+    Raises:
+        SourceError: there is no column of images or captions, or `columns` names an unknown one.
     """
     columns = columns or {}
     check_columns(columns, dataset.column_names, source)
@@ -44,14 +47,14 @@ def pairs_of_table(
     if not texts and "captions" not in columns:
         raise SourceError(
             f"{source}: no column of captions among {', '.join(others) or 'its columns'}. Name it with "
-            'columns={"captions": NAME}, or say {"captions": []} if there is none.'
+            'columns={"captions": NAME}, or pass {"captions": []} if there is none.'
         )
     found = _read(dataset, image, texts, columns, range(len(dataset)) if rows is None else rows)
     if _is(dataset.features[image], "string"):
         names, root = dataset[image], image_root or Path()
         files = (Record(r.image_id, root / names[r.index], r.captions, r.labels) for r in found)
         return pairs_of_files(files, source=source, limit=limit)
-    return PairSet(_beside_images(dataset, image, found[:limit]), source=source)
+    return PairSet(_with_captions(dataset, image, found[:limit]), source=source)
 
 
 @dataclass
@@ -81,8 +84,8 @@ def _read(
     return found
 
 
-def _beside_images(dataset: "Dataset", image: str, found: list[_Row]) -> "Dataset":
-    """Put what was read beside the image column; choosing rows last copies no image."""
+def _with_captions(dataset: "Dataset", image: str, found: list[_Row]) -> "Dataset":
+    """Add captions, ids and labels to the image column; selecting rows last avoids copying images."""
     from datasets import Image, List, Value
 
     whole = dataset.select_columns([image]).cast_column(image, Image(decode=False))
@@ -108,14 +111,15 @@ def _image_column(dataset: "Dataset", columns: Columns, source: str) -> str:
 
     features = dataset.features
     pictures = [name for name, feature in features.items() if isinstance(feature, Image)]
-    held = [
+    binaries = [
         name for name, feature in features.items() if _is(feature, "binary") or "bytes" in _fields(feature)
     ]
     chosen = columns.get("image") or next(
-        (name for kind in (pictures, held) for name in sorted(kind, key=lambda name: name != "image")), None
+        (name for kind in (pictures, binaries) for name in sorted(kind, key=lambda name: name != "image")),
+        None,
     )
     name = chosen or file_name_column(features, columns)
-    if name is None or not (name in pictures + held or _is(features[name], "string")):
+    if name is None or not (name in pictures + binaries or _is(features[name], "string")):
         raise SourceError(
             f"{source}: no column of images or of their file names among {', '.join(features)}. "
             'Name it with columns={"image": NAME}.'
@@ -124,7 +128,7 @@ def _image_column(dataset: "Dataset", columns: Columns, source: str) -> str:
 
 
 def _image_ids(dataset: "Dataset", image: str, columns: Columns) -> list[str]:
-    """The id column, or else the files' own names where they differ, or else row numbers."""
+    """Return the id column, else the file names if they are unique, else row numbers."""
     if name := id_column(dataset.column_names, columns):
         return [str(value) for value in dataset[name]]
     if _is(dataset.features[image], "string"):
@@ -145,11 +149,11 @@ def _labels(dataset: "Dataset", columns: Columns) -> Callable[[int], list[str] |
         return lambda index: None
     feature, values = dataset.features[name], dataset[name][:]
     feature = getattr(feature, "feature", feature)
-    say = feature.int2str if isinstance(feature, ClassLabel) else str
+    name_of = feature.int2str if isinstance(feature, ClassLabel) else str
 
     def labels(index: int) -> list[str]:
         value = values[index]
-        return [say(part) for part in (value if isinstance(value, list) else [value]) if part is not None]
+        return [name_of(part) for part in (value if isinstance(value, list) else [value]) if part is not None]
 
     return labels
 
@@ -163,7 +167,7 @@ def _is(feature: Any, kind: str) -> bool:
 
 
 def _fields(feature: Any) -> tuple[str, ...]:
-    """The fields of a struct column; an image column is stored as one."""
+    """Return the fields of a struct column; an image column is stored as a struct."""
     from datasets import Image
 
     return (

@@ -1,7 +1,7 @@
 """Data sets of the Hugging Face hub: `hub:ORG/NAME[/CONFIG][@REVISION][:split]`.
 
-The only source that uses the network. A local folder in the hub's layout takes the same way:
-`hub:./FOLDER:split`.
+This is the only source that uses the network. A local folder in the layout of the hub is read in the same
+way: `hub:./FOLDER:split`.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from itr_core.errors import SourceError
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.from_table import pairs_of_table
 from itr_core.pairs.pairset import PairSet
-from itr_core.pairs.splits import cut_split, rows_of_split, unknown_split
+from itr_core.pairs.splits import rows_of_split, separate_split, unknown_split
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,11 +26,14 @@ def load(
 ) -> PairSet:
     """Download the files of one split, and no others, and read them as a table.
 
-    A set that keeps Karpathy's splits in a column `split` (nlphuji/flickr30k and its copies) is asked for
-    them in the same way: `:test` are the rows that say so, although the hub may call the whole file `test`.
+    If a data set has Karpathy's splits in a column `split` (nlphuji/flickr30k and its copies), `:test`
+    selects the rows with this value, even if the hub calls the whole file `test`.
+
+    Raises:
+        SourceError: the data set cannot be loaded, or it has no such split.
     """
     source = f"hub:{rest}"
-    name, split = cut_split(rest)
+    name, split = separate_split(rest)
     try:
         table = _download(name, split, source)
     except SourceError:
@@ -39,9 +42,9 @@ def load(
         raise SourceError(f"{source}: {_explain(error)}") from error
     rows = None
     if split and "split" in table.column_names:
-        said = table["split"][:]
-        if split in said or split != str(table.split):
-            rows = rows_of_split(said, split, source)
+        splits = table["split"][:]
+        if split in splits or split != str(table.split):
+            rows = rows_of_split(splits, split, source)
     root = Path(image_root) if image_root is not None else None
     return pairs_of_table(table, source=source, columns=columns, rows=rows, image_root=root, limit=limit)
 
@@ -60,7 +63,8 @@ def _download(name: str, split: str | None, source: str) -> "Dataset":
     if len(files) > 1 and split not in files:
         if split is not None:
             raise unknown_split(source, split, list(files))
-        raise SourceError(f"{source}: say which split: {', '.join(f'{source}:{part}' for part in files)}.")
+        choices = ", ".join(f"{source}:{part}" for part in files)
+        raise SourceError(f"{source}: the split is missing. Choose one of {choices}.")
     part = split if split and split in files else next(iter(files))
     # Without data_files, every split would be downloaded; with them, the checks miss the other splits.
     table = load_dataset(**where, data_files={part: files[part]}, split=part, verification_mode="no_checks")
@@ -75,9 +79,9 @@ def _explain(error: Exception) -> str:
     reason = str(error.__cause__ or error).strip().partition("\n")[0]
     if "scripts are no longer supported" in reason:
         return (
-            "this data set is a loading script, which `datasets` does not run any more, for safety. Add "
-            "@refs/convert/parquet to its name to read the hub's own parquet copy, take a set that is stored "
-            "as parquet (such as hub:lmms-lab/flickr30k), or read local files with karpathy:FILE.json."
+            "this data set is a loading script, which `datasets` no longer runs. Add @refs/convert/parquet "
+            "to its name to read the parquet copy of the hub, choose a data set that is stored as parquet "
+            "(such as hub:lmms-lab/flickr30k), or read local files with karpathy:FILE.json."
         )
     if isinstance(error, DatasetNotFoundError):
         return f"{reason} Check the name; for a private or gated set, log in with `hf auth login`."

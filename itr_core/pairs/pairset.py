@@ -1,7 +1,8 @@
-"""What a pair is, and a set of pairs: image, captions, image id, optional labels."""
+"""Pairs and sets of pairs: image, captions, image id, optional labels."""
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Images = slice | np.ndarray
+"""A selection of images: a slice or row numbers."""
 Triple = tuple[str, str, str]
+"""(head, relation, tail), such as (puppy, Synonym, dog)."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One image (RGB) with its captions (any number, also none) and, where the source has them, labels."""
+    """One image (RGB) with any number of captions and, if the source has them, labels."""
 
     image: Image.Image
     captions: list[str]
@@ -31,30 +34,41 @@ class Pair:
 
 
 class Skipped(NamedTuple):
-    """An image that a source names but that is not in the set, and why."""
+    """An image of a source that is not in the set, with the reason."""
 
     name: str
     reason: str
 
 
 class Relevance(Protocol):
-    """Which captions are true of which images, beyond the given pairs; captions in the set's flat order."""
+    """Which captions are true of which images beyond the given pairs, in the order of `flat_captions`."""
 
     def matrix(self, images: Images = slice(None)) -> np.ndarray:
-        """Return bool (n_selected_images, n_captions)."""
+        """Return bool (n_selected_images, n_captions): true where the caption is true of the image."""
         ...
 
     def grade(self, images: Images = slice(None)) -> np.ndarray:
-        """Return float32 in [0, 1], same shape: how much of the image the caption tells."""
+        """Return float32 in [0, 1], same shape: the fraction of the image content that the caption states."""
         ...
 
 
 class PairSet:
     """Images with captions: a thin wrapper on a `datasets.Dataset`.
 
-    Its columns: image, captions (list of strings), image_id (unique) and, where the source has them, labels.
-    Captions and ids are read without touching a pixel. `decode` turns one value of the image column into an
-    RGB image; by default the value is a struct {"bytes", "path"} (the `Image(decode=False)` feature).
+    The columns of the dataset are image, captions (list of strings), image_id (unique) and optionally labels.
+    Captions and ids are read without decoding images.
+
+    Args:
+        dataset: one row per image.
+        source: the spec that names the source.
+        decode: maps a value of the image column to an RGB image. By default the value is a struct
+            {"bytes", "path"} (the feature `Image(decode=False)`).
+        relevance: which captions are true of which images, if the source knows it.
+        triples: relations between words that the source provides.
+        skipped: images that are not in the set, with reasons.
+
+    Raises:
+        SourceError: image ids are not unique.
     """
 
     def __init__(
@@ -72,7 +86,6 @@ class PairSet:
         self.decode = decode
         self.relevance = relevance
         self.triples = triples
-        """What the source knows of its words: (head, relation, tail)."""
         self.skipped = list(skipped)
         self.image_ids: list[str] = list(dataset["image_id"][:])
         if len(set(self.image_ids)) < len(self.image_ids):
@@ -92,7 +105,11 @@ class PairSet:
         return f"PairSet({self.source!r}, {len(self)} images, {sum(map(len, self.captions))} captions)"
 
     def image(self, index: int) -> Image.Image:
-        """Decode one image to RGB; raise ImageError, naming the image, where its file is damaged."""
+        """Decode one image to RGB.
+
+        Raises:
+            ImageError: the file is damaged; the message names the image.
+        """
         try:
             return self.decode(self.dataset[index]["image"])
         except ImageError as error:
@@ -100,22 +117,22 @@ class PairSet:
 
     @cached_property
     def captions(self) -> list[list[str]]:
-        """The captions of each image, in the source's order."""
+        """The captions of each image, in the order of the source."""
         return list(self.dataset["captions"][:])
 
     @cached_property
     def labels(self) -> list[list[str]] | None:
-        """The labels of each image, or None where the source has none."""
+        """The labels of each image, or None if the source has no labels."""
         return list(self.dataset["labels"][:]) if "labels" in self.dataset.column_names else None
 
     @property
     def uncaptioned(self) -> list[str]:
-        """The ids of the images that have no caption: they can be searched but not scored."""
+        """The ids of images without captions, which can be searched but not evaluated."""
         ids = zip(self.image_ids, self.captions, strict=True)
         return [image_id for image_id, captions in ids if not captions]
 
     def flat_captions(self) -> tuple[list[str], np.ndarray]:
-        """Return all captions, image by image, and the index of the image of each: list (m,), int64 (m,)."""
+        """Return all captions, image by image (m,), and the index of the image of each, int64 (m,)."""
         counts = [len(captions) for captions in self.captions]
         texts = [caption for captions in self.captions for caption in captions]
         return texts, np.repeat(np.arange(len(self), dtype=np.int64), counts)
@@ -124,8 +141,9 @@ class PairSet:
     def fingerprint(self) -> str:
         """Hex sha256 over ids, captions, labels and image files, in order.
 
-        It reads every image file once, a small part of the time it takes to decode them. It depends
-        neither on where the files lie nor on the layout: the same data has the same value on every machine.
+        It reads every image file once, which takes a small part of the time of decoding. It does not depend
+        on
+        paths or layout: the same data has the same fingerprint on every machine.
         """
         digest = hashlib.sha256()
         for index, image in enumerate(self.dataset.select_columns("image")):
@@ -136,7 +154,7 @@ class PairSet:
         return digest.hexdigest()
 
     def select(self, indices: Sequence[int] | np.ndarray | range) -> "PairSet":
-        """Return the pairs at `indices` (unique), in that order; relevance follows."""
+        """Return the pairs at unique `indices`, in this order, with their relevance."""
         rows = np.asarray(indices, dtype=np.int64)
         relevance = None
         if self.relevance is not None:
@@ -172,7 +190,7 @@ class _SelectedRelevance:
 
 
 def _image_digest(value: object, image_id: str) -> str:
-    if not isinstance(value, Mapping):  # a drawn source: the value says how to draw the picture
+    if not isinstance(value, Mapping):  # Picturebook: the value identifies the scene
         return hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest()
     try:
         with open_file(value) as file:
@@ -182,10 +200,9 @@ def _image_digest(value: object, image_id: str) -> str:
 
 
 def _duplicates(source: str, image_ids: list[str]) -> str:
-    seen: set[str] = set()
-    repeated = list(dict.fromkeys(i for i in image_ids if i in seen or seen.add(i)))  # type: ignore[func-returns-value]
+    repeated = [image_id for image_id, count in Counter(image_ids).items() if count > 1]
     names = ", ".join(map(repr, repeated[:3])) + (", ..." if len(repeated) > 3 else "")
     return (
         f"{source}: {len(repeated)} image ids occur more than once ({names}). "
-        "Every image needs one row with all its captions and an id of its own."
+        "Every image needs one row with all its captions and a unique id."
     )

@@ -1,4 +1,4 @@
-"""What there is in a set of pairs, without touching a pixel."""
+"""Summary of a set of pairs, without decoding images."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ def summary(pairs: PairSet) -> dict[str, Any]:
     """Count images, captions, words and labels; every value is plain JSON.
 
     `captions_per_image` and `words_per_caption` are {"least", "mean", "most"}; `labels` counts the images of
-    each label, commonest first; `skipped` lists the images left out, as {"name", "reason"}.
+    each label, most frequent first; `skipped` lists skipped images as {"name", "reason"}.
     """
     texts, _ = pairs.flat_captions()
     labels = Counter(label for of_image in pairs.labels or [] for label in set(of_image))

@@ -19,9 +19,9 @@ from torch.nn.functional import normalize
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput
 from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import ModelError
-from itr_core.methods import AsCL, Setup, ascl, make_method
+from itr_core.methods import AsCL, Setup, make_method
 from itr_core.methods.ascl import asymmetric_contrast
-from itr_core.methods.components.caption_augmentation import FEATURE_NOISE
+from itr_core.methods.components.caption_augmentation import FEATURE_NOISE, noise_tokens
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.training import train
 from itr_core.training.train_step import TrainStep
@@ -164,9 +164,8 @@ def fused(out: EncoderOutput, text: TextOutput, u1: float) -> Tensor:
     overall = normalize(out.image, dim=-1) @ normalize(text.text, dim=-1).T
     if not u1:
         return overall
-    return (
-        u1 * local_similarity(out.image_tokens, present(text.tokens), present(text.mask)) + (1 - u1) * overall
-    )
+    local = local_similarity(present(out.image_tokens), present(text.tokens), present(text.mask))
+    return u1 * local + (1 - u1) * overall
 
 
 IDS_5 = [0, 0, 1, 2, 3]
@@ -206,7 +205,7 @@ def test_noise_on_word_tokens(operation: str) -> None:
     for name, text in (("ascl_i", TextOutput(out.text, out.text_tokens, out.text_mask)),
                        ("ascl_ii_iii", present(out.positive))):  # fmt: skip
         torch.randint(1, ())  # which operation
-        noised = ascl.noise_tokens(present(text.tokens), operation)
+        noised = noise_tokens(present(text.tokens), operation)
         pooled = text.text.clone()
         for row in range(5):
             words = present(text.mask)[row]

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_instance_loss_equals_explicit_sums_over_steps(
 ) -> None:
     branch = {"batch_negatives": batch_negatives, "live_batch": live_batch, "concept_branch": False}
     method = coder(scheme="exp", sharpness=2.0, **branch)
-    past: deque[tuple[Tensor, Tensor, int]] = deque(maxlen=6)
+    past: deque[tuple[tuple[Tensor, Tensor], int]] = deque(maxlen=6)
     tau = min(max(1 / scale, 0.01), 0.1)
     for number in range(5):
         ids = [number, number + 1, number, 9]  # two captions of an image, images of the last steps
@@ -86,7 +87,7 @@ def test_instance_loss_equals_explicit_sums_over_steps(
         assert out.momentum is not None
         live, keys = (
             [
-                (v.double() / v.double().norm(), t.double() / t.double().norm(), i)
+                ((v.double() / v.double().norm(), t.double() / t.double().norm()), i)
                 for v, t, i in zip(each.image.detach(), each.text.detach(), ids, strict=True)
             ]
             for each in (out, out.momentum)
@@ -96,9 +97,9 @@ def test_instance_loss_equals_explicit_sums_over_steps(
         total = 0.0
         for i in range(4):
             for side, other in ((0, 1), (1, 0)):
-                anchor = live[i][side]
-                s = [float(anchor @ key[other]) for key in others if key[2] != ids[i]]
-                right = math.exp(float(anchor @ own[i][other]) / tau)
+                anchor = live[i][0][side]
+                s = [float(anchor @ key[other]) for key, image in others if image != ids[i]]
+                right = math.exp(float(anchor @ own[i][0][other]) / tau)
                 hardness = sum(math.exp(2 * each) for each in s)
                 rest = sum(len(s) * math.exp(2 * each) / hardness * math.exp(each / tau) for each in s)
                 total -= math.log(right / (right + rest)) / (2 * 4)
@@ -111,7 +112,7 @@ def test_without_queue_and_weighting_it_is_infonce(live_batch: bool) -> None:
     method = coder(queue=0, scheme="none", concept_branch=False, live_batch=live_batch)
     out, batch = step(0, [3, 3, 4, 5])
     out.momentum = EncoderOutput(out.image.detach(), out.text.detach(), out.logit_scale)
-    inputs = [out.image, out.text, out.logit_scale]
+    inputs = out.image, out.text, out.logit_scale
     for _ in range(2):
         loss = method(out, batch)["coder_dcl_instance"]
         expected = symmetric_info_nce(*inputs, batch.image_id)
@@ -201,7 +202,7 @@ def test_pseudo_labels_train_the_concept_branch_alone() -> None:
     terms = method(out, batch)
     trained = [weight for weight in method.parameters() if weight.requires_grad]
 
-    def reached(term: str, targets: list[Tensor]) -> list[bool]:
+    def reached(term: str, targets: Sequence[Tensor]) -> list[bool]:
         found = torch.autograd.grad(terms[term], targets, retain_graph=True, allow_unused=True)
         return [gradient is not None and bool(gradient.any()) for gradient in found]
 
@@ -347,8 +348,8 @@ def test_with_momentum_one_keys_come_from_the_initial_weights(world: Path) -> No
     first = keys_of(made, batches, 0)
     keys_of(made, batches, 1)
     again = keys_of(made, batches, 0)
-    assert torch.equal(first.momentum.image, present(again.momentum).image)
-    assert torch.equal(first.momentum.text, present(again.momentum).text)
+    assert torch.equal(present(first.momentum).image, present(again.momentum).image)
+    assert torch.equal(present(first.momentum).text, present(again.momentum).text)
     assert not torch.equal(first.image, again.image)
     assert all(map(torch.equal, made.momentum.module.parameters(), start))
 

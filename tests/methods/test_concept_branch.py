@@ -84,12 +84,12 @@ def test_query_equals_its_formula_written_out(branch: ConceptBranch) -> None:
                 torch.testing.assert_close(descriptors[i], u / u.norm())
 
 
-def projected(module: torch.nn.Sequential, rows: np.ndarray) -> np.ndarray:
+def projected(module: torch.nn.Module, rows: np.ndarray) -> np.ndarray:
     """Apply batch norm and tanh to rows."""
-    linear, norm = module[0], module[1]
-    weight, gain, shift = (part.detach().numpy() for part in (linear.weight, norm.weight, norm.bias))
+    names = ("0.weight", "1.weight", "1.bias")
+    weight, gain, shift = (module.get_parameter(name).detach().numpy() for name in names)
     y = rows @ weight.T
-    return np.tanh((y - y.mean(0)) / np.sqrt(y.var(0) + norm.eps) * gain + shift)
+    return np.tanh((y - y.mean(0)) / np.sqrt(y.var(0) + torch.nn.BatchNorm1d(1).eps) * gain + shift)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -431,11 +431,11 @@ def test_undecodable_images_do_not_train_the_generators() -> None:
     image[3], text[5] = 0, 0
     method = CRCGS(code_dim=16, generator_width=16)
     method.build(setup)
-    method.prepare(Setup(D, setup.captions, setup.labels, embed=lambda: (image, text)))
+    method.prepare(Setup(D, setup.captions, labels=setup.labels, embed=lambda: (image, text)))
     text[3], image[5] = 9, 9  # whatever stands beside what is missing
     other = CRCGS(code_dim=16, generator_width=16)
     other.build(setup)
-    other.prepare(Setup(D, setup.captions, setup.labels, embed=lambda: (image, text)))
+    other.prepare(Setup(D, setup.captions, labels=setup.labels, embed=lambda: (image, text)))
     assert torch.equal(method.image_codes[:3], other.image_codes[:3])
 
 

@@ -134,5 +134,5 @@ def test_a_caption_without_siblings_is_refused() -> None:
 
 def test_unknown_method_names_the_nearest() -> None:
     assert METHODS["infonce"] is InfoNCE
-    with pytest.raises(ModelError, match=r"no method 'infonse'\. Did you mean 'infonce'"):
+    with pytest.raises(ModelError, match=r"Unknown method 'infonse'\. Did you mean 'infonce'"):
         make_method("infonse")

@@ -1,17 +1,16 @@
-"""Small pictures to make sources of."""
+"""Small images that tests build sources from."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-Paint = Callable[..., Path]
+from tests.support import Paint
 
 
 @pytest.fixture
 def paint(tmp_path: Path) -> Paint:
-    """Write a picture of one colour at a path below tmp_path; the extension says the format."""
+    """Write an image of one colour to a path below tmp_path; the suffix determines the format."""
 
     def write(name: str, colour: str = "red") -> Path:
         path = tmp_path / name

@@ -250,7 +250,7 @@ def test_the_limit_is_the_callers_and_global_state_stays() -> None:
     data = encoded(scene())
     assert decode_image(data, max_pixels=48 * 32).size == (48, 32)
     for source in (data, scene()):
-        with pytest.raises(ImageError, match=r"48 x 32 pixels; the limit for one image is 1,535"):
+        with pytest.raises(ImageError, match=r"48 x 32 pixels; the limit for an image is 1,535"):
             decode_image(source, max_pixels=48 * 32 - 1)
     assert limit == Image.MAX_IMAGE_PIXELS
 

@@ -2,14 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from itr_core.errors import SourceError
 from itr_core.pairs import PairSet, load_pairs
-from itr_core.pairs.export import export
+from itr_core.pairs.export import Layout, export
+from tests.support import Paint
 
-LAYOUTS = ("parquet", "karpathy", "folder")
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 WRITTEN = {"parquet": "pairs.parquet", "karpathy": "dataset.json", "folder": ""}
 
 
@@ -19,7 +21,7 @@ def drawn() -> PairSet:
 
 
 @pytest.fixture
-def photos(paint, tmp_path: Path) -> PairSet:  # type: ignore[no-untyped-def]
+def photos(paint: Paint, tmp_path: Path) -> PairSet:
     for name in ("photos/a.jpg", "photos/more/b.png"):
         paint(name)
     notes = "a.jpg,one, and more\na.jpg,two\nmore/b.png,drei Bücher\n"
@@ -38,7 +40,7 @@ def files_in(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", ["drawn", "photos"])
-def test_round_trip(name: str, layout: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_round_trip(name: str, layout: Layout, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     pairs: PairSet = request.getfixturevalue(name)
     assert export(pairs, layout, tmp_path / "out" / "x") == []
     assert os.listdir(tmp_path / "out") == ["x"]
@@ -70,7 +72,7 @@ def test_files_are_copied_not_encoded_anew(photos: PairSet, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_cannot_be_decoded_is_left_out_and_told(photos: PairSet, layout: str, tmp_path: Path) -> None:
+def test_what_cannot_be_decoded_is_left_out_and_told(photos: PairSet, layout: Layout, tmp_path: Path) -> None:
     (tmp_path / "photos" / "a.jpg").write_bytes(b"not a picture")
     told: list[tuple[int, int]] = []
     skipped = export(photos, layout, tmp_path / "x", progress=lambda done, total: told.append((done, total)))
@@ -80,7 +82,7 @@ def test_what_cannot_be_decoded_is_left_out_and_told(photos: PairSet, layout: st
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_failed_export_leaves_nothing(photos: PairSet, layout: str, tmp_path: Path) -> None:
+def test_a_failed_export_leaves_nothing(photos: PairSet, layout: Layout, tmp_path: Path) -> None:
     for name in photos.image_ids:
         (tmp_path / "photos" / name).unlink()
     with pytest.raises(SourceError, match="none of its 2 images"):
@@ -90,7 +92,7 @@ def test_a_failed_export_leaves_nothing(photos: PairSet, layout: str, tmp_path: 
 
 def test_nothing_is_overwritten(drawn: PairSet, tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    with pytest.raises(SourceError, match="exists already"):
+    with pytest.raises(SourceError, match="already exists"):
         export(drawn, "folder", tmp_path / "x")
 
 

@@ -9,9 +9,10 @@ from PIL import Image
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs import Skipped, load_pairs
+from tests.support import Paint
 
 
-def test_images_without_captions(paint, tmp_path: Path) -> None:
+def test_images_without_captions(paint: Paint, tmp_path: Path) -> None:
     for name in ("b.png", "a.jpg", "deep/er/a.jpg", "C.JPG", ".hidden/d.jpg", "._a.jpg"):
         paint(name)
     pairs = load_pairs(f"folder:{tmp_path}")
@@ -40,10 +41,10 @@ CAPTION_FILES = {
 
 
 @pytest.mark.parametrize("kind", CAPTION_FILES)
-def test_every_form_of_captions_says_the_same(kind: str, paint, tmp_path: Path) -> None:
+def test_every_form_of_captions_says_the_same(kind: str, paint: Paint, tmp_path: Path) -> None:
     for name in ("a.jpg", "b/c.jpg", "d.jpg"):
         paint(name)
-    (tmp_path / kind.split()[0]).write_text(CAPTION_FILES[kind], encoding="utf-8")
+    (tmp_path / kind.split(maxsplit=1)[0]).write_text(CAPTION_FILES[kind], encoding="utf-8")
     pairs = load_pairs(f"folder:{tmp_path}")
     assert dict(zip(pairs.image_ids, pairs.captions, strict=True)) == {
         "a.jpg": ["one, two", "three"],
@@ -54,21 +55,21 @@ def test_every_form_of_captions_says_the_same(kind: str, paint, tmp_path: Path) 
     assert pairs.skipped == []
 
 
-def test_metadata_of_a_subfolder_names_its_own_images(paint, tmp_path: Path) -> None:
+def test_metadata_of_a_subfolder_names_its_own_images(paint: Paint, tmp_path: Path) -> None:
     for split, caption in (("train", "learnt"), ("test", "asked")):
         paint(f"{split}/a.jpg")
         (tmp_path / split / "metadata.jsonl").write_text(json.dumps({"file_name": "a.jpg", "text": caption}))
     assert load_pairs(f"folder:{tmp_path}").captions == [["asked"], ["learnt"]]
 
 
-def test_one_file_of_metadata_counts_in_a_folder(paint, tmp_path: Path) -> None:
+def test_one_file_of_metadata_counts_in_a_folder(paint: Paint, tmp_path: Path) -> None:
     paint("a.jpg")
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.jpg", "text": "mine"}')
     (tmp_path / "captions.txt").write_text("a.jpg,older\n")
     assert load_pairs(f"folder:{tmp_path}").captions == [["mine"]]
 
 
-def test_chosen_columns_and_labels(paint, tmp_path: Path) -> None:
+def test_chosen_columns_and_labels(paint: Paint, tmp_path: Path) -> None:
     paint("a.jpg")
     paint("b.jpg")
     line = {"picture": "a.jpg", "caption": "no", "says": [{"raw": "yes"}, "also", ""], "tags": ["x", "y"]}
@@ -80,11 +81,11 @@ def test_chosen_columns_and_labels(paint, tmp_path: Path) -> None:
     assert pairs[0].labels == ["x", "y"]
     with pytest.raises(SourceError, match=r"no column 'say'. Did you mean 'says'"):
         load_pairs(f"folder:{tmp_path}", columns={**columns, "captions": "say"})
-    with pytest.raises(SourceError, match=r"knows no 'caption'. Did you mean 'captions'"):
+    with pytest.raises(SourceError, match=r"unknown role 'caption' in columns. Did you mean 'captions'"):
         load_pairs(f"folder:{tmp_path}", columns={"caption": "says"})
 
 
-def test_bad_files_are_left_out_by_name_and_reason(paint, tmp_path: Path) -> None:
+def test_bad_files_are_left_out_by_name_and_reason(paint: Paint, tmp_path: Path) -> None:
     whole = paint("good.jpg").read_bytes()
     (tmp_path / "text.jpg").write_text("these are words")
     (tmp_path / "empty.png").touch()
@@ -96,7 +97,7 @@ def test_bad_files_are_left_out_by_name_and_reason(paint, tmp_path: Path) -> Non
     assert pairs.image_ids == ["good.jpg", "tiny.png"]
     assert pairs.captions == [["a"], []]
     assert dict(pairs.skipped) == {
-        "gone.jpg": "named in captions.txt, but not there",
+        "gone.jpg": "named in captions.txt, but missing",
         "empty.png": "empty file (0 bytes)",
         "huge.png": pairs.skipped[2].reason,
         "stub.jpg": "not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
@@ -106,7 +107,7 @@ def test_bad_files_are_left_out_by_name_and_reason(paint, tmp_path: Path) -> Non
     assert "50,000,000 pixels" in pairs.skipped[2].reason
 
 
-def test_a_file_found_truncated_on_decoding_is_named(paint, tmp_path: Path) -> None:
+def test_a_file_found_truncated_on_decoding_is_named(paint: Paint, tmp_path: Path) -> None:
     paint("a.jpg")
     Image.effect_noise((64, 64), 50).save(tmp_path / "cut.jpg")
     os.truncate(tmp_path / "cut.jpg", (tmp_path / "cut.jpg").stat().st_size // 2 + 300)
@@ -117,7 +118,7 @@ def test_a_file_found_truncated_on_decoding_is_named(paint, tmp_path: Path) -> N
         pairs.image(1)
 
 
-def test_a_file_that_vanishes_is_named(paint, tmp_path: Path) -> None:
+def test_a_file_that_vanishes_is_named(paint: Paint, tmp_path: Path) -> None:
     path = paint("a.jpg")
     pairs = load_pairs(f"folder:{tmp_path}")
     path.unlink()
@@ -126,7 +127,7 @@ def test_a_file_that_vanishes_is_named(paint, tmp_path: Path) -> None:
             use()
 
 
-def test_limit_counts_usable_images(paint, tmp_path: Path) -> None:
+def test_limit_counts_usable_images(paint: Paint, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("words")
     for name in ("b.jpg", "c.jpg", "d.jpg"):
         paint(name)
@@ -138,7 +139,7 @@ def test_limit_counts_usable_images(paint, tmp_path: Path) -> None:
 def test_nothing_to_use_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such folder"):
         load_pairs(f"folder:{tmp_path / 'nowhere'}")
-    with pytest.raises(SourceError, match=r"no image in it or its folders \(looked for \.jpg"):
+    with pytest.raises(SourceError, match=r"contains no images \(searched for \.jpg"):
         load_pairs(str(tmp_path))
     (tmp_path / "a.jpg").write_text("words")
     with pytest.raises(SourceError, match=r"none of its 1 images can be used \(a\.jpg: not a JPEG"):
@@ -158,14 +159,16 @@ def test_nothing_to_use_is_an_error(tmp_path: Path) -> None:
         ("captions.txt", "a.jpg#0\tfine\nnonsense\n", r"captions\.txt, line 2: no image name and caption"),
     ],
 )
-def test_unreadable_metadata_is_named(name: str, text: str, message: str, paint, tmp_path: Path) -> None:
+def test_unreadable_metadata_is_named(
+    name: str, text: str, message: str, paint: Paint, tmp_path: Path
+) -> None:
     paint("a.jpg")
     (tmp_path / name).write_text(text)
     with pytest.raises(SourceError, match=message):
         load_pairs(f"folder:{tmp_path}")
 
 
-def test_metadata_in_another_encoding_is_named(paint, tmp_path: Path) -> None:
+def test_metadata_in_another_encoding_is_named(paint: Paint, tmp_path: Path) -> None:
     paint("a.jpg")
     (tmp_path / "captions.txt").write_bytes("a.jpg,caf\u00e9\n".encode("latin-1"))
     with pytest.raises(SourceError, match=r"captions\.txt: cannot be read .*utf-8"):

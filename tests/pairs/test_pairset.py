@@ -13,6 +13,7 @@ from PIL import Image
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.pairs.from_files import Record, pairs_of_files
+from tests.support import Paint, present
 
 
 class SceneRelevance:
@@ -68,19 +69,22 @@ def test_relevance_follows_a_selection(drawn: PairSet) -> None:
     assert chosen.image_ids == ["3", "1", "0"]
     assert chosen.flat_captions()[0] == ["x", "xx", "xxx", "r", "rr"]
     assert chosen.image(2).getpixel((0, 0)) == (255, 0, 0)
-    wanted = drawn.relevance.grade()[[3, 1, 0]][:, [3, 4, 5, 0, 1]]
-    np.testing.assert_array_equal(chosen.relevance.grade(), wanted)
-    np.testing.assert_array_equal(chosen.relevance.grade(slice(1, 3)), wanted[1:3])
-    np.testing.assert_array_equal(chosen.relevance.matrix(np.array([2, 0])), wanted[[2, 0]] > 0.1)
+    wanted = present(drawn.relevance).grade()[[3, 1, 0]][:, [3, 4, 5, 0, 1]]
+    np.testing.assert_array_equal(present(chosen.relevance).grade(), wanted)
+    np.testing.assert_array_equal(present(chosen.relevance).grade(slice(1, 3)), wanted[1:3])
+    np.testing.assert_array_equal(present(chosen.relevance).matrix(np.array([2, 0])), wanted[[2, 0]] > 0.1)
     twice = chosen.select([2, 0])
-    np.testing.assert_array_equal(twice.relevance.grade(), wanted[[2, 0]][:, [3, 4, 0, 1, 2]])
+    np.testing.assert_array_equal(present(twice.relevance).grade(), wanted[[2, 0]][:, [3, 4, 0, 1, 2]])
 
 
-def test_fingerprint_sees_every_part_and_nothing_else(paint, tmp_path: Path) -> None:
+def test_fingerprint_sees_every_part_and_nothing_else(paint: Paint, tmp_path: Path) -> None:
     def value(
-        name: str = "a", captions: tuple[str, ...] = ("one",), place: str = "x.png", **more: object
+        name: str = "a",
+        captions: tuple[str, ...] = ("one",),
+        place: str = "x.png",
+        labels: list[str] | None = None,
     ) -> str:
-        record = Record(name, tmp_path / place, list(captions), **more)
+        record = Record(name, tmp_path / place, list(captions), labels)
         return pairs_of_files([record], source="test").fingerprint
 
     paint("x.png", "red")
@@ -92,7 +96,7 @@ def test_fingerprint_sees_every_part_and_nothing_else(paint, tmp_path: Path) -> 
     assert len({value(), *others}) == 7
 
 
-def test_fingerprint_is_the_same_in_other_layouts_and_processes(paint, tmp_path: Path) -> None:
+def test_fingerprint_is_the_same_in_other_layouts_and_processes(paint: Paint, tmp_path: Path) -> None:
     paint("photos/a.png")
     (tmp_path / "photos" / "captions.txt").write_text("a.png,one\na.png,two\n")
     folder = load_pairs(str(tmp_path / "photos"))
@@ -130,7 +134,7 @@ def test_many_duplicates_are_counted_and_the_first_named() -> None:
             r"'nowhere/at/all': no such file or folder. A source is a path or one of: picturebook:",
         ),
         ("", r"'': no such file or folder. A source is a path or one of: picturebook:"),
-        ("folder:", r"'folder:': say which, as in folder:PATH"),
+        ("folder:", r"'folder:': the path is missing, as in folder:PATH"),
         (__file__, r"a source is a folder, a \.parquet or a \.json file, not a \.py file"),
     ],
 )
@@ -140,9 +144,9 @@ def test_specs_that_say_nothing_known(spec: str, message: str) -> None:
 
 
 def test_options_that_do_not_apply(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="a folder source takes no image_root; leave it out"):
+    with pytest.raises(SourceError, match="a folder source has no option image_root; remove it"):
         load_pairs(f"folder:{tmp_path}", image_root=tmp_path)
-    with pytest.raises(SourceError, match="a picturebook source takes no columns and no image_root"):
+    with pytest.raises(SourceError, match="a picturebook source has no option columns or image_root"):
         load_pairs("picturebook", image_root=tmp_path, columns={})
     with pytest.raises(SourceError, match="limit=0"):
         load_pairs("picturebook", limit=0)

@@ -1,3 +1,5 @@
+"""Scenes that several tests of Picturebook share."""
+
 import pytest
 
 from itr_core.picturebook.caption_builder import Caption

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def alpha(image: Image.Image) -> np.ndarray:
     return np.asarray(image.getchannel("A"))
 
 
-def with_car(**changes: object) -> Scene:
+def with_car(**changes: Any) -> Scene:
     return replace(STREET, things=(replace(CAR, **changes), MAN))
 
 
