@@ -61,6 +61,8 @@ def tables_of(runs: Mapping[str, Runs]) -> dict[str, Table]:
     found = {}
     for group, names in groups.items():
         measured = [name for name in names if runs.get(name)]
+        if group == "controls" and measured == ["infonce"]:  # a baseline without controls
+            continue
         for subject, metrics in METRICS.items():
             if table := table_of(measured, metrics, runs):
                 found[f"{group}_{subject}"] = table

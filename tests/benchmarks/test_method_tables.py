@@ -73,6 +73,7 @@ def test_rows_are_grouped_and_metrics_that_nobody_has_left_out() -> None:
     }
     assert [*tables["main_recall"].columns] == ["seeds", "rsum", "t2i_r1", "short_t2i_r10"]
     assert tables["main_recall"].row("infonce").cells["seeds"] == 2
+    assert [*tables_of({"infonce": [run(0)]})] == ["main_recall"]
 
 
 def test_another_baseline_can_be_chosen() -> None:
