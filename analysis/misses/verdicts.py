@@ -64,7 +64,7 @@ def save_verdict(
 def read_verdicts(path: Path) -> pd.DataFrame:
     """Return all verdicts, oldest first, one per row with the fields of `Verdict`; none if there is no file.
 
-    A person may say otherwise later: `drop_duplicates(["gallery", "way", "query", "found"], keep="last")`
+    A person may say otherwise later: `drop_duplicates(["gallery", "direction", "query", "found"], keep="last")`
     leaves what holds. Lines cut short by a stopped process are passed over; GalleryError names any other
     line that is no verdict.
     """

@@ -25,7 +25,7 @@ _ONE = ("a", "an", "one", "some")
 # These may well be true of an image, whatever it shows.
 _VAGUE = {"person", "people", "guy", "lady", "kid", "child", "group", "crowd", "couple", "family", "body"}
 _VAGUE |= {"view", "picture", "background", "place", "area", "middle", "edge", "side", "top", "front", "part"}
-_VAGUE |= {"distance", "air", "ground", "lot", "pile", "direction"}
+_VAGUE |= {"distance", "air", "ground", "lot", "pile", "way"}
 _WORD = re.compile(r"[^\W\d_]+")
 
 

@@ -1,4 +1,4 @@
-"""Picturebook: a drawn world whose pictures, captions and exact relevance all come from one seed.
+"""Picturebook: a synthetic world with images, captions and exact relevance, all generated from seeds.
 
     from itr_core.picturebook.splits import scene_of
     from itr_core.picturebook.captions import captions_of
@@ -7,5 +7,6 @@
     scene = scene_of("test", 17)
     draw(scene), captions_of(scene)
 
-ontology (data) -> scene, sampling, splits -> meaning (truth) -> captions, edits, relevance -> source.
+Modules in order of dependency: ontology (data); scene, sampling, splits; semantics (what is true of a scene);
+wording, caption_builder, captions, edits; relevance; sprites, backdrops, rendering; source.
 """

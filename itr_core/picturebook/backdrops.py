@@ -1,9 +1,9 @@
-"""The stage: sky, place and weather of a scene, drawn once per look and size and then kept.
+"""Backdrops: sky, place and weather of a scene, rendered once per combination and size and then cached.
 
-Every file in `backdrops/` is 400 x 400 units. A shape shows always, or, if its class names a time, a weather
-or a variant (v0, v1, v2), only then. `sky.svg` lies behind all places; `data-sky="x y scale"` on a place says
-where its window shows it. A place has up to three groups, drawn in this order: `outside` (what an indoor
-window shows) and `scene` take the light of the hour; `lights` shine at night.
+Every file in `backdrops/` has 400 x 400 units. A shape is visible always or, if its class names a time, a
+weather or a variant (v0, v1, v2), only then. `sky.svg` is behind all places; `data-sky="x y scale"` of a
+place positions it in a window. A place has up to three groups, drawn in this order: `outside` (the view
+through a window) and `scene` get the light of the time of day; `lights` shine at night.
 """
 
 import re
@@ -19,7 +19,8 @@ FOLDER = Path(__file__).with_name("backdrops")
 VARIANTS = 3
 GROUPS = ("outside", "scene", "lights")
 
-# A light: saturation; gain of red, green, blue; lift of red, green, blue. Weather comes on top of the hour.
+# A light: saturation; gain of red, green, blue; offset of red, green, blue. Weather is applied after the
+# time.
 Light = tuple[float, float, float, float, float, float, float]
 _PLAIN: Light = (1.0, 1.0, 1.0, 1.0, 0, 0, 0)
 _HOURS: dict[str, Light] = {
@@ -57,7 +58,7 @@ _SKIES_FOR_THINGS: dict[str, Light] = {
 
 
 def _matrix(saturation: float, red: float, green: float, blue: float, *lifts: float) -> tuple[float, ...]:
-    """Pillow's 12-number colour matrix (RGB -> RGB): desaturate, then gain and lift each channel."""
+    """Return Pillow's 12-number colour matrix (RGB -> RGB): saturation, then gain and offset per channel."""
     numbers: list[float] = []
     for channel, (gain, lift) in enumerate(zip((red, green, blue), lifts, strict=True)):
         mixed = [weight * (1 - saturation) for weight in (0.299, 0.587, 0.114)]
@@ -67,7 +68,7 @@ def _matrix(saturation: float, red: float, green: float, blue: float, *lifts: fl
 
 
 def _relight(image: Image.Image, *lights: Light) -> Image.Image:
-    """Return the RGB part of `image` under each light in turn."""
+    """Apply lights to the RGB part of `image`, one after the other."""
     image = image.convert("RGB")
     for light in lights:
         if light != _PLAIN:
@@ -76,7 +77,7 @@ def _relight(image: Image.Image, *lights: Light) -> Image.Image:
 
 
 def lit(image: Image.Image, place: str, time: str, weather: str) -> Image.Image:
-    """Return a thing's colours (RGB) in the scene's light, weaker than the stage's: red stays red."""
+    """Return the colours (RGB) of a thing in the light of the scene, weaker than for the backdrop."""
     if PLACES[place].indoors:
         return _relight(image, _THINGS_LAMPLIT[time])
     return _relight(image, _THINGS[time], _SKIES_FOR_THINGS[weather])
@@ -89,7 +90,7 @@ def _text(name: str) -> str:
 
 @cache
 def _sky(place: str) -> str:
-    """The sky as it is seen in a place: all of it, or moved into the window."""
+    """Return the sky of a place, moved into its window if it has one."""
     window = re.search(r'data-sky="(\S+) (\S+) (\S+)"', _text(place))
     if window is None:
         return _text("sky")
@@ -99,27 +100,27 @@ def _sky(place: str) -> str:
 
 
 def _layer(text: str, group: str, time: str, weather: str, variant: int, size: int) -> Image.Image:
-    """Draw one group of a stage's text (RGBA, size x size) for this time, weather and variant."""
+    """Render one group of a backdrop (RGBA, size x size) for a time, weather and variant."""
     hidden = _classes(text) - {time, weather, group, f"v{variant}"}
     return _drawn(text, frozenset(hidden), size)
 
 
 @cache
 def _classes(text: str) -> frozenset[str]:
-    """The names in a stage's text that decide when a shape shows."""
+    """Return the class names in the SVG text that decide when a shape is visible."""
     names = {*TIMES, *WEATHERS, *GROUPS, *(f"v{i}" for i in range(VARIANTS))}
     return frozenset(names.intersection(" ".join(re.findall(r'class="([^"]*)"', text)).split()))
 
 
 @lru_cache(maxsize=512)
 def _drawn(text: str, hidden: frozenset[str], size: int) -> Image.Image:
-    """A stage often looks alike in several hours and weathers, before the light is put on it."""
+    """Render with hidden classes; cached, since many times and weathers differ only in their light."""
     return render(text, size, ",".join(f".{name}" for name in sorted(hidden)) + "{display:none}")
 
 
 @lru_cache(maxsize=64)
 def overlay(time: str, weather: str, size: int) -> Image.Image | None:
-    """What falls in front of everything (RGBA, size x size), or None when nothing does."""
+    """Return rain or snow in front of the scene (RGBA, size x size), or None."""
     if weather not in ("rain", "snow"):
         return None
     drops = _layer(_text("weather"), "scene", time, weather, 0, size)
@@ -130,7 +131,7 @@ def overlay(time: str, weather: str, size: int) -> Image.Image | None:
 
 @lru_cache(maxsize=384)
 def backdrop(place: str, time: str, weather: str, variant: int, size: int) -> Image.Image:
-    """Return the empty stage (RGB, size x size). The cache holds it: copy before drawing on it."""
+    """Return the backdrop (RGB, size x size). It is cached: copy it before drawing on it."""
     now = (time, weather, variant, size)
     text, indoors = _text(place), PLACES[place].indoors
     picture = _layer(_sky(place), "scene", *now).convert("RGB")

@@ -1,9 +1,9 @@
-"""Five captions of a scene, from terse to full: each a meaning and one of the many ways to say it in English.
+"""Five captions of a scene, from terse to full, each a meaning with a random wording in English.
 
-Every caption is true of its scene. They spread over the length buckets of Fig. 5 of AsCL (<= 8, 9-10,
-11-12, 13-15, > 15 words): 1 names one thing ("a dog"), 2 is what people type into a search box ("red car
-beach night"), 3 is a short sentence, 4 one of middle length, 5 tells every fact that `meaning.tellable`
-counts and so nearly always picks out its scene.
+Every caption is true of its scene. They cover the length buckets of Fig. 5 of AsCL (<= 8, 9-10, 11-12,
+13-15, > 15 words): 1 names one thing ("a dog"), 2 is a typed query ("red car beach night"), 3 is a short
+sentence, 4 is a sentence of medium length, 5 states all facts that `semantics.statable_facts` counts, so
+that it almost always identifies its scene.
 """
 
 from collections.abc import Sequence
@@ -21,128 +21,132 @@ _SETTING = ("place", "time", "weather")
 _CLOSING = ("the scene takes place {}", "all this is seen {}", "it all happens {}")
 
 
-def _terse(telling: CaptionBuilder) -> Caption:
-    speaker = telling.speaker
-    group = int(speaker.random() * len(telling.looks))
-    kind = KINDS[telling.looks[group].kind]
-    term = speaker.pick(kind.is_a[1:]) if kind.is_a[1:] and speaker.chance(0.2) else kind.name
-    said = speaker.shuffled(sorted(telling.sayable(group)))[: speaker.pick((0, 0, 1, 1, 2))]
-    text = telling.posed(telling.mention(group, said, term, bare=speaker.chance(0.4)))
-    return telling.caption(sentence(text) if speaker.chance(0.2) else text)
+def _terse(builder: CaptionBuilder) -> Caption:
+    chooser = builder.chooser
+    group = int(chooser.random() * len(builder.looks))
+    kind = KINDS[builder.looks[group].kind]
+    term = chooser.pick(kind.is_a[1:]) if kind.is_a[1:] and chooser.chance(0.2) else kind.name
+    stated = chooser.shuffled(sorted(builder.attributes_to_state(group)))[: chooser.pick((0, 0, 1, 1, 2))]
+    text = builder.with_state(builder.mention(group, stated, term, bare=chooser.chance(0.4)))
+    return builder.caption(sentence(text) if chooser.chance(0.2) else text)
 
 
-def _telegraphic(telling: CaptionBuilder) -> Caption:
-    speaker = telling.speaker
-    groups = speaker.shuffled(range(len(telling.looks)))[: 1 + speaker.chance(0.35)]
-    mentions = [telling.mention(group, telling.sayable(group, 0.45), bare=True) for group in groups]
+def _telegraphic(builder: CaptionBuilder) -> Caption:
+    chooser = builder.chooser
+    groups = chooser.shuffled(range(len(builder.looks)))[: 1 + chooser.chance(0.35)]
+    mentions = [
+        builder.mention(group, builder.attributes_to_state(group, 0.45), bare=True) for group in groups
+    ]
     words = [mention.text for mention in mentions]
-    if len(mentions) == 2 and telling.facts.related("on", *(telling.masks[g] for g in groups)):
-        telling.relate(*mentions)
+    if len(mentions) == 2 and builder.facts.related("on", *(builder.masks[g] for g in groups)):
+        builder.relate(*mentions)
         words = [f"{words[0]} on {words[1]}"]
     words += [
-        telling.set(name, bare=True)
+        builder.set(name, bare=True)
         for name, share in zip(_SETTING, (0.75, 0.5, 0.25), strict=True)
-        if speaker.chance(share)
+        if chooser.chance(share)
     ]
-    return telling.caption(" ".join(speaker.shuffled(words) if speaker.chance(0.25) else words))
+    return builder.caption(" ".join(chooser.shuffled(words) if chooser.chance(0.25) else words))
 
 
-def _short(telling: CaptionBuilder) -> Caption:
-    speaker = telling.speaker
-    groups = speaker.shuffled(range(len(telling.looks)))[: 1 + speaker.chance(0.25)]
-    return _statement(telling, groups, 0.35, fewest_words=speaker.pick((5, 6, 7, 8)))
+def _short(builder: CaptionBuilder) -> Caption:
+    chooser = builder.chooser
+    groups = chooser.shuffled(range(len(builder.looks)))[: 1 + chooser.chance(0.25)]
+    return _statement(builder, groups, 0.35, fewest_words=chooser.pick((5, 6, 7, 8)))
 
 
-def _medium(telling: CaptionBuilder) -> Caption:
-    speaker = telling.speaker
-    groups = speaker.shuffled(range(len(telling.looks)))[: speaker.pick((1, 2, 2, 2, 3))]
-    return _statement(telling, groups, 0.5, fewest_words=speaker.pick((9, 11, 13)))
+def _medium(builder: CaptionBuilder) -> Caption:
+    chooser = builder.chooser
+    groups = chooser.shuffled(range(len(builder.looks)))[: chooser.pick((1, 2, 2, 2, 3))]
+    return _statement(builder, groups, 0.5, fewest_words=chooser.pick((9, 11, 13)))
 
 
-def _statement(telling: CaptionBuilder, groups: Sequence[int], share: float, fewest_words: int) -> Caption:
-    """One sentence on the groups; place, time and weather join it, in any order, until it is long enough."""
-    speaker = telling.speaker
-    mentions = [telling.mention(group, telling.sayable(group, share)) for group in groups]
+def _statement(builder: CaptionBuilder, groups: Sequence[int], share: float, fewest_words: int) -> Caption:
+    """Return a sentence about the groups, with place, time and weather added until it is long enough."""
+    chooser = builder.chooser
+    mentions = [builder.mention(group, builder.attributes_to_state(group, share)) for group in groups]
     subject, *others = mentions
-    relation = telling.relate(subject, others[0]) if len(others) == 1 else None
+    relation = builder.relate(subject, others[0]) if len(others) == 1 else None
     where = f"{relation} {others[0].text}" if relation else ""
     if others and not relation:
-        subject = Mention(-1, listed([telling.posed(mention) for mention in mentions]), "", subject.several)
-    order = speaker.shuffled(_SETTING)
-    if speaker.chance(0.6):
+        subject = Mention(
+            -1, listed([builder.with_state(mention) for mention in mentions]), "", subject.several
+        )
+    order = chooser.shuffled(_SETTING)
+    if chooser.chance(0.6):
         order.sort(key=lambda name: name != "place")
     setting: list[str] = []
     while order and len(f"{subject.text} {where} {' '.join(setting)}".split()) + 2 < fewest_words:
-        setting.append(telling.set(order.pop(0)))
-    if setting and speaker.chance(0.2):
+        setting.append(builder.set(order.pop(0)))
+    if setting and chooser.chance(0.2):
         front = setting.pop(0)
-        return telling.utter(f"{front}, {telling.clause(subject, where, setting, SEEING)}")
-    return telling.utter(telling.clause(subject, where, setting))
+        return builder.finish(f"{front}, {builder.clause(subject, where, setting, SEEING)}")
+    return builder.finish(builder.clause(subject, where, setting))
 
 
-def _full(telling: CaptionBuilder) -> Caption:
-    """All there is to say of every group, a relation of each to a group named before, and the setting."""
-    speaker = telling.speaker
-    setting = [telling.set(name) for name in speaker.shuffled(_SETTING)]
-    closing = [setting.pop() for _ in range(2) if speaker.chance(0.2)]
-    front = setting.pop() if speaker.chance(0.3) else ""
+def _full(builder: CaptionBuilder) -> Caption:
+    """State all attributes of all groups, a relation of each to an earlier group, and the setting."""
+    chooser = builder.chooser
+    setting = [builder.set(name) for name in chooser.shuffled(_SETTING)]
+    closing = [setting.pop() for _ in range(2) if chooser.chance(0.2)]
+    front = setting.pop() if chooser.chance(0.3) else ""
     mentions: list[Mention] = []
     clauses: list[str] = []
-    for group in speaker.shuffled(range(len(telling.looks))):
-        mention = telling.mention(group, telling.sayable(group))
+    for group in chooser.shuffled(range(len(builder.looks))):
+        mention = builder.mention(group, builder.attributes_to_state(group))
         if mentions:
-            clauses.append(_addition(telling, mention, speaker.shuffled(mentions)))
+            clauses.append(_addition(builder, mention, chooser.shuffled(mentions)))
         else:
-            main = telling.clause(mention, "", setting, SEEING if front else SHOWING)
+            main = builder.clause(mention, "", setting, SEEING if front else SHOWING)
             clauses.append(f"{front}, {main}" if front else main)
         mentions.append(mention)
     if closing:
-        clauses.append(speaker.pick(_CLOSING).format(" ".join(closing)))
+        clauses.append(chooser.pick(_CLOSING).format(" ".join(closing)))
     text = clauses[0]
     for clause in clauses[1:]:
-        text += speaker.pick((". ", ". ", "; ", ", and ")) + clause
+        text += chooser.pick((". ", ". ", "; ", ", and ")) + clause
     sentences = text.split(". ")
-    if speaker.chance(0.75):
-        return telling.caption(" ".join(map(sentence, sentences)))
-    return telling.caption(". ".join(sentences))
+    if chooser.chance(0.75):
+        return builder.caption(" ".join(map(sentence, sentences)))
+    return builder.caption(". ".join(sentences))
 
 
-def _addition(telling: CaptionBuilder, new: Mention, known: Sequence[Mention]) -> str:
-    """A clause that places `new` by one of the `known`, rather by what is on what than anything else."""
-    speaker = telling.speaker
+def _addition(builder: CaptionBuilder, new: Mention, known: Sequence[Mention]) -> str:
+    """Return a clause that relates `new` to one of the `known` groups, preferably by the relation "on"."""
+    chooser = builder.chooser
 
     def on(a: Mention, b: Mention) -> bool:
-        return telling.facts.related("on", telling.masks[a.group], telling.masks[b.group])
+        return builder.facts.related("on", builder.masks[a.group], builder.masks[b.group])
 
     for old in known:
         if on(old, new):
-            return f"{old.again} {old.be} {telling.relate(old, new)} {telling.posed(new)}"
+            return f"{old.reference} {old.be} {builder.relate(old, new)} {builder.with_state(new)}"
     for old in sorted(known, key=lambda old: not on(new, old)):
-        if relation := telling.relate(new, old):
-            where = f"{relation} {old.again}"
-            if speaker.chance(0.3):
+        if relation := builder.relate(new, old):
+            where = f"{relation} {old.reference}"
+            if chooser.chance(0.3):
                 return f"{where} {STATES[new.doing]['verb'][new.several] if new.doing else new.be} {new.text}"
-            return telling.clause(new, where, (), SEEING)
-    return f"there {new.be} also {telling.posed(new)}"
+            return builder.clause(new, where, (), SEEING)
+    return f"there {new.be} also {builder.with_state(new)}"
 
 
 def captions_of(scene: Scene) -> list[Caption]:
-    """The scene's five captions: terse, telegraphic, short, medium, full. Same scene, same captions."""
-    facts, speaker = SceneFacts(scene), WordChooser(np.random.default_rng([scene.seed, 5]))
-    return [slot(CaptionBuilder(facts, speaker)) for slot in (_terse, _telegraphic, _short, _medium, _full)]
+    """Return the five captions of a scene: terse, telegraphic, short, medium, full. Deterministic."""
+    facts, chooser = SceneFacts(scene), WordChooser(np.random.default_rng([scene.seed, 5]))
+    return [slot(CaptionBuilder(facts, chooser)) for slot in (_terse, _telegraphic, _short, _medium, _full)]
 
 
 def canonical_caption(meaning: Meaning) -> str:
-    """Say a meaning in the plainest words, always the same: "two brown dogs behind a car in a forest"."""
-    speaker = WordChooser()
+    """Return the fixed wording of a meaning: "two brown dogs behind a car in a forest"."""
+    chooser = WordChooser()
 
     def phrase(index: int) -> str:
         variable = meaning.things[index]
         several = variable.least > 1 and variable.term not in MASS
         look = Look(*(getattr(variable, name) for name in ("term", *_ATTRIBUTES)))
-        said = [name for name in _ATTRIBUTES if getattr(variable, name)]
-        noun = speaker.noun(variable.term, several)
-        text = speaker.described(noun, look, said)
+        stated = [name for name in _ATTRIBUTES if getattr(variable, name)]
+        noun = chooser.noun(variable.term, several)
+        text = chooser.described(noun, look, stated)
         if index in known:
             twin = any(other.term == variable.term for other in meaning.things if other is not variable)
             return f"the {text if twin else noun}"
@@ -163,21 +167,21 @@ def canonical_caption(meaning: Meaning) -> str:
 
 
 def telegraphic(scene: Scene, rng: np.random.Generator) -> Caption:
-    """What somebody might type to find the scene ("red car beach night")."""
+    """Return a typed query for the scene ("red car beach night")."""
     return _telegraphic(CaptionBuilder(SceneFacts(scene), WordChooser(rng)))
 
 
 def telegraphic_queries(scenes: Sequence[Scene], count: int = 100, seed: int = 0) -> list[Caption]:
-    """`count` queries as people type them, each about one of the scenes and of at least three facts."""
+    """Return `count` typed queries, each about one of the scenes and with at least three facts."""
     rng = np.random.default_rng(seed)
     queries: list[Caption] = []
     while len(queries) < count:
         query = telegraphic(scenes[int(rng.random() * len(scenes))], rng)
-        if query.meaning.told() >= 3:
+        if query.meaning.fact_count() >= 3:
             queries.append(query)
     return queries
 
 
 def kind_queries() -> list[Caption]:
-    """One query per kind: its bare name."""
+    """Return one query per kind: its name."""
     return [Caption(name, Meaning((Variable(name),))) for name in KINDS]

@@ -1,8 +1,8 @@
-"""Controlled edits of a caption with known truth: the asymmetry types of AsCL (arXiv 2405.10029) with labels.
+"""Controlled edits of a caption with known truth: the asymmetry types of AsCL (arXiv:2405.10029) with labels.
 
-An edit changes one fact of a meaning and leaves the rest alone; both are said in the plainest words, so that
-the two texts differ in the edit only. `drop detail` tells less and `add true detail` more, and both stay
-true; all others say what the picture does not show.
+An edit changes one fact of a meaning and keeps the rest. Both meanings get their fixed wording, so that the
+two texts differ only by the edit. After `drop detail` (less content) and `add true detail` (more content)
+the caption is still true; after all other edits it is false.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,10 @@ _ATTRIBUTES = ("colour", "pattern", "size", "state")
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What was changed ("swap object"), the true caption before, the one after, and whether that is true."""
+    """The name of the edit ("swap object"), the true caption before it, and the caption after it.
+
+    `true` says whether the caption after it is true.
+    """
 
     name: str
     before: Caption
@@ -33,51 +36,50 @@ class Edit:
 
 
 def edits_of(scene: Scene, rng: np.random.Generator, meaning: Meaning | None = None) -> list[Edit]:
-    """One edit of each sort that can be made to `meaning`; by default to a part of the scene's full caption.
+    """Return one edit of each type that applies to `meaning`, by default a part of the full caption.
 
-    Raises ValueError if the meaning is not true of the scene.
+    Raises:
+        ValueError: the meaning is not true of the scene.
     """
-    facts, speaker = SceneFacts(scene), WordChooser(rng)
-    meaning = meaning or _part(facts, captions_of(scene)[-1].meaning, speaker)
+    facts, chooser = SceneFacts(scene), WordChooser(rng)
+    meaning = meaning or _part(facts, captions_of(scene)[-1].meaning, chooser)
     if not facts.entail(meaning):
         raise ValueError(
-            f"Only a true caption can be edited with known truth: {canonical_caption(meaning)!r} is false."
+            f"Edits with known truth need a true caption; {canonical_caption(meaning)!r} is false."
         )
     before = Caption(canonical_caption(meaning), meaning)
     edits = []
     for name, (change, true) in EDITS.items():
-        sorts = [list(sort) for sort in change(meaning, scene)]
-        ways = (direction for sort in speaker.shuffled(sorts) for direction in speaker.shuffled(sort))
-        after = next(
-            (direction for direction in ways if direction != meaning and facts.entail(direction) == true),
-            None,
-        )
+        groups = [list(group) for group in change(meaning, scene)]
+        candidates = (each for group in chooser.shuffled(groups) for each in chooser.shuffled(group))
+        after = next((each for each in candidates if each != meaning and facts.entail(each) == true), None)
         if after:
             edits.append(Edit(name, before, Caption(canonical_caption(after), after), true))
     return edits
 
 
-def _part(facts: SceneFacts, full: Meaning, speaker: WordChooser) -> Meaning:
-    """One or two things of a full meaning, some details of each, and some of the setting."""
+def _part(facts: SceneFacts, full: Meaning, chooser: WordChooser) -> Meaning:
+    """Return one or two things of a full meaning, with some details of each and of the setting."""
     keep: tuple[int, ...] = (0,)
-    if full.relations and speaker.chance(0.7):
-        relation = speaker.pick(full.relations)
+    if full.relations and chooser.chance(0.7):
+        relation = chooser.pick(full.relations)
         keep = (relation.a, relation.b)
     meaning = full
     for index in reversed(range(len(full.things))):
         if index not in keep:
             meaning = _without(meaning, index)
     for _ in range(3):
-        details = [direction for sort in _drop_detail(meaning, facts.scene) for direction in sort]
-        less = speaker.pick(details or [meaning])
+        details = [each for group in _drop_detail(meaning, facts.scene) for each in group]
+        less = chooser.pick(details or [meaning])
         if facts.entail(less) and len(less.things) == len(meaning.things):
             meaning = less
     return meaning
 
 
-# ---- the ways to change a meaning, by sort of change; whether they are true is found out by whoever asks
+# ---- changes of a meaning; the caller checks whether they are true
 
-Ways = Iterator[Iterator[Meaning]]
+Changes = Iterator[Iterator[Meaning]]
+"""Groups of changed meanings; one of each group is tried first."""
 
 
 def _with(meaning: Meaning, index: int, **changes: Any) -> Meaning:
@@ -92,7 +94,7 @@ def _setting(meaning: Meaning, name: str, value: str | None) -> Meaning:
 
 
 def _without(meaning: Meaning, index: int) -> Meaning:
-    """Drop variable `index` and every relation it is in."""
+    """Remove variable `index` and all its relations."""
     relations = (
         Relation(r.name, r.a - (r.a > index), r.b - (r.b > index))
         for r in meaning.relations
@@ -104,7 +106,7 @@ def _without(meaning: Meaning, index: int) -> Meaning:
 
 
 def _values(variable: Variable, field: str) -> list[str]:
-    """The values that may be stated of the variable."""
+    """Return the values that the variable can have."""
     kind = KINDS.get(variable.term)
     values = {
         "colour": kind.colours if kind else COLOURS,
@@ -115,7 +117,7 @@ def _values(variable: Variable, field: str) -> list[str]:
     return [value for value in values if value not in ("plain", "medium")]
 
 
-def _swap_attribute(meaning: Meaning, scene: Scene) -> Ways:
+def _swap_attribute(meaning: Meaning, scene: Scene) -> Changes:
     for i, variable in enumerate(meaning.things):
         for field in _ATTRIBUTES:
             if getattr(variable, field) is not None:
@@ -126,7 +128,7 @@ def _swap_attribute(meaning: Meaning, scene: Scene) -> Ways:
             yield iter([_with(_with(meaning, i, colour=b.colour), j, colour=a.colour)])
 
 
-def _swap_object(meaning: Meaning, scene: Scene) -> Ways:
+def _swap_object(meaning: Meaning, scene: Scene) -> Changes:
     for i, variable in enumerate(meaning.things):
         others = (
             kind for kind in KINDS.values() if scene.place in kind.places and kind.name != variable.term
@@ -137,7 +139,7 @@ def _swap_object(meaning: Meaning, scene: Scene) -> Ways:
         yield (_with(meaning, i, term=kind.name) for kind in fitting)
 
 
-def _swap_relation(meaning: Meaning, scene: Scene) -> Ways:
+def _swap_relation(meaning: Meaning, scene: Scene) -> Changes:
     for i, relation in enumerate(meaning.relations):
         before, after = meaning.relations[:i], meaning.relations[i + 1 :]
         turned = Relation(relation.name, relation.b, relation.a)
@@ -146,13 +148,13 @@ def _swap_relation(meaning: Meaning, scene: Scene) -> Ways:
         yield (replace(meaning, relations=(*before, other, *after)) for other in others)
 
 
-def _change_count(meaning: Meaning, scene: Scene) -> Ways:
+def _change_count(meaning: Meaning, scene: Scene) -> Changes:
     for i, variable in enumerate(meaning.things):
         if variable.term not in MASS:
             yield (_with(meaning, i, least=number, most=number) for number in range(1, 5))
 
 
-def _drop_detail(meaning: Meaning, scene: Scene) -> Ways:
+def _drop_detail(meaning: Meaning, scene: Scene) -> Changes:
     for i, variable in enumerate(meaning.things):
         yield (_with(meaning, i, **{f: None}) for f in _ATTRIBUTES if getattr(variable, f) is not None)
         if variable.least > 1:
@@ -164,7 +166,7 @@ def _drop_detail(meaning: Meaning, scene: Scene) -> Ways:
             yield iter([_setting(meaning, name, None)])
 
 
-def _add_detail(meaning: Meaning, scene: Scene) -> Ways:
+def _add_detail(meaning: Meaning, scene: Scene) -> Changes:
     for i, variable in enumerate(meaning.things):
         for field in _ATTRIBUTES:
             if getattr(variable, field) is None:
@@ -183,7 +185,7 @@ def _add_detail(meaning: Meaning, scene: Scene) -> Ways:
         yield (replace(meaning, relations=(Relation(name, 0, 1),)) for name in RELATIONS)
 
 
-EDITS: dict[str, tuple[Callable[[Meaning, Scene], Ways], bool]] = {
+EDITS: dict[str, tuple[Callable[[Meaning, Scene], Changes], bool]] = {
     "swap attribute": (_swap_attribute, False),
     "swap object": (_swap_object, False),
     "swap relation": (_swap_relation, False),
@@ -192,4 +194,4 @@ EDITS: dict[str, tuple[Callable[[Meaning, Scene], Ways], bool]] = {
     "add true detail": (_add_detail, True),
     "add false detail": (_add_detail, False),
 }
-"""Sort of edit -> the ways to make it, and whether what it says is true."""
+"""Type of edit -> function that proposes changes, and whether the result is true."""

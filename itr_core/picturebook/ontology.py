@@ -1,4 +1,4 @@
-"""The world's data, read once from ontology.yaml: kinds, places, times, weathers, and the words for them."""
+"""The data of the world, read from ontology.yaml: kinds, places, times, weathers and the words for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a scene plays. `bands`: sky, water, ground, floor -> (far, near), shares from the top."""
+    """A place of scenes. `bands` maps sky, water, ground, floor to (far, near), as fractions from the top."""
 
     name: str
     weight: float
@@ -24,7 +24,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of thing. `is_a` is its own name followed by everything it also is, nearest first."""
+    """One kind of thing. `is_a` is its name followed by its hypernyms, nearest first."""
 
     name: str
     category: str
@@ -77,8 +77,8 @@ NOUNS: dict[str, tuple[str, ...]] = (
     | {term: tuple(words) for term, words in _DATA["terms"].items()}
     | {k.name: k.words for k in KINDS.values()}
 )
-"""Every noun: a kind, or something kinds also are (dog, pet, animal) -> its words, most usual first."""
+"""Every noun, that is, each kind and each hypernym (dog, pet, animal) -> its words, most usual first."""
 TRIPLES: tuple[tuple[str, str, str], ...] = tuple(
     (word, "IsA", term) for kind in KINDS.values() for word in kind.words for term in kind.is_a[1:]
 ) + tuple((word, "Synonym", words[0]) for words in NOUNS.values() for word in words[1:])
-"""What is known of the nouns, as a graph of concepts has it: (puppy, IsA, pet), (puppy, Synonym, dog)."""
+"""Relations between nouns for a concept graph: (puppy, IsA, pet), (puppy, Synonym, dog)."""

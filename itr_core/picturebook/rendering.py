@@ -1,9 +1,8 @@
-"""Scenes as pictures: the stage of place and hour, the things on it from far to near, the weather in front.
+"""Rendering of scenes: the backdrop, the things from far to near, and the weather in front.
 
-The same scene gives the same bytes with the same versions of resvg and Pillow: edges and colours come from
-resvg's own rasteriser and Pillow's integer pastes, with no system fonts and no randomness. One limit: the
-light of the hour is a float32 colour matrix in Pillow's C code, so a build that fuses multiply and add may
-differ by 1 in 255.
+The same scene gives the same bytes with the same versions of resvg and Pillow: rasterisation by resvg and
+integer pasting by Pillow use no system fonts and no randomness. One limitation: lights are float32 colour
+matrices in C code of Pillow, so that a build that fuses multiply and add may differ by 1 of 255.
 """
 
 from functools import lru_cache
@@ -24,7 +23,7 @@ RIPPLES = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 24">
 
 
 def draw(scene: Scene, size: int = 224) -> Image.Image:
-    """Return the scene as an RGB picture of size x size pixels. Deterministic."""
+    """Render a scene to an RGB image of size x size pixels. Deterministic."""
     seed = scene.seed
     stage = backdrop(scene.place, scene.time, scene.weather, seed % VARIANTS, size)
     picture = stage.transpose(MIRROR) if seed // VARIANTS % 2 else stage.copy()
@@ -37,7 +36,7 @@ def draw(scene: Scene, size: int = 224) -> Image.Image:
 
 
 def _far_to_near(things: tuple[Thing, ...]) -> list[Thing]:
-    """The sky first, then by where the feet are; what stands on a thing comes right after it."""
+    """Sort things: the sky first, then by feet; a thing on another one right after it."""
 
     def order(thing: Thing) -> tuple[bool, float, bool]:
         carrier = thing if thing.on is None else things[thing.on]
@@ -77,7 +76,7 @@ def _in_water(place: str, feet: float) -> bool:
 
 @lru_cache(maxsize=512)
 def _shadow(width: int) -> Image.Image:
-    """A soft ellipse (L) to lie under a thing `width` pixels wide."""
+    """Return a soft ellipse (mode L) as the shadow of a thing of `width` pixels."""
     spot = Image.radial_gradient("L").point([max(0, 255 - 2 * i) * 7 // 16 for i in range(256)])
     wide = max(4, round(width * 1.12))
     return spot.resize((wide, max(3, round(wide**0.8 * 0.42))), Image.Resampling.BILINEAR)
@@ -91,7 +90,7 @@ def _ripples(width: int, height: int) -> Image.Image:
 def _reflect(
     picture: Image.Image, colours: Image.Image, shape: Image.Image, left: int, waterline: int
 ) -> None:
-    """Mirror the lower part of a thing in the water below it, fading downwards."""
+    """Draw the reflection of the lower part of a thing in water, fading downwards."""
     depth = max(1, shape.height * 2 // 5)
     lower = (0, shape.height - depth, shape.width, shape.height)
     below = colours.crop(lower).transpose(UPSIDE_DOWN)

@@ -1,4 +1,4 @@
-"""Scenes by chance: what is found together, long-tailed, and arranged so that it can be recognised."""
+"""Random scenes: plausible combinations, long-tailed, arranged so that all things are recognisable."""
 
 from bisect import bisect
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -10,12 +10,12 @@ import numpy as np
 from itr_core.picturebook.ontology import KINDS, PLACES, SIZES, TIMES, Kind, Place
 from itr_core.picturebook.scene import HORIZON, Box, Look, Scene, Thing, box, nearness
 
-MOST_THINGS = 6
+MAX_THINGS = 6
 T = TypeVar("T", bound=Hashable)
 
 
 class Group(NamedTuple):
-    """`number` things of equal look that keep together in one band of the place."""
+    """`number` things of equal look, close together in one band of the place."""
 
     look: Look
     number: int
@@ -23,7 +23,7 @@ class Group(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What there is in a scene, wherever it stands."""
+    """The content of a scene, without positions."""
 
     place: str
     time: str
@@ -34,7 +34,7 @@ class Content(NamedTuple):
 def sample_scene(rng: np.random.Generator, accept: Callable[[Content], bool] = lambda content: True) -> Scene:
     """Draw a scene of 1 to 6 things in 1 to 5 groups.
 
-    `accept` sees what the scene would contain before it is arranged, and may have another one drawn.
+    `accept` receives the content before it is arranged; if it returns False, another one is drawn.
     """
     while True:
         content = _content(rng)
@@ -45,11 +45,11 @@ def sample_scene(rng: np.random.Generator, accept: Callable[[Content], bool] = l
                     return Scene(*content[:3], things, seed=int(rng.integers(2**31)))
 
 
-# ---- what there is
+# ---- content
 
 
-class _Lottery(Generic[T]):
-    """Draws names by weight, faster than `Generator.choice`."""
+class _WeightedChoice(Generic[T]):
+    """Draws names with given weights, faster than `Generator.choice`."""
 
     def __init__(self, weights: Mapping[T, float]) -> None:
         self.names = list(weights)
@@ -63,7 +63,7 @@ _STATE_BAND = {"flying": "sky", "swimming": "water", "jumping": "water"}
 
 
 def stances(kind: Kind, place: Place) -> dict[tuple[str | None, str], float]:
-    """Every (state, band) in which `kind` is found at `place`, with its weight."""
+    """Return every (state, band) of `kind` at `place` with its weight."""
     taken = {_STATE_BAND.get(state) for state in kind.states}
     found: dict[tuple[str | None, str], float] = {}
     states: dict[str | None, float] = dict(kind.states.items()) or {None: 1.0}
@@ -74,17 +74,17 @@ def stances(kind: Kind, place: Place) -> dict[tuple[str | None, str], float]:
     return found
 
 
-_PLACE = _Lottery({name: place.weight for name, place in PLACES.items()})
-_TIME = _Lottery({name: time["weight"] for name, time in TIMES.items()})
-_WEATHER = {name: _Lottery(place.weathers) for name, place in PLACES.items()}
+_PLACE = _WeightedChoice({name: place.weight for name, place in PLACES.items()})
+_TIME = _WeightedChoice({name: time["weight"] for name, time in TIMES.items()})
+_WEATHER = {name: _WeightedChoice(place.weathers) for name, place in PLACES.items()}
 _STANCE = {
-    (place.name, kind.name): _Lottery(stances(kind, place))
+    (place.name, kind.name): _WeightedChoice(stances(kind, place))
     for place in PLACES.values()
     for kind in KINDS.values()
     if place.name in kind.places
 }
 _KIND = {
-    place: _Lottery(
+    place: _WeightedChoice(
         {
             k.name: k.weight * k.places[place] / sum(k.places.values())
             for k in KINDS.values()
@@ -94,24 +94,24 @@ _KIND = {
     for place in PLACES
 }
 _HELD = {
-    (place, kind.name): _Lottery(held)
+    (place, kind.name): _WeightedChoice(held)
     for place in PLACES
     for kind in KINDS.values()
     if place in kind.places
     and (held := {name: KINDS[name].weight for name in kind.holds if place in KINDS[name].places})
 }
-_COLOUR = {name: _Lottery(kind.colours) for name, kind in KINDS.items() if kind.colours}
-_PATTERN = {name: _Lottery(kind.patterns) for name, kind in KINDS.items()}
-_SIZE = _Lottery({"small": 0.2, "medium": 0.6, "big": 0.2})
-_SIZE_OF_SMALL_KINDS = _Lottery({"medium": 0.8, "big": 0.2})  # a small apple would be a few pixels
-_GROUPS = _Lottery({1: 0.1, 2: 0.32, 3: 0.32, 4: 0.18, 5: 0.08})
-_COUNT = _Lottery({2: 0.55, 3: 0.3, 4: 0.15})
+_COLOUR = {name: _WeightedChoice(kind.colours) for name, kind in KINDS.items() if kind.colours}
+_PATTERN = {name: _WeightedChoice(kind.patterns) for name, kind in KINDS.items()}
+_SIZE = _WeightedChoice({"small": 0.2, "medium": 0.6, "big": 0.2})
+_SIZE_OF_SMALL_KINDS = _WeightedChoice({"medium": 0.8, "big": 0.2})  # a small apple would be a few pixels
+_GROUPS = _WeightedChoice({1: 0.1, 2: 0.32, 3: 0.32, 4: 0.18, 5: 0.08})
+_COUNT = _WeightedChoice({2: 0.55, 3: 0.3, 4: 0.15})
 
 
 def _content(rng: np.random.Generator) -> Content:
     place = _PLACE.draw(rng)
     groups: list[Group] = []
-    wanted, room = _GROUPS.draw(rng), MOST_THINGS
+    wanted, room = _GROUPS.draw(rng), MAX_THINGS
     kinds = _KIND[place]
     while len(groups) < wanted and room:
         kind = KINDS[kinds.draw(rng)]
@@ -120,9 +120,9 @@ def _content(rng: np.random.Generator) -> Content:
         size = (_SIZE if kind.height > 0.12 else _SIZE_OF_SMALL_KINDS).draw(rng)
         look = Look(kind.name, colour, _PATTERN[kind.name].draw(rng), size, state)
         count = min(_COUNT.draw(rng), room) if rng.random() < kind.herd else 1
-        # Groups of one kind differ in colour: whoever says "two brown dogs" cannot mean some of three.
+        # Groups of one kind differ in colour, so that "two brown dogs" cannot be part of a group of three.
         kinds = _KIND[place]
-        if all(colour != g.look.colour or not _akin(kind, KINDS[g.look.kind]) for g in groups):
+        if all(colour != g.look.colour or not _related_kinds(kind, KINDS[g.look.kind]) for g in groups):
             groups.append(Group(look, count, band))
             room -= count
             if rng.random() < 0.6:
@@ -132,7 +132,7 @@ def _content(rng: np.random.Generator) -> Content:
     )
 
 
-def _akin(a: Kind, b: Kind) -> bool:
+def _related_kinds(a: Kind, b: Kind) -> bool:
     return a.name in b.is_a or b.name in a.is_a
 
 
@@ -145,13 +145,13 @@ def _placing_order(group: Group) -> tuple[bool, float, Look]:
     )
 
 
-# ---- where it stands
+# ---- arrangement
 
 _RESTLESS = {"running", "walking"}
 
 
 def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) -> tuple[Thing, ...] | None:
-    """Find a spot for every thing where it can be recognised; None if that fails."""
+    """Find a position for every thing where it is recognisable; None if that fails."""
     things: list[Thing] = []
     boxes: list[Box] = []
     for look, count, band in groups:
@@ -187,7 +187,7 @@ def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) ->
 
 
 def _feet(rng: np.random.Generator, look: Look, band: tuple[float, float], herd: Sequence[Thing]) -> float:
-    """Where in its band a thing stands: herds keep together, tall things far back, small ones in front."""
+    """Draw the feet of a thing in its band: herds stay together, tall things far, small things near."""
     far, near = band
     if herd:
         return min(max(herd[0].y + 0.12 * (rng.random() - 0.5), far), near)
@@ -198,7 +198,7 @@ def _feet(rng: np.random.Generator, look: Look, band: tuple[float, float], herd:
 
 
 def _fits(thing: Thing, seen: Box, things: Sequence[Thing], boxes: Sequence[Box]) -> bool:
-    """Inside the picture, and neither covering another thing nor covered by it by more than a quarter."""
+    """Whether the thing is inside the image, and no overlap covers more than a quarter of a thing."""
     left, top, right, bottom = seen
     if top < 0.01 or bottom > 0.985:
         return False
@@ -211,7 +211,7 @@ def _fits(thing: Thing, seen: Box, things: Sequence[Thing], boxes: Sequence[Box]
         step = order - nearness(other, things)
         behind = theirs if step > 0 else seen
         beside = thing.on is not None and thing.on == other.on
-        # Side by side, nobody could tell which of two overlapping things is in front.
+        # If both are at the same depth, it would be unclear which of two overlapping things is in front.
         limit = 0.1 if beside else 0.0 if abs(step) < 0.03 else 0.25
         if wide * high > limit * (behind[2] - behind[0]) * (behind[3] - behind[1]):
             return False

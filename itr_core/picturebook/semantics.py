@@ -1,10 +1,10 @@
-"""What a caption claims, whether a scene bears it out, and how much of the scene it tells.
+"""Semantics of captions: what a caption states, whether it is true of a scene, and how much of it it states.
 
-A meaning speaks of variables ("a brown dog", "two boats"), relations between them, and the place, time and
+A meaning has variables ("a brown dog", "two boats"), relations between them, and the place, time and
 weather. It is true of a scene if one binding of its variables to things makes every stated fact true;
 distinct variables bind distinct things. A variable without a number ("a dog") binds one thing of that
-description: there may be more. One with a number ("two dogs", "one dog", "dogs") binds *all* things of that
-description, which must be as many as it says: "two dogs" is false of three.
+description; there may be more. A variable with a number ("two dogs", "one dog", "dogs") binds *all* things
+of that description, and their number must match: "two dogs" is false if there are three.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ CONVERSE = {
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """Things described by what is stated of them (None: not stated), between `least` and `most` in number."""
+    """Things with the stated attributes (None: not stated), between `least` and `most` in number."""
 
     term: str
     colour: str | None = None
@@ -39,12 +39,13 @@ class Variable:
 
     @property
     def binds_all(self) -> bool:
+        """Whether it binds all things of its description."""
         return self.most is not None or self.least > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Everything bound to variable `a` stands in relation `name` to everything bound to variable `b`."""
+    """All things bound to variable `a` are in relation `name` to all things bound to variable `b`."""
 
     name: str
     a: int
@@ -53,7 +54,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A set of facts with bound objects; what is None or absent is not stated."""
+    """A set of stated facts; None or absent means not stated."""
 
     things: tuple[Variable, ...] = ()
     relations: tuple[Relation, ...] = ()
@@ -61,13 +62,13 @@ class Meaning:
     time: str | None = None
     weather: str | None = None
 
-    def told(self) -> float:
-        """How many facts are stated; a hypernym and a plural without a number count half."""
+    def fact_count(self) -> float:
+        """Number of stated facts; a hypernym and a plural without a number count one half."""
         facts = sum(value is not None for value in (self.place, self.time, self.weather))
-        return facts + min(len(self.relations), len(self.things) - 1) + sum(map(_told, self.things))
+        return facts + min(len(self.relations), len(self.things) - 1) + sum(map(_fact_count, self.things))
 
 
-def _told(variable: Variable) -> float:
+def _fact_count(variable: Variable) -> float:
     kind = KINDS.get(variable.term)
     facts = 0.5 if kind is None else 1.0
     facts += sum(value is not None for value in (variable.colour, variable.pattern, variable.size))
@@ -78,12 +79,12 @@ def _told(variable: Variable) -> float:
     return facts
 
 
-def tellable(scene: Scene) -> int:
-    """How many facts there are to tell.
+def statable_facts(scene: Scene) -> int:
+    """Number of facts that a caption can state of the scene.
 
-    Of each group of things of equal look: kind, number (if above one), colour, pattern (if any), size
-    (unless medium) and state (where its kind has several); how the groups stand to each other (one fact
-    less than groups); and place, time and weather.
+    For each group of things of equal look: kind, number (if above one), colour, pattern (if any), size
+    (unless medium) and state (if its kind has several). For the scene: relations between groups (one less
+    than groups), place, time and weather.
     """
     looks = Counter(thing.look for thing in scene.things)
     facts = 3 + len(looks) - 1
@@ -94,14 +95,14 @@ def tellable(scene: Scene) -> int:
 
 
 class SceneFacts:
-    """One scene's truth as bit masks: bit i stands for thing i. Build it once to judge many meanings."""
+    """The facts of one scene as bit masks (bit i for thing i), to evaluate many meanings."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.relations = _relations(scene)
 
     def matching(self, variable: Variable) -> int:
-        """The things that fit the description, as a mask."""
+        """Return the things that match the description, as a mask."""
         mask = 0
         for i, thing in enumerate(self.scene.things):
             if (
@@ -115,15 +116,16 @@ class SceneFacts:
         return mask
 
     def related(self, name: str, a: int, b: int) -> bool:
-        """Whether every thing of mask `a` stands in relation `name` to every thing of mask `b`."""
+        """Whether all things of mask `a` are in relation `name` to all things of mask `b`."""
         rows = self.relations[name]
         return all(not b & ~rows[i] for i in _bits(a))
 
     def entail(self, meaning: Meaning) -> bool:
+        """Whether the meaning is true of the scene."""
         scene = self.scene
         if any(
-            said is not None and said != fact
-            for said, fact in (
+            stated is not None and stated != fact
+            for stated, fact in (
                 (meaning.place, scene.place), (meaning.time, scene.time), (meaning.weather, scene.weather),
             )
         ):  # fmt: skip
@@ -139,7 +141,7 @@ class SceneFacts:
     def _binds(
         self, relations: tuple[Relation, ...], choices: list[list[int]], bound: tuple[int, ...]
     ) -> bool:
-        """Whether some choice for the variables not yet bound agrees with the relations and with `bound`."""
+        """Whether the unbound variables can be bound consistently with the relations and with `bound`."""
         new = len(bound)
         if new == len(choices):
             return True
@@ -162,12 +164,12 @@ def _bits(mask: int) -> Iterator[int]:
 
 
 def _relations(scene: Scene) -> dict[str, list[int]]:
-    """Relation -> for each thing i the mask of the things j of which "i <relation> j" is true.
+    """Map each relation to masks: for thing i, the things j for which "i <relation> j" is true.
 
     left of, right of: centres at least 0.08 apart. above, below: one is in the sky, clear of the other's box.
     in front of, behind: both on the ground, feet at least 0.04 nearer, and boxes that overlap in x.
     next to: both in the sky or neither, feet within 0.09, a gap of at most 0.12, hardly any overlap.
-    on: one stands on the other; such a thing is only left or right of anything else.
+    on: one stands on the other; for other things, such a thing has only the relations left of and right of.
     """
     things = scene.things
     rows: dict[str, list[int]] = {name: [0] * len(things) for name in RELATIONS}
@@ -176,7 +178,7 @@ def _relations(scene: Scene) -> dict[str, list[int]]:
         if a.on is not None:
             rows["on"][i] |= 1 << a.on
         for j, b in enumerate(things):
-            if i == j or a.on == j or b.on == i:
+            if j in (i, a.on) or b.on == i:
                 continue
             if a.x + 0.08 <= b.x:
                 rows["left of"][i] |= 1 << j
@@ -201,10 +203,10 @@ def _relations(scene: Scene) -> dict[str, list[int]]:
 
 
 def entails(scene: Scene, meaning: Meaning) -> bool:
-    """Whether every stated fact is true of the scene under one binding of the variables."""
+    """Whether all stated facts are true of the scene under one binding of the variables."""
     return SceneFacts(scene).entail(meaning)
 
 
 def grade(scene: Scene, meaning: Meaning) -> float:
-    """The share of the scene's facts that the meaning states, in [0, 1]; 0 when it is not entailed."""
-    return min(1.0, meaning.told() / tellable(scene)) if entails(scene, meaning) else 0.0
+    """Fraction of the facts of the scene that the meaning states, in [0, 1]; 0 if it is not true."""
+    return min(1.0, meaning.fact_count() / statable_facts(scene)) if entails(scene, meaning) else 0.0

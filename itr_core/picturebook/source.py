@@ -1,4 +1,4 @@
-"""`picturebook[:split[@size]]` as a source of pairs: captions at once, pictures when they are looked at."""
+"""`picturebook[:split[@size]]` as a source of pairs; images are rendered when they are read."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -28,16 +28,19 @@ _WORLD_IDS = {"2026.1": "b46d0b0fdcd18785"}
 
 
 def load(rest: str, *, limit: int | None = None) -> PairSet:
-    """Load `[split[@size]]`: train (also when nothing is named), val, test, gallery or test_unseen.
+    """Load `[split[@size]]` with split train (default), val, test, gallery or test_unseen.
 
-    A split has its usual size (train 20,000, gallery 2,000, others 1,000) or the one asked for
-    (`train@200000`). Labels are the kinds in the picture; `relevance` is exact. Captions are kept in the
-    cache; the first time they take about a millisecond per scene.
+    Without a size, train has 20,000 scenes, gallery 2,000 and the others 1,000; `train@200000` has another
+    size. Labels are the kinds of things in the image, and `relevance` is exact. Captions are cached on
+    disk; generating them takes about a millisecond per scene.
+
+    Raises:
+        SourceError: an unknown split, or a size that is no positive number.
     """
     split, at, size = rest.partition("@")
     split = split or "train"
     if at and not (size.isdecimal() and int(size)):
-        raise SourceError(f"picturebook:{rest}: after @ comes the number of scenes, as in {split}@5000.")
+        raise SourceError(f"picturebook:{rest}: the number of scenes follows @, as in {split}@5000.")
     count = min(int(size or split_named(split).size), limit or 10**9)
     from datasets import Dataset
 
@@ -51,20 +54,24 @@ def load(rest: str, *, limit: int | None = None) -> PairSet:
 
 
 def draw_row(row: str) -> Image.Image:
-    """The picture of one value of the image column."""
+    """Render the image of one value of the image column."""
     return draw(scene_of_id(row.partition(" ")[0]))
 
 
 def scene_of_id(image_id: str) -> Scene:
-    """The scene behind an image id ("test-000017.png")."""
+    """Return the scene of an image id ("test-000017.png").
+
+    Raises:
+        SourceError: the id is not of Picturebook.
+    """
     split, _, index = image_id.removesuffix(".png").rpartition("-")
     if not index.isdecimal():
-        raise SourceError(f"{image_id!r} is no image of Picturebook; they are called like 'test-000017.png'.")
+        raise SourceError(f"{image_id!r} is no image id of Picturebook; an example is 'test-000017.png'.")
     return scene_of(split, int(index))
 
 
 class _SplitTruth:
-    """The relevance of a split; its scenes are drawn up only when somebody asks."""
+    """The relevance of a split; its scenes are generated on first use."""
 
     def __init__(self, split: str, count: int) -> None:
         self.split, self.count = split, count
@@ -75,9 +82,11 @@ class _SplitTruth:
         return SceneRelevance(scenes, [caption.meaning for scene in scenes for caption in captions_of(scene)])
 
     def matrix(self, images: Rows = slice(None)) -> np.ndarray:
+        """See `Relevance.matrix`."""
         return self._truth.matrix(images)
 
     def grade(self, images: Rows = slice(None)) -> np.ndarray:
+        """See `Relevance.grade`."""
         return self._truth.grade(images)
 
 

@@ -1,4 +1,4 @@
-"""The world's splits: a scene is a function of split and index alone, and no content is in two splits."""
+"""Splits: a scene is a function of split and index, and no content occurs in two splits."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +14,7 @@ from itr_core.picturebook.scene import Scene
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`number` seeds it, `size` is its usual length, `buckets` tells which contents it may show."""
+    """`number` is its seed, `size` its default length, `buckets` determines which contents it may have."""
 
     number: int
     size: int
@@ -41,10 +41,15 @@ UNSEEN = frozenset(
     for colour in list(kind.colours)[1:]
     if len(kind.colours) > 2 and _digest((name, colour)) % 8 == 0
 )
-"""(kind, colour) combinations that only `test_unseen` shows, at least one in each of its scenes."""
+"""(kind, colour) combinations that occur only in `test_unseen`, at least one in each of its scenes."""
 
 
 def split_named(name: str) -> Split:
+    """Return a split by name.
+
+    Raises:
+        SourceError: there is no such split.
+    """
     if name not in SPLITS:
         raise SourceError(f"Picturebook has no split {name!r}.{did_you_mean(name, SPLITS)}")
     return SPLITS[name]
@@ -52,10 +57,10 @@ def split_named(name: str) -> Split:
 
 @lru_cache(maxsize=4_096)  # captions and pictures of a gallery are made from the same scenes
 def scene_of(split: str, index: int) -> Scene:
-    """Scene `index` (from 0, without end) of a split.
+    """Return scene `index` (from 0, unlimited) of a split.
 
-    What a scene contains, wherever it stands, is hashed to one of 16 buckets, and every split draws until
-    it has one of its own; so the splits are disjoint in content, not merely in seeds.
+    The content of a scene, without positions, is hashed to one of 16 buckets. Each split draws scenes until
+    the content is in one of its buckets, so that splits are disjoint in content, not only in seeds.
     """
     own = split_named(split)
 

@@ -1,8 +1,9 @@
-"""The vector drawings of the kinds: how big each is, and each as a picture in any colour, pattern and size.
+"""Sprites: vector drawings of the kinds, rendered in any colour, pattern and size.
 
 A drawing is `drawings/<kind>.svg` (the first or only state) or `drawings/<kind>.<state>.svg`. 100 units of
-its viewBox are the kind's height, so a lower state (a sleeping dog) is a lower viewBox. Shapes of class
-`main`, `shade` and `light` take the thing's colour, `pattern` its stripes or spots; `glow` shines at night.
+its viewBox are the height of the kind, so a lower state (a sleeping dog) has a lower viewBox. Shapes of the
+classes `main`, `shade` and `light` get the colour of the thing, `pattern` gets stripes or spots, and `glow`
+shines at night.
 """
 
 import re
@@ -20,18 +21,18 @@ from itr_core.picturebook.ontology import COLOURS, KINDS
 FOLDER = Path(__file__).with_name("drawings")
 GLOW = ".glow{fill:#ffe08a}"
 CREAM, INK = (251, 246, 234), (70, 64, 74)
-UPRIGHT_STRIPES = {"cat", "fish", "ball", "hot-air balloon", "sofa", "bed", "umbrella", "tent", "kite"}
+VERTICAL_STRIPES = {"cat", "fish", "ball", "hot-air balloon", "sofa", "bed", "umbrella", "tent", "kite"}
 
 Rgb = tuple[int, ...]
 
 
 class DrawingError(PairscopeError):
-    """A kind, or one of its states, has no drawing, or its drawing is not in the agreed form."""
+    """A kind or state has no drawing, or its drawing has an unexpected form."""
 
 
 @cache
 def svg(kind: str, state: str | None = None) -> str:
-    """Return the drawing's text; an unknown or first state is the plain file."""
+    """Return the SVG text of a drawing; the first state and unknown states use the plain file."""
     states = list(KINDS[kind].states) if kind in KINDS else []
     name = kind if state is None or state in states[:1] else f"{kind}.{state}"
     path = FOLDER / f"{name}.svg"
@@ -43,7 +44,7 @@ def svg(kind: str, state: str | None = None) -> str:
 
 @cache
 def extent(kind: str, state: str | None = None) -> tuple[float, float]:
-    """Width and height of the drawing, in shares of the kind's height (the first state's height is 1)."""
+    """Return width and height of the drawing relative to the height of the kind (1 in its first state)."""
     match = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg(kind, state))
     if match is None:
         raise DrawingError(f"The drawing of {kind!r} ({state}) needs a viewBox that starts with '0 0'.")
@@ -51,7 +52,7 @@ def extent(kind: str, state: str | None = None) -> tuple[float, float]:
 
 
 def _mix(a: Rgb, b: Rgb, share: float) -> Rgb:
-    """The colour `share` of the way from `a` to `b`."""
+    """Interpolate from colour `a` to `b` by the fraction `share`."""
     return tuple(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
 
 
@@ -60,12 +61,12 @@ def _hex(colour: Rgb) -> str:
 
 
 def _pattern(kind: str, pattern: str, colour: Rgb) -> str:
-    """An SVG pattern element in a tone that stands out from `colour`; coarser on small kinds."""
+    """Return an SVG pattern element in a tone that contrasts with `colour`; coarser for small kinds."""
     light = (299 * colour[0] + 587 * colour[1] + 114 * colour[2]) / 255_000
     tone = _hex(CREAM if light < 0.72 else INK if light > 0.9 else _mix(colour, (96, 44, 24), 0.62))
     scale = max(1.0, (0.24 / KINDS[kind].height) ** 0.5)
     if pattern == "striped":
-        turn = 90 if kind in UPRIGHT_STRIPES else 0
+        turn = 90 if kind in VERTICAL_STRIPES else 0
         size, marks = (18, 18), f'<rect width="18" height="7.6" fill="{tone}"/>'
     else:
         turn, size = 20, (28, 28)
@@ -77,8 +78,8 @@ def _pattern(kind: str, pattern: str, colour: Rgb) -> str:
     )
 
 
-def dressed(kind: str, state: str | None, colour: str | None, pattern: str = "plain") -> tuple[str, str]:
-    """Return the drawing's text with its pattern's definition in it, and the style sheet that colours it."""
+def styled_svg(kind: str, state: str | None, colour: str | None, pattern: str = "plain") -> tuple[str, str]:
+    """Return the SVG text of a drawing with its pattern, and the style sheet with its colours."""
     text, style = svg(kind, state), ""
     if colour is not None:
         main = ImageColor.getrgb(COLOURS[colour])
@@ -91,7 +92,7 @@ def dressed(kind: str, state: str | None, colour: str | None, pattern: str = "pl
 
 
 def render(text: str, height: int, style: str = "") -> Image.Image:
-    """Draw SVG text as an RGBA picture `height` pixels high. No system fonts: the same bytes everywhere."""
+    """Render SVG text to an RGBA image of `height` pixels, without system fonts to be reproducible."""
     png = resvg_py.svg_to_bytes(
         svg_string=text, height=height, style_sheet=style or None, skip_system_fonts=True
     )
@@ -102,7 +103,7 @@ def render(text: str, height: int, style: str = "") -> Image.Image:
 def _master(
     kind: str, state: str | None, colour: str | None, pattern: str, height: int, glowing: bool
 ) -> Image.Image:
-    text, style = dressed(kind, state, colour, pattern)
+    text, style = styled_svg(kind, state, colour, pattern)
     return render(text, height, style + GLOW if glowing else style)
 
 
@@ -115,9 +116,9 @@ def sprite(
     flip: bool = False,
     glowing: bool = False,
 ) -> Image.Image:
-    """Return the thing as an RGBA picture `height_px` pixels high; it faces right, or left if `flip`.
+    """Return a thing as an RGBA image of `height_px` pixels, facing right, or left with `flip`.
 
-    Drawn at the next power of two and scaled down: of the many heights of a look only a few are drawn.
+    It is rendered at the next power of two and scaled down, so that few of the many heights are rendered.
     """
     glowing = glowing and 'class="glow"' in svg(kind, state)
     master = _master(kind, state, colour, pattern, 1 << (height_px - 1).bit_length(), glowing)
@@ -127,7 +128,7 @@ def sprite(
 
 
 def looks() -> Iterator[tuple[str, str | None, str | None, str]]:
-    """Yield (kind, state, colour, pattern): each kind in all its states, patterns and up to three colours."""
+    """Yield (kind, state, colour, pattern): every kind in all states and patterns and up to three colours."""
     for kind in KINDS.values():
         colours: list[str | None] = [*kind.colours] or [None]
         states: list[str | None] = [*kind.states] or [None]
@@ -138,11 +139,11 @@ def looks() -> Iterator[tuple[str, str | None, str | None, str]]:
 
 
 def contact_sheet(columns: int = 16, cell: int = 112) -> Image.Image:
-    """Return one RGB picture of every kind in its states, patterns and some colours, with their names."""
-    shown = list(looks())
-    sheet = Image.new("RGB", (columns * cell, -(-len(shown) // columns) * (cell + 24)), "#dfe9dc")
+    """Return an RGB image of every kind in its states, patterns and some colours, with names."""
+    all_looks = list(looks())
+    sheet = Image.new("RGB", (columns * cell, -(-len(all_looks) // columns) * (cell + 24)), "#dfe9dc")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
-    for i, (kind, state, colour, pattern) in enumerate(shown):
+    for i, (kind, state, colour, pattern) in enumerate(all_looks):
         width, height = extent(kind, state)
         scale = (cell - 20) / max(width, height, 1.0)
         picture = sprite(kind, state, colour, pattern, round(height * scale))

@@ -1,4 +1,4 @@
-"""Just enough English: plurals, articles, lists, and a speaker who rarely says a thing the same way twice."""
+"""English wording: plurals, articles, lists, and random choices between synonymous phrases."""
 
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
@@ -16,7 +16,8 @@ MASS = {"food"}
 
 @cache
 def plural(noun: str) -> str:
-    """
+    """Return the plural of a noun phrase.
+
     >>> [plural(n) for n in ("slice of watermelon", "butterfly", "bench", "snowman", "sheep")]
     ['slices of watermelon', 'butterflies', 'benches', 'snowmen', 'sheep']
     """
@@ -39,7 +40,7 @@ def _colour_as(term: str) -> tuple[str, ...]:
 
 
 def article(phrase: str) -> str:
-    """Put "a" or "an" before a phrase. No word of this world begins with a silent h or a spoken "you"."""
+    """Add "a" or "an" to a phrase. No word of this world begins with a silent h or a "you" sound."""
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
@@ -49,52 +50,59 @@ def listed(phrases: Sequence[str]) -> str:
 
 
 def sentence(text: str) -> str:
+    """Capitalise the first letter and add a full stop."""
     return text[0].upper() + text[1:] + "."
 
 
 class WordChooser:
-    """Makes a person's free choices of words from a random generator; without one, the most usual choice."""
+    """Chooses words with a random generator; without one, always the most usual word."""
 
     def __init__(self, rng: np.random.Generator | None = None) -> None:
         self.random: Callable[[], float] = rng.random if rng else lambda: 0.0
 
     def chance(self, share: float) -> bool:
+        """Return True with probability `share`."""
         return self.random() < share
 
     def pick(self, options: Sequence[T]) -> T:
+        """Return one of the options with equal probabilities."""
         return options[int(self.random() * len(options))]
 
     def usual(self, options: Sequence[T]) -> T:
-        """The first option three times in five, else any."""
+        """Return the first option with probability 0.6, else any option."""
         return options[0] if len(options) == 1 or self.chance(0.6) else self.pick(options)
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
+        """Return the items in random order."""
         return sorted(items, key=lambda _: self.random())
 
     def noun(self, term: str, several: bool = False) -> str:
+        """Return a word for a term, in the plural if `several`."""
         word = self.usual(NOUNS[term])
         return plural(word) if several else word
 
     def adjective(self, name: str) -> str:
+        """Return a word for an attribute."""
         return self.usual(ADJECTIVES.get(name, (name,)))
 
     def number(self, count: int) -> str:
+        """Return words for a number."""
         return self.usual((NUMBERS[count], "a pair of", "a couple of") if count == 2 else (NUMBERS[count],))
 
-    def described(self, noun: str, look: Look, said: Collection[str], terse: bool = False) -> str:
-        """The noun with what is `said` of its look: "big striped ball", "man in blue", "cow lying down"."""
+    def described(self, noun: str, look: Look, stated: Collection[str], terse: bool = False) -> str:
+        """Return the noun with the `stated` attributes of its look: "big striped ball", "man in blue"."""
         words = [
-            self.adjective(getattr(look, name)) for name in ("size", "pattern", "colour") if name in said
+            self.adjective(getattr(look, name)) for name in ("size", "pattern", "colour") if name in stated
         ]
         after = []
-        if look.state and "state" in said:
+        if look.state and "state" in stated:
             ways = STATES[look.state]
             if "before" in ways and (not terse or self.chance(0.5)):
-                words.insert("size" in said, self.usual(ways["before"]))
+                words.insert("size" in stated, self.usual(ways["before"]))
             else:
                 after.append(self.usual(ways.get("after", ways.get("before", ()))))
-        if (forms := _colour_as(look.kind)) and (worn := ("pattern" in said) + ("colour" in said)):
-            if "pattern" in said:  # "in striped blue" lacks its noun
+        if (forms := _colour_as(look.kind)) and (worn := ("pattern" in stated) + ("colour" in stated)):
+            if "pattern" in stated:  # "in striped blue" lacks its noun
                 forms = tuple(form for form in forms if not form.endswith("{}"))
             if after:  # "sitting wearing blue" has one participle too many
                 forms = tuple(form for form in forms if form.startswith(("in ", "with ")))

@@ -135,7 +135,7 @@ def test_typed_queries(scenes: list[Scene]) -> None:
     truth = SceneRelevance(scenes, [query.meaning for query in queries]).matrix()
     assert truth.any(0).all()
     for query in queries:
-        assert query.meaning.told() >= 3
+        assert query.meaning.fact_count() >= 3
         assert not re.search(r"\b(an?|the|is|are)\b(?! \w+ scarf)|\.", query.text), query.text
 
 

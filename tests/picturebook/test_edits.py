@@ -35,12 +35,12 @@ def test_an_edit_changes_what_its_name_says(edits: list[tuple[Scene, Edit]]) -> 
     for _, edit in edits:
         before, after = edit.before.meaning, edit.after.meaning
         assert edit.before.text != edit.after.text
-        told = after.told() - before.told()
+        fact_count = after.fact_count() - before.fact_count()
         if edit.name == "drop detail":
-            assert told < 0
+            assert fact_count < 0
             assert len(edit.after.text.split()) <= len(edit.before.text.split())
         elif edit.name.startswith("add"):
-            assert told > 0
+            assert fact_count > 0
         else:
             assert len(before.things) == len(after.things)
             assert (before.place, before.time, before.weather) == (after.place, after.time, after.weather)

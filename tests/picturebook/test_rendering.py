@@ -74,11 +74,11 @@ PATTERNED = [
 @pytest.mark.parametrize(("kind", "state", "pattern"), PATTERNED)
 def test_a_pattern_is_seen_on_every_colour(kind: str, state: str | None, pattern: str) -> None:
     for colour in KINDS[kind].colours:
-        plain, dressed = (
+        plain, styled_svg = (
             np.asarray(sprite(kind, state, colour, p, 60).convert("RGB")).astype(int)
             for p in ("plain", pattern)
         )
-        assert (abs(plain - dressed).sum(-1) > 60).mean() > 0.02
+        assert (abs(plain - styled_svg).sum(-1) > 60).mean() > 0.02
 
 
 def test_a_flipped_sprite_is_its_mirror_image() -> None:

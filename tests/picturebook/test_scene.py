@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from itr_core.picturebook.ontology import KINDS, PLACES, SIZES
-from itr_core.picturebook.sampling import MOST_THINGS, sample_scene
+from itr_core.picturebook.sampling import MAX_THINGS, sample_scene
 from itr_core.picturebook.scene import Scene, box, depth, nearness
 
 
@@ -67,7 +67,7 @@ def test_sizes_stay_apart_at_every_depth() -> None:
 def test_numbers_and_groups(scenes: list[Scene]) -> None:
     for scene in scenes:
         looks = Counter(thing.look for thing in scene.things)
-        assert 1 <= len(scene.things) <= MOST_THINGS
+        assert 1 <= len(scene.things) <= MAX_THINGS
         assert 1 <= len(looks) <= 5
         assert max(looks.values()) <= 4
         # Groups of a kind differ in colour, so that "two brown dogs" can be counted.

@@ -19,7 +19,7 @@ from itr_core.picturebook.semantics import (
     Variable,
     entails,
     grade,
-    tellable,
+    statable_facts,
 )
 
 # A white house far left, a brown dog before it, a black dog far right, a cat on a sofa between, a kite above.
@@ -134,13 +134,13 @@ def test_relations_have_their_converse_and_exclude_it(scenes: list[Scene]) -> No
 def test_grade_is_the_share_of_facts() -> None:
     # kind, colour, state of each dog, pattern of one and size of the other; kind and colour of house and kite
     # (a kite can only fly); three facts of arrangement; place, time, weather.
-    assert tellable(OUTDOORS) == (4 + 4 + 2 + 2) + 3 + 3
+    assert statable_facts(OUTDOORS) == (4 + 4 + 2 + 2) + 3 + 3
     assert grade(OUTDOORS, _meaning(DOG)) == pytest.approx(1 / 18)
     assert grade(OUTDOORS, _meaning(Variable("animal"))) == pytest.approx(0.5 / 18)
     assert grade(OUTDOORS, _meaning(CAT)) == 0
     assert grade(OUTDOORS, _meaning(Variable("dog", "brown", state="running"), place="meadow")) == 4 / 18
     # kind and colour of three groups, the size and state of the cat, the number of balls, 2 + 3
-    assert tellable(INDOORS) == (2 + 4 + 3) + 2 + 3
+    assert statable_facts(INDOORS) == (2 + 4 + 3) + 2 + 3
 
 
 def test_to_say_more_never_lowers_the_grade(scenes: list[Scene], captions: list[list[Caption]]) -> None:
