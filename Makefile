@@ -30,6 +30,10 @@ format: .venv/installed-dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: .venv/installed-dev  ## build the documentation into site/, without the network; warnings are errors
+	$(BIN)/python docs/generate.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 requirements.txt: pyproject.toml  ## what a Hugging Face Space installs, from pyproject
 	$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > $@
 
