@@ -1,164 +1,217 @@
-"""Every setting of a training run."""
+"""Every setting of a training run, with its type, range, default and description.
 
-import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+`pairscope train` and the page of training options are generated from the fields of `TrainConfig`.
+"""
 
-from itr_core.errors import PairscopeError
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin
 
-# What may differ when a run is resumed: nothing here touches the weights.
-_FREE = frozenset({"workers", "cache_images", "save_every", "trackers", "device"})
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from itr_core.errors import PairscopeError, did_you_mean
+
+# Settings that may change when a run resumes, because the weights do not depend on them.
+_MAY_CHANGE = frozenset({"workers", "cache_images", "save_every", "trackers", "device"})
+
+# Annotation, or its origin -> what an error message calls it.
+_TYPE_NAMES: dict[Any, str] = {
+    bool: "True or False",
+    dict: "a mapping with string keys",
+    float: "a number",
+    int: "an integer",
+    str: "a string",
+    tuple: "a list of strings",
+    NoneType: "None",
+}
+_BOUND_NAMES = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Settings of `itr_core.training.train`; shares and probabilities are in [0, 1]."""
+class TrainConfig(BaseModel):
+    """Settings of `itr_core.training.train`.
+
+    Raises:
+        PairscopeError: an unknown setting, or a value of another type or outside its range.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     method: str
-    """Training objective, a name of `itr_core.methods.METHODS`, or several joined by +."""
+    """Training objective: a name in `itr_core.methods.METHODS`, or several joined by +."""
     source: str
-    """Where the training pairs come from, a spec of `load_pairs`."""
+    """Source of the training pairs, a spec of `load_pairs`."""
     model: str
-    """What to train, a spec of `load_encoder`; NAME/none starts from nothing, with a tokenizer of its own."""
+    """Model to train, a spec of `load_encoder`. NAME/none has random weights and a tokenizer trained on the
+    captions."""
 
     validation: str | None = None
-    """Source by whose rSum the best weights are chosen; without one the last weights are kept."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Of the method, as name=value."""
+    """Source whose rSum selects the best weights. Without one, the last weights are kept."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the method, as NAME=VALUE."""
     labels: Literal["auto", "source", "concepts", "clusters"] = "auto"
-    """For methods that need labels: the source's own, the concepts that its captions name, or clusters of
-    its embeddings; auto takes the first of these that there is."""
+    """Labels, for methods that need them: those of the source, the concepts named in its captions, or
+    clusters of its caption embeddings. auto takes the first of these that is available."""
     image_teacher: str | None = None
-    """For methods that need teachers, what the images are like: timm:NAME, timm:NAME@FILE.safetensors,
-    open_clip:SPEC or precomputed:FILE.safetensors:KEY; by default 'features', those of the model before
-    training or of `image_features`."""
+    """Image teacher, for methods that need teachers: timm:NAME, timm:NAME@FILE.safetensors, open_clip:SPEC or
+    precomputed:FILE.safetensors:KEY. Default: 'features', the image features of the model before training or
+    those of `image_features`."""
     text_teacher: str | None = None
-    """The same for captions: sentence-transformers:NAME (or a folder), open_clip:SPEC or
-    precomputed:FILE.safetensors:KEY; by default 'lsa', of the captions themselves."""
+    """Text teacher, for methods that need teachers: sentence-transformers:NAME (or a folder), open_clip:SPEC
+    or precomputed:FILE.safetensors:KEY. Default: 'lsa', latent semantic analysis of the training captions."""
     triples: str | None = None
-    """For methods that need concepts: a tab-separated file of related concepts (ConceptNet's layout)."""
-    limit: int | None = None
-    """Use only so many training images, the first ones."""
-    columns: dict[str, str] | None = None
-    """Column names of both sources, as `load_pairs` takes them."""
+    """Tab-separated file of related concepts in ConceptNet's layout, for methods that need concepts."""
+    limit: int | None = Field(default=None, gt=0)
+    """Train on the first `limit` images only."""
+    columns: dict[str, str | list[str]] | None = None
+    """Column names of both sources, in the format of `load_pairs`."""
     image_root: str | None = None
-    """Folder of the images of both sources, as `load_pairs` takes it."""
+    """Folder of the images of both sources, for sources that name image files."""
     image_weights: str | None = None
-    """Safetensors file that the image tower of NAME/none starts from."""
+    """Safetensors file with the initial weights of the image tower of NAME/none."""
     pixel_norm: Literal["clip", "imagenet", "inception"] = "clip"
-    """Mean and deviation of pixels that those weights know; inception means inputs in [-1, 1]."""
+    """Mean and standard deviation of pixels that `image_weights` were trained with; inception scales pixels
+    to [-1, 1]."""
     resize: Literal["shortest", "squash"] = "shortest"
-    """How NAME/none makes photos square: crop the middle, or squash them whole."""
+    """How NAME/none makes images square: resize the shortest side and crop the centre, or squash the whole
+    image."""
     word_vectors: str | None = None
-    """Folder with words.txt and vectors.npy (n, k), which the token embeddings of NAME/none start from."""
+    """Folder with words.txt and vectors.npy (n, k): initial token embeddings of NAME/none."""
 
     image_features: str | None = None
     """None: train on pixels. 'cache': encode the images once with the frozen image trunk and train the rest.
-    'FILE.safetensors:KEY': the same on features made elsewhere, rows in the order of the source."""
+    'FILE.safetensors:KEY': train on features computed elsewhere, one row per image in the order of the
+    source."""
     validation_features: str | None = None
-    """'FILE.safetensors:KEY' for the validation source, where `image_features` names a file."""
+    """'FILE.safetensors:KEY' with the features of the validation source, where `image_features` is a file."""
     freeze_image: bool = False
-    """Leave the image tower as it is, except for its last projection."""
+    """Freeze the image tower, except for its last projection."""
     freeze_batch_norm: bool = False
-    """Batch norms keep the statistics they come with; needed by networks delivered without any."""
-    vocab_size: int = 4096
-    """Of the tokenizer that NAME/none trains on the captions; 0 takes the architecture's own instead."""
+    """Keep the running statistics of batch norms; required for networks that were exported without them."""
+    vocab_size: int = Field(default=4096, ge=0)
+    """Vocabulary of the tokenizer that is trained on the captions for NAME/none; 0 uses the tokenizer of the
+    architecture."""
 
-    epochs: float = 30
+    epochs: float = Field(default=30, gt=0)
     """Passes over the training images."""
-    max_steps: int | None = None
-    """Stop after so many steps instead; the learning rate follows."""
-    batch_size: int = 128
+    max_steps: int | None = Field(default=None, gt=0)
+    """Number of optimiser steps, instead of `epochs`; the learning rate schedule has this length."""
+    batch_size: int = Field(default=128, gt=0)
     """Images per batch."""
-    captions_per_image: int = 1
-    """Captions of each image in a batch, drawn anew in every epoch."""
-    encode_batch: int | None = None
-    """Images encoded at a time, with their captions: for batches whose activations do not fit. Gradients stay
-    those of the whole batch (batch norms, however, see a part), one more forward pass is the price."""
-    accumulate: int = 1
-    """Batches per optimiser step. More of them smooth the gradient, but add no negatives."""
-    lr: float = 1e-3
-    """Peak learning rate, of the projections and the method's own weights."""
-    image_lr_factor: float = 1.0
-    """Times `lr`: the image trunk's."""
-    text_lr_factor: float = 1.0
-    """Times `lr`: the text tower's."""
-    warmup: float = 0.05
-    """Share of the steps over which the learning rate rises; a half cosine takes it to zero from there."""
-    weight_decay: float = 0.1
-    """Of AdamW; spares norms, biases and temperatures: whatever has fewer than two dimensions."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-    ema_decay: float = 0.0
-    """Above 0, validate and keep an exponential average of the weights; 0.999 remembers some 1,000 steps."""
+    captions_per_image: int = Field(default=1, gt=0)
+    """Captions of each image in a batch, sampled again in every epoch."""
+    encode_batch: int | None = Field(default=None, gt=0)
+    """Images encoded at a time, with their captions, for batches whose activations do not fit into memory.
+    The gradients are those of the whole batch, at the cost of a second forward pass; batch norms use the
+    statistics of a part. Default: the whole batch."""
+    accumulate: int = Field(default=1, gt=0)
+    """Batches per optimiser step. Accumulation averages the gradients, but adds no negatives."""
+    lr: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of the projections and of the method's own weights."""
+    image_lr_factor: float = Field(default=1.0, ge=0)
+    """Learning-rate multiplier of the image trunk."""
+    text_lr_factor: float = Field(default=1.0, ge=0)
+    """Learning-rate multiplier of the text tower."""
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    """Fraction of the steps with a linearly rising learning rate; a half cosine then lowers it to zero."""
+    weight_decay: float = Field(default=0.1, ge=0)
+    """Weight decay of AdamW; not applied to norms, biases and temperatures (parameters with fewer than two
+    dimensions)."""
+    clip: float = Field(default=1.0, gt=0, allow_inf_nan=True)
+    """Maximum norm of the gradient; a longer gradient is scaled down to it."""
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Above 0, validate and save an exponential moving average of the weights; 0.999 averages over about
+    1,000 steps."""
 
-    crop: float = 0.1
-    """Cut away up to this share of each side of a training image."""
+    crop: float = Field(default=0.1, ge=0, lt=1)
+    """Maximum fraction of each side of a training image that a random crop removes."""
     flip: bool = False
-    """Mirror half of the training images; wrong where captions say left or right."""
-    jitter: float = 0.0
-    """Largest relative change of brightness, contrast and saturation."""
-    word_dropout: float = 0.0
-    """Probability with which a word is left out of a training caption."""
+    """Mirror each training image with probability 0.5; wrong where captions say left or right."""
+    jitter: float = Field(default=0.0, ge=0, le=1)
+    """Maximum relative change of brightness, contrast and saturation."""
+    word_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Probability of removing each word of a training caption."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 on CUDA, fp32 elsewhere."""
+    """Floating-point format; auto is bf16 on CUDA and fp32 elsewhere."""
     device: Literal["auto", "cpu"] = "auto"
-    """auto: the best there is (CUDA_VISIBLE_DEVICES chooses among several)."""
-    workers: int = 0
-    """Processes that load batches and prepare images; 0 does it in the training process."""
+    """auto: the best available device (CUDA_VISIBLE_DEVICES selects among several GPUs)."""
+    workers: int = Field(default=0, ge=0)
+    """Processes that load batches and decode images; 0 loads them in the training process."""
     cache_images: bool = True
-    """Decode every image once and keep its pixels on disk (3 x H x W bytes), instead of in every epoch."""
-    eval_every: int = 500
+    """Decode every image once and cache its pixels on disk (3 x H x W bytes), instead of decoding it in every
+    epoch."""
+    eval_every: int = Field(default=500, gt=0)
     """Steps between validations."""
-    save_every: int = 500
-    """Steps between saved states, from which a stopped run resumes."""
-    trackers: tuple[str, ...] = ()
-    """Also log to these, by the names of accelerate's `log_with`: trackio, tensorboard, wandb, ..."""
-    seed: int = 0
-    """Of the weights, the batches and all other chance."""
+    save_every: int = Field(default=500, gt=0)
+    """Steps between saves of the training state, from which a stopped run resumes."""
+    trackers: tuple[str, ...] = Field(default=(), strict=False)  # not strict: accepts lists
+    """Experiment trackers to log to, by their names in accelerate: trackio, tensorboard, wandb, ..."""
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """Random seed for weights, batches and augmentation."""
 
-    def __post_init__(self) -> None:
-        positive = (
-            "epochs",
-            "batch_size",
-            "captions_per_image",
-            "accumulate",
-            "lr",
-            "clip",
-            "eval_every",
-            "save_every",
-        )
-        for name in positive:
-            if getattr(self, name) <= 0:
-                raise PairscopeError(f"{name}={getattr(self, name)}: must be above 0.")
-        if self.encode_batch is not None and self.encode_batch <= 0:
-            raise PairscopeError(
-                f"encode_batch={self.encode_batch}: must be above 0, or None for all at once."
-            )
-        for name, known in (("precision", ("auto", "fp32", "bf16")), ("device", ("auto", "cpu"))):
-            if getattr(self, name) not in known:
-                raise PairscopeError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(known)}.")
-        for name in ("crop", "word_dropout", "ema_decay", "warmup"):
-            if not 0 <= getattr(self, name) < 1:
-                raise PairscopeError(f"{name}={getattr(self, name)}: must be at least 0 and below 1.")
+    def __init__(self, method: str, source: str, model: str, **settings: Any) -> None:
+        given = {"method": method, "source": source, "model": model, **settings}
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            names = dict.fromkeys(str(each["loc"][0]) for each in error.errors())
+            raise PairscopeError(" ".join(_problem(name, given[name]) for name in names)) from None
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, as they come back from a JSON file."""
-        return json.loads(json.dumps(asdict(self)))
+        """Return the settings as values that JSON can represent."""
+        return self.model_dump(mode="json")
 
     def check_resumes(self, stopped: dict[str, Any]) -> None:
-        """Raise PairscopeError if a run stopped with the settings `stopped` would go on as another run."""
+        """Raise PairscopeError if these settings would change a run that was stopped with `stopped`.
+
+        A setting that did not exist when the run was stopped counts as its default.
+        """
         ours = self.as_json()
-        usual = TrainConfig(self.method, self.source, self.model).as_json()
-        theirs = usual | stopped  # of before a setting existed
+        theirs = TrainConfig(self.method, self.source, self.model).as_json() | stopped
         changed = [
             f"{name} was {theirs[name]!r}, is {ours[name]!r}"
             for name in ours
-            if name not in _FREE and theirs[name] != ours[name]
+            if name not in _MAY_CHANGE and theirs[name] != ours[name]
         ]
         if changed:
             raise PairscopeError(
-                f"A resumed run must go on as it began: {'; '.join(changed)}. Repeat the first command with "
-                "--resume, or start a new run in another folder from the model that this one made."
+                f"A run can only resume with the settings it was started with: {'; '.join(changed)}. Repeat "
+                "the first command with --resume, or start a new run from its model in another folder."
             )
+
+
+def value_range(name: str) -> str:
+    """Describe the range of a numeric setting; empty if it has none.
+
+    >>> value_range("crop")
+    'at least 0 and below 1'
+    """
+    bounds = [
+        f"{text} {getattr(bound, key)}"
+        for bound in TrainConfig.model_fields[name].metadata
+        for key, text in _BOUND_NAMES.items()
+        if hasattr(bound, key)
+    ]
+    return " and ".join(bounds)
+
+
+def _problem(name: str, value: object) -> str:
+    """Return the error message for a setting: its name, its value and what is allowed."""
+    if name not in TrainConfig.model_fields:
+        return f"There is no setting {name!r}.{did_you_mean(name, TrainConfig.model_fields)}"
+    annotation = TrainConfig.model_fields[name].annotation
+    known = get_args(annotation) if get_origin(annotation) is Literal else ()
+    similar = get_close_matches(str(value), known, n=1)
+    hint = f" Did you mean {similar[0]!r}?" if similar else ""
+    return f"{name}={value!r}: must be {_allowed(annotation, value_range(name))}.{hint}"
+
+
+def _allowed(annotation: Any, limits: str) -> str:
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(get_args(annotation))}"
+    if isinstance(annotation, UnionType):
+        return " or ".join(_allowed(each, limits) for each in get_args(annotation))
+    text = _TYPE_NAMES[get_origin(annotation) or annotation]
+    return f"{text} ({limits})" if limits and annotation in (int, float) else text

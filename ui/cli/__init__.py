@@ -37,7 +37,7 @@ app = typer.Typer(
 
 app.command()(demo.demo)
 app.add_typer(data.app, name="data")
-app.command()(train.train)
+app.command(cls=train.TrainCommand)(train.train)
 app.command()(gallery.build)
 app.command()(gallery.search)
 app.command()(evaluate.evaluate)

@@ -1,61 +1,84 @@
-"""`pairscope train`."""
+"""`pairscope train`: one option for every field of `TrainConfig`."""
 
-import ast
 import inspect
-from dataclasses import MISSING, Field, fields
-from itertools import pairwise
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from itr_core.training.config import TrainConfig
 from ui.cli.options import Columns, parse_columns, parse_options
 
 
-def _train_options() -> list[inspect.Parameter]:
-    """One option for every field of TrainConfig, with its type, default and description."""
-    body = ast.parse(inspect.getsource(TrainConfig)).body[0].body  # type: ignore[attr-defined]
-    described = [each for each in pairwise(body) if isinstance(each[0], ast.AnnAssign)]
-    help_of = {ast.unparse(field.target): ast.literal_eval(text.value) for field, text in described}
-    hints = get_type_hints(TrainConfig) | {"trackers": list[str], "options": list[str]}
-    options = []
-    for field in fields(TrainConfig):
-        option = typer.Option(help=" ".join(help_of[field.name].split()))
-        options.append(
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=_default(field),
-                annotation=Columns if field.name == "columns" else Annotated[hints[field.name], option],
-            )
-        )
-    return options
+class TrainCommand(TyperCommand):
+    """A command whose options are made from `TrainConfig` when they are first needed.
+
+    `pairscope --help` shows none of them, and thus does not wait for the import of pydantic.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options of `--out`, `--resume` and all settings."""
+        return _complete_command().get_params(ctx)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Train with the parsed options."""
+        return _complete_command().invoke(ctx)
 
 
-def _default(field: Field[Any]) -> Any:
-    if field.default_factory is not MISSING:
-        return []
-    return inspect.Parameter.empty if field.default is MISSING else field.default
-
-
-def train(
-    out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")],
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run that was stopped in --out.")
-    ] = False,
-    **settings: Any,
-) -> None:
+def train() -> None:
     """Train a dual encoder; the checkpoint is a folder in open_clip's layout."""
+
+
+@cache
+def _complete_command() -> Any:
+    """Let typer build the command from a function with one parameter for every option."""
+
+    def run(out: Path, resume: bool, **settings: Any) -> None:
+        _run(out, resume, **settings)
+
+    run.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]  # what typer reads
+    app = typer.Typer(add_completion=False)
+    app.command()(run)
+    return typer.main.get_command(app)
+
+
+def _run(out: Path, resume: bool, **settings: Any) -> None:
     from itr_core.training import train as run
 
-    settings |= {"columns": parse_columns(settings["columns"]), "trackers": tuple(settings["trackers"])}
-    settings |= {"options": parse_options(settings["options"])}
+    settings |= {
+        "columns": parse_columns(settings["columns"]),
+        "options": parse_options(settings["options"]),
+        "trackers": tuple(settings["trackers"]),
+    }
     run(out=out, resume=resume, **settings)
     typer.echo(f"Trained {out}. Try: pairscope evaluate --model {out} --source {settings['source']}")
 
 
-_own = inspect.signature(train).parameters
-train.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [p.replace(kind=p.KEYWORD_ONLY) for p in (_own["out"], _own["resume"])] + _train_options()
-)
+def _parameters() -> list[inspect.Parameter]:
+    """Return `out`, `resume` and every setting, with its type, default and description."""
+    from itr_core.training.config import TrainConfig, value_range
+
+    parameters = [
+        _parameter("out", Annotated[Path, typer.Option(help="Folder of the checkpoint.")]),
+        _parameter(
+            "resume",
+            Annotated[bool, typer.Option("--resume", help="Continue the run that was stopped in --out.")],
+            False,
+        ),
+    ]
+    for name, field in TrainConfig.model_fields.items():
+        limits = value_range(name)
+        text = f"{field.description} Range: {limits}." if limits else str(field.description)
+        annotation: Any = field.annotation
+        default = inspect.Parameter.empty if field.is_required() else field.default
+        if name in ("options", "trackers"):  # repeated on the command line
+            annotation, default = list[str], []
+        option = typer.Option(help=" ".join(text.split()))
+        annotation = Columns if name == "columns" else Annotated[annotation, option]
+        parameters.append(_parameter(name, annotation, default))
+    return parameters
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

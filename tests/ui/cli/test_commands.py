@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -229,8 +228,9 @@ def test_contact_sheet(tmp_path: Path) -> None:
 
 def test_train_has_every_setting() -> None:
     shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).stdout
-    for field in fields(TrainConfig):
-        assert f"--{field.name.replace('_', '-')} " in shown
+    for name in TrainConfig.model_fields:
+        assert f"--{name.replace('_', '-')} " in shown
+    assert "Range: at least 0 and below 1." in " ".join(shown.split())
 
 
 def test_train_then_evaluate(tmp_path: Path) -> None:
