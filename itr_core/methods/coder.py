@@ -18,6 +18,13 @@ from itr_core.methods.components.online_clusters import OnlineClusters
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 0.1
 CLUSTER_TEMPERATURE = 0.1
 
+# Attribute -> its name in saved files. Runs and heads of earlier versions have these names, so they stay.
+FILE_NAMES = {
+    "ema_branch": "following",
+    "image_cluster_head": "guess_image",
+    "text_cluster_head": "guess_text",
+}
+
 
 class CODER(Method):
     r"""Diversity-sensitive momentum contrast (DCL) in two coupled branches, after CODER.
@@ -111,6 +118,9 @@ class CODER(Method):
         self.scheme, self.sharpness = scheme, sharpness
         self.batch_negatives, self.live_batch = batch_negatives, live_batch
         self.concept_branch = concept_branch
+        # torch's methods have no types
+        self.register_state_dict_post_hook(_to_file_names)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_from_file_names)  # type: ignore[no-untyped-call]
         self.needs = frozenset({"momentum"})
         self.weights = {"coder_dcl_instance": 1.0}
         if concept_branch:
@@ -164,8 +174,8 @@ class CODER(Method):
         return {name: terms[name] for name in self.weights}
 
     def heads(self) -> dict[str, Tensor]:
-        """Return the concept branch with its graph, and the two cluster heads."""
-        prefixes = ("concepts.", "image_cluster_head.", "text_cluster_head.")
+        """Return the concept branch with its graph, and the two cluster heads, with their `FILE_NAMES`."""
+        prefixes = ("concepts.", *(FILE_NAMES[head] for head in ("image_cluster_head", "text_cluster_head")))
         return {name: value for name, value in self.state_dict().items() if name.startswith(prefixes)}
 
     def _dcl(
@@ -221,6 +231,22 @@ class CODER(Method):
         if self.training:
             self.clusters.update(points[:batch], labels, pool=points)
         return labels
+
+
+def _to_file_names(_: nn.Module, state: dict[str, Tensor], prefix: str, *others: object) -> None:
+    for attribute, name in FILE_NAMES.items():
+        _rename(state, f"{prefix}{attribute}.", f"{prefix}{name}.")
+
+
+def _from_file_names(_: nn.Module, state: dict[str, Tensor], prefix: str, *others: object) -> None:
+    for attribute, name in FILE_NAMES.items():
+        _rename(state, f"{prefix}{name}.", f"{prefix}{attribute}.")
+
+
+def _rename(state: dict[str, Tensor], old: str, new: str) -> None:
+    """Replace the beginning `old` of keys by `new`."""
+    for key in [key for key in state if key.startswith(old)]:
+        state[new + key.removeprefix(old)] = state.pop(key)
 
 
 def pseudo_label_loss(image_logits: Tensor, text_logits: Tensor, labels: Tensor) -> Tensor:

@@ -242,8 +242,8 @@ def test_heads_suffice_to_compute_descriptors(method: str) -> None:
     made = make_method(method, {"queue": 6})
     made.build(SETUP)
     heads = {name.removeprefix("coder."): value for name, value in made.heads().items()}
-    assert {"concepts.nodes", "concepts.adjacency", "image_cluster_head.weight"} <= heads.keys()
-    assert not [name for name in heads if name.startswith(("ema_branch", "instances", "descriptors"))]
+    assert {"concepts.nodes", "concepts.adjacency", "guess_image.weight"} <= heads.keys()
+    assert not [name for name in heads if name.startswith(("following", "instances", "descriptors"))]
     assert coder(concept_branch=False).heads() == {}
 
 
