@@ -25,7 +25,7 @@ from itr_core import load_encoder, load_pairs
 from itr_core.methods import make_method
 from itr_core.training.batches import EpochPlan, LoadedBatch, PairBatchDataset
 from itr_core.training.config import TrainConfig
-from itr_core.training.setup import open_images, open_supplies
+from itr_core.training.setup import open_images, open_method_inputs
 from itr_core.training.train_step import TrainStep
 
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -127,13 +127,13 @@ def prepare_step(
         **settings,
     )
     pairs, encoder = load_pairs(config.source), load_encoder(config.model, device=str(accelerator.device))
-    images = open_images(config, pairs, None, encoder, progress=False)
+    images = open_images(pairs, encoder, progress=False)
     objective = make_method(method, options)
-    supplies, setup = open_supplies(config, objective, pairs, images, encoder, progress=False)
+    inputs, setup = open_method_inputs(objective, pairs, images, encoder, progress=False)
     objective.build(setup)
     objective.prepare(setup)
     plan = EpochPlan(torch.arange(len(pairs)).numpy(), batch_size, seed=0)
-    batches = PairBatchDataset(images, pairs.captions, encoder.tokenizer, plan, supplies=supplies)
+    batches = PairBatchDataset(images, pairs.captions, encoder.tokenizer, plan, inputs=inputs)
     return TrainStep(config, encoder, objective, accelerator), batches[0]
 
 

@@ -1,148 +1,182 @@
-"""What passes between the encoder, the training loop and a method: a batch in, its embeddings out."""
+"""The batch that the trainer passes to encoder and method, and the embeddings that the encoder returns.
+
+The metadata of every field says whether it has one row per image or one per caption, or no rows. What
+splits, joins or repeats batches reads only that.
+"""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
 from torch import Tensor, cat
 from torch.nn import functional as F
 
+ROWS = "one_row_per"
+PER_IMAGE: Mapping[str, str] = {ROWS: "image"}
+PER_CAPTION: Mapping[str, str] = {ROWS: "caption"}
+
 
 @dataclass
 class PairBatch:
-    """B image-caption pairs as the trainer hands them to the encoder and then to the method.
+    """I images with B captions, grouped by image: every image has B / I consecutive captions.
 
-    The encoder gets exactly one of `image` and `image_features`; the latter is what
-    `DualEncoder.image_features` returned for the frozen image tower. The method gets neither.
+    The encoder gets exactly one of `image` and `image_features`; the method gets neither.
     """
 
-    text: Tensor
-    """Token ids, (B, L) int64, 0 where padded."""
-    image_id: Tensor
-    """(B,) int64; two captions of one image carry the same id and are never each other's negatives."""
-    captions: list[str]
-    """The B captions as they were before tokenising."""
-    caption_id: Tensor | None = None
-    """(B,) int64, the place of each caption among all captions of the source, image by image."""
-    image: Tensor | None = None
-    """Preprocessed pixels, (B, 3, H, W) float32."""
-    image_features: Tensor | None = None
-    """Cached features of the frozen image tower, (B, f) float32."""
+    text: Tensor = field(metadata=PER_CAPTION)
+    """Token ids, (B, L) int64, 0 for padding."""
+    image_id: Tensor = field(metadata=PER_CAPTION)
+    """(B,) int64, the image of each caption. Captions with the same id are never negatives of each other."""
+    captions: list[str] = field(metadata=PER_CAPTION)
+    """The B captions before tokenisation."""
+    caption_id: Tensor | None = field(default=None, metadata=PER_CAPTION)
+    """(B,) int64, index of each caption among all captions of the source, in the order of its images."""
+    image: Tensor | None = field(default=None, metadata=PER_IMAGE)
+    """Pixels, (I, 3, H, W) uint8, not normalised."""
+    image_features: Tensor | None = field(default=None, metadata=PER_IMAGE)
+    """Features of the frozen image trunk, (I, f) float32, see `DualEncoder.image_features`."""
 
-    # Only where the method needs them:
-    positive_text: Tensor | None = None
-    """Token ids of a generated caption that says something true of the image, (B, L) int64."""
-    negative_text: Tensor | None = None
-    """Token ids of a generated caption that says something untrue of it, (B, L) int64."""
-    labels: Tensor | None = None
+    # Only for methods that need them:
+    positive_text: Tensor | None = field(default=None, metadata=PER_CAPTION)
+    """Token ids of a generated caption that is true of the image, (B, L) int64."""
+    negative_text: Tensor | None = field(default=None, metadata=PER_CAPTION)
+    """Token ids of a generated caption that is false of the image, (B, L) int64."""
+    labels: Tensor | None = field(default=None, metadata=PER_CAPTION)
     """(B, C) float32, 1 where the image has the label."""
-    concepts: Tensor | None = None
+    concepts: Tensor | None = field(default=None, metadata=PER_CAPTION)
     """(B, K) float32, 1 where the caption names the concept."""
-    teacher_image: Tensor | None = None
-    """(B, t_i) float32, what the frozen image teacher makes of each image."""
-    teacher_text: Tensor | None = None
-    """(B, t_t) float32, what the frozen text teacher makes of each caption."""
+    teacher_image: Tensor | None = field(default=None, metadata=PER_CAPTION)
+    """(B, t_i) float32, embedding of each caption's image by the frozen image teacher."""
+    teacher_text: Tensor | None = field(default=None, metadata=PER_CAPTION)
+    """(B, t_t) float32, embedding of each caption by the frozen text teacher."""
 
 
 @dataclass
 class TextOutput:
-    """The text tower's answer to further captions of the same batch; nothing is normalised."""
+    """Embeddings of generated captions of the same batch, not normalised."""
 
-    text: Tensor
+    text: Tensor = field(metadata=PER_CAPTION)
     """(B, d)."""
-    tokens: Tensor | None = None
-    """(B, L, d), one vector per sub-word position."""
-    mask: Tensor | None = None
-    """(B, L) bool, true at words."""
+    tokens: Tensor | None = field(default=None, metadata=PER_CAPTION)
+    """(B, L, d), one vector per sub-word."""
+    mask: Tensor | None = field(default=None, metadata=PER_CAPTION)
+    """(B, L) bool, true at words: neither start, end nor padding."""
 
 
 @dataclass
 class EncoderOutput:
-    """Both towers' answer to one batch, in the joint space of `d` dimensions; nothing is normalised."""
+    """Embeddings of one batch in the joint space of d dimensions, not normalised.
 
-    image: Tensor
+    The encoder returns one row per image; the method gets every image repeated for each of its captions, so
+    that row i of `image` and row i of `text` are a pair.
+    """
+
+    image: Tensor = field(metadata=PER_IMAGE)
     """(B, d)."""
-    text: Tensor
+    text: Tensor = field(metadata=PER_CAPTION)
     """(B, d)."""
     logit_scale: Tensor
-    """(), the inverse temperature, already exponentiated."""
-    image_tokens: Tensor | None = None
+    """(), the inverse temperature exp(s) of the learned s."""
+    image_tokens: Tensor | None = field(default=None, metadata=PER_IMAGE)
     """(B, P, d), one vector per patch."""
-    text_tokens: Tensor | None = None
-    """(B, L, d), one vector per sub-word position."""
-    text_mask: Tensor | None = None
+    text_tokens: Tensor | None = field(default=None, metadata=PER_CAPTION)
+    """(B, L, d), one vector per sub-word."""
+    text_mask: Tensor | None = field(default=None, metadata=PER_CAPTION)
     """(B, L) bool, true at words: neither start, end nor padding."""
 
-    # Only where the method needs them:
+    # Only for methods that need them:
     positive: TextOutput | None = None
-    """The captions of `PairBatch.positive_text`."""
+    """Embeddings of `PairBatch.positive_text`."""
     negative: TextOutput | None = None
-    """The captions of `PairBatch.negative_text`."""
+    """Embeddings of `PairBatch.negative_text`."""
     momentum: "EncoderOutput | None" = None
-    """The same batch through the slowly following copy of the encoder, without gradients."""
+    """Embeddings of the same batch by the momentum encoder, without gradients."""
 
 
 Record = TypeVar("Record", PairBatch, EncoderOutput, TextOutput)
 
 
-def each_tensor(record: Record, change: Callable[[Tensor], Tensor]) -> Record:
-    """Return the record with all its tensors changed, those of the records inside it, too."""
-    changed: dict[str, Any] = {}
-    for name, value in _parts(record).items():
-        if isinstance(value, Tensor):
-            changed[name] = change(value)
-        elif is_dataclass(value):
-            changed[name] = each_tensor(value, change)  # type: ignore[type-var]
-    return replace(record, **changed)
+def map_tensors(record: Record, change: Callable[[Tensor], Tensor]) -> Record:
+    """Return the record with `change` applied to all tensors, including those of nested records."""
+    return _map(record, lambda _, value: change(value))
+
+
+def map_rows(record: Record, change: Callable[[Tensor], Tensor]) -> Record:
+    """Return the record with `change` applied to all tensors with one row per image or caption."""
+    return _map(record, lambda each, value: change(value) if ROWS in each.metadata else value)
+
+
+def repeat_images(out: EncoderOutput, times: int) -> EncoderOutput:
+    """Repeat every row that belongs to an image: rows 0, 0, 1, 1, ... of `out` if `times` is 2."""
+    if times == 1:
+        return out
+
+    def repeated(each: Field[Any], value: Tensor) -> Tensor:
+        return value.repeat_interleave(times, 0) if each.metadata.get(ROWS) == "image" else value
+
+    return _map(out, repeated)
 
 
 def split(batch: PairBatch, images: int) -> list[PairBatch]:
-    """Cut a batch into consecutive parts, few and about equal, of at most so many images with their captions.
+    """Split a batch into consecutive parts of at most `images` images each, as equal as possible.
 
-    It must be as it leaves the loader, with the images.
+    Every image stays with its captions. The batch must contain images or image features.
     """
-    shown = batch.image_features if batch.image is None else batch.image
-    assert shown is not None
-    captions = len(batch.captions) // len(shown)  # of each image
-    count = math.ceil(len(shown) / images)
-    borders = [len(shown) * number // count for number in range(count + 1)]
+    values = batch.image_features if batch.image is None else batch.image
+    assert values is not None
+    n, captions_per_image = len(values), len(batch.captions) // len(values)
+    count = math.ceil(n / images)
+    bounds = [n * number // count for number in range(count + 1)]
 
     def part(start: int, end: int) -> PairBatch:
-        own, told = slice(start, end), slice(start * captions, end * captions)
-        of_images = ("image", "image_features")
-        cut = {name: value[own if name in of_images else told] for name, value in _parts(batch).items()}
-        return PairBatch(**cut)
+        rows = {
+            "image": slice(start, end),
+            "caption": slice(start * captions_per_image, end * captions_per_image),
+        }
+        return PairBatch(**{each.name: value[rows[each.metadata[ROWS]]] for each, value in _present(batch)})
 
-    return [part(start, end) for start, end in pairwise(borders)]
+    return [part(start, end) for start, end in pairwise(bounds)]
 
 
 def join(outputs: Sequence[Record]) -> Record:
-    """Put the outputs of consecutive parts of a batch together; the temperature is that of the first."""
+    """Concatenate the outputs of consecutive parts of a batch; what has no rows is taken from the first."""
     joined: dict[str, Any] = {}
-    for name, first in _parts(outputs[0]).items():
-        values = [getattr(each, name) for each in outputs]
+    for each, first in _present(outputs[0]):
+        values = [getattr(output, each.name) for output in outputs]
         if is_dataclass(first):
-            joined[name] = join(values)
+            joined[each.name] = join(values)
         else:
-            joined[name] = join_rows(values) if first.ndim else first
+            joined[each.name] = join_rows(values) if ROWS in each.metadata else first
     return type(outputs[0])(**joined)
 
 
 def join_rows(parts: Sequence[Tensor]) -> Tensor:
-    """Concatenate (b, ...) along the rows; zeros follow where other dimensions are shorter than elsewhere."""
+    """Concatenate tensors (b, ...) along the rows; shorter other dimensions are padded with zeros."""
     sizes = [max(some) for some in zip(*(part.shape for part in parts), strict=True)]
     return cat([pad(part, [len(part), *sizes[1:]]) for part in parts])
 
 
 def pad(x: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Let zeros follow up to `sizes`, in every dimension."""
+    """Pad with zeros at the end of every dimension, up to `sizes`."""
     missing = [size - length for size, length in zip(sizes, x.shape, strict=True)]
     return F.pad(x, [amount for each in reversed(missing) for amount in (0, each)]) if any(missing) else x
 
 
-def _parts(record: Any) -> dict[str, Any]:
-    """The fields that are there."""
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
-    return {name: value for name, value in values.items() if value is not None}
+def _map(record: Record, change: Callable[[Field[Any], Tensor], Tensor]) -> Record:
+    changed: dict[str, Any] = {}
+    for each, value in _present(record):
+        if isinstance(value, Tensor):
+            changed[each.name] = change(each, value)
+        elif not isinstance(value, list):  # a nested record, not the captions
+            changed[each.name] = _map(value, change)
+    return replace(record, **changed)
+
+
+def _present(record: PairBatch | EncoderOutput | TextOutput) -> Iterator[tuple[Field[Any], Any]]:
+    """Return the fields that are not None, with their values."""
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if value is not None:
+            yield each, value

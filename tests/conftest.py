@@ -1,4 +1,4 @@
-"""Shared fixtures. Environment variables are set before any test imports a library that reads them."""
+"""Shared fixtures. The environment is set before any test imports a library that reads it."""
 
 import json
 import os
@@ -10,16 +10,16 @@ import pytest
 from PIL import Image
 
 _SCRATCH = tempfile.TemporaryDirectory(prefix="pairscope-tests-", ignore_cleanup_errors=True)
-os.environ["PAIRSCOPE_CACHE"] = _SCRATCH.name  # not the caches of the user
+os.environ["PAIRSCOPE_CACHE"] = _SCRATCH.name  # tests never meet the user's own caches ...
 os.environ["HF_DATASETS_CACHE"] = f"{_SCRATCH.name}/huggingface"
-os.environ["HF_HUB_OFFLINE"] = "1"  # no network
+os.environ["HF_HUB_OFFLINE"] = "1"  # ... nor the network
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
-os.environ["OMP_NUM_THREADS"] = "1"  # the models of the tests are too small for two threads
+os.environ["OMP_NUM_THREADS"] = "1"  # models as small as the tests' only wait for a second thread
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Return the folder of real evaluation data (photos that cannot be in the repository)."""
+    """The folder of real evaluation data (photos that may not be in the repository)."""
     default = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("PAIRSCOPE_DATA") or default)
     if not (folder / "coco_sample").is_dir():
@@ -40,7 +40,7 @@ TINY = {
 
 @pytest.fixture(scope="session")
 def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Register tiny architectures with open_clip and return the folder of their configurations."""
+    """A folder with the architecture `tiny`, known to open_clip here and in processes that tests start."""
     import open_clip
 
     folder = tmp_path_factory.mktemp("configs")
@@ -55,7 +55,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write 64 images: a sky of one colour above ground of another colour at one of four heights."""
+    """64 pictures: a sky of one colour over a ground of another, the ground's height one of four."""
     folder = tmp_path_factory.mktemp("world")
     lines = []
     for index in range(64):

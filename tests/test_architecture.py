@@ -64,20 +64,6 @@ def test_importing_a_module_stays_light(module: str, heavy: set[str]) -> None:
     assert run_python(f"import sys, {module}; print({heavy} & set(sys.modules))") == "set()"
 
 
-def test_every_suppressed_warning_gives_a_reason() -> None:
-    sources = [*CODE, *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
-    suppressed = re.compile(
-        r"# (?:type: ignore\[[\w, -]+\]|noqa: [A-Z]+\d+(?:, ?[A-Z]+\d+)*)(?! +(?:#|-) \w)"
-    )
-    lines = [
-        f"{path.relative_to(ROOT)}:{number}"
-        for path in sources
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-        if suppressed.search(line) and path != Path(__file__)
-    ]
-    assert lines == []
-
-
 def test_files_stay_small() -> None:
     lines = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in CODE}
     assert {path: count for path, count in lines.items() if count > 400} == {}

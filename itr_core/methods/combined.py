@@ -63,7 +63,7 @@ class Combined(Method):
         }
 
     def _methods(self) -> list[Method]:
-        return [member for member in self.members.values() if isinstance(member, Method)]
+        return [*self.members.values()]  # type: ignore[list-item]
 
     def _member_needing(self, need: str) -> Method:
         return next(method for method in self._methods() if need in method.needs)

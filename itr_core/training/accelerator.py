@@ -1,4 +1,4 @@
-"""What a run computes on, alone or as one of several processes, and in what order it adds up."""
+"""Devices, precision and processes of a training run, and a fixed order of summation on a CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,42 +18,50 @@ from itr_core.training.config import TrainConfig
 
 @contextmanager
 def open_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
-    """Yield accelerate's view of the devices that the settings ask for; join the processes of torchrun."""
+    """Yield an `Accelerator` for the device, precision and trackers in `config`; join torchrun's processes.
+
+    Args:
+        config: the settings of the run; trackers also record them.
+        out: folder in which trackers write their files.
+
+    Raises:
+        PairscopeError: a tracker is not installed, or there are more processes than images in a batch.
+    """
     installed = [tracker.value for tracker in get_available_trackers()]
     for name in config.trackers:
         if name not in installed:
             raise PairscopeError(f"The tracker {name!r} is not installed.{did_you_mean(name, installed)}")
     on_cuda = torch.cuda.is_available() and config.device != "cpu"
     bf16 = config.precision == "bf16" or (config.precision == "auto" and on_cuda)
-    patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # while the first process validates
+    timeout = InitProcessGroupKwargs(timeout=timedelta(days=1))  # the others wait while the first validates
     accelerator = Accelerator(
         cpu=config.device == "cpu",
         mixed_precision="bf16" if bf16 else "no",
         log_with=list(config.trackers) or None,
         project_dir=out,
-        kwargs_handlers=[patience],
+        kwargs_handlers=[timeout],
     )
     try:
         if accelerator.num_processes > config.batch_size:
             raise PairscopeError(
-                f"batch_size={config.batch_size} leaves some of {accelerator.num_processes} processes "
-                "without an image; start fewer processes, or make batches larger."
+                f"batch_size={config.batch_size} is smaller than the number of processes, "
+                f"{accelerator.num_processes}. Start fewer processes or increase batch_size."
             )
         if config.trackers:
-            plain = {
+            scalars = {
                 name: value for name, value in config.as_json().items() if not isinstance(value, list | dict)
             }
-            accelerator.init_trackers("pairscope", plain)
+            accelerator.init_trackers("pairscope", scalars)
         yield accelerator
     finally:
-        for tracker in accelerator.trackers:  # not end_training: a group that was left cannot be joined again
+        for tracker in accelerator.trackers:  # not end_training: it leaves the process group for good
             tracker.finish()
-        AcceleratorState._reset_state(True)  # the next run may ask for another device or precision
+        AcceleratorState._reset_state(True)  # the next run may need another device or precision
 
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """On a CPU, add up the gradients of gathered rows in one order, whatever thread is first."""
+    """Sum the gradients of gathered rows in a fixed order on a CPU, independent of thread timing."""
     options: Any = torch.utils.deterministic
     before = torch.are_deterministic_algorithms_enabled(), options.fill_uninitialized_memory
     if device.type == "cpu":

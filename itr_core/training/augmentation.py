@@ -1,4 +1,4 @@
-"""Small random changes of a batch of images, on its own device; all chance comes from torch's generator."""
+"""Random crop, flip and colour jitter of a batch of images, on its device, with torch's global generator."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,17 @@ from torch.nn import functional as F
 
 
 def augment(pixels: Tensor, *, crop: float = 0.0, flip: bool = False, jitter: float = 0.0) -> Tensor:
-    """Change each of the images (B, 3, H, W), float in [0, 1], independently; shape and range stay.
+    """Augment every image of a batch independently.
 
-    crop: cut away up to this share of each side (0 to < 1), at a random place, and scale back up.
-    flip: mirror every second image, on average. Captions that say left or right are then wrong.
-    jitter: multiply brightness, contrast and saturation by factors in [1 - jitter, 1 + jitter].
+    Args:
+        pixels: (B, 3, H, W), float in [0, 1].
+        crop: maximum fraction of each side that is removed, in [0, 1). The rest, at a random position, is
+            resized to (H, W).
+        flip: mirror each image with probability 0.5; wrong where captions say left or right.
+        jitter: brightness, contrast and saturation are multiplied by factors in [1 - jitter, 1 + jitter].
+
+    Returns:
+        (B, 3, H, W), float in [0, 1]; `pixels` itself if there is nothing to do.
     """
     n = len(pixels)
     if crop or flip:

@@ -1,8 +1,8 @@
-"""Which pairs make up a training batch: a pure function of the seed and the batch's number.
+"""Training batches: each is a pure function of the seed and its number.
 
-So any worker can make any batch, and a run continues with the very batch at which it stopped. An epoch shows
-every image once, in a new order, with captions drawn anew; no two rows of a batch show the same image, unless
-several captions per image are asked for.
+Any process can therefore load any batch, and a resumed run continues with the next batch of the stopped one.
+An epoch contains every image at most once, in a new order and with newly sampled captions. All images of a
+batch differ.
 """
 
 from collections.abc import Sequence
@@ -22,22 +22,24 @@ from itr_core.training.method_inputs import MethodInputs
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """Batch number -> rows, drawn from the usable `rows` (n,); what an epoch leaves over is dropped."""
+    """Which rows form which batch; images that do not fill a last batch are skipped until the next epoch."""
 
     rows: np.ndarray
+    """(n,) int64, the usable rows of the source."""
     batch_size: int
+    """Images per batch."""
     seed: int
 
     @property
     def per_epoch(self) -> int:
-        """Batches in one epoch; at least one, smaller than `batch_size` if there are fewer rows."""
+        """Batches in one epoch; with fewer than `batch_size` rows, one smaller batch."""
         return max(1, len(self.rows) // self.batch_size)
 
     def __getitem__(self, number: int) -> tuple[int, np.ndarray]:
-        """Return (epoch, rows) of batch `number`, counted through all epochs."""
-        epoch, place = divmod(number, self.per_epoch)
+        """Return the epoch and the rows of batch `number`, counted from 0 through all epochs."""
+        epoch, index = divmod(number, self.per_epoch)
         order = _order(len(self.rows), self.seed, epoch)
-        return epoch, self.rows[order[place * self.batch_size : (place + 1) * self.batch_size]]
+        return epoch, self.rows[order[index * self.batch_size : (index + 1) * self.batch_size]]
 
 
 @lru_cache(maxsize=2)
@@ -47,15 +49,16 @@ def _order(n: int, seed: int, epoch: int) -> np.ndarray:
 
 @dataclass
 class LoadedBatch:
-    """A batch as it leaves the loader: `pairs.image` still uint8, one image per `captions_per_image` rows."""
+    """A batch as the loader returns it: pixels are uint8, and no image is repeated for its captions."""
 
     epoch: int
     pairs: PairBatch
     unusable: dict[int, str]
+    """Row -> reason, for all images that could not be decoded so far."""
 
 
-class PairBatchDataset(Dataset):
-    """Batch number -> `LoadedBatch`; a torch `DataLoader` with `batch_size=None` can read ahead in it."""
+class PairBatchDataset(Dataset[LoadedBatch]):
+    """Batch number -> `LoadedBatch`, for a torch `DataLoader` with `batch_size=None`."""
 
     def __init__(
         self,
@@ -66,57 +69,69 @@ class PairBatchDataset(Dataset):
         *,
         captions_per_image: int = 1,
         word_dropout: float = 0.0,
-        supplies: MethodInputs | None = None,
-        part: tuple[int, int] = (0, 1),
+        inputs: MethodInputs | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
-        """`part`: which part of each batch to read, of how many consecutive ones, as equal as can be."""
+        """Combine images, captions and a plan.
+
+        Args:
+            images: the images of the source.
+            captions: the captions of each image.
+            tokenizer: list of B texts -> token ids (B, L).
+            plan: the rows of every batch.
+            captions_per_image: captions that are sampled for each image, distinct if it has enough.
+            word_dropout: probability of removing each word of a caption, in [0, 1).
+            inputs: further inputs of the method.
+            shard: (index, count), the part of each batch that is loaded.
+        """
         self.images = images
         self.captions = captions
         self.tokenizer = tokenizer
         self.plan = plan
         self.captions_per_image = captions_per_image
         self.word_dropout = word_dropout
-        self.supplies = supplies
-        self.part, self.parts = part
+        self.inputs = inputs
+        self.shard, self.shards = shard
         self._first_caption = np.cumsum([0, *map(len, captions)])
 
     def __getitem__(self, number: int) -> LoadedBatch:
+        """Load a batch; raise SourceError if none of its images can be decoded."""
         epoch, rows = self.plan[number]
-        values, rows = self.images.read(np.array_split(rows, self.parts)[self.part])
+        values, rows = self.images.read(np.array_split(rows, self.shards)[self.shard])
         if not len(rows):
             raise SourceError(
                 f"No image of batch {number} can be decoded: {[*self.images.unusable.values()][-1]}"
             )
         texts, chosen = zip(
-            *(pair for row in rows.tolist() for pair in self._captions(epoch, row)), strict=True
+            *(pair for row in rows.tolist() for pair in self._sample_captions(epoch, row)), strict=True
         )
-        owners, which = rows.repeat(self.captions_per_image), np.array(chosen)
-        caption_ids = self._first_caption[owners] + which
-        extras = {}
-        if self.supplies is not None:
-            extras = self.supplies(owners, which, caption_ids, texts, (self.plan.seed, number))
+        image_of_caption, index = rows.repeat(self.captions_per_image), np.array(chosen)
+        caption_ids = self._first_caption[image_of_caption] + index
+        extra: dict[str, Any] = {}
+        if self.inputs is not None:
+            extra = self.inputs(image_of_caption, index, caption_ids, texts, (self.plan.seed, number))
         pairs = PairBatch(
             text=self.tokenizer(list(texts)),
-            image_id=torch.from_numpy(owners),
+            image_id=torch.from_numpy(image_of_caption),
             captions=list(texts),
             caption_id=torch.from_numpy(caption_ids),
             **{"image" if values.dtype == torch.uint8 else "image_features": values},
-            **extras,
+            **extra,
         )
         return LoadedBatch(epoch, pairs, self.images.unusable)
 
-    def _captions(self, epoch: int, row: int) -> list[tuple[str, int]]:
-        """Draw captions of an image: (text, which of them it is)."""
+    def _sample_captions(self, epoch: int, row: int) -> list[tuple[str, int]]:
+        """Sample captions of an image: (text, index among the captions of the image)."""
         random = np.random.default_rng([self.plan.seed, epoch, row])
-        texts, wanted = self.captions[row], self.captions_per_image
-        chosen = random.choice(len(texts), wanted, replace=wanted > len(texts)).tolist()
+        texts, count = self.captions[row], self.captions_per_image
+        chosen = random.choice(len(texts), count, replace=count > len(texts)).tolist()
         return [(drop_words(texts[index], self.word_dropout, random), index) for index in chosen]
 
 
-def drop_words(text: str, share: float, random: np.random.Generator) -> str:
-    """Leave out each word with probability `share`; a text that would lose all its words stays whole."""
-    if not share:
+def drop_words(text: str, probability: float, random: np.random.Generator) -> str:
+    """Remove each word with the given probability; a text that would lose all its words stays unchanged."""
+    if not probability:
         return text
     words = text.split()
-    kept = [word for word, chance in zip(words, random.random(len(words)), strict=True) if chance >= share]
+    kept = [word for word, x in zip(words, random.random(len(words)), strict=True) if x >= probability]
     return " ".join(kept) or text

@@ -1,17 +1,17 @@
-"""One batch, several processes (torchrun): each encodes its part, and all compute the loss of the whole.
+"""Training with several processes (torchrun): each encodes its part of a batch, all compute the same loss.
 
-What the encoder made of the parts, and what a method may know of them, is put together on every process, in
-the order of the batch. All then do the same arithmetic with the same chance, so that a method knows nothing
-of processes, and its queues, clusters and averages are equal everywhere without ever being sent.
+The embeddings of all parts, and the inputs of the method, are gathered on every process in the order of the
+batch. All processes then compute the same loss with the same random numbers. Methods therefore need no code
+for processes, and their queues, clusters and averages stay equal without communication.
 
-Gradients: all W processes have the same loss L, so each already knows what L says of its own embeddings e_r,
-and nothing is sent back. `all_gather_rows` passes W dL/de_r on to the weights w of the encoder; what all processes
-use alike (the temperature, a method's own weights) gets dL/dw on each. `all_reduce_mean` makes both the gradient of a
-single process:
+Gradients: W processes have the same loss L, so each process r already knows dL/de_r, the gradient of its own
+embeddings e_r. `all_gather_rows` passes W dL/de_r to the encoder's weights w. Parameters that all processes
+use alike (temperature, weights of the method) get dL/dw on each process. `all_reduce_mean` turns both into
+the gradient of a single process:
 
     1/W sum_r W dL/de_r de_r/dw = dL/dw         1/W sum_r dL/dw = dL/dw
 
-With a single process nothing happens.
+With a single process, these functions do nothing.
 """
 
 from collections.abc import Iterable
@@ -21,46 +21,44 @@ import torch.distributed as dist
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from itr_core.batch import PairBatch, Record, each_tensor, join_rows, pad
+from itr_core.batch import PairBatch, Record, join_rows, map_rows, pad
 
 
 def all_gather_rows(record: Record) -> Record:
-    """Put the rows of all processes together, with gradients; what has no rows stays as it is."""
-    if not _several():
+    """Concatenate the rows of all processes, with gradients; fields without rows stay unchanged."""
+    if not _is_distributed():
         return record
-    whole = each_tensor(record, _all_gather)
-    if isinstance(whole, PairBatch):
-        whole.captions = gather_object(whole.captions)
-    return whole
+    gathered = map_rows(record, _all_gather)
+    if isinstance(gathered, PairBatch):
+        gathered.captions = gather_object(gathered.captions)
+    return gathered
 
 
 @torch.no_grad()
 def all_reduce_mean(tensors: Iterable[Tensor | None]) -> None:
-    """Put the mean over all processes in the place of each tensor."""
-    if _several():
+    """Replace each tensor by its mean over all processes, in place."""
+    if _is_distributed():
         for tensor in tensors:
             if tensor is not None:
                 dist.all_reduce(tensor)
-                tensor /= dist.get_world_size()
+                tensor.div_(dist.get_world_size())
 
 
 @torch.no_grad()
 def broadcast_from_rank0(modules: Iterable[nn.Module]) -> None:
-    """Give every process the weights and buffers of the first."""
-    if _several():
+    """Copy the weights and buffers of the first process to all others."""
+    if _is_distributed():
         for module in modules:
             for value in module.state_dict().values():
                 dist.broadcast(value, src=0)
 
 
-def _several() -> bool:
+def _is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
 def _all_gather(x: Tensor) -> Tensor:
-    """(b, ...) of each process -> (B, ...); b and, where zeros may follow, other sizes may differ."""
-    if not x.ndim:
-        return x
+    """(b, ...) of each process -> (B, ...); b may differ, and so may other sizes, which are zero-padded."""
     world = dist.get_world_size()
     shape = torch.tensor(x.shape, device=x.device)
     shapes = [torch.empty_like(shape) for _ in range(world)]

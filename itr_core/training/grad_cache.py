@@ -1,13 +1,17 @@
-"""Batches whose activations do not fit: each part is encoded twice, and only embeddings are kept in between.
+"""Gradient caching: train with batches whose activations do not fit into memory.
 
-Every pair of a contrastive batch meets every other, so the batch cannot be cut before the loss; but the loss
-sees embeddings alone. A first pass encodes part by part and forgets all activations, the loss of the whole
-batch gives the gradient of every embedding, and a second pass encodes each part again to carry the gradient
-on to the weights. So Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup
-(GradCache), arXiv:2101.06983; with torch's checkpoint, the second pass is part of `backward`.
+The contrastive loss compares every pair of a batch with every other, so the batch cannot be split before the
+loss. The loss needs only the embeddings, however:
 
-Gradients are those of one pass over the whole batch, at the price of one more forward pass. Not so with batch
-norm: it takes its statistics from a part instead of the batch. Its running averages count each part once.
+1. Encode the batch part by part and keep the embeddings, but no activations.
+2. Compute the loss of the whole batch and its gradient with respect to the embeddings.
+3. Encode each part again and propagate the gradient of its embeddings to the weights.
+
+This is GradCache (Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup,
+arXiv:2101.06983). Steps 2 and 3 are `backward` with torch's activation checkpointing.
+
+The gradients are those of one pass over the whole batch, at the cost of a second forward pass. Batch norm is
+the exception: its batch statistics are those of a part. Its running averages count each part once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,37 +27,43 @@ from itr_core.batch import EncoderOutput, PairBatch, join
 def encode_in_chunks(
     encode: Callable[[PairBatch, int], EncoderOutput], parts: Sequence[PairBatch], encoder: nn.Module
 ) -> EncoderOutput:
-    """Encode consecutive parts of a batch; of activations, backward holds those of one part at a time.
+    """Encode the parts of a batch so that `backward` holds the activations of one part at a time.
 
-    `encode` takes a part and its number, and must do the same when asked again: its chance comes from the
-    number, not from what the generators went through before. `encoder` is the module with the batch norms.
+    Args:
+        encode: maps a part and its index to embeddings. It is called twice for each part and must return the
+            same both times: its random numbers may depend on the index, not on the state of a generator.
+        parts: consecutive parts of one batch.
+        encoder: the module whose batch norms must not update their running averages twice.
+
+    Returns:
+        The embeddings of the whole batch.
     """
 
-    def both_passes() -> tuple[AbstractContextManager, AbstractContextManager]:
-        return nullcontext(), _kept_statistics(encoder)
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _frozen_statistics(encoder)  # of the first and of the second pass
 
     return join(
         [
             checkpoint(
-                encode, part, number,
-                use_reentrant=False, preserve_rng_state=False, context_fn=both_passes,
+                encode, part, index,
+                use_reentrant=False, preserve_rng_state=False, context_fn=contexts,
             )
-            for number, part in enumerate(parts)
+            for index, part in enumerate(parts)
         ]
     )  # fmt: skip
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:
-    """All batch norms inside a module."""
+    """Return all batch norms inside a module."""
     return [each for each in module.modules() if isinstance(each, _BatchNorm)]
 
 
 @contextmanager
-def _kept_statistics(module: nn.Module) -> Iterator[None]:
-    """Put the running averages of batch norms back to what they were."""
-    kept = [(value, value.clone()) for norm in batch_norms(module) for value in norm.buffers()]
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Restore the running averages of batch norms at the end of the block."""
+    saved = [(value, value.clone()) for norm in batch_norms(module) for value in norm.buffers()]
     try:
         yield
     finally:
-        for value, before in kept:
+        for value, before in saved:
             value.copy_(before)

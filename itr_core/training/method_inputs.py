@@ -1,4 +1,4 @@
-"""What a method needs beyond images and captions, made for each batch: this and no more."""
+"""What a method needs beyond images and captions: labels, concepts, teachers and generated captions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,23 +16,26 @@ if TYPE_CHECKING:
 
 @dataclass
 class MethodInputs:
-    """Rows of what was made once for the whole source, and captions generated for every batch anew.
+    """Computes the optional fields of `PairBatch` for each batch.
 
-    Whatever the method does not need stays None.
+    Labels, concepts and teacher embeddings are computed once for the whole source and looked up here;
+    captions are generated for each batch. What the method does not need stays None.
     """
 
     method: Method
     tokenizer: Any
+    """List of texts -> token ids (N, L)."""
     captions: Sequence[Sequence[str]]
+    """The captions of each image."""
     labels: np.ndarray | None = None
-    """(n, C) bool, by image."""
+    """(n, C) bool, the labels of each image."""
     concepts: "ConceptGraph | None" = None
     teachers: tuple[np.ndarray, np.ndarray] | None = None
-    """(n, t_i) by image and (m, t_t) by caption, floats, often mapped from disk."""
-    _silent: frozenset[int] = field(init=False)
+    """(n, t_i) of each image and (m, t_t) of each caption, floats, memory-mapped if they are large."""
+    _without_captions: frozenset[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._silent = frozenset(row for row, texts in enumerate(self.captions) if not texts)
+        self._without_captions = frozenset(row for row, texts in enumerate(self.captions) if not texts)
 
     def __call__(
         self,
@@ -44,9 +47,13 @@ class MethodInputs:
     ) -> dict[str, Tensor]:
         """Return fields of `PairBatch` for B captions.
 
-        rows: (B,) the image of each. chosen: (B,) which of the image's captions it is. caption_ids: (B,) its
-        place among all captions. texts: the captions as they are trained on. seed: what is generated for an
-        image depends on this and the image alone, not on who else is in the batch.
+        Args:
+            rows: (B,) int64, the image of each caption.
+            chosen: (B,) int64, the index of each caption among those of its image.
+            caption_ids: (B,) int64, the index of each caption among all captions of the source.
+            texts: the B captions, after word dropout.
+            seed: with the row of the image, it determines the generated captions; the other images of the
+                batch have no influence.
         """
         made: dict[str, Tensor] = {}
         needs = self.method.needs
@@ -62,7 +69,7 @@ class MethodInputs:
         if "negative_text" in needs:
             made["negative_text"] = self.tokenizer(
                 [
-                    self.method.negative_text(text, self._of_another(row, random[row]), random[row])
+                    self.method.negative_text(text, self._caption_of_another(row, random[row]), random[row])
                     for row, text in zip(rows.tolist(), texts, strict=True)
                 ]
             )
@@ -76,11 +83,11 @@ class MethodInputs:
             made["teacher_text"] = torch.from_numpy(captions[caption_ids].astype(np.float32))
         return made
 
-    def _of_another(self, row: int, random: np.random.Generator) -> str:
-        """A caption of another image; where there is no other, of the same."""
+    def _caption_of_another(self, row: int, random: np.random.Generator) -> str:
+        """Return a random caption of another image, or of this one if 100 draws find no other."""
         for _ in range(100):
             other = int(random.integers(len(self.captions)))
-            if other != row and other not in self._silent:
+            if other != row and other not in self._without_captions:
                 row = other
                 break
         return str(random.choice(self.captions[row]))

@@ -1,4 +1,4 @@
-"""What a training run tells: a progress bar, one JSON line per entry in metrics.jsonl, optional trackers."""
+"""The log of a training run: progress bar, metrics.jsonl with one JSON object per line, optional trackers."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,20 @@ Value = float | int | str | list[str]
 
 
 class TrainingLog:
-    """A context manager; entries of `path` after step `start` are dropped, they will be written again."""
+    """A context manager that shows and records the progress of a run."""
 
     def __init__(
         self, path: Path, accelerator: Accelerator, *, start: int, total: int, progress: bool
     ) -> None:
+        """Open the log.
+
+        Args:
+            path: file of the entries; those of steps after `start` are removed, as these steps run again.
+            accelerator: passes numbers on to its trackers.
+            start: steps that are already done.
+            total: steps of the whole run.
+            progress: show a progress bar and messages.
+        """
         self._accelerator = accelerator
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if start and path.exists() else []
         path.write_text("".join(x for x in lines if _step(x) <= start), encoding="utf-8")
@@ -26,11 +35,11 @@ class TrainingLog:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[news]}"),
+            TextColumn("{task.fields[values]}"),
             disable=not progress,
         )
-        self._task = self._bar.add_task("Training", total=total, completed=start, news="")
-        self._news: dict[str, str] = {}
+        self._task = self._bar.add_task("Training", total=total, completed=start, values="")
+        self._values: dict[str, str] = {}
 
     def __enter__(self) -> "TrainingLog":
         self._bar.start()
@@ -43,25 +52,26 @@ class TrainingLog:
         self._file.close()
 
     def advance(self, step: int) -> None:
-        """Move the bar to `step` steps done."""
-        self._bar.update(self._task, completed=step, news=" · ".join(self._news.values()))
+        """Move the progress bar to `step` finished steps."""
+        self._bar.update(self._task, completed=step, values=" · ".join(self._values.values()))
 
     def write(self, step: int, **values: Value) -> None:
-        """Log named values, as they are after `step` steps."""
+        """Record named values after `step` steps; trackers get the numbers among them."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._accelerator.log({k: v for k, v in values.items() if isinstance(v, float | int)}, step=step)
 
-    def news(self, **values: Any) -> None:
-        """Show `name value` beside the bar until the next news of that name."""
-        self._news |= {name: f"{name.replace('_', ' ')} {value}" for name, value in values.items()}
+    def show(self, **values: Any) -> None:
+        """Show named values next to the progress bar from the next `advance` on."""
+        self._values |= {name: f"{name.replace('_', ' ')} {value}" for name, value in values.items()}
 
-    def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        self._bar.console.print(text, highlight=False, markup=False) if not self._bar.disable else None
+    def message(self, text: str) -> None:
+        """Print a line above the progress bar, if there is one."""
+        if not self._bar.disable:
+            self._bar.console.print(text, highlight=False, markup=False)
 
 
 def _step(line: str) -> float:
     try:
         return json.loads(line)["step"]
-    except ValueError:  # the line that was being written when the run was killed
+    except ValueError:  # an incomplete line, written when the run was killed
         return float("inf")

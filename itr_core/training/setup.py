@@ -1,7 +1,9 @@
-"""What a training run begins with: pairs, a model, and its images in the form in which they are wanted."""
+"""What a training run starts with: pairs, model, images and the inputs of the method."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import open_clip
@@ -20,69 +22,188 @@ from itr_core.features.image_rows import (
     embed_source,
     features_from_file,
 )
-from itr_core.methods import Method, Setup
+from itr_core.methods import Method, Setup, make_method
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.training.config import TrainConfig
 from itr_core.training.method_inputs import MethodInputs
 
 
-def open_pairs(config: TrainConfig, spec: str, limit: int | None = None) -> PairSet:
-    """Load a source the way the run's settings say."""
-    return load_pairs(spec, columns=config.columns, image_root=config.image_root, limit=limit)
+@dataclass
+class TrainingSetup:
+    """The data, the model and the method of a training run."""
+
+    pairs: PairSet
+    images: ImageRows
+    """The images of `pairs`, as pixels or features."""
+    encoder: DualEncoder
+    """The model to train."""
+    method: Method
+    """The training objective, built for these data."""
+    inputs: MethodInputs
+    """What the method needs beyond images and captions."""
+    validation: tuple[PairSet, ImageRows] | None
+    """The validation source, if there is one."""
+
+    @classmethod
+    def start(cls, config: TrainConfig, device: str, *, progress: bool = True) -> Self:
+        """Set up a new run: the encoder before training, and a method prepared from the data."""
+        pairs = _load_pairs(config, config.source, config.limit)
+        encoder = _initial_encoder(config, pairs, device)
+        images = _open_images(config, pairs, config.image_features, encoder, progress)
+        _centre_new_projection(config, encoder, pairs, images)
+        setup, method_setup = cls._with_method(config, pairs, images, encoder, encoder, progress)
+        setup.method.prepare(method_setup)
+        return setup
+
+    @classmethod
+    def resume(cls, config: TrainConfig, out: Path, device: str, *, progress: bool = True) -> Self:
+        """Set up the run that was stopped in `out`; `load_state` then restores all weights and buffers.
+
+        Labels and teachers can come from the embeddings of the encoder before training. For methods that need
+        them, that encoder is loaded, too.
+        """
+        pairs = _load_pairs(config, config.source, config.limit)
+        encoder = load_encoder(f"local-dir:{out}", device=device)
+        images = _open_images(config, pairs, config.image_features, encoder, progress)
+        initial = encoder
+        if make_method(config.method, config.options).needs & {"labels", "teachers"}:
+            initial = _initial_encoder(config, pairs, device)
+            _centre_new_projection(config, initial, pairs, images)
+        return cls._with_method(config, pairs, images, encoder, initial, progress)[0]
+
+    @classmethod
+    def _with_method(
+        cls,
+        config: TrainConfig,
+        pairs: PairSet,
+        images: ImageRows,
+        encoder: DualEncoder,
+        initial: DualEncoder,
+        progress: bool,
+    ) -> tuple[Self, Setup]:
+        """Build the method, with what the encoder before training (`initial`) makes of the data."""
+        method = make_method(config.method, config.options)
+        inputs, method_setup = open_method_inputs(
+            method,
+            pairs,
+            images,
+            initial,
+            labels=config.labels,
+            image_teacher=config.image_teacher,
+            text_teacher=config.text_teacher,
+            triples=config.triples,
+            seed=config.seed,
+            progress=progress,
+        )
+        method.build(method_setup)
+        validation = None
+        if config.validation:
+            validation_pairs = _load_pairs(config, config.validation)
+            features = config.validation_features or config.image_features
+            validation = (
+                validation_pairs,
+                _open_images(config, validation_pairs, features, encoder, progress),
+            )
+        return cls(pairs, images, encoder, method, inputs, validation), method_setup
 
 
-def new_encoder(config: TrainConfig, pairs: PairSet, device: str) -> DualEncoder:
-    """Load the model to train; NAME/none first learns a tokenizer from the captions of `pairs`."""
+def new_encoder(
+    model: str,
+    captions: Sequence[str],
+    *,
+    device: str,
+    vocab_size: int = 4096,
+    word_vectors: str | None = None,
+    image_weights: str | None = None,
+    pixel_norm: str = "clip",
+    resize: str = "shortest",
+    seed: int = 0,
+) -> DualEncoder:
+    """Load the model to train.
+
+    Args:
+        model: a spec of `load_encoder`. The following apply to NAME/none, a model with random weights.
+        captions: texts on which its tokenizer is trained.
+        device: 'auto', 'cpu', 'cuda[:n]' or 'mps'.
+        vocab_size: size of this tokenizer; 0 uses the tokenizer of the architecture.
+        word_vectors: folder with the initial token embeddings, see `set_word_vectors`.
+        image_weights: safetensors file with the initial weights of the image tower.
+        pixel_norm: 'clip', 'imagenet' or 'inception', the normalisation `image_weights` were trained with.
+        resize: 'shortest' (with a centre crop) or 'squash'.
+        seed: of the random weights.
+    """
     own_tokenizer = None
-    name, _, weights = config.model.partition("/")
-    if weights == "none" and name in open_clip.list_models() and config.vocab_size:
+    name, _, weights = model.partition("/")
+    if weights == "none" and name in open_clip.list_models() and vocab_size:
         length = open_clip.get_model_config(name)["text_cfg"].get("context_length", 77)
-        texts, _ = pairs.flat_captions()
-        own_tokenizer = tokenizer.train(texts, vocab_size=config.vocab_size, context_length=length)
+        own_tokenizer = tokenizer.train(captions, vocab_size=vocab_size, context_length=length)
     encoder = load_encoder(
-        config.model,
+        model,
         device=device,
         tokenizer=own_tokenizer,
-        image_weights=Path(config.image_weights) if config.image_weights else None,
-        pixel_norm=config.pixel_norm,
-        resize=config.resize,
-        seed=config.seed,
+        image_weights=Path(image_weights) if image_weights else None,
+        pixel_norm=pixel_norm,
+        resize=resize,
+        seed=seed,
     )
-    if config.word_vectors:
-        set_word_vectors(encoder, Path(config.word_vectors))
+    if word_vectors:
+        set_word_vectors(encoder, Path(word_vectors))
     return encoder
 
 
 def open_images(
-    config: TrainConfig, pairs: PairSet, features: str | None, encoder: DualEncoder, progress: bool
+    pairs: PairSet,
+    encoder: DualEncoder,
+    features: str | None = None,
+    *,
+    cache: bool = True,
+    workers: int = 0,
+    progress: bool = True,
 ) -> ImageRows:
-    """Return pixels (`features` None), trunk features ('cache') or those of a file (FILE.safetensors:KEY)."""
-    if features is None and not config.cache_images:
+    """Open the images of a source as the encoder takes them.
+
+    Args:
+        pairs: the source.
+        encoder: its preprocessing, and its image trunk for cached features.
+        features: None for pixels, 'cache' for features of the image trunk, or FILE.safetensors:KEY.
+        cache: keep decoded pixels on disk instead of decoding the images at every access.
+        workers: processes that decode images.
+        progress: show a progress bar.
+    """
+    if features is None and not cache:
         return DecodedImages(pairs, encoder)
     if features is None:
-        return cached_pixels(pairs, encoder, workers=config.workers, progress=progress)
+        return cached_pixels(pairs, encoder, workers=workers, progress=progress)
     if features == "cache":
-        return cached_features(pairs, encoder, workers=config.workers, progress=progress)
+        return cached_features(pairs, encoder, workers=workers, progress=progress)
     return features_from_file(features, len(pairs))
 
 
-def centre_projection(config: TrainConfig, encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> None:
-    """Let the image projection of NAME/none, trained on features, send their mean to zero if it has a bias.
+def centre_projection(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> None:
+    """Set the bias of the image projection, if it has one, so that the mean feature is mapped to zero.
 
-    Features of a rectified trunk are nowhere negative: all images would begin in one narrow cone (Liang et
-    al. 2022, arXiv:2203.02053), and the first epochs would be spent on leaving it.
+    Features of a trunk that ends in a rectifier are never negative. Without this, all image embeddings start
+    in one narrow cone (Liang et al. 2022, arXiv:2203.02053), and the first epochs only spread them.
+
+    Args:
+        encoder: a model with a new image projection; changed in place.
+        pairs: the source.
+        images: its features, (n, f).
     """
     visual: Any = encoder.model.visual
     projection = getattr(getattr(visual, "head", None), "proj", None)
-    fresh = config.image_features is not None and config.model.endswith("/none")
-    if fresh and isinstance(projection, nn.Linear) and projection.bias is not None:
+    if isinstance(projection, nn.Linear) and projection.bias is not None:
         features, _ = images.read(usable_rows(pairs, images))
         with torch.no_grad():
             projection.bias.copy_(-projection.weight @ features.mean(0).to(projection.weight))
 
 
 def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:
-    """Return the rows with a caption and, as far as is known, an image; raise SourceError if none has."""
+    """Return the rows that have a caption and whose image is not known to be unusable, (n,) int64.
+
+    Raises:
+        SourceError: there is none.
+    """
     rows = [row for row, texts in enumerate(pairs.captions) if texts and row not in images.unusable]
     if not rows:
         raise SourceError(
@@ -92,17 +213,35 @@ def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:
     return np.array(rows)
 
 
-def open_supplies(
-    config: TrainConfig,
+def open_method_inputs(
     method: Method,
     pairs: PairSet,
     images: ImageRows,
     encoder: DualEncoder,
+    *,
+    labels: str = "auto",
+    image_teacher: str | None = None,
+    text_teacher: str | None = None,
+    triples: str | None = None,
+    seed: int = 0,
     progress: bool = True,
 ) -> tuple[MethodInputs, Setup]:
-    """Make what the method needs of the source, once, and tell the method its shapes."""
-    supplies = MethodInputs(method, encoder.tokenizer, pairs.captions)
-    names: list[str] = []
+    """Compute what the method needs of the source, once, and what `Method.build` may use.
+
+    Args:
+        method: its `needs` decide what is computed.
+        pairs: the source.
+        images: the images of the source.
+        encoder: the model before training.
+        labels: 'auto', 'source', 'concepts' or 'clusters', see `label_matrix`.
+        image_teacher: see `open_teachers`.
+        text_teacher: see `open_teachers`.
+        triples: tab-separated file of related concepts.
+        seed: of clusters and of the method's weights.
+        progress: show progress bars.
+    """
+    inputs = MethodInputs(method, encoder.tokenizer, pairs.captions)
+    label_names: list[str] = []
 
     def embed() -> tuple[np.ndarray, np.ndarray]:
         return embed_source(encoder, pairs, images)
@@ -110,25 +249,58 @@ def open_supplies(
     if "labels" in method.needs:
         from itr_core.supervision.labels import label_matrix
 
-        names, supplies.labels = label_matrix(pairs, config.labels, embed, seed=config.seed)
+        label_names, inputs.labels = label_matrix(pairs, labels, embed, seed=seed)
     if "concepts" in method.needs:
         from itr_core.supervision.concept_graph import concept_graph
 
-        supplies.concepts = concept_graph(pairs, Path(config.triples) if config.triples else None)
+        inputs.concepts = concept_graph(pairs, Path(triples) if triples else None)
     if "teachers" in method.needs:
         from itr_core.features.teachers import open_teachers
 
-        supplies.teachers = open_teachers(
-            config.image_teacher, config.text_teacher, pairs, images, encoder, progress=progress
+        inputs.teachers = open_teachers(
+            image_teacher, text_teacher, pairs, images, encoder, progress=progress
         )
     setup = Setup(
         dim=encoder.dim,
         captions=pairs.captions,
         triples=pairs.triples,
-        labels=names,
-        concepts=supplies.concepts,
+        labels=label_names,
+        concepts=inputs.concepts,
         embed=embed,
         encode_texts=encoder.encode_texts,
+        seed=seed,
+    )
+    return inputs, setup
+
+
+def _load_pairs(config: TrainConfig, source: str, limit: int | None = None) -> PairSet:
+    return load_pairs(source, columns=config.columns, image_root=config.image_root, limit=limit)
+
+
+def _initial_encoder(config: TrainConfig, pairs: PairSet, device: str) -> DualEncoder:
+    return new_encoder(
+        config.model,
+        pairs.flat_captions()[0],
+        device=device,
+        vocab_size=config.vocab_size,
+        word_vectors=config.word_vectors,
+        image_weights=config.image_weights,
+        pixel_norm=config.pixel_norm,
+        resize=config.resize,
         seed=config.seed,
     )
-    return supplies, setup
+
+
+def _open_images(
+    config: TrainConfig, pairs: PairSet, features: str | None, encoder: DualEncoder, progress: bool
+) -> ImageRows:
+    return open_images(
+        pairs, encoder, features, cache=config.cache_images, workers=config.workers, progress=progress
+    )
+
+
+def _centre_new_projection(
+    config: TrainConfig, encoder: DualEncoder, pairs: PairSet, images: ImageRows
+) -> None:
+    if config.image_features is not None and config.model.endswith("/none"):
+        centre_projection(encoder, pairs, images)

@@ -1,8 +1,8 @@
-"""One optimiser step: batches in, weights changed, numbers out."""
+"""One optimiser step: loss, gradients and update of the weights for one or more batches."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from itr_core.batch import EncoderOutput, PairBatch, TextOutput, each_tensor, split
+from itr_core.batch import EncoderOutput, PairBatch, TextOutput, map_tensors, repeat_images, split
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.features.image_rows import trunk_state
 from itr_core.methods import Method
@@ -23,46 +23,63 @@ from itr_core.training.distributed import all_gather_rows, all_reduce_mean
 from itr_core.training.grad_cache import batch_norms, encode_in_chunks
 from itr_core.training.optimiser import make_optimiser, set_learning_rate
 
-MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5: a higher one makes training unstable
+MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5: a larger scale makes training unstable
 
 
 class TrainStep:
-    """An encoder with what changes it: method, optimiser, and the averages of its weights if any are kept.
+    """An encoder, a method and their optimiser, with the averages of the encoder's weights, if any.
 
-    `modules` and `optimiser` are all the state there is: what is random in a step depends on the seed and the
-    step's number alone. What happens to an image or a caption (augmentation, dropout) also depends on which
-    of several processes encodes it, in which part of its batch; what a method draws does not.
+    `modules` and `optimiser` are the whole state: all random numbers of a step depend only on the seed and on
+    the step. Those of augmentation and dropout also depend on the process and on the part of the batch in
+    which an image or caption is encoded; those of the method do not.
     """
 
     def __init__(
         self, config: TrainConfig, encoder: DualEncoder, method: Method, accelerator: Accelerator
     ) -> None:
+        """Freeze what the settings freeze, and make the optimiser and the averages."""
         self.config, self.encoder, self.accelerator = config, encoder, accelerator
         self.frozen = config.freeze_image or config.image_features is not None
         if self.frozen:
             for value in trunk_state(encoder).values():
                 value.requires_grad_(False)
         self.method = method.to(accelerator.device)
-        self.optimiser = make_optimiser(encoder, self.method, config)
+        self.optimiser = make_optimiser(
+            encoder,
+            self.method,
+            lr=config.lr,
+            image_lr_factor=config.image_lr_factor,
+            text_lr_factor=config.text_lr_factor,
+            weight_decay=config.weight_decay,
+        )
         self.modules: dict[str, nn.Module] = {"encoder": encoder, "method": self.method}
         self.momentum: Any = None
+        """The momentum encoder, where the method needs one."""
         if "momentum" in method.needs:
-            following = get_ema_multi_avg_fn(method.momentum)
-            self.momentum = self.modules["momentum"] = AveragedModel(encoder, multi_avg_fn=following).eval()
+            update = get_ema_multi_avg_fn(method.momentum)
+            self.momentum = self.modules["momentum"] = AveragedModel(encoder, multi_avg_fn=update).eval()
         self.average: Any = None
+        """The exponential moving average of the encoder, with `ema_decay`."""
         if config.ema_decay:
-            averaging = get_ema_multi_avg_fn(config.ema_decay)
-            self.average = self.modules["average"] = AveragedModel(encoder, multi_avg_fn=averaging)
+            update = get_ema_multi_avg_fn(config.ema_decay)
+            self.average = self.modules["average"] = AveragedModel(encoder, multi_avg_fn=update)
         self.model: DualEncoder = self.average.module if self.average else encoder
-        """What is validated and kept: the average of the weights where there is one."""
+        """The model that is validated and saved: the average of the weights, if there is one."""
 
     def update(self, loaded: Sequence[LoadedBatch], step: int, total: int) -> dict[str, float]:
-        """Take step number `step` of `total`; return loss, its terms, gradient norm, rate and temperature.
+        """Run one step.
 
-        Where a loss or the gradient is not finite, no weight has changed.
+        Args:
+            loaded: batches whose gradients are averaged.
+            step: in [0, total).
+            total: number of steps of the run.
+
+        Returns:
+            loss, the terms of the method, grad_norm, lr and temperature. If the loss, a term or the gradient
+            norm is not finite, no weight was changed.
         """
         set_learning_rate(self.optimiser, step, total, self.config.warmup)
-        self._train_mode()
+        self._set_train_mode()
         if self.momentum:
             self.momentum.update_parameters(self.encoder)
         values: dict[str, float] = {}
@@ -74,8 +91,8 @@ class TrainStep:
                 values[name] = values.get(name, 0.0) + value.item() / len(loaded)
         weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
         all_reduce_mean(weight.grad for weight in weights)
-        learning = [norm for norm in batch_norms(self.encoder) if norm.training]
-        all_reduce_mean(value for norm in learning for value in (norm.running_mean, norm.running_var))
+        in_training = [norm for norm in batch_norms(self.encoder) if norm.training]
+        all_reduce_mean(value for norm in in_training for value in (norm.running_mean, norm.running_var))
         values["grad_norm"] = self.accelerator.clip_grad_norm_(weights, self.config.clip).item()
         scale: Any = self.encoder.model.logit_scale
         if all(map(math.isfinite, values.values())):
@@ -88,7 +105,7 @@ class TrainStep:
         rate = max(group["lr"] for group in self.optimiser.param_groups)
         return values | {"lr": rate, "temperature": math.exp(-scale.item())}
 
-    def _train_mode(self) -> None:
+    def _set_train_mode(self) -> None:
         self.encoder.train()
         visual: Any = self.encoder.model.visual
         if self.frozen:
@@ -100,27 +117,27 @@ class TrainStep:
                 norm.eval()
 
     def _terms(self, pairs: PairBatch, step: int, number: int) -> dict[str, Tensor]:
-        """Return the method's terms for batch `number` of a step; `pairs` is this process's part of it."""
+        """Return the method's terms for batch `number` of a step; `pairs` is the part of this process."""
 
-        def encode(part: PairBatch, place: int) -> EncoderOutput:
-            self._seed(step, number, 1 + self.accelerator.process_index, place)
-            return self._encode(each_tensor(part, self._on_device))
+        def encode(part: PairBatch, index: int) -> EncoderOutput:
+            self._seed(step, number, 1 + self.accelerator.process_index, index)
+            return self._encode(map_tensors(part, self._to_device))
 
         parts = split(pairs, self.config.encode_batch or len(pairs.captions))
         out = encode_in_chunks(encode, parts, self.encoder) if len(parts) > 1 else encode(pairs, 0)
-        known = each_tensor(replace(pairs, image=None, image_features=None), self._on_device)
-        out, known = all_gather_rows(out), all_gather_rows(known)
+        inputs = map_tensors(replace(pairs, image=None, image_features=None), self._to_device)
+        out, inputs = all_gather_rows(out), all_gather_rows(inputs)
         self._seed(step, number, 0)
-        return self.method(out, known)
+        return self.method(out, inputs)
 
-    def _seed(self, *place: int) -> None:
-        set_seed(int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0]))
+    def _seed(self, *key: int) -> None:
+        set_seed(int(np.random.SeedSequence([self.config.seed, *key]).generate_state(1)[0]))
 
-    def _on_device(self, value: Tensor) -> Tensor:
+    def _to_device(self, value: Tensor) -> Tensor:
         return value.to(self.encoder.device, non_blocking=True)
 
     def _encode(self, batch: PairBatch) -> EncoderOutput:
-        """Embed a batch or a part of it, in all the ways that the method needs."""
+        """Return all embeddings that the method needs, in float32, each image repeated for its captions."""
         tokens, pixels = "tokens" in self.method.needs, batch.image
         if pixels is not None:
             config = self.config
@@ -129,28 +146,20 @@ class TrainStep:
         inputs = pixels, batch.text, batch.image_features
         with self.accelerator.autocast():
             out = self.encoder(*inputs, tokens=tokens)
-            positive = self._texts(batch.positive_text, tokens)
-            negative = self._texts(batch.negative_text, tokens)
-            with torch.no_grad():  # last: a second pass ends where no more gradients come from
+            positive = self._encode_text(batch.positive_text, tokens)
+            negative = self._encode_text(batch.negative_text, tokens)
+            with torch.no_grad():  # last: the second pass of gradient caching stops before it
                 keys = self.momentum.module(*inputs) if self.momentum else None
-        out, keys = self._rows(out), keys and self._rows(keys)
-        return replace(out, positive=positive, negative=negative, momentum=keys)
+        out = replace(out, positive=positive, negative=negative, momentum=keys)
+        return repeat_images(map_tensors(out, _as_float32), self.config.captions_per_image)
 
-    def _texts(self, ids: Tensor | None, tokens: bool) -> TextOutput | None:
+    def _encode_text(self, ids: Tensor | None, tokens: bool) -> TextOutput | None:
         if ids is None:
             return None
         if not tokens:
-            return TextOutput(self.encoder.embed_text(ids).float())
-        text, words, mask = self.encoder.embed_text_tokens(ids)
-        return TextOutput(text.float(), words.float(), mask)
+            return TextOutput(self.encoder.embed_text(ids))
+        return TextOutput(*self.encoder.embed_text_tokens(ids))
 
-    def _rows(self, out: EncoderOutput) -> EncoderOutput:
-        """The same in float32, in which losses are computed, each image beside each of its captions."""
-        parts = {field.name: getattr(out, field.name) for field in fields(out)}
-        for name, value in parts.items():
-            if value is not None and value.is_floating_point():
-                value = value.float()
-                parts[name] = (
-                    value.repeat_interleave(self.config.captions_per_image, 0) if "image" in name else value
-                )
-        return EncoderOutput(**parts)
+
+def _as_float32(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value

@@ -11,12 +11,18 @@ from itr_core.metrics.similarity import CosineSimilarity
 
 
 def score(encoder: DualEncoder, images: np.ndarray, captions: Sequence[Sequence[str]]) -> dict[str, float]:
-    """`retrieval_metrics` of embedded images (n, d), unit norm, and the captions of each.
+    """Return the `retrieval_metrics` of images and their captions.
 
-    Raises SourceError when there is no caption at all.
+    Args:
+        encoder: embeds the captions.
+        images: (n, d) float32, embeddings of unit norm.
+        captions: the captions of each of the n images.
+
+    Raises:
+        SourceError: there is no caption.
     """
     image_of_caption = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
     if not len(image_of_caption):
-        raise SourceError("There is no image with a caption, so nothing to measure recall with.")
+        raise SourceError("Recall needs captions; no image of the source has one.")
     texts = encoder.encode_texts([text for texts in captions for text in texts])
     return retrieval_metrics(CosineSimilarity(images, texts), image_of_caption)

@@ -119,12 +119,10 @@ def test_method_inputs_follow_the_rows_and_are_deterministic() -> None:
     captions[4] = []
     labels = np.arange(9)[:, None] == np.arange(9)[None, :]
     teachers = np.arange(9.0)[:, None], np.arange(sum(map(len, captions)), dtype=np.float16)[:, None]
-    supplies = MethodInputs(make_method("loud+own"), words_as_numbers, captions, labels, None, teachers)
+    inputs = MethodInputs(make_method("loud+own"), words_as_numbers, captions, labels, None, teachers)
     images = StoredImages(np.arange(9, dtype=np.float32)[:, None], {})
     plan = EpochPlan(np.array([0, 1, 2, 3, 5, 6, 7, 8]), 4, seed=1)
-    batches = PairBatchDataset(
-        images, captions, words_as_numbers, plan, captions_per_image=2, supplies=supplies
-    )
+    batches = PairBatchDataset(images, captions, words_as_numbers, plan, captions_per_image=2, inputs=inputs)
     flat = [text for texts in captions for text in texts]
     for number in range(8):
         pairs = batches[number].pairs
@@ -147,9 +145,9 @@ def test_method_inputs_follow_the_rows_and_are_deterministic() -> None:
 
 def test_unneeded_inputs_are_not_computed() -> None:
     images = StoredImages(np.zeros((2, 1), np.float32), {})
-    supplies = MethodInputs(make_method("infonce"), words_as_numbers, [["a"], ["b"]])
+    inputs = MethodInputs(make_method("infonce"), words_as_numbers, [["a"], ["b"]])
     pairs = PairBatchDataset(
-        images, [["a"], ["b"]], words_as_numbers, EpochPlan(np.arange(2), 2, 0), supplies=supplies
+        images, [["a"], ["b"]], words_as_numbers, EpochPlan(np.arange(2), 2, 0), inputs=inputs
     )[0].pairs
     extras = ("positive_text", "negative_text", "labels", "concepts", "teacher_image", "teacher_text")
     assert all(getattr(pairs, name) is None for name in extras)

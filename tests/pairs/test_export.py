@@ -98,7 +98,7 @@ def test_nothing_is_overwritten(drawn: PairSet, tmp_path: Path) -> None:
 
 def test_unknown_layout(drawn: PairSet, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="Did you mean 'parquet'"):
-        export(drawn, "parket", tmp_path / "x")  # type: ignore[arg-type]  # the error is the point
+        export(drawn, "parket", tmp_path / "x")  # type: ignore[arg-type]
 
 
 def test_no_id_leads_out_of_the_folder(drawn: PairSet, tmp_path: Path) -> None:

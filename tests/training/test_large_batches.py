@@ -1,4 +1,4 @@
-"""Batches that would not fit: by parts, and by several processes, against one process doing all at once."""
+"""Gradient caching and several processes give the same training as one process with the whole batch."""
 
 import json
 import os
@@ -19,7 +19,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from itr_core.batch import EncoderOutput, PairBatch, join, split
-from itr_core.errors import PairscopeError
 from itr_core.features.image_rows import cached_pixels
 from itr_core.methods import Setup, make_method
 from itr_core.methods.components.info_nce import symmetric_info_nce
@@ -30,12 +29,14 @@ from itr_core.training.config import TrainConfig
 from itr_core.training.grad_cache import encode_in_chunks
 from itr_core.training.setup import new_encoder
 from itr_core.training.train_step import TrainStep
+from tests.support import present
+from tests.training.runs import assert_same, settings
 
-# -- encoding by parts -----------------------------------------------------------------------------------
+# -- gradient caching ------------------------------------------------------------------------------------
 
 
 class Toy(nn.Module):
-    """An encoder with all that could come out differently the second time."""
+    """An encoder with everything that can differ between two passes: noise, dropout and batch norms."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,14 +45,15 @@ class Toy(nn.Module):
         self.scale = nn.Parameter(torch.tensor(2.0))
         self.double()
 
-    def encode(self, part: PairBatch, number: int) -> EncoderOutput:
-        torch.manual_seed(number)
+    def encode(self, part: PairBatch, index: int) -> EncoderOutput:
+        """Embed a part, with random numbers that depend on its index."""
+        torch.manual_seed(index)
         assert part.image is not None
         noise = torch.randn(part.image.shape, dtype=torch.float64)
         return EncoderOutput(self.image(part.image + noise), self.text(part.text.double()), self.scale.exp())
 
 
-def test_the_second_pass_repeats_chance_and_counts_no_batch_twice() -> None:
+def test_the_second_pass_repeats_random_numbers_and_does_not_update_batch_norms() -> None:
     torch.manual_seed(0)
     twice = Toy()
     once = Toy()
@@ -64,62 +66,43 @@ def test_the_second_pass_repeats_chance_and_counts_no_batch_twice() -> None:
         (twice, encode_in_chunks(twice.encode, parts, twice)),
     ):
         symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id).backward()
-        assert all(
-            weight.grad is not None and weight.grad.any() for weight in (toy.scale, toy.image[0].weight)
-        )
+        for name in ("scale", "image.0.weight"):
+            assert present(toy.get_parameter(name).grad).any()
     for mine, theirs in zip(twice.parameters(), once.parameters(), strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad, atol=1e-14, rtol=1e-12)
-    for mine, theirs in zip(twice.buffers(), once.buffers(), strict=True):
-        assert torch.equal(mine, theirs)
-    assert twice.image[1].num_batches_tracked == 3
+    assert_same(dict(twice.named_buffers()), dict(once.named_buffers()))
+    assert dict(twice.named_buffers())["image.1.num_batches_tracked"] == 3
 
 
-def test_parts_keep_images_with_their_captions_and_pad_what_is_shorter() -> None:
-    images, rows = torch.arange(3.0)[:, None], torch.arange(6)
-    batch = PairBatch(
-        text=rows[:, None], image_id=rows // 2, captions=[*"abcdef"], image_features=images, caption_id=rows
-    )
-    parts = split(batch, 2)
-    assert [part.captions for part in parts] == [["a", "b"], ["c", "d", "e", "f"]]
-    assert [part.image_features.tolist() for part in parts] == [[[0.0]], [[1.0], [2.0]]]  # type: ignore[union-attr]
-    assert parts[1].image_id.tolist() == [1, 1, 2, 2]
-    assert parts[1].labels is None
-    long, short = (
-        EncoderOutput(
-            torch.ones(n, 2), torch.ones(n, 2), torch.tensor(float(n)), None, torch.ones(n, length, 2),
-            torch.ones(n, length, dtype=torch.bool),
-        )
-        for n, length in ((2, 3), (1, 2))
-    )  # fmt: skip
-    whole = join([short, long])
-    assert whole.logit_scale == 1
-    assert whole.text_tokens.shape == (3, 3, 2)  # type: ignore[union-attr]
-    assert whole.text_mask.tolist() == [[True, True, False], [True] * 3, [True] * 3]  # type: ignore[union-attr]
-
-
-def learner(world: Path, method: str = "infonce", **options: Any) -> tuple[TrainStep, PairBatchDataset]:
+def prepared(world: Path, method: str = "infonce", **options: Any) -> tuple[TrainStep, PairBatchDataset]:
     config = TrainConfig(method, "x", "tiny/none", vocab_size=300, **options)
     pairs = load_pairs(f"folder:{world}")
     made = make_method(method, {"queue": 8, "concept_branch": False} if method == "coder" else {})
     made.build(Setup(dim=32, captions=[["a"]] * 64))
-    pupil = TrainStep(config, new_encoder(config, pairs, "cpu"), made, Accelerator(cpu=True))
-    images = cached_pixels(pairs, pupil.encoder, workers=0, progress=False)
-    return pupil, PairBatchDataset(
-        images, pairs.captions, pupil.encoder.tokenizer, EpochPlan(np.arange(64), 64, 0)
+    encoder = new_encoder(config.model, pairs.flat_captions()[0], device="cpu", vocab_size=config.vocab_size)
+    step = TrainStep(config, encoder, made, Accelerator(cpu=True))
+    images = cached_pixels(pairs, step.encoder, workers=0, progress=False)
+    return step, PairBatchDataset(
+        images, pairs.captions, step.encoder.tokenizer, EpochPlan(np.arange(64), 64, 0)
     )
 
 
 @pytest.mark.usefixtures("configs")
-def test_both_passes_see_the_same_pixels_and_keys_are_made_once(
+def test_both_passes_encode_the_same_pixels_and_keys_are_computed_once(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pupil, batches = learner(world, "coder", encode_batch=24, crop=0.3, flip=True, jitter=0.3)
+    step, batches = prepared(world, "coder", encode_batch=24, crop=0.3, flip=True, jitter=0.3)
     seen: list[Tensor] = []
-    normalise = pupil.encoder.normalise
-    monkeypatch.setattr(pupil.encoder, "normalise", lambda pixels: seen.append(pixels) or normalise(pixels))
+    normalise = step.encoder.normalise
+
+    def recorded(pixels: Tensor) -> Tensor:
+        seen.append(pixels)
+        return normalise(pixels)
+
+    monkeypatch.setattr(step.encoder, "normalise", recorded)
     keys: list[int] = []
-    pupil.momentum.module.register_forward_hook(lambda *inputs: keys.append(len(inputs[1][0])))
-    pupil.update([batches[0]], 0, 10)
+    step.momentum.module.register_forward_hook(lambda *inputs: keys.append(len(inputs[1][0])))
+    step.update([batches[0]], 0, 10)
     assert keys == [21, 21, 22]
     first, second = seen[:3], seen[3:]
     assert len(second) == 3
@@ -129,10 +112,10 @@ def test_both_passes_see_the_same_pixels_and_keys_are_made_once(
 
 
 class Live(TorchDispatchMode):
-    """How many bytes tensors made inside the block occupy at the same time, at most."""
+    """Measures `most`, the peak memory in bytes of tensors that are created inside the block."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # no types in torch
         self.now = self.most = 0
         self._known: set[int] = set()
 
@@ -153,67 +136,59 @@ class Live(TorchDispatchMode):
 
 
 @pytest.mark.usefixtures("configs")
-def test_activations_of_one_part_are_all_that_exists_at_once(world: Path) -> None:
+def test_memory_holds_the_activations_of_one_part(world: Path) -> None:
     most = {}
     for encode_batch in (None, 8):
-        pupil, batches = learner(world, encode_batch=encode_batch)
+        step, batches = prepared(world, encode_batch=encode_batch)
         loaded = batches[0]
         with Live() as live:
-            pupil.update([loaded], 0, 10)
+            step.update([loaded], 0, 10)
         most[encode_batch] = live.most
     assert most[8] < most[None] / 3  # weights, gradients and moments are in both
 
 
-def test_a_part_has_an_image_at_least() -> None:
-    with pytest.raises(PairscopeError, match="encode_batch=0: must be above 0"):
-        TrainConfig("infonce", "x", "y", encode_batch=0)
-
-
-# -- whole runs: by parts, and by two processes ----------------------------------------------------------
+# -- whole runs, with gradient caching and with two processes --------------------------------------------
 
 RUNS: dict[str, dict[str, Any]] = {
     "infonce": {"batch_size": 15, "accumulate": 2},
     "coder": {"options": {"queue": 24, "clusters": 4}},
     "crcgs": {"limit": 32},
-    # shuffled: swapping words may make another caption, and rounding decides which of two equals is larger
+    # shuffle: a swap of words can give another caption, and then rounding decides between equal scores
     "ascl": {"captions_per_image": 2, "options": {"u1": 0.5, "operations": "shuffle"}},
     "ascl+cusa": {"options": {"u1": 0.5, "negatives": "feature"}},
 }
 
 
-def settings(**changes: Any) -> dict[str, Any]:
-    small = {"model": "tiny/none", "vocab_size": 300, "batch_size": 16, "max_steps": 2, "crop": 0.0}
-    return small | {"device": "cpu", "lr": 3e-4, "progress": False} | changes
+def few_steps(**changes: Any) -> dict[str, Any]:
+    return settings(max_steps=2, lr=3e-4) | changes
 
 
 @pytest.fixture(scope="module")
 def whole(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs of one process that encodes every batch at once."""
+    """Runs of one process that encodes whole batches."""
     folder = tmp_path_factory.mktemp("whole")
     return {
-        method: train(method, f"folder:{world}", out=folder / method, **settings(**changes))
+        method: train(method, f"folder:{world}", out=folder / method, **few_steps(**changes))
         for method, changes in RUNS.items()
     }
 
 
-def assert_same_but_for_rounding(one: Path, other: Path) -> None:
-    """Weights, buffers and both moments of AdamW: the moments tell gradients that differ by a factor."""
+def assert_equal_up_to_rounding(one: Path, other: Path) -> None:
+    """Compare weights, buffers and both moments of AdamW; moments show gradients that differ by a factor."""
     mine, theirs = (load_file(out / "state.safetensors") for out in (one, other))
     assert mine.keys() == theirs.keys()
     for name, value in mine.items():
         atol = 1e-5 if not name.startswith("optimizer/") else 1e-4 * value.double().abs().max().item()
-        torch.testing.assert_close(
-            theirs[name], value, atol=atol, rtol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        torch.testing.assert_close(theirs[name], value, atol=atol, rtol=1e-5, msg=f"{name} differs")
 
 
 @pytest.mark.parametrize("method", RUNS)
-def test_encoding_by_parts_changes_nothing(
+def test_gradient_caching_gives_the_same_training(
     world: Path, whole: dict[str, Path], tmp_path: Path, method: str
 ) -> None:
     changes = RUNS[method] | {"encode_batch": 6}  # 6, 6 and 3 or 4 images
-    out = train(method, f"folder:{world}", out=tmp_path / "out", **settings(**changes))
-    assert_same_but_for_rounding(whole[method], out)
+    out = train(method, f"folder:{world}", out=tmp_path / "out", **few_steps(**changes))
+    assert_equal_up_to_rounding(whole[method], out)
 
 
 SCRIPT = """
@@ -222,30 +197,29 @@ import hashlib, json, os, signal, sys
 import open_clip, torch
 
 from itr_core.errors import PairscopeError
-from itr_core.training.train_step import Learner
+from itr_core.training.train_step import TrainStep
 from itr_core.training import train
 
 torch.set_num_threads(1)
 open_clip.add_model_config(sys.argv[1])
-rank, update, learners, ask_at = int(os.environ["RANK"]), Learner.update, [], None
+rank, update, steps, stop_at = int(os.environ["RANK"]), TrainStep.update, [], None
 
 def watched(self, loaded, step, total):
-    learners[:] = [self]
-    if rank == 1 and step == ask_at:
+    steps[:] = [self]
+    if rank == 1 and step == stop_at:
         os.kill(os.getpid(), signal.SIGTERM)
     return update(self, loaded, step, total)
 
-Learner.update = watched
+TrainStep.update = watched
 for method, source, out, stop_at, settings in json.load(open(sys.argv[2])):
-    ask_at = stop_at
     try:
         train(method, source, out=out, **settings)
         assert stop_at is None
     except KeyboardInterrupt:
-        ask_at = None
+        stop_at = None
         train(method, source, out=out, resume=True, **settings)
     digest = hashlib.sha256()
-    for module in learners[0].modules.values():
+    for module in steps[0].modules.values():
         for value in module.state_dict().values():
             digest.update(value.numpy().tobytes())
     digests = [None, None]
@@ -254,7 +228,7 @@ for method, source, out, stop_at, settings in json.load(open(sys.argv[2])):
 try:
     train(method, source, out=out + "-small", **settings | {"batch_size": 1})
 except PairscopeError as error:
-    assert "leaves some of 2 processes" in str(error)
+    assert "smaller than the number of processes, 2" in str(error)
 else:
     raise AssertionError("one image for two processes")
 """
@@ -262,17 +236,19 @@ else:
 
 @pytest.fixture(scope="module")
 def shared(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The runs of `whole`, and more, by two processes; of all, they must end in the same state."""
+    """The runs of `whole`, and others, by two processes; both processes must end in the same state."""
     folder = tmp_path_factory.mktemp("shared")
     source = f"folder:{world}"
-    runs = {method: (method, source, None, settings(**changes)) for method, changes in RUNS.items()}
-    busy = settings(model="tiny-conv/none", max_steps=6, save_every=2, crop=0.2, ema_decay=0.5)
+    runs: dict[str, tuple[str, str, int | None, dict[str, Any]]] = {
+        method: (method, source, None, few_steps(**changes)) for method, changes in RUNS.items()
+    }
+    busy = few_steps(model="tiny-conv/none", max_steps=6, save_every=2, crop=0.2, ema_decay=0.5)
     busy |= {"validation": source, "eval_every": 3, "encode_batch": 3, "workers": 1}
     runs |= {"unbroken": ("infonce", source, None, busy), "resumed": ("infonce", source, 3, busy)}
     broken = Path(shutil.copytree(world, folder / "world"))
     for name in ("07.png", "41.png"):
         (broken / name).write_bytes((broken / name).read_bytes()[:60])
-    everything = settings(cache_images=False, max_steps=4)
+    everything = few_steps(cache_images=False, max_steps=4)
     runs["broken"] = ("infonce", f"folder:{broken}", None, everything)
     outs = {name: folder / name for name in runs}
     plan = [(run[0], run[1], str(outs[name]), *run[2:]) for name, run in runs.items()]
@@ -283,7 +259,13 @@ def shared(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory)
     repository = str(Path(__file__).parents[2])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": repository}
     done = subprocess.run(
-        command, cwd=repository, env=environment, capture_output=True, text=True, timeout=300
+        command,
+        check=False,  # the assertion shows stderr
+        cwd=repository,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     alone = train("infonce", f"folder:{broken}", out=folder / "alone", **everything)
@@ -291,11 +273,11 @@ def shared(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.parametrize("method", RUNS)
-def test_two_processes_end_where_one_does(
+def test_two_processes_give_the_same_training_as_one(
     whole: dict[str, Path], shared: dict[str, Path], method: str
 ) -> None:
     one, two = whole[method], shared[method]
-    assert_same_but_for_rounding(one, two)
+    assert_equal_up_to_rounding(one, two)
     assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
     [mine], [theirs] = (
         [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()] for out in (one, two)
@@ -304,14 +286,14 @@ def test_two_processes_end_where_one_does(
     assert json.loads((two / "training.json").read_text())["processes"] == 2
 
 
-def test_one_process_asked_to_stop_stops_both_and_they_resume_exactly(shared: dict[str, Path]) -> None:
+def test_a_signal_to_one_process_stops_both_and_they_resume_exactly(shared: dict[str, Path]) -> None:
     for name in ("state", "last/open_clip_model", "open_clip_model"):
         mine, theirs = (load_file(shared[run] / f"{name}.safetensors") for run in ("unbroken", "resumed"))
         assert mine.keys() == theirs.keys()
         assert all(torch.equal(value, theirs[key]) for key, value in mine.items())
 
 
-def test_images_that_one_process_cannot_decode_are_left_out_for_both(shared: dict[str, Path]) -> None:
-    assert_same_but_for_rounding(shared["alone"], shared["broken"])
+def test_images_that_one_process_cannot_decode_are_skipped_by_both(shared: dict[str, Path]) -> None:
+    assert_equal_up_to_rounding(shared["alone"], shared["broken"])
     left_out = json.loads((shared["broken"] / "training.json").read_text())["left_out"]
     assert [text[:6] for text in left_out] == ["07.png", "41.png"]
