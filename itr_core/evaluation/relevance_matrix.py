@@ -1,4 +1,4 @@
-"""Which captions are true of which images, small enough to be kept whole and read either way."""
+"""The relevance of all images and captions in memory, one bit each, readable by image and by caption."""
 
 import numpy as np
 
@@ -6,12 +6,13 @@ from itr_core.metrics.similarity import LazySimilarity
 from itr_core.pairs.pairset import Relevance
 
 CHUNK = 256
+"""Number of images per block."""
 
 
 class PackedRelevance:
-    """The booleans of a relevance of n images and m captions, a bit each.
+    """The relevance matrix of n images and m captions with one bit per entry.
 
-    `by_image` (n, m) and `by_caption` (m, n) are what the measures of `itr_core.metrics.relevance` read.
+    `by_image` (n, m) and `by_caption` (m, n) are inputs of the metrics in `itr_core.metrics.relevance`.
     20,000 images with 100,000 captions take 250 MB.
     """
 
@@ -29,6 +30,6 @@ class PackedRelevance:
         )
 
     def columns(self, captions: np.ndarray) -> np.ndarray:
-        """Rows of captions (k,) -> (n_images, k) bool."""
+        """Return the columns of captions (k,): (n_images, k) bool."""
         last = (7 - (captions & 7)).astype(np.uint8)
         return (self._bits[:, captions >> 3] >> last & 1).view(bool)

@@ -151,9 +151,9 @@ def test_expert_judgments_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a.jpg\ta.jpg#0\t4\t4", "line 1: 4 columns between tabs, not 5"),
+        ("a.jpg\ta.jpg#0\t4\t4", "line 1: 4 columns, expected 5 separated by tabs"),
         ("a.jpg\ta.jpg#0\t4\t4\tgood", "line 1: could not convert string to float: 'good'"),
-        ("b.jpg\tb.jpg#0\t4\t4\t4", "none of the image-caption pairs it judges is in made:up"),
+        ("b.jpg\tb.jpg#0\t4\t4\t4", "none of its judged pairs is in made:up"),
         ("", "is empty"),
     ],
 )
@@ -172,5 +172,5 @@ def test_sts_files(tmp_path: Path) -> None:
     first_texts, second, scores = read_sts(path)
     assert (first_texts, second, scores.tolist()) == (["a dog"] * 2, ["a puppy", "a plane"], [4.5, 0])
     path.write_text("a dog\ta puppy\tquite\n")
-    with pytest.raises(SourceError, match="line 1: 'quite' is no score"):
+    with pytest.raises(SourceError, match="line 1: 'quite' is not a number"):
         read_sts(path)
