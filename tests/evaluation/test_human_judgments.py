@@ -118,7 +118,7 @@ def test_a_part_of_the_split_knows_only_what_lies_in_it(eccv: Any, coco: Embedde
         right = {caption_row[c] for c in eccv.eccv_gts["i2t"][chosen[row]] if c in caption_row}
         assert set(np.flatnonzero(true)) == right
     assert relevant.shape == (40, 202)
-    with pytest.raises(SourceError, match=r"no captioned image of COCO's test split"):
+    with pytest.raises(SourceError, match=r"no captioned image of the COCO test split"):
         coco_positives("cxc", pair_set({"a.jpg": 5}))
     with pytest.raises(SourceError, match="five folds of 1,000 images; made:up has 2"):
         PROTOCOLS["coco-1k"](Embedded(pair_set({"1": 1, "2": 1}), np.eye(2), np.eye(2)))
