@@ -12,7 +12,7 @@ from itr_core.errors import ModelError, QueryError
 
 if TYPE_CHECKING:
     from analysis.probes.counterfactuals import TextEncoder
-    from itr_core.encoders.dual_encoder import DualEncoder
+    from itr_core.encoders.encoder import Encoder
 
 
 def word_importance(encoder: "TextEncoder", text: str, image: np.ndarray) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def word_importance(encoder: "TextEncoder", text: str, image: np.ndarray) -> pd.
     )
 
 
-def word_patch_map(encoder: "DualEncoder", image: Image.Image, text: str) -> tuple[list[str], np.ndarray]:
+def word_patch_map(encoder: "Encoder", image: Image.Image, text: str) -> tuple[list[str], np.ndarray]:
     """How well each word fits each place of an image, by the tokens of both towers.
 
     A word is the mean of its sub-words. Tokens know their neighbours: a place, what lies around it; a word of

@@ -1,10 +1,13 @@
-"""Checkpoint folders in open_clip's own layout: plain open_clip loads them with `local-dir:FOLDER`.
+"""Checkpoint folders in open_clip's own layout, which plain open_clip loads as `local-dir:FOLDER`.
 
-open_clip_config.json, open_clip_model.safetensors      the model
-tokenizer.json, tokenizer_config.json                   the tokenizer, unless it is open_clip's default
-words.txt                                               words of the training captions, one a line
-training.json, README.md                                how it was made, for programs and for people
-heads.safetensors                                       what a method learned beyond the two towers
+A folder contains:
+
+    open_clip_config.json, open_clip_model.safetensors      the model
+    tokenizer.json, tokenizer_config.json                   the tokenizer, unless it is open_clip's default
+    words.txt                                               words of the training captions, one per line
+    training.json                                           record of the training
+    README.md                                               model card
+    heads.safetensors                                       weights of the method outside the two towers
 """
 
 import copy
@@ -39,17 +42,28 @@ def save(
     card: str | None = None,
     heads: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a model whole or not at all, in the place of any folder of that name.
+    """Write a checkpoint folder atomically; an existing folder of that name is replaced.
 
-    `config` is `DualEncoder.config`; `dtype` float16 halves the matrices and leaves vectors (norms, biases,
-    statistics) as they are; `training` must be fit for JSON; `card` is the README, else made from `training`.
+    Args:
+        folder: the checkpoint folder.
+        model: the open_clip model.
+        tokenizer: its tokenizer.
+        config: `DualEncoder.config`.
+        dtype: 'float32', or 'float16' to store matrices in half precision; vectors (norms, biases,
+            statistics) are always stored in float32.
+        words: words of the training captions.
+        training: content of training.json.
+        card: text of README.md; by default `model_card` of `training`.
+        heads: weights of the method outside the two towers.
+
+    Raises:
+        ModelError: Unknown `dtype`.
     """
     if dtype not in ("float32", "float16"):
         raise ModelError(f"Weights are stored as float32 or float16, not {dtype!r}.")
     config = copy.deepcopy(dict(config))
-    if not isinstance(
-        tokenizer, SimpleTokenizer
-    ):  # only with a name does open_clip look for a tokenizer in the folder
+    own_tokenizer = not isinstance(tokenizer, SimpleTokenizer)
+    if own_tokenizer:  # open_clip reads the tokenizer from the folder only if the configuration names one
         config["model_cfg"]["text_cfg"].setdefault("hf_tokenizer_name", folder.name)
     training = dict(training or {})
 
@@ -57,7 +71,7 @@ def save(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         new = Path(scratch) / folder.name
         new.mkdir()
-        if not isinstance(tokenizer, SimpleTokenizer):
+        if own_tokenizer:
             tokenizer.save_pretrained(str(new))
         _write(new / CONFIG_FILE, json.dumps(config, indent=2))
         _write(new / WORDS_FILE, "".join(f"{word}\n" for word in sorted(set(words))))
@@ -74,9 +88,9 @@ def save(
 
 
 def model_card(name: str, training: Mapping[str, Any]) -> str:
-    """A README with the hub's front matter: what it is, how to load it, and all of `training` in a table."""
+    """Return a README with the hub's front matter, how to load the model, and a table of `training`."""
     rows = "".join(f"| {key} | {_cell(value)} |\n" for key, value in training.items())
-    table = f"\n## How it was made\n\n| | |\n|---|---|\n{rows}" if rows else ""
+    table = f"\n## Training\n\n| | |\n|---|---|\n{rows}" if rows else ""
     return f"""---
 library_name: open_clip
 pipeline_tag: zero-shot-image-classification
@@ -91,7 +105,7 @@ A dual encoder for image-text retrieval, trained with Pairscope. In this folder:
 import open_clip
 
 model, preprocess = open_clip.create_model_from_pretrained("local-dir:.")
-model.eval()  # batch norms by their averages
+model.eval()  # batch norms use their running averages
 tokenizer = open_clip.get_tokenizer("local-dir:.")
 ```
 {table}"""
@@ -104,7 +118,7 @@ def _cell(value: Any) -> str:
 
 
 def _stored(tensors: Mapping[str, Tensor], matrices: torch.dtype) -> dict[str, Tensor]:
-    """Contiguous copies: safetensors refuses tensors that share memory, open_clip misses absent ones."""
+    """Copy all tensors: safetensors refuses tensors that share memory, and open_clip needs every name."""
 
     def stored(tensor: Tensor) -> Tensor:
         dtype = tensor.dtype

@@ -1,13 +1,14 @@
-"""A dual encoder: any open_clip model as two functions into one space, and as one module to train."""
+"""The dual encoder: any open_clip model as two encode functions and as one module to train."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, cast, overload
+from threading import RLock
+from typing import Any, ClassVar, Literal, cast, overload
 
 import numpy as np
 import torch
@@ -20,15 +21,14 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from itr_core.batch import EncoderOutput
 from itr_core.encoders import image_tower
+from itr_core.encoders.encoder import Floats, Pixels
 from itr_core.encoders.loading import LoadedModel, open_model
-from itr_core.encoders.preprocessing import centre_of_strip
+from itr_core.encoders.preprocessing import limit_aspect_ratio, split_transform
 from itr_core.encoders.text_tower import TextTower
-from itr_core.encoders.tokenizer import cut, special_ids
+from itr_core.encoders.tokenizer import special_ids, split_at_context
 from itr_core.errors import ModelError
 from itr_core.vocabulary import words_of
 
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -43,19 +43,31 @@ def load_encoder(
     resize: str = "shortest",
     seed: int = 0,
 ) -> "DualEncoder":
-    """Load the model that `spec` names (see `itr_core.encoders.loading`), ready to encode.
+    """Load the model that a spec names, ready to encode.
 
-    `device` is 'auto' (also None), 'cpu', 'cuda[:n]' or 'mps'; `dtype` is what the towers compute in,
-    outputs are float32 whatever it is. For NAME/none only: `tokenizer` (from `itr_core.encoders.tokenizer.train`)
-    takes the place of the architecture's own, `image_weights` is a safetensors file for the image tower
-    (for timm towers: its trunk), `pixel_norm` ('clip', 'imagenet', or 'inception' for [-1, 1]) and `resize`
-    ('shortest' and a centre crop, or 'squash' to a square) are what those weights know, and `seed` draws the
-    other weights. Raises `ModelError`.
+    Args:
+        spec: one of the forms that `itr_core.encoders.loading` lists, such as 'starter:infonce'.
+        device: 'cpu', 'cuda', 'cuda:N' or 'mps'; 'auto' or None selects the best that is available.
+        dtype: 'float32', 'bfloat16' or 'float16', the type that the towers compute in. Embeddings are always
+            returned as float32.
+        tokenizer: from `itr_core.encoders.tokenizer.train`; replaces the tokenizer of the architecture. This
+            and the following options apply to NAME/none only.
+        image_weights: a .safetensors file with weights of the image tower (for a timm tower: of its trunk).
+        pixel_norm: normalisation of pixels that `image_weights` were trained with: 'clip', 'imagenet', or
+            'inception' for [-1, 1].
+        resize: 'shortest' resizes the shorter side and crops the centre; 'squash' resizes to a square.
+        seed: random seed of all weights that are not loaded.
+
+    Returns:
+        The encoder in evaluation mode.
+
+    Raises:
+        ModelError: The spec, an option or the device cannot be used, or the weights cannot be loaded.
     """
     if dtype not in _DTYPES:
         raise ModelError(f"No dtype {dtype!r}; one of {', '.join(_DTYPES)}.")
     target = _pick_device(device)
-    parts = open_model(
+    loaded = open_model(
         spec,
         tokenizer=tokenizer,
         image_weights=image_weights,
@@ -63,58 +75,67 @@ def load_encoder(
         resize=resize,
         seed=seed,
     )
-    encoder = DualEncoder(spec, parts)
+    encoder = DualEncoder(spec, loaded)
     if dtype != "float32":
-        _ = encoder.fingerprint  # of the weights, not of their rounding
+        _ = encoder.fingerprint  # computed before the weights are rounded: it does not depend on dtype
     return encoder.to(target, _DTYPES[dtype])
 
 
 class DualEncoder(nn.Module):
-    """Two towers (always an open_clip model) that map images and texts into one space of `dim` dimensions.
+    """Image and text tower of an open_clip model, mapping into one space of `dim` dimensions.
 
-    `encode_images` and `encode_texts` take what people have and give unit vectors as numpy arrays; the module
-    itself takes tensors, gives an `EncoderOutput`, and can be trained.
+    `encode_images` and `encode_texts` take PIL images and strings and return unit vectors as NumPy arrays.
+    The module itself takes tensors, returns an `EncoderOutput`, and can be trained. It implements
+    `itr_core.encoders.Encoder`.
     """
 
-    def __init__(self, spec: str, parts: LoadedModel) -> None:
+    lock: ClassVar[AbstractContextManager[object]] = RLock()
+    """Hold it around the encode methods where several threads answer queries.
+
+    Tokenizers are not thread-safe, and one tower uses all cores, so two at a time are slower than one after
+    the other. One lock for all encoders of the process, because they share the cores.
+    """
+
+    def __init__(self, spec: str, loaded: LoadedModel) -> None:
         super().__init__()
         self.spec = spec
-        self.model: Any = parts.model
-        self.tokenizer = parts.tokenizer
-        self.config = parts.config
-        self.words = parts.words
-        pixels = PreprocessCfg(**self.model.visual.preprocess_cfg)
-        self.preprocess = image_transform_v2(pixels, is_train=False)
-        self._crop_strips = pixels.resize_mode == "shortest"
+        self.model: Any = loaded.model
+        self.tokenizer = loaded.tokenizer
+        self.config = loaded.config
+        self.words = loaded.words
+        settings = PreprocessCfg(**self.model.visual.preprocess_cfg)
+        self.resize_mode: str = settings.resize_mode
+        self.preprocess = image_transform_v2(settings, is_train=False)
+        self._transform_steps = split_transform(self.preprocess)
         convolutional = sum(isinstance(module, nn.Conv2d) for module in self.model.visual.modules()) > 1
         self.layout = torch.channels_last if convolutional else torch.contiguous_format
-        self.model.visual.to(memory_format=self.layout)  # MobileNetV2 learns 1.6 times as fast on a CPU
-        self.dim: int = parts.config["model_cfg"]["embed_dim"]
-        self.context_length: int = parts.tokenizer.context_length
-        self._text = TextTower(parts.model, *special_ids(parts.tokenizer))
+        self.model.visual.to(memory_format=self.layout)  # MobileNetV2 trains 1.6 times as fast on a CPU
+        self.dim: int = loaded.config["model_cfg"]["embed_dim"]
+        self.context_length: int = loaded.tokenizer.context_length
+        self._text = TextTower(loaded.model, *special_ids(loaded.tokenizer))
         self.eval()
-        self._modules_once = tuple(self.modules())  # walking the tree takes as long as encoding a short query
+        self._all_modules = tuple(self.modules())  # a traversal takes as long as encoding a short query
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.model.logit_scale.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the towers compute in."""
+        """Data type that the towers compute in."""
         return self.model.logit_scale.dtype
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over the configuration and the weights, as they were when first asked for."""
+        """Hex SHA-256 over the configuration and the weights at the first access."""
         digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
-    # what people have -> unit vectors
+    # Images and strings to unit vectors
 
     @overload
     def encode_images(
@@ -127,21 +148,30 @@ class DualEncoder(nn.Module):
     def encode_images(
         self, images: Iterable[Image.Image | Pixels], *, batch_size: int = 16, tokens: bool = False
     ) -> Floats | tuple[Floats, Floats]:
-        """PIL images of any mode and size (or what `prepare` made of them) -> (N, d) float32 of unit norm.
+        """Encode images to unit vectors.
 
-        With `tokens` also the patches, (N, P, d) of unit norm, in reading order; `ModelError` where the tower
-        has none.
+        Args:
+            images: N PIL images of any mode and size, or pixels that `prepare` returned.
+            batch_size: images per forward pass.
+            tokens: also return the patch tokens.
+
+        Returns:
+            Embeddings (N, d) float32 of unit norm. With `tokens` also the P patch tokens of each image,
+            (N, P, d) float32 of unit norm, in reading order.
+
+        Raises:
+            ModelError: `tokens` is set and the image tower has no patch tokens.
         """
         with self._encoding():
             batches = self._pixel_batches(images, batch_size)
             if not tokens:
-                return _stack(
+                return _concatenate(
                     [_unit(self.model.encode_image(pixels, normalize=False)) for pixels in batches],
                     (0, self.dim),
                 )
-            both = [image_tower.with_tokens(self.model.visual, pixels) for pixels in batches]
-            pooled = _stack([_unit(image) for image, _ in both], (0, self.dim))
-            return pooled, _stack([_unit(patches) for _, patches in both], (0, 0, self.dim))
+            outputs = [image_tower.with_tokens(self.model.visual, pixels) for pixels in batches]
+            pooled = _concatenate([_unit(image) for image, _ in outputs], (0, self.dim))
+            return pooled, _concatenate([_unit(patches) for _, patches in outputs], (0, 0, self.dim))
 
     @overload
     def encode_texts(
@@ -154,29 +184,39 @@ class DualEncoder(nn.Module):
     def encode_texts(
         self, texts: Sequence[str], *, batch_size: int = 256, tokens: bool = False
     ) -> Floats | tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Texts -> (N, d) float32 of unit norm; what is longer than the context is cut (see `cut`).
+        """Encode texts to unit vectors; longer texts are truncated (see `split_at_context`).
 
-        With `tokens` also the sub-word positions, (N, L, d) of unit norm with L that of the longest text,
-        and the mask (N, L) of those that are words: neither start, end nor padding. Rows outside the mask
-        are zero.
+        Args:
+            texts: N strings.
+            batch_size: texts per forward pass.
+            tokens: also return the word tokens.
+
+        Returns:
+            Embeddings (N, d) float32 of unit norm. With `tokens` also the word tokens, one per sub-word,
+            (N, L, d) float32 of unit norm, where L is the length of the longest text, and their mask (N, L),
+            which is True at sub-words and False at start, end and padding. Tokens outside the mask are zero.
+
+        Raises:
+            TypeError: `texts` is one string instead of a sequence of strings.
+            ModelError: `tokens` is set and the text tower has no word tokens.
         """
         if isinstance(texts, str):
             raise TypeError("encode_texts takes a list of texts, not one text")
-        # Texts of like length pad each other least.
+        # Batches of similar length need the least padding.
         order = np.argsort([len(text) for text in texts], kind="stable")
         batches = [order[start : start + batch_size] for start in range(0, len(texts), batch_size)]
         emb = np.empty((len(texts), self.dim), np.float32)
         with self._encoding():
             ids = (self.tokenizer([texts[row] for row in rows]).to(self.device) for rows in batches)
             if not tokens:
-                for rows, part in zip(batches, ids, strict=True):
-                    emb[rows] = _unit(self._text(part))
+                for rows, batch in zip(batches, ids, strict=True):
+                    emb[rows] = _unit(self._text(batch))
                 return emb
-            parts = [self._text.with_tokens(part) for part in ids]
-            longest = max((mask.shape[1] for *_, mask in parts), default=0)
+            outputs = [self._text.with_tokens(batch) for batch in ids]
+            longest = max((mask.shape[1] for *_, mask in outputs), default=0)
             words = np.zeros((len(texts), longest, self.dim), np.float32)
             masks = np.zeros((len(texts), longest), np.bool_)
-            for rows, (pooled, vectors, mask) in zip(batches, parts, strict=True):
+            for rows, (pooled, vectors, mask) in zip(batches, outputs, strict=True):
                 length = mask.shape[1]
                 emb[rows] = _unit(pooled)
                 words[rows, :length] = _unit(vectors * mask[..., None])
@@ -184,34 +224,44 @@ class DualEncoder(nn.Module):
         return emb, words, masks
 
     def image_features(self, images: Iterable[Image.Image | Pixels], *, batch_size: int = 16) -> Floats:
-        """PIL images -> (N, f) float32, what enters the image tower's last projection (see `project`).
+        """Compute the input of the image tower's last projection, for training on a frozen trunk.
 
-        Compute it once for a frozen trunk and train on it. `ModelError` where the tower cannot be split.
+        Args:
+            images: N PIL images of any mode and size, or pixels that `prepare` returned.
+            batch_size: images per forward pass.
+
+        Returns:
+            (N, f) float32; `project` maps them to embeddings. (0, 0) without images.
+
+        Raises:
+            ModelError: The image tower cannot be split before its last projection.
         """
         with self._encoding():
-            parts = [
+            features = [
                 image_tower.trunk(self.model.visual, pixels).float().cpu().numpy()
                 for pixels in self._pixel_batches(images, batch_size)
             ]
-        return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+        return _concatenate(features, (0, 0))
 
-    # what an image becomes on its way to the tower
+    # Preprocessing of images
 
     def prepare(self, image: Image.Image) -> Pixels:
-        """PIL image -> (3, H, W) uint8: the model's own preprocessing up to, not including, `normalise`.
+        """Resize and crop a PIL image as the model requires, before `normalise`.
 
-        `encode_images` also takes what this returns, so that other processes can do the work.
+        `encode_images` also accepts the result, so that other processes can prepare images.
+
+        Returns:
+            (3, H, W) uint8.
         """
-        small: Any = centre_of_strip(image) if self._crop_strips else image
-        for step in self.preprocess.transforms[:-2]:  # resize, crop, RGB; the last two make floats
-            small = step(small)
-        return pil_to_tensor(small).numpy()
+        if self.resize_mode == "shortest":
+            image = limit_aspect_ratio(image)
+        return pil_to_tensor(self._transform_steps.resize(image)).numpy()
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, H, W) in [0, 1] -> with the mean and deviation that the image tower expects."""
-        return self.preprocess.transforms[-1](pixels)
+        """Normalise pixels (B, 3, H, W) in [0, 1] with the image tower's mean and standard deviation."""
+        return self._transform_steps.normalise(pixels)
 
-    # tensors, with gradients
+    # Tensors to embeddings, with gradients
 
     def forward(
         self,
@@ -220,9 +270,17 @@ class DualEncoder(nn.Module):
         image_features: Tensor | None = None,
         tokens: bool = False,
     ) -> EncoderOutput:
-        """Token ids (B, L) with pixels (B, 3, H, W) or cached features (B, f) -> embeddings, with gradients.
+        """Encode a training batch; no output is normalised.
 
-        With `tokens` also word tokens and, from pixels, patch tokens; nothing is normalised.
+        Args:
+            image: pixels (B, 3, H, W), normalised as by `normalise`. Give either `image` or `image_features`.
+            text: token ids (B', L), required.
+            image_features: cached features (B, f), as `image_features()` computes them.
+            tokens: also return word tokens and, if `image` is given, patch tokens.
+
+        Raises:
+            ValueError: `text` is missing, or not exactly one of `image` and `image_features` is given.
+            ModelError: `tokens` is set and a tower has none.
         """
         if text is None or (image is None) == (image_features is None):
             raise ValueError("give text and exactly one of image and image_features")
@@ -240,35 +298,44 @@ class DualEncoder(nn.Module):
         return EncoderOutput(pooled, sentence, scale, patches, words, mask)
 
     def project(self, features: Tensor) -> Tensor:
-        """Cached image features (N, f) -> (N, d), not normalised; `encode_images` is this and unit length."""
+        """Map cached image features (N, f) to embeddings (N, d), not normalised, with gradients."""
         return image_tower.head(self.model.visual, features)
 
     def embed_text(self, ids: Tensor) -> Tensor:
-        """Token ids (B, L) -> (B, d), not normalised, with gradients; run at the length the texts have."""
+        """Map token ids (B, L) to embeddings (B, d), not normalised, with gradients.
+
+        The text tower runs at the actual length of the texts instead of the full context length.
+        """
         return self._text(ids)
 
     def embed_text_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Token ids (B, L) -> (B, d), word tokens (B, l, d) and their mask (B, l); as `embed_text`."""
+        """Map token ids (B, L) to embeddings (B, d), word tokens (B, l, d), l <= L, and their mask (B, l)."""
         return self._text.with_tokens(ids)
 
-    # what a query loses and what the model never met
+    # Words of a query that the model cannot use
 
-    def cut(self, text: str) -> tuple[str, str]:
-        """`(kept, lost)`, `kept + lost == text`: the words the model reads whole, and the rest."""
-        return cut(self.tokenizer, text)
+    def split_at_context(self, text: str) -> tuple[str, str]:
+        """Split a text into the words that fit the model's context length and the truncated rest.
+
+        Returns:
+            `(kept, lost)` with `kept + lost == text`.
+        """
+        with self.lock:
+            return split_at_context(self.tokenizer, text)
 
     def unseen_words(self, text: str) -> list[str]:
-        """Words that the training captions never held, in order; [] where the model does not tell."""
+        """Return the words of a text that occur in no training caption, in order and without repetition.
+
+        The list is empty if the model does not list the words of its training captions.
+        """
         if not self.words:
             return []
         return [word for word in dict.fromkeys(words_of(text)) if word not in self.words]
 
-    # inside
-
     @contextmanager
     def _encoding(self) -> Iterator[None]:
-        """No gradients and no batch statistics; a training in progress finds its modules as they were."""
-        training = [module for module in self._modules_once if module.training]
+        """Disable gradients and set evaluation mode; afterwards restore the mode of every module."""
+        training = [module for module in self._all_modules if module.training]
         for module in training:
             module.training = False
         try:
@@ -280,7 +347,7 @@ class DualEncoder(nn.Module):
 
     def _pixel_batches(self, images: Iterable[Image.Image | Pixels], size: int) -> Iterator[Tensor]:
         remaining = iter(images)
-        # One by one: a photo is let go as soon as it is small; a batch of large ones would take gigabytes.
+        # Each image is resized as soon as it is read: a batch of large photos would take gigabytes.
         while batch := [
             image if isinstance(image, np.ndarray) else self.prepare(image)
             for image in islice(remaining, size)
@@ -293,8 +360,9 @@ def _unit(x: Tensor) -> Floats:
     return F.normalize(x.float(), dim=-1).cpu().numpy()
 
 
-def _stack(parts: list[Floats], empty: tuple[int, ...]) -> Floats:
-    return np.concatenate(parts) if parts else np.zeros(empty, np.float32)
+def _concatenate(batches: list[Floats], empty: tuple[int, ...]) -> Floats:
+    """Concatenate batches; without any, return an array of the shape `empty`."""
+    return np.concatenate(batches) if batches else np.zeros(empty, np.float32)
 
 
 def _pick_device(name: str | None) -> torch.device:

@@ -1,6 +1,6 @@
-"""The image tower, opened: patch tokens, and the seam between the trunk and the last projection.
+"""The image tower in parts: its trunk, its last projection, and its patch tokens.
 
-Training on cached image features runs the trunk once and learns only what comes behind the seam.
+Training on cached image features computes the output of the trunk once and trains only the last projection.
 """
 
 from typing import Any
@@ -16,41 +16,46 @@ from itr_core.errors import ModelError
 
 
 def trunk(visual: Any, pixels: Tensor) -> Tensor:
-    """Pixels (B, 3, H, W) -> (B, f), what enters the tower's last projection.
+    """Map pixels (B, 3, H, W) to features (B, f), the input of the tower's last projection.
 
-    Raises `ModelError` where pooling and projection are one step (some timm heads).
+    Raises:
+        ModelError: Pooling and projection are one step in this tower (some timm heads).
     """
     if isinstance(visual, VisionTransformer) and visual.pool_type != "none" and visual.proj is not None:
         return visual._pool(visual.transformer(visual._embeds(pixels)))[0]
     if isinstance(visual, TimmModel) and "pool" not in visual.head._modules and len(visual.head):
         return visual.trunk(pixels)
     if isinstance(visual, ModifiedResNet):
-        return _attended(visual.attnpool, _places(visual, pixels))
+        return _attention_pool(visual.attnpool, _feature_map(visual, pixels))
     raise ModelError(
-        f"The image tower {_name(visual)} has no seam before its last projection: it cannot learn from "
-        "cached features; train on the images themselves, or choose a ViT or a timm tower with a linear head."
+        f"The image tower {_name(visual)} cannot be split before its last projection, so it cannot be "
+        "trained on cached features; train on the images themselves, or choose a ViT or a timm tower with a "
+        "linear head."
     )
 
 
 def head(visual: Any, features: Tensor) -> Tensor:
-    """What `trunk` left out: (B, f) -> (B, d), not normalised."""
+    """Map the output of `trunk`, (B, f), to embeddings (B, d), not normalised."""
     if isinstance(visual, VisionTransformer):
         return features @ visual.proj
     return (visual.attnpool.c_proj if isinstance(visual, ModifiedResNet) else visual.head)(features)
 
 
 def is_head(name: str) -> bool:
-    """Whether the weight `name` of an image tower lies behind the seam."""
+    """Return whether a weight of an image tower, by its name, belongs to the last projection."""
     return name == "proj" or name.startswith(("head.", "attnpool.c_proj."))
 
 
 def with_tokens(visual: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels (B, 3, H, W) -> embeddings (B, d) and patch tokens (B, P, d) in the joint space, not normalised.
+    """Map pixels (B, 3, H, W) to embeddings (B, d) and patch tokens (B, P, d), not normalised.
 
-    A token is what the tower would make of its patch alone: final norm and projection for a ViT, the
-    pooling head applied to one place of the feature map for convolutional towers (for attention-pooled
-    ResNets value and output projection, as in MaskCLIP, Zhou et al. 2022). Raises `ModelError` for towers
-    without such places.
+    Patch tokens are in the joint space: each is what the tower would return if it pooled this patch alone. A
+    ViT applies its final norm and projection to each patch; a convolutional tower applies its pooling head to
+    each position of the feature map; an attention-pooled ResNet applies its value and output projections, as
+    in MaskCLIP (Zhou et al. 2022, arXiv:2112.01071).
+
+    Raises:
+        ModelError: The tower has no patch tokens in the joint space.
     """
     if isinstance(visual, VisionTransformer) and visual.pool_type != "none" and visual.attn_pool is None:
         pooled, tokens = visual._pool(visual.transformer(visual._embeds(pixels)))
@@ -58,42 +63,43 @@ def with_tokens(visual: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
             tokens = visual.ln_post(tokens)
         return head(visual, pooled), head(visual, tokens)
     if isinstance(visual, TimmModel) and "pool" not in visual.head._modules:
-        places = visual.trunk.forward_features(pixels)
-        pooled = visual.head(visual.trunk.forward_head(places))
-        return pooled, _each_place(visual, places)
+        features = visual.trunk.forward_features(pixels)
+        pooled = visual.head(visual.trunk.forward_head(features))
+        return pooled, _project_each_patch(visual, features)
     if isinstance(visual, ModifiedResNet):
-        places, pool = _places(visual, pixels), visual.attnpool
-        values = pool.v_proj(places.flatten(2).mT + pool.positional_embedding[1:].to(places.dtype))
-        return pool(places), pool.c_proj(values)
+        features, pool = _feature_map(visual, pixels), visual.attnpool
+        values = pool.v_proj(features.flatten(2).mT + pool.positional_embedding[1:].to(features.dtype))
+        return pool(features), pool.c_proj(values)
     raise ModelError(f"The image tower {_name(visual)} has no patch tokens in the joint space.")
 
 
-def _places(visual: ModifiedResNet, pixels: Tensor) -> Tensor:
+def _feature_map(visual: ModifiedResNet, pixels: Tensor) -> Tensor:
     return visual.forward_intermediates(pixels, indices=1)["image_intermediates"][-1]
 
 
-def _attended(pool: AttentionPool2d, places: Tensor) -> Tensor:
-    """Attention pooling without its last projection: map (B, C, h, w) -> (B, C)."""
-    x = places.flatten(2).mT
-    x = torch.cat([x.mean(1, keepdim=True), x], 1) + pool.positional_embedding.to(places.dtype)
+def _attention_pool(pool: AttentionPool2d, features: Tensor) -> Tensor:
+    """Apply attention pooling without its last projection: feature map (B, C, h, w) -> (B, C)."""
+    x = features.flatten(2).mT
+    x = torch.cat([x.mean(1, keepdim=True), x], 1) + pool.positional_embedding.to(features.dtype)
     projected = pool.q_proj(x[:, :1]), pool.k_proj(x), pool.v_proj(x)
     q, k, v = (part.unflatten(-1, (pool.num_heads, -1)).transpose(1, 2) for part in projected)
     return F.scaled_dot_product_attention(q, k, v).flatten(1)
 
 
-def _each_place(visual: Any, places: Tensor) -> Tensor:
+def _project_each_patch(visual: Any, features: Tensor) -> Tensor:
+    """Apply the pooling head of a timm tower to each patch as if it were the whole image: -> (B, P, d)."""
     net = visual.trunk
-    if places.ndim == 3:  # a sequence
+    if features.ndim == 3:  # a sequence (B, prefix + P, C)
         prefix = getattr(net, "num_prefix_tokens", 0)
-        rows = places[:, prefix:]
+        rows = features[:, prefix:]
         single = rows.flatten(0, 1)[:, None]
-        if net.global_pool != "token":  # the other pools first drop the prefix, so each patch brings it along
-            single = torch.cat([places[:, :prefix].repeat_interleave(rows.shape[1], 0), single], dim=1)
-    elif getattr(net, "output_fmt", "NCHW") == "NHWC":  # a map, made a row of 1 x 1 maps
-        rows = places.flatten(1, 2)
+        if net.global_pool != "token":  # the other pools remove the prefix first, so each patch needs one
+            single = torch.cat([features[:, :prefix].repeat_interleave(rows.shape[1], 0), single], dim=1)
+    elif getattr(net, "output_fmt", "NCHW") == "NHWC":  # a map (B, h, w, C) becomes B h w maps of 1 x 1
+        rows = features.flatten(1, 2)
         single = rows.flatten(0, 1)[:, None, None]
-    else:
-        rows = places.flatten(2).mT
+    else:  # a map (B, C, h, w)
+        rows = features.flatten(2).mT
         single = rows.flatten(0, 1)[:, :, None, None]
     return visual.head(net.forward_head(single)).unflatten(0, rows.shape[:2])
 

@@ -1,13 +1,13 @@
-"""Model specs: one string that names an open_clip model, wherever its weights are.
+"""Model specs: strings that name an open_clip model and where its weights come from.
 
-    starter:METHOD              shipped with Pairscope
-    NAME/PRETRAINED             an open_clip architecture with the weights of a tag, or of a .safetensors file
-    NAME/none                   the architecture with random weights
+    starter:METHOD              a model shipped with Pairscope
+    NAME/PRETRAINED             an open_clip architecture with the weights of a tag or of a .safetensors file
+    NAME/none                   an open_clip architecture with random weights
     hf-hub:ORG/REPO             an open_clip repository on the Hugging Face hub
     local-dir:PATH, or PATH     a checkpoint folder in open_clip's layout
 
-Nothing is unpickled on a user's word: folders, files and hub repositories must hold safetensors. The tags on
-open_clip's own list may still be old pickles; open_clip reads those with `weights_only=True`.
+Folders, files and hub repositories must contain safetensors: pickled weights can run code and are refused.
+The weights of some open_clip tags exist as pickles only; open_clip reads these with `weights_only=True`.
 """
 
 import logging
@@ -49,14 +49,14 @@ open_clip.add_model_config(Path(__file__).parent / "model_configs")
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What a model spec stands for."""
+    """The model that a spec names, and what comes with it."""
 
     model: Any
     tokenizer: Any
     config: dict[str, Any]
     """`model_cfg` and `preprocess_cfg`, as in open_clip_config.json."""
     words: frozenset[str]
-    """The words of the training captions; empty where the model does not tell."""
+    """The words of the training captions; empty if the model does not list them."""
 
 
 def open_model(
@@ -68,9 +68,10 @@ def open_model(
     resize: str = "shortest",
     seed: int = 0,
 ) -> LoadedModel:
-    """Build the model that `spec` names, in float32 on the CPU; `load_encoder` explains the options.
+    """Build the model that a spec names, in float32 on the CPU; for the options see `load_encoder`.
 
-    Raises `ModelError` naming the spec and the remedy.
+    Raises:
+        ModelError: The spec is unknown, or the model cannot be loaded. The message names a remedy.
     """
     scheme, colon, rest = spec.partition(":")
     if colon and scheme == "starter":
@@ -84,8 +85,8 @@ def open_model(
     name, slash, weights = spec.partition("/")
     if name not in open_clip.list_models():
         raise ModelError(
-            f"No model {spec!r}: it is no checkpoint folder and none of starter:METHOD, NAME/PRETRAINED, "
-            f"hf-hub:ORG/REPO, local-dir:PATH.{_nearest(name, open_clip.list_models())}"
+            f"No model {spec!r}: it is neither a checkpoint folder nor one of starter:METHOD, "
+            f"NAME/PRETRAINED, hf-hub:ORG/REPO, local-dir:PATH.{_nearest(name, open_clip.list_models())}"
         )
     if not slash:
         tags = open_clip.list_pretrained_tags_by_model(name)
@@ -109,29 +110,31 @@ def _folder(folder: Path) -> LoadedModel:
     weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if weights is None:
         raise ModelError(
-            f"{str(folder)!r} holds no {WEIGHT_FILES[0]}. Pickled weights (.bin, .pt, .pth) are never read, "
-            "since they can run code; where you trust them, convert them with safetensors.torch.save_file."
+            f"{str(folder)!r} has no {WEIGHT_FILES[0]}. Pickled weights (.bin, .pt, .pth) are never read, "
+            "because they can run code; if you trust them, convert them with safetensors.torch.save_file."
         )
     spec = f"local-dir:{folder}"
-    with _as_model_error(spec, "the folder is damaged or was written for another open_clip"):
+    with _as_model_error(spec, "the folder is damaged or was written by another version of open_clip"):
         model = _build(spec)
         open_clip.load_checkpoint(model, str(weights))
         words_file = folder / WORDS_FILE
         words = words_file.read_text(encoding="utf-8").splitlines() if words_file.is_file() else ()
         config = open_clip.get_model_config(spec)
-        return _parts(model, _untrusted_tokenizer(spec, config), config, words)
+        return _loaded(model, _untrusted_tokenizer(spec, config), config, words)
 
 
 def _hub(repository: str) -> LoadedModel:
     spec = f"hf-hub:{repository}"
-    with _as_model_error(spec, "check name and network, or copy the files here and use local-dir:PATH"):
+    with _as_model_error(spec, "check name and network, or download the files and use local-dir:PATH"):
         config = open_clip.get_model_config(spec)
         weights = download_pretrained_from_hf(repository)
         if not weights.endswith(".safetensors"):
-            raise ModelError(f"{spec} offers only pickled weights, which can run code; ask for safetensors.")
+            raise ModelError(
+                f"{spec} has only pickled weights, which can run code; ask its authors for safetensors."
+            )
         model = _build(spec)
         open_clip.load_checkpoint(model, weights)
-        return _parts(model, _untrusted_tokenizer(spec, config), config)
+        return _loaded(model, _untrusted_tokenizer(spec, config), config)
 
 
 def _tag(name: str, tag: str) -> LoadedModel:
@@ -141,12 +144,12 @@ def _tag(name: str, tag: str) -> LoadedModel:
             f"Model {name!r} has no weights {tag!r}.{_nearest(tag, [*known, 'none'])} "
             f"A local file must exist and end in .safetensors."
         )
-    # Some tags were trained with QuickGELU under a name that says nothing of it; open_clip only warns.
+    # Some tags were trained with QuickGELU, which their architecture does not set; open_clip only warns.
     quick_gelu = bool(open_clip.get_pretrained_cfg(name, tag).get("quick_gelu"))
-    with _as_model_error(f"{name}/{tag}", "the weights are fetched on first use, which needs a network"):
+    with _as_model_error(f"{name}/{tag}", "the weights are downloaded on first use, which needs a network"):
         model = _build(name, pretrained=tag, load_weights=True, force_quick_gelu=quick_gelu)
         config = open_clip.get_model_config(name)
-        return _parts(
+        return _loaded(
             model, open_clip.get_tokenizer(name), config | ({"quick_gelu": True} if quick_gelu else {})
         )
 
@@ -154,10 +157,10 @@ def _tag(name: str, tag: str) -> LoadedModel:
 def _file(name: str, weights: Path) -> LoadedModel:
     if not weights.is_file():
         raise ModelError(f"No weights file {str(weights)!r}.")
-    with _as_model_error(f"{name}/{weights}", f"the file must hold the weights of a {name}"):
+    with _as_model_error(f"{name}/{weights}", f"the file must contain the weights of a {name}"):
         model = _build(name)
         open_clip.load_checkpoint(model, str(weights))
-        return _parts(model, open_clip.get_tokenizer(name), open_clip.get_model_config(name))
+        return _loaded(model, open_clip.get_tokenizer(name), open_clip.get_model_config(name))
 
 
 def _fresh(
@@ -165,7 +168,7 @@ def _fresh(
 ) -> LoadedModel:
     for value, known in ((pixel_norm, [*PIXEL_NORMS]), (resize, [*RESIZE_MODES])):
         if value not in known:
-            raise ModelError(f"No {value!r} among the ways to prepare pixels.{did_you_mean(value, known)}")
+            raise ModelError(f"Unknown preprocessing option {value!r}.{did_you_mean(value, known)}")
     mean, std = PIXEL_NORMS[pixel_norm]
     pixels = {"mean": mean, "std": std, "resize_mode": resize}
     config = open_clip.get_model_config(name)
@@ -173,15 +176,15 @@ def _fresh(
         config["text_cfg"] |= {
             "vocab_size": len(tokenizer.tokenizer),
             "context_length": tokenizer.context_length,
-            "hf_tokenizer_name": "pairscope",  # any name makes open_clip look into the checkpoint's folder
+            "hf_tokenizer_name": "pairscope",  # with any name, open_clip reads the tokenizer from the folder
         }
-    remedy = "text towers and tokenizers of others come from the hub; image weights must fit the tower"
+    remedy = "Hugging Face text towers and tokenizers need a network; image weights must match the tower"
     with _as_model_error(f"{name}/none", remedy), torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = _build(name, text_cfg=config["text_cfg"], force_preprocess_cfg=pixels)
         if image_weights is not None:
             getattr(model.visual, "trunk", model.visual).load_state_dict(load_file(image_weights))
-        return _parts(model, tokenizer or open_clip.get_tokenizer(name), config)
+        return _loaded(model, tokenizer or open_clip.get_tokenizer(name), config)
 
 
 def _build(name: str, *, load_weights: bool = False, **options: Any) -> Any:
@@ -200,7 +203,7 @@ def _untrusted_tokenizer(spec: str, model_config: dict[str, Any]) -> Any:
     return open_clip.get_tokenizer(spec, **({"trust_remote_code": False} if by_transformers else {}))
 
 
-def _parts(
+def _loaded(
     model: Any, tokenizer: Any, model_config: dict[str, Any], words: Iterable[str] = ()
 ) -> LoadedModel:
     preprocess = {key: value for key, value in model.visual.preprocess_cfg.items() if key != "size"}
@@ -210,7 +213,7 @@ def _parts(
 
 @contextmanager
 def _as_model_error(spec: str, remedy: str) -> Iterator[None]:
-    """open_clip raises whatever happens and logs on the way; one sentence is enough."""
+    """Convert any exception of open_clip to a `ModelError`, and suppress what it logs before it raises."""
     logging.disable(logging.ERROR)
     try:
         yield

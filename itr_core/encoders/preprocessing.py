@@ -1,18 +1,60 @@
-"""Image preprocessing that comes before the model's own transforms."""
+"""Image preprocessing: open_clip's evaluation transform in two parts, and a crop that precedes it."""
 
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+from open_clip.transform import CenterCropOrPad, MaybeConvertMode, MaybeToTensor, ResizeKeepRatio
 from PIL import Image
+from torchvision.transforms import CenterCrop, Compose, Normalize, Resize
 
-_LONGEST = 8  # times the shorter side
+from itr_core.errors import ModelError
+
+_IMAGE_STEPS = (Resize, ResizeKeepRatio, CenterCrop, CenterCropOrPad, MaybeConvertMode)
+_MAX_ASPECT_RATIO = 8
 
 
-def centre_of_strip(image: Image.Image) -> Image.Image:
-    """Crop pictures far longer than wide to their middle, which is all that a centre crop would leave.
+class TransformSteps(NamedTuple):
+    """The two parts of open_clip's evaluation transform, between which pixels become floats in [0, 1]."""
 
-    Resizing the shorter side of a 1 x 20,000 strip to 224 first would take 3 GB.
+    resize: Compose
+    """From PIL image to PIL image: resize, crop, conversion to RGB."""
+    normalise: Normalize
+    """From floats in [0, 1] to the mean and standard deviation that the image tower expects."""
+
+
+def split_transform(transform: Any) -> TransformSteps:
+    """Split open_clip's evaluation transform where it converts the image to floats.
+
+    Pixels are kept as uint8 in between, in a quarter of the memory, and divided by 255 when they are used.
+
+    Args:
+        transform: result of `open_clip.transform.image_transform_v2(..., is_train=False)`.
+
+    Raises:
+        ModelError: The transform has other steps, or the same in another order.
+    """
+    steps = list(transform.transforms)
+    image_steps = list(takewhile(lambda step: isinstance(step, _IMAGE_STEPS), steps))
+    match steps[len(image_steps) :]:
+        case [MaybeToTensor(), Normalize() as normalise]:
+            return TransformSteps(Compose(image_steps), normalise)
+    names = ", ".join(type(step).__name__ for step in steps)
+    raise ModelError(
+        f"The installed open_clip preprocesses images with unexpected steps ({names}); Pairscope needs steps "
+        "that resize, crop and convert the image, then MaybeToTensor and Normalize. "
+        "Install open_clip_torch>=3.3,<4."
+    )
+
+
+def limit_aspect_ratio(image: Image.Image) -> Image.Image:
+    """Crop an image from both ends so that its longer side is at most 8 times its shorter side.
+
+    The centre crop that follows would discard these ends anyway. Without this crop, resizing the shorter side
+    of an image of 1 x 20,000 pixels to 224 would take 3 GB.
     """
     width, height = image.size
-    most = _LONGEST * min(width, height)
-    if max(width, height) <= most:
+    longest = _MAX_ASPECT_RATIO * min(width, height)
+    if max(width, height) <= longest:
         return image
-    left, top = max(0, (width - most) // 2), max(0, (height - most) // 2)
-    return image.crop((left, top, min(width, left + most), min(height, top + most)))
+    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+    return image.crop((left, top, min(width, left + longest), min(height, top + longest)))

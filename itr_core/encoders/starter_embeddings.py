@@ -1,96 +1,110 @@
-"""Embeddings that come with a starter model, so that its own gallery appears before it could be encoded."""
+"""Embeddings that are shipped with a starter model, so that its demo gallery is built without encoding."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from itr_core.encoders.encoder import Encoder, Floats
 from itr_core.encoders.loading import STARTERS
 from itr_core.errors import ModelError
 
 if TYPE_CHECKING:
-    from itr_core.encoders.dual_encoder import DualEncoder
     from itr_core.pairs import PairSet
 
 FILE = "embeddings.safetensors"
 
 
-def with_starter_embeddings(encoder: "DualEncoder") -> "DualEncoder | StarterEmbeddings":
-    """Return `encoder`, or for a starter that comes with embeddings one that looks there first."""
-    scheme, _, method = encoder.spec.partition(":")
-    path = STARTERS / method / FILE
-    if scheme != "starter" or not path.is_file():
-        return encoder
-    with safe_open(path, "np") as file:
-        belongs = file.metadata()["model_sha256"] == encoder.fingerprint
-    return StarterEmbeddings(encoder, path) if belongs else encoder
-
-
 class StarterEmbeddings:
-    """Encodes like `encoder`, but looks up exactly those pictures and texts that it has met before.
+    """Embeddings of known images and texts, looked up by a 64-bit hash of their content.
 
-    They are found by their content, a hash of all pixels or letters: a picture that another version draws
-    otherwise is simply encoded. Embeddings are kept as float16, so cosines differ by some 1e-4.
+    The hash covers all pixels of an image, or all bytes of a text: an image that differs in one pixel is
+    unknown. The file stores float16, so cosines differ from those of the model by about 1e-4.
+
+    Args:
+        images: key of an image -> its embedding, (d,) float32 of unit norm.
+        texts: key of a text -> its embedding, likewise.
     """
 
-    def __init__(self, encoder: "DualEncoder", path: Path) -> None:
-        self.encoder = encoder
-        self.spec, self.fingerprint, self.dim = encoder.spec, encoder.fingerprint, encoder.dim
+    def __init__(self, images: Mapping[int, Floats], texts: Mapping[int, Floats]) -> None:
+        self._images = images
+        self._texts = texts
+
+    @classmethod
+    def empty(cls) -> "StarterEmbeddings":
+        """Know no image and no text."""
+        return cls({}, {})
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> "StarterEmbeddings":
+        """Open the embeddings that are shipped with a model.
+
+        They are empty if the model is no starter, or if its weights are not those that computed them.
+        """
+        scheme, _, method = encoder.spec.partition(":")
+        path = STARTERS / method / FILE
+        if scheme != "starter" or not path.is_file():
+            return cls.empty()
+        with safe_open(path, "np") as file:
+            same_weights = file.metadata()["model_sha256"] == encoder.fingerprint
+        return cls.read(path) if same_weights else cls.empty()
+
+    @classmethod
+    def read(cls, path: Path) -> "StarterEmbeddings":
+        """Read a file that `write_embeddings` wrote."""
         arrays = load_file(path)
-        self._vectors = {name: _unit(arrays[name]) for name in ("images", "texts")}
-        self._rows = {name: dict(zip(arrays[f"{name}_keys"].tolist(), range(len(arrays[name])), strict=True))
-                      for name in self._vectors}  # fmt: skip
+        return cls(*(_by_key(arrays[f"{name}_keys"], arrays[name]) for name in ("images", "texts")))
 
-    def prepare(self, image: Image.Image) -> np.ndarray:
-        """Return the row (1,) of a picture met before, else its pixels as `DualEncoder.prepare` does."""
-        row = self._rows["images"].get(_picture_key(image))
-        return self.encoder.prepare(image) if row is None else np.array([row])
+    def __len__(self) -> int:
+        """Number of known images."""
+        return len(self._images)
 
-    def encode_images(self, prepared: Iterable[np.ndarray]) -> np.ndarray:
-        """What `prepare` returned, for n pictures -> unit vectors (n, d) float32."""
-        known = list(prepared)
-        rows = [int(each[0]) if each.ndim == 1 else None for each in known]
-        return self._filled("images", rows, lambda new: self.encoder.encode_images(known[i] for i in new))
+    def image(self, image: Image.Image) -> Floats | None:
+        """Return the embedding of an image, (d,) float32 of unit norm; None if it is unknown."""
+        return self._images.get(_image_key(image)) if self._images else None
 
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """n texts -> unit vectors (n, d) float32."""
-        rows = [self._rows["texts"].get(_key(text.encode())) for text in texts]
-        return self._filled("texts", rows, lambda new: self.encoder.encode_texts([texts[i] for i in new]))
-
-    def _filled(self, name: str, rows: list[int | None], encode: Any) -> np.ndarray:
-        new = [index for index, row in enumerate(rows) if row is None]
-        vectors = self._vectors[name][[row or 0 for row in rows]]
-        if new:
-            vectors[new] = encode(new)
-        return vectors
+    def text(self, text: str) -> Floats | None:
+        """Return the embedding of a text, (d,) float32 of unit norm; None if it is unknown."""
+        return self._texts.get(_key(text.encode())) if self._texts else None
 
 
-def write(encoder: "DualEncoder", pairs: "PairSet", folder: Path) -> None:
-    """Keep the embeddings of all images and captions of `pairs` in the folder of the starter `encoder`."""
+def write_embeddings(encoder: Encoder, pairs: "PairSet", folder: Path) -> None:
+    """Encode all images and captions of a source and write them to the folder of a starter model.
+
+    Args:
+        encoder: a starter model.
+        pairs: n images with their captions; all images must be decodable.
+        folder: where `embeddings.safetensors` is written.
+
+    Raises:
+        ModelError: The encoder is no starter model.
+        ImageError: An image cannot be decoded.
+    """
     if not encoder.spec.startswith("starter:"):
-        raise ModelError(f"{encoder.spec} is no starter model; only these come with embeddings.")
+        raise ModelError(f"{encoder.spec} is no starter model; only these are shipped with embeddings.")
     images = [pairs.image(row) for row in range(len(pairs))]
     texts = list(dict.fromkeys(pairs.flat_captions()[0]))
     arrays: dict[str, np.ndarray] = {
         "images": encoder.encode_images(images).astype(np.float16),
-        "images_keys": np.array([_picture_key(image) for image in images], np.uint64),
+        "images_keys": np.array([_image_key(image) for image in images], np.uint64),
         "texts": encoder.encode_texts(texts).astype(np.float16),
         "texts_keys": np.array([_key(text.encode()) for text in texts], np.uint64),
     }
     save_file(arrays, folder / FILE, metadata={"model_sha256": encoder.fingerprint})
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def _by_key(keys: np.ndarray, vectors: np.ndarray) -> dict[int, Floats]:
     vectors = vectors.astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return dict(zip(keys.tolist(), vectors, strict=True))
 
 
-def _picture_key(image: Image.Image) -> int:
+def _image_key(image: Image.Image) -> int:
     return _key(f"{image.mode} {image.size}".encode() + image.tobytes())
 
 

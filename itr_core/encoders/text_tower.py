@@ -1,10 +1,10 @@
-"""The text tower, run at the length each text has instead of the full context.
+"""The text tower without the cost of padding.
 
-open_clip pads every text to the context (77 tokens for CLIP) and runs the transformer over all of it. Where
-the tower is causal and pools one position, nothing behind that position can reach the result. `TextTower`
-leaves it out, lays the texts of a batch end to end so that the linear layers see no padding at all, and in
-the last block follows only the pooled position. The result is open_clip's `encode_text` up to rounding;
-towers for which the argument does not hold run as open_clip runs them.
+open_clip pads every text to the context length (77 tokens for CLIP) and runs the transformer over all
+positions. If the tower is causal and pools a single position, later positions cannot affect the result.
+`TextTower` then skips them: it concatenates the texts of a batch, so that the linear layers process no
+padding, and computes the last block for the pooled position only. The result equals open_clip's
+`encode_text` up to rounding. All other towers are run by open_clip's own code.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,12 @@ from itr_core.errors import ModelError
 
 
 class TextTower:
-    """Embeds token ids with the text tower of an open_clip model; holds no weights of its own.
+    """Embed token ids with the text tower of an open_clip model; has no weights of its own.
 
-    `special_ids` are the tokenizer's ids that are no words (start, end, padding), `end_id` its end of text.
+    Args:
+        model: an open_clip model.
+        special_ids: ids of the tokenizer's special tokens (start, end, padding).
+        end_id: id of the end token; None if the tokenizer has none.
     """
 
     def __init__(self, model: nn.Module, special_ids: Sequence[int], end_id: int | None) -> None:
@@ -31,22 +34,25 @@ class TextTower:
         self.pool = getattr(self.tower, "pool_type", None) or getattr(self.tower, "text_pool_type", "")
         self.special_ids = list(special_ids)
         self.end_id = end_id
-        self.trims = self._padding_cannot_matter()
+        self.skips_padding = self._padding_has_no_effect()
 
     def __call__(self, ids: Tensor) -> Tensor:
-        """Token ids (B, L) -> embeddings (B, d), not normalised; differentiable."""
-        if not self.trims:
+        """Map token ids (B, L) to embeddings (B, d), not normalised; differentiable."""
+        if not self.skips_padding:
             return self.model.encode_text(ids, normalize=False)
-        return self._packed(ids, tokens=False)[0]
+        return self._without_padding(ids)
 
     def with_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Token ids (B, L) -> embeddings (B, d), word tokens (B, l, d) with l <= L, and their mask (B, l).
+        """Map token ids (B, L) to embeddings (B, d), word tokens (B, l, d), l <= L, and their mask (B, l).
 
-        Word tokens pass the tower's final norm and projection, as the pooled position does.
-        Raises `ModelError` where the tower has no such tokens (Hugging Face text towers).
+        Word tokens pass through the tower's final norm and projection, like the pooled position. The mask is
+        True at sub-words and False at start, end and padding.
+
+        Raises:
+            ModelError: The tower has no word tokens in the joint space (Hugging Face text towers).
         """
-        if self.trims:
-            pooled, tokens = self._packed(ids, tokens=True)
+        if self.skips_padding:
+            pooled, tokens = self._tokens_without_padding(ids)
         elif isinstance(self.tower, TextTransformer):
             out = self.tower.forward_intermediates(
                 ids, indices=1, normalize_intermediates=True, output_fmt="NLC"
@@ -54,18 +60,19 @@ class TextTower:
             pooled, tokens = out["text_features"], self._project(out["text_intermediates"][-1])
         else:
             raise ModelError(
-                f"{type(self.tower).__name__} has no word tokens in the joint space; use open_clip's own."
+                f"{type(self.tower).__name__} has no word tokens in the joint space; "
+                "use a text tower of open_clip."
             )
-        mask = self._words(ids)[:, : tokens.shape[1]]
+        mask = self._word_mask(ids)[:, : tokens.shape[1]]
         return pooled, tokens, mask
 
-    def _words(self, ids: Tensor) -> Tensor:
+    def _word_mask(self, ids: Tensor) -> Tensor:
         mask = ~torch.isin(ids, torch.tensor(self.special_ids, device=ids.device))
-        if self.end_id is not None:  # CLIP pads with 0, which is also '!'
+        if self.end_id is not None:  # CLIP pads with 0, which is also the id of '!'
             mask &= (ids == self.end_id).cumsum(dim=1) == 0
         return mask
 
-    def _padding_cannot_matter(self) -> bool:
+    def _padding_has_no_effect(self) -> bool:
         tower = self.tower
         return (
             type(tower) in (CLIP, TextTransformer)
@@ -88,47 +95,56 @@ class TextTower:
             return x
         return projection(x) if isinstance(projection, nn.Linear) else x @ projection
 
-    def _packed(self, ids: Tensor, tokens: bool) -> tuple[Tensor, Tensor]:
+    def _without_padding(self, ids: Tensor) -> Tensor:
+        """Embed token ids (B, L) -> (B, d)."""
+        x, packing, ends = self._all_blocks_but_last(ids)
+        x = _last_block(self.tower.transformer.resblocks[-1], x, packing, ends)
+        return self._project(self.tower.ln_final(x))
+
+    def _tokens_without_padding(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed token ids (B, L) -> (B, d), and all l <= L positions up to the longest text -> (B, l, d)."""
+        x, packing, ends = self._all_blocks_but_last(ids)
+        x = _block(self.tower.transformer.resblocks[-1], x, packing)
+        x = self._project(self.tower.ln_final(x))
+        return x[ends], packing.unpack(x)
+
+    def _all_blocks_but_last(self, ids: Tensor) -> tuple[Tensor, "_Packing", Tensor]:
+        """Return hidden states (T, w), how they are packed, and the pooled row of each text (B,)."""
         tower = self.tower
         last = self._pooled_position(ids)
         length = int(last.max()) + 1
         positions = torch.arange(length, device=ids.device)
-        rows = _Rows(positions <= last[:, None])
-        ends = (last + 1).cumsum(0) - 1  # of each text, in the packed rows
-
-        position = positions.expand(len(ids), -1)[rows.used]
-        x = tower.token_embedding(ids[:, :length][rows.used]) + F.embedding(
+        packing = _Packing(positions <= last[:, None])
+        position = positions.expand(len(ids), -1)[packing.used]
+        x = tower.token_embedding(ids[:, :length][packing.used]) + F.embedding(
             position, tower.positional_embedding
         )
         x = x.to(tower.transformer.get_cast_dtype())
-        *blocks, final = tower.transformer.resblocks
-        for block in blocks:
-            x = _block(block, x, rows)
-        x = _block(final, x, rows) if tokens else _last_block(final, x, rows, ends)
-        x = self._project(tower.ln_final(x))
-        return (x[ends], rows.unpack(x)) if tokens else (x, x)
+        for block in tower.transformer.resblocks[:-1]:
+            x = _block(block, x, packing)
+        return x, packing, (last + 1).cumsum(0) - 1
 
 
-class _Rows:
-    """Texts of unequal length laid end to end: (B, l, w) with padding <-> (T, w) without."""
+class _Packing:
+    """Conversion between a padded batch (B, l, w) and its T used positions, text after text, (T, w)."""
 
     def __init__(self, used: Tensor) -> None:
-        self.used = used  # (B, l) bool, true up to each text's pooled position
-        self.even = bool(used.all())
+        self.used = used  # (B, l) bool, True up to the pooled position of each text
+        self.equal_lengths = bool(used.all())
 
     def unpack(self, x: Tensor) -> Tensor:
-        if self.even:
+        if self.equal_lengths:
             return x.unflatten(0, self.used.shape)
         padded = x.new_zeros(*self.used.shape, x.shape[-1])
         padded[self.used] = x
         return padded
 
     def pack(self, x: Tensor) -> Tensor:
-        return x.flatten(0, 1) if self.even else x[self.used]
+        return x.flatten(0, 1) if self.equal_lengths else x[self.used]
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`F.linear`; with the few rows of one query, BLAS takes half as long if the weights come first."""
+    """Compute `F.linear`; for the few rows of one query, BLAS needs half the time with the weights first."""
     if x.is_cpu and 4 <= len(x) <= 64:
         return torch.addmm(bias[:, None], weight, x.T).T
     return F.linear(x, weight, bias)
@@ -145,21 +161,21 @@ def _rest_of_block(block: ResidualAttentionBlock, x: Tensor, mixed: Tensor) -> T
     return x + block.ls_2(_linear(hidden, mlp.c_proj.weight, mlp.c_proj.bias))
 
 
-def _block(block: ResidualAttentionBlock, x: Tensor, rows: _Rows) -> Tensor:
+def _block(block: ResidualAttentionBlock, x: Tensor, packing: _Packing) -> Tensor:
     attn = block.attn
-    qkv = rows.unpack(_linear(block.ln_1(x), attn.in_proj_weight, attn.in_proj_bias))
+    qkv = packing.unpack(_linear(block.ln_1(x), attn.in_proj_weight, attn.in_proj_bias))
     q, k, v = (_heads(part, attn.num_heads) for part in qkv.chunk(3, dim=-1))
     mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
-    return _rest_of_block(block, x, rows.pack(mixed))
+    return _rest_of_block(block, x, packing.pack(mixed))
 
 
-def _last_block(block: ResidualAttentionBlock, x: Tensor, rows: _Rows, ends: Tensor) -> Tensor:
-    """The last block for the pooled position alone: (T, w) -> (B, w)."""
+def _last_block(block: ResidualAttentionBlock, x: Tensor, packing: _Packing, ends: Tensor) -> Tensor:
+    """Compute the last block at the pooled position of each text only: (T, w) -> (B, w)."""
     attn, width = block.attn, x.shape[-1]
     normed = block.ln_1(x)
     q = _linear(normed[ends], attn.in_proj_weight[:width], attn.in_proj_bias[:width])[:, None]
-    kv = rows.unpack(_linear(normed, attn.in_proj_weight[width:], attn.in_proj_bias[width:]))
+    kv = packing.unpack(_linear(normed, attn.in_proj_weight[width:], attn.in_proj_bias[width:]))
     q, k, v = (_heads(part, attn.num_heads) for part in (q, *kv.chunk(2, dim=-1)))
-    mask = None if rows.even else rows.used[:, None, None, :]
+    mask = None if packing.equal_lengths else packing.used[:, None, None, :]
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return _rest_of_block(block, x[ends], mixed.flatten(1))

@@ -1,4 +1,4 @@
-"""Words and sub-words: a small tokenizer trained on captions, and what a tokenizer makes of a text."""
+"""Tokenizers: train one on captions, and find where a tokenizer truncates a text."""
 
 import re
 import tempfile
@@ -13,15 +13,25 @@ PAD, START, END = "<pad>", "<start_of_text>", "<end_of_text>"
 
 
 def train(texts: Iterable[str], *, vocab_size: int = 4096, context_length: int = 64) -> HFTokenizer:
-    """Learn a byte-level BPE (Sennrich et al. 2016) from captions: lower case, NFKC, never an unknown token.
+    """Train a byte-level BPE tokenizer on captions (Sennrich et al. 2016, arXiv:1508.07909).
 
-    Returns open_clip's own tokenizer class, (list of str) -> ids (N, context_length): start, sub-words, end,
-    padding with 0. The end token has the highest id, so that CLIP's `argmax` pooling finds it. `vocab_size`
-    counts the 256 bytes and the three special tokens too; few texts make fewer.
+    It normalises text to NFKC and lower case and has no unknown token. The end token has the highest id, so
+    that CLIP's `argmax` pooling finds it.
+
+    Args:
+        texts: captions.
+        vocab_size: number of tokens including the 256 bytes and the three special tokens. It is an upper
+            limit: few captions yield fewer tokens.
+        context_length: number of token ids per text, including start and end.
+
+    Returns:
+        A tokenizer of open_clip's class. It maps N strings to ids (N, context_length): start, sub-words, end,
+        padding with 0.
     """
     bpe = Tokenizer(models.BPE())
     bpe.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)  # 'dog' alone is the 'dog' of 'a dog'
+    # With the prefix space, 'dog' has the same id at the start of a text as in 'a dog'.
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - 1,
@@ -43,22 +53,24 @@ def train(texts: Iterable[str], *, vocab_size: int = 4096, context_length: int =
         model_max_length=context_length,
         clean_up_tokenization_spaces=False,
     )
-    with tempfile.TemporaryDirectory() as folder:  # open_clip's class reads folders only
+    with tempfile.TemporaryDirectory() as folder:  # open_clip's class reads a tokenizer from a folder only
         wrapped.save_pretrained(folder)
         return HFTokenizer(folder, context_length=context_length)
 
 
 def special_ids(tokenizer: Any) -> tuple[list[int], int | None]:
-    """Ids that stand for no part of a text, and the id that ends one (None where there is none)."""
+    """Return the ids of all special tokens, and that of the end token (None if the tokenizer has none)."""
     inner = getattr(tokenizer, "tokenizer", tokenizer)
     end = inner.eot_token_id if hasattr(inner, "eot_token_id") else inner.eos_token_id
     return list(inner.all_special_ids), end
 
 
-def cut(tokenizer: Any, text: str) -> tuple[str, str]:
-    """Split `text` where the tokenizer cuts it to its context: `(kept, lost)`, `kept + lost == text`.
+def split_at_context(tokenizer: Any, text: str) -> tuple[str, str]:
+    """Split a text where the tokenizer truncates it to its context length.
 
-    `kept` is the longest run of whole words that survives; if the first word is too long, its longest part.
+    Returns:
+        `(kept, lost)` with `kept + lost == text`. `kept` is the longest sequence of whole words that fits the
+        context; if the first word alone is too long, it is the longest part of this word that fits.
     """
     if _fits(tokenizer, text):
         return text, ""
@@ -73,7 +85,7 @@ def cut(tokenizer: Any, text: str) -> tuple[str, str]:
 
 
 def _fits(tokenizer: Any, text: str) -> bool:
-    """Whether a context twice as long would show no more of the text."""
+    """Return whether a context twice as long would add only padding."""
     length = tokenizer.context_length
     padding = tokenizer([""], length)[0, -1]
     return bool((tokenizer([text], 2 * length)[0, length:] == padding).all())

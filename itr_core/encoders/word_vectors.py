@@ -1,4 +1,4 @@
-"""Word vectors as a start for the token embeddings: what is rare in the captions has a meaning too."""
+"""Initialise token embeddings with word vectors, so that words rare in the captions start with a meaning."""
 
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,24 @@ WORDS, VECTORS = "words.txt", "vectors.npy"
 
 
 def set_word_vectors(encoder: DualEncoder, folder: Path) -> int:
-    """Put vectors into the token embeddings of a fresh model, and return for how many words.
+    """Copy word vectors into the token embeddings of an untrained model.
 
-    `folder` holds words.txt (n words, one a line) and vectors.npy (n, k), real, of any scale, k at most the
-    width of the text tower: the layout of a GloVe file (Pennington et al. 2014) taken apart. A word that the
-    tokenizer keeps whole gets its vector in the first k columns of its row, all vectors scaled by the one
-    factor that makes their entries as large (root mean square) as the drawn ones, so that they can still be
-    learnt and do not drown the positions; all else stays as it was drawn.
+    A word that is one token of the tokenizer gets its vector in the first k columns of the token's row. All
+    vectors are multiplied by one factor that gives their entries the root mean square of the initial
+    embeddings, so that they stay trainable and do not dominate the position embeddings. All other entries
+    stay unchanged.
 
-    Raises ModelError: the folder cannot be read, its two files do not fit each other or the model, or the
-    model's text tower has no token embedding of its own.
+    Args:
+        encoder: a model with random weights.
+        folder: contains words.txt (n words, one per line) and vectors.npy ((n, k) floats of any scale, k at
+            most the width of the text tower), which is the content of a GloVe file (Pennington et al. 2014).
+
+    Returns:
+        Number of words whose vectors were copied.
+
+    Raises:
+        ModelError: The folder cannot be read, its two files do not match each other or the model, or the
+            text tower has no token embedding of its own.
     """
     try:
         words = (folder / WORDS).read_text(encoding="utf-8").split()
@@ -34,7 +42,7 @@ def set_word_vectors(encoder: DualEncoder, folder: Path) -> int:
         ) from error
     embedding: Any = getattr(getattr(encoder.model, "text", encoder.model), "token_embedding", None)
     if embedding is None:
-        raise ModelError(f"The text tower of {encoder.spec!r} has no token embedding to put word vectors in.")
+        raise ModelError(f"The text tower of {encoder.spec!r} has no token embedding to initialise.")
     width = embedding.weight.shape[1]
     if vectors.ndim != 2 or len(vectors) != len(words) or vectors.shape[1] > width:
         raise ModelError(
@@ -43,14 +51,14 @@ def set_word_vectors(encoder: DualEncoder, folder: Path) -> int:
         )
     inner = getattr(encoder.tokenizer, "tokenizer", encoder.tokenizer)
     tokens = [inner.encode(word, add_special_tokens=False) for word in words]
-    whole = [row for row, ids in enumerate(tokens) if len(ids) == 1]
-    targets = torch.tensor([tokens[row][0] for row in whole], device=encoder.device)
-    start = torch.as_tensor(vectors[whole], dtype=encoder.dtype, device=encoder.device)
+    single = [row for row, ids in enumerate(tokens) if len(ids) == 1]
+    targets = torch.tensor([tokens[row][0] for row in single], device=encoder.device)
+    values = torch.as_tensor(vectors[single], dtype=encoder.dtype, device=encoder.device)
     with torch.no_grad():
-        start *= _size(embedding.weight) / _size(start).clamp(min=1e-12)
-        embedding.weight[targets, : vectors.shape[1]] = start
-    return len(whole)
+        values *= _root_mean_square(embedding.weight) / _root_mean_square(values).clamp(min=1e-12)
+        embedding.weight[targets, : vectors.shape[1]] = values
+    return len(single)
 
 
-def _size(values: Tensor) -> Tensor:
+def _root_mean_square(values: Tensor) -> Tensor:
     return values.square().mean().sqrt()

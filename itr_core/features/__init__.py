@@ -1,1 +1,1 @@
-"""Frozen features of a whole source: computed once, cached on disk, read by row."""
+"""Frozen features of all images or captions of a source: computed once, cached on disk, read by row."""

@@ -1,4 +1,4 @@
-"""Where a run's images come from: decoded when asked for, decoded once, or as features of a frozen trunk."""
+"""Images of a source by row number: decoded on demand, decoded once, or as features of a frozen trunk."""
 
 import hashlib
 import json
@@ -19,6 +19,7 @@ from itr_core.errors import ImageError, SourceError, did_you_mean
 from itr_core.features.row_cache import Chunk, cached_rows
 from itr_core.pairs import PairSet
 from itr_core.system.files import cache_dir
+from itr_core.system.workers import identity_collate
 
 CHUNK, BATCH = 64, 256
 
@@ -27,44 +28,59 @@ class ImageRows(Protocol):
     """Images by row number, as the trainer reads them: uint8 pixels (3, H, W) or float32 features (f,)."""
 
     unusable: dict[int, str]
-    """Row -> reason, as far as is known by now."""
+    """Row number -> reason, for the unusable rows that have been found so far."""
+
+    @property
+    def are_pixels(self) -> bool:
+        """Whether the values are pixels; otherwise they are features."""
+        ...
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Return the values (b, ...) of those rows that are usable, and which rows these are (b,)."""
+        """Read rows by number.
+
+        Returns:
+            The values (b, ...) of the usable rows, and the numbers of these rows (b,).
+        """
         ...
 
 
-class DecodedImages(Dataset):
-    """Pixels as `encoder.prepare` makes them, decoded at every reading."""
+class DecodedImages(Dataset[Chunk]):
+    """Pixels as `DualEncoder.prepare` returns them, decoded at every access.
+
+    As a dataset it maps the number of a first row to the chunk of rows that starts there.
+    """
+
+    are_pixels = True
 
     def __init__(self, pairs: PairSet, encoder: DualEncoder) -> None:
         self.pairs = pairs
         self.unusable: dict[int, str] = {}
         visual: Any = encoder.model.visual
         self._prepare = encoder.prepare
-        self._shape = (3, *to_2tuple(visual.image_size))  # an int in open_clip's own ResNets
+        self._shape = (3, *to_2tuple(visual.image_size))  # image_size is an int in open_clip's own ResNets
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """See `ImageRows.read`; rows that cannot be decoded are added to `unusable`."""
         pixels = torch.empty(len(rows), *self._shape, dtype=torch.uint8)
-        good: list[int] = []
+        decoded: list[int] = []
         for row in rows.tolist():
             try:
-                pixels[len(good)] = torch.from_numpy(self._prepare(self.pairs.image(row)))
-                good.append(row)
+                pixels[len(decoded)] = torch.from_numpy(self._prepare(self.pairs.image(row)))
+                decoded.append(row)
             except ImageError as error:
                 self.unusable[row] = str(error)
-        return pixels[: len(good)], np.array(good, np.int64)
+        return pixels[: len(decoded)], np.array(decoded, np.int64)
 
     def __getitem__(self, start: int) -> Chunk:
-        """Return the chunk of rows that begins at `start`; what cannot be decoded is black."""
+        """Return the chunk of rows that starts at `start`; images that cannot be decoded are black."""
         rows = np.arange(start, min(start + CHUNK, len(self.pairs)))
-        pixels, good = self.read(rows)
+        pixels, decoded = self.read(rows)
         chunk = np.zeros((len(rows), *self._shape), np.uint8)
-        chunk[good - start] = pixels.numpy()
+        chunk[decoded - start] = pixels.numpy()
         return chunk, {row: self.unusable[row] for row in rows.tolist() if row in self.unusable}
 
     def chunks(self, start: int, workers: int) -> Iterable[Chunk]:
-        """All chunks from row `start` on, in order, decoded in `workers` processes."""
+        """Yield all chunks from row `start` on, in order, decoded by `workers` processes (0: this one)."""
         starts = range(start, len(self.pairs), CHUNK)
         return DataLoader(
             self, sampler=starts, batch_size=None, collate_fn=identity_collate, num_workers=workers
@@ -72,18 +88,30 @@ class DecodedImages(Dataset):
 
 
 class StoredImages:
-    """Pixels or features (n, ...) that lie ready, in memory or mapped from disk."""
+    """Pixels (n, 3, H, W) uint8 or features (n, f) float32 in an array, in memory or mapped from disk."""
 
     def __init__(self, values: np.ndarray, unusable: dict[int, str]) -> None:
         self.values = values
         self.unusable = unusable
+        self.are_pixels = values.dtype == np.uint8
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """See `ImageRows.read`; returns all requested rows, the unusable ones too."""
         return torch.from_numpy(np.asarray(self.values[rows])), rows
 
 
 def cached_pixels(pairs: PairSet, encoder: DualEncoder, *, workers: int, progress: bool) -> StoredImages:
-    """Decode (or draw) every image once and keep the pixels (n, 3, H, W) uint8 on disk."""
+    """Decode (or render) every image once and cache the pixels (n, 3, H, W) uint8 on disk.
+
+    Args:
+        pairs: n images.
+        encoder: its preprocessing is applied.
+        workers: processes that decode; 0 decodes in this process.
+        progress: show a progress bar.
+
+    Raises:
+        PairscopeError: The cache cannot be written.
+    """
     images = DecodedImages(pairs, encoder)
     folder = cache_dir("pixels") / _key(pairs, encoder)
     title = f"Preparing the images of {pairs.source}"
@@ -94,18 +122,23 @@ def cached_pixels(pairs: PairSet, encoder: DualEncoder, *, workers: int, progres
 
 
 def cached_features(pairs: PairSet, encoder: DualEncoder, *, workers: int, progress: bool) -> StoredImages:
-    """Run every image once through the frozen trunk and keep its features (n, f) float32 on disk.
+    """Run every image once through the frozen trunk and cache its features (n, f) float32 on disk.
 
-    Raises ModelError where the image tower cannot be split (see `itr_core.encoders.image_tower.trunk`).
+    Args:
+        pairs: n images.
+        encoder: its preprocessing and the trunk of its image tower are applied.
+        workers: processes that decode; 0 decodes in this process.
+        progress: show a progress bar.
+
+    Raises:
+        ModelError: The image tower cannot be split (see `itr_core.encoders.image_tower.trunk`).
+        PairscopeError: The cache cannot be written.
     """
     images = DecodedImages(pairs, encoder)
-    visual: Any = encoder.model.visual
 
     def make(start: int) -> Iterator[Chunk]:
         for pixels, unusable in images.chunks(start, workers):
-            with torch.inference_mode():
-                batch = encoder.normalise(torch.from_numpy(pixels).to(encoder.device) / 255)
-                yield image_tower.trunk(visual, batch).float().cpu().numpy(), unusable
+            yield encoder.image_features(pixels, batch_size=CHUNK), unusable
 
     folder = cache_dir("features") / _key(pairs, encoder, trunk_state(encoder))
     title = f"Encoding the images of {pairs.source}"
@@ -114,9 +147,16 @@ def cached_features(pairs: PairSet, encoder: DualEncoder, *, workers: int, progr
 
 
 def features_from_file(spec: str, n: int, of: str = "images") -> StoredImages:
-    """Read `FILE.safetensors:KEY`, float features (n, f), or uint8 `KEY_q` (n, f) times `KEY_scale` (f,).
+    """Read features from a .safetensors file.
 
-    Raises SourceError when the file cannot be read, has no such key or another number of rows than `n`.
+    Args:
+        spec: `FILE.safetensors:KEY`. The file contains floats (n, f) under KEY, or quantised features: uint8
+            (n, f) under KEY_q and factors (f,) under KEY_scale.
+        n: number of rows that the source requires.
+        of: what the rows describe, for the error message: 'images' or 'captions'.
+
+    Raises:
+        SourceError: The file cannot be read, does not contain KEY, or does not have n rows.
     """
     path, _, key = spec.rpartition(":")
     try:
@@ -134,13 +174,13 @@ def features_from_file(spec: str, n: int, of: str = "images") -> StoredImages:
         raise SourceError(f"{path} has no features {key!r}.{did_you_mean(key, keys)}")
     if values.ndim != 2 or len(values) != n:
         raise SourceError(
-            f"{spec} has shape {values.shape}; the source has {n} {of}, one row each is needed."
+            f"{spec} has shape {values.shape}; the source has {n} {of}, and each needs one row."
         )
     return StoredImages(values.astype(np.float32), {})
 
 
 def trunk_state(encoder: DualEncoder) -> dict[str, Tensor]:
-    """The weights and buffers of the image tower in front of its last projection, by name."""
+    """Return the weights and buffers of the image tower before its last projection, by name."""
     visual: Any = encoder.model.visual
     state = visual.state_dict(keep_vars=True)
     return {name: value for name, value in state.items() if not image_tower.is_head(name)}
@@ -148,37 +188,30 @@ def trunk_state(encoder: DualEncoder) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def encode_rows(encoder: DualEncoder, images: ImageRows, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Embed rows of images: unit vectors (n, d) float32 of those that are usable, and these rows (n,)."""
+    """Embed rows of images; sets the encoder to evaluation mode.
+
+    Returns:
+        Unit vectors (b, d) float32 of the usable rows, and the numbers of these rows (b,).
+    """
     encoder.eval()
     model: Any = encoder.model
-    embeddings, kept = [], []
+    embeddings, usable = [], []
     for part in np.split(rows, range(BATCH, len(rows), BATCH)):
-        values, good = images.read(part)
+        values, read = images.read(part)
         x = values.to(encoder.device)
-        is_pixels = x.dtype == torch.uint8
-        x = model.encode_image(encoder.normalise(x / 255)) if is_pixels else encoder.project(x)
+        x = model.encode_image(encoder.normalise(x / 255)) if images.are_pixels else encoder.project(x)
         embeddings.append(nn.functional.normalize(x.float(), dim=-1).cpu().numpy())
-        kept.append(good)
-    return np.concatenate(embeddings), np.concatenate(kept)
-
-
-def _key(pairs: PairSet, encoder: DualEncoder, weights: dict[str, Tensor] | None = None) -> str:
-    visual: Any = encoder.model.visual
-    settings = visual.preprocess_cfg
-    digest = hashlib.sha256(f"{pairs.fingerprint} {json.dumps(settings, sort_keys=True)}".encode())
-    for name, value in sorted((weights or {}).items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:32]
-
-
-def identity_collate(item: Any) -> Any:
-    """Collate nothing: a loader's item already is a batch."""
-    return item
+        usable.append(read)
+    return np.concatenate(embeddings), np.concatenate(usable)
 
 
 def embed_source(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> tuple[np.ndarray, np.ndarray]:
-    """Embed images and, of each, the mean caption: unit rows (n, d) twice, zero where there is none."""
+    """Embed all images and, for each image, the mean of its captions.
+
+    Returns:
+        Image embeddings and mean caption embeddings, both (n, d) float32 of unit norm; zero for an image that
+        cannot be decoded or has no captions.
+    """
     vectors, rows = encode_rows(encoder, images, np.arange(len(pairs)))
     image = np.zeros((len(pairs), encoder.dim), np.float32)
     image[rows] = vectors
@@ -186,3 +219,14 @@ def embed_source(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> tup
     text = np.zeros_like(image)
     np.add.at(text, image_of_caption, encoder.encode_texts(texts))
     return image, text / np.maximum(np.linalg.norm(text, axis=1, keepdims=True), 1e-12)
+
+
+def _key(pairs: PairSet, encoder: DualEncoder, weights: dict[str, Tensor] | None = None) -> str:
+    """Return the name of a cache: a hash of source, preprocessing and, for features, the trunk's weights."""
+    visual: Any = encoder.model.visual
+    settings = visual.preprocess_cfg
+    digest = hashlib.sha256(f"{pairs.fingerprint} {json.dumps(settings, sort_keys=True)}".encode())
+    for name, value in sorted((weights or {}).items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,16 +1,24 @@
-"""Frozen uni-modal teachers: what one model makes of every image and another of every caption, on disk.
+"""Frozen uni-modal teachers: embeddings of all images by one model and of all captions by another.
 
-    of images   features                        the features that the run trains on; from pixels, those of the
-                                                trunk of the model as it is before training
-                timm:NAME                       an image model with timm's own weights, from the hub
-                timm:NAME@FILE.safetensors      the same with weights of your own
-    of texts    lsa                             latent semantic analysis of the captions themselves
-                sentence-transformers:NAME      a sentence model of the hub, or the path of its folder
-    of both     open_clip:SPEC                  any model spec of `load_encoder`
-                precomputed:FILE.safetensors:KEY    rows made elsewhere (`save_teachers`, or any others)
+Image teachers:
 
-Every image or caption goes through a teacher once. The cache is named by a hash of teacher and source, so the
-rows of another source, or of the same in another order, are never met.
+    features                            the features that the run trains on; if it trains on pixels, those of
+                                        the image tower's trunk before training
+    timm:NAME                           an image model with timm's weights, from the hub
+    timm:NAME@FILE.safetensors          an image model of timm with weights from a file
+
+Text teachers:
+
+    lsa                                 latent semantic analysis of the captions
+    sentence-transformers:NAME          a sentence model from the hub or from a local folder
+
+Image or text teachers:
+
+    open_clip:SPEC                      any model spec of `load_encoder`
+    precomputed:FILE.safetensors:KEY    rows computed before, for example by `save_teachers`
+
+Every image or caption is encoded once and cached on disk. The name of a cache is a hash of teacher and
+source, so the rows of another source, or of the same images in another order, are never used.
 """
 
 import hashlib
@@ -29,7 +37,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
-from itr_core.encoders.preprocessing import centre_of_strip
+from itr_core.encoders.preprocessing import limit_aspect_ratio
 from itr_core.errors import ImageError, ModelError, SourceError, did_you_mean
 from itr_core.features.image_rows import ImageRows, StoredImages, cached_features, features_from_file
 from itr_core.features.row_cache import Chunk, cached_rows
@@ -38,19 +46,19 @@ from itr_core.system.files import cache_dir, sha256, whole_file
 
 IMAGE_TEACHER, TEXT_TEACHER = "features", "lsa"
 LSA_DIMS = 256
-IMAGES, TEXTS = 64, 512  # at a time
+IMAGE_BATCH, TEXT_BATCH = 64, 512
 SOURCE = "source_sha256"
-"""Metadata entry of a file of precomputed rows: the fingerprint of the source that they were made of."""
+"""Metadata key of precomputed rows: the fingerprint of the source that they were computed from."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A model that has yet to look at the rows of a source."""
+    """A teacher of one source, not yet loaded."""
 
-    facts: Sequence[str]
-    """What its rows depend on, beside the source."""
+    identity: Sequence[str]
+    """Everything except the source that the rows depend on; the first entry names the teacher."""
     rows: Callable[[int], Iterable[Chunk]]
-    """Makes the rows from number `start` on; loads the model first, so that a cache can do without."""
+    """Computes the rows from a given row number on. Loads the model when called, not before."""
 
 
 def open_teachers(
@@ -62,27 +70,27 @@ def open_teachers(
     *,
     progress: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what two teachers make of a source, from the cache where they have seen it before.
+    """Embed all images and all captions of a source with two teachers, or read the embeddings from the cache.
 
     Args:
-        image_spec: see above; None is 'features'.
-        text_spec: see above; None is 'lsa'.
-        pairs: n images, m captions.
-        images: the same images as the run trains on them.
-        encoder: as it is before training; 'features' of pixels are its trunk's.
-        progress: show it.
+        image_spec: an image teacher, see the module's docstring; None is 'features'.
+        text_spec: a text teacher; None is 'lsa'.
+        pairs: n images with m captions in total.
+        images: the images of `pairs` in the form that the run trains on.
+        encoder: the model before training. If `images` are pixels, 'features' are those of its trunk.
+        progress: show a progress bar.
 
     Returns:
-        (n, t_i) by image and (m, t_t) by caption, image by image; float16 of unit length, mapped from disk.
-        Zero: an image that cannot be decoded, a caption that says nothing to its teacher.
+        Image embeddings (n, t_i) and caption embeddings (m, t_t), image by image; float16 of unit norm,
+        mapped from disk. Rows are zero for images that cannot be decoded and captions without known words.
 
     Raises:
-        SourceError: no captions, or precomputed rows that do not fit the source.
-        ModelError: an unknown teacher, one that cannot be loaded, a package that is missing.
+        SourceError: The source has no captions, or precomputed rows do not match the source.
+        ModelError: A teacher is unknown or cannot be loaded, or a package is missing.
     """
     texts, _ = pairs.flat_captions()
     if not texts:
-        raise SourceError(f"{pairs.source} has no caption that a teacher could read.")
+        raise SourceError(f"{pairs.source} has no captions for a text teacher.")
     image = _image_teacher(image_spec or IMAGE_TEACHER, pairs, images, encoder, progress)
     text = _text_teacher(text_spec or TEXT_TEACHER, pairs, texts, encoder.device)
     return (
@@ -92,22 +100,32 @@ def open_teachers(
 
 
 def save_teachers(path: Path, pairs: PairSet, image: np.ndarray, text: np.ndarray) -> None:
-    """Write the rows of `open_teachers` for `precomputed:PATH:image` and `precomputed:PATH:text`."""
+    """Write the result of `open_teachers` to a file.
+
+    The specs `precomputed:PATH:image` and `precomputed:PATH:text` read it.
+
+    Args:
+        path: a .safetensors file.
+        pairs: the source; its fingerprint is stored and checked when the file is read.
+        image: (n, t_i), one row per image.
+        text: (m, t_t), one row per caption.
+    """
     with whole_file(path) as part:
         save_file({"image": image, "text": text}, part, metadata={SOURCE: pairs.fingerprint})
 
 
 def _open(teacher: Teacher, of: str, n: int, pairs: PairSet, progress: bool) -> np.ndarray:
-    key = hashlib.sha256(json.dumps([pairs.fingerprint, of, *teacher.facts]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps([pairs.fingerprint, of, *teacher.identity]).encode()).hexdigest()[:32]
 
     def make(start: int) -> Iterator[Chunk]:
         for values, unusable in teacher.rows(start):
             if not np.isfinite(values).all():
-                raise SourceError(f"The teacher {teacher.facts[0]} of {of} gives values that are not finite.")
+                name = teacher.identity[0]
+                raise SourceError(f"The teacher {name} of {of} returns values that are not finite.")
             lengths = np.linalg.norm(values, axis=1, keepdims=True)
             yield (values / np.maximum(lengths, 1e-12)).astype(np.float16), unusable
 
-    title = f"Asking the teacher {teacher.facts[0]} about the {of} of {pairs.source}"
+    title = f"Encoding the {of} of {pairs.source} with the teacher {teacher.identity[0]}"
     return cached_rows(cache_dir("teachers") / key, n, make, title=title, progress=progress).values
 
 
@@ -146,23 +164,23 @@ def _text_teacher(spec: str, pairs: PairSet, texts: list[str], device: torch.dev
 
 
 def _features(pairs: PairSet, images: ImageRows, encoder: DualEncoder, progress: bool) -> Teacher:
-    """Minus their mean: of non-negative features, all cosines would be high."""
-    if not isinstance(images, StoredImages) or images.values.dtype == np.uint8:  # pixels
+    """Use the features of the run, centred: without, all cosines of non-negative features are high."""
+    if not isinstance(images, StoredImages) or images.are_pixels:
         try:
             images = cached_features(pairs, encoder, workers=0, progress=progress)
         except ModelError as error:
             raise ModelError(
-                f"There are no features for the image teacher 'features' ({error}) "
-                "Name another with --image-teacher, such as timm:NAME."
+                f"The image teacher 'features' has no features to use ({error}) "
+                "Choose another with --image-teacher, such as timm:NAME."
             ) from error
     features = images.values
     usable = np.isin(np.arange(len(features)), list(images.unusable), invert=True)[:, None]
 
     def rows(start: int) -> Iterator[Chunk]:
         mean = features.mean(0, where=usable)
-        for first in range(start, len(features), IMAGES):
-            some = slice(first, first + IMAGES)
-            yield np.where(usable[some], features[some] - mean, 0), {}
+        for first in range(start, len(features), IMAGE_BATCH):
+            batch = slice(first, first + IMAGE_BATCH)
+            yield np.where(usable[batch], features[batch] - mean, 0), {}
 
     return Teacher(["features", hashlib.sha256(np.ascontiguousarray(features).data).hexdigest()], rows)
 
@@ -173,18 +191,18 @@ def _timm(rest: str, pairs: PairSet, device: torch.device) -> Teacher:
     def rows(start: int) -> Iterator[Chunk]:
         import timm
 
-        with _loading("image", f"timm:{rest}", "without a network, take timm:NAME@FILE.safetensors"):
+        with _loading("image", f"timm:{rest}", "without a network, use timm:NAME@FILE.safetensors"):
             model = timm.create_model(name, pretrained=not file, num_classes=0)
             missing = model.load_state_dict(load_file(file), strict=False).missing_keys if file else []
-            if missing:  # a classifier too many is no harm
-                raise ModelError(f"{file} holds no weights of timm's {name}: it has no {missing[0]!r}.")
+            if missing:  # unexpected weights are accepted: files usually include a classifier
+                raise ModelError(f"{file} is no weights file of timm's {name}: it has no {missing[0]!r}.")
         model.eval().to(device)
         settings = timm.data.resolve_model_data_config(model)
         transform = timm.data.create_transform(**settings, is_training=False)
 
         @torch.inference_mode()
         def embed(batch: list[Image.Image]) -> np.ndarray:
-            pixels = torch.stack([transform(centre_of_strip(image)) for image in batch])
+            pixels = torch.stack([transform(limit_aspect_ratio(image)) for image in batch])
             return model(pixels.to(device)).float().cpu().numpy()
 
         yield from _each_image(pairs, start, embed)
@@ -202,7 +220,7 @@ def _sentence_transformer(name: str, texts: list[str], device: torch.device) -> 
             raise ModelError(
                 f"The text teacher {spec} needs a package: pip install 'pairscope[teachers]'."
             ) from error
-        with _loading("text", spec, "without a network, give the path of its folder"):
+        with _loading("text", spec, "without a network, use the path of a local folder"):
             model = SentenceTransformer(name, device=str(device), model_kwargs={"use_safetensors": True})
         yield from _each_text(texts, start, lambda batch: model.encode(batch, show_progress_bar=False))
 
@@ -215,13 +233,14 @@ def _precomputed(rest: str, pairs: PairSet, n: int, of: str) -> Teacher:
     digest = _sha256(path, f"precomputed:{rest}")
     try:
         with safe_open(path, "np") as file:
-            made_of = (file.metadata() or {}).get(SOURCE, pairs.fingerprint)
+            source = (file.metadata() or {}).get(SOURCE)
     except SafetensorError as error:
         raise SourceError(f"Cannot read the teacher precomputed:{rest}: {error}.") from error
-    if made_of != pairs.fingerprint:
+    if source not in (None, pairs.fingerprint):
         raise SourceError(
-            f"{path} holds a teacher's rows of the source {made_of[:12]}, but {pairs.source} is "
-            f"{pairs.fingerprint[:12]}: other {of}, or the same in another order. Make the rows of this one."
+            f"{path} contains a teacher's rows of the source {source[:12]}, but {pairs.source} is "
+            f"{pairs.fingerprint[:12]}: other {of}, or the same in another order. Compute the rows again for "
+            "this source."
         )
     return Teacher(
         ["precomputed", digest, key],
@@ -230,38 +249,38 @@ def _precomputed(rest: str, pairs: PairSet, n: int, of: str) -> Teacher:
 
 
 def _lsa(texts: list[str]) -> np.ndarray:
-    """tf-idf, then a truncated SVD (Deerwester et al. 1990) -> (m, LSA_DIMS or fewer)."""
+    """Reduce tf-idf vectors by truncated SVD (Deerwester et al. 1990): -> (m, at most LSA_DIMS)."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     try:
         counts = TfidfVectorizer(dtype=np.float32).fit_transform(texts)
     except ValueError as error:
-        raise SourceError(f"The captions hold no words for the text teacher 'lsa' ({error}).") from error
+        raise SourceError(f"The captions contain no words for the text teacher 'lsa' ({error}).") from error
     return TruncatedSVD(min(LSA_DIMS, *counts.shape), random_state=0).fit_transform(counts)
 
 
 def _each_image(
     pairs: PairSet, start: int, embed: Callable[[list[Image.Image]], np.ndarray]
 ) -> Iterator[Chunk]:
-    """Embed the images from row `start` on; where one cannot be decoded, its row is zero."""
-    for first in range(start, len(pairs), IMAGES):
-        opened: list[Image.Image] = []
+    """Embed the images from row `start` on; the rows of images that cannot be decoded are zero."""
+    for first in range(start, len(pairs), IMAGE_BATCH):
+        images: list[Image.Image] = []
         unusable: dict[int, str] = {}
-        for row in range(first, min(first + IMAGES, len(pairs))):
+        for row in range(first, min(first + IMAGE_BATCH, len(pairs))):
             try:
-                opened.append(pairs.image(row))
+                images.append(pairs.image(row))
             except ImageError as error:
-                opened.append(Image.new("RGB", (64, 64)))
+                images.append(Image.new("RGB", (64, 64)))
                 unusable[row] = str(error)
-        values = embed(opened)
+        values = embed(images)
         values[[row - first for row in unusable]] = 0
         yield values, unusable
 
 
 def _each_text(texts: list[str], start: int, embed: Callable[[list[str]], Any]) -> Iterator[Chunk]:
-    for first in range(start, len(texts), TEXTS):
-        yield embed(texts[first : first + TEXTS]), {}
+    for first in range(start, len(texts), TEXT_BATCH):
+        yield embed(texts[first : first + TEXT_BATCH]), {}
 
 
 def _sha256(file: str, spec: str) -> str:
@@ -282,7 +301,7 @@ def _unknown(modality: str, spec: str, own: str, kinds: tuple[str, ...]) -> Mode
 
 @contextmanager
 def _loading(modality: str, spec: str, remedy: str) -> Iterator[None]:
-    """Whatever other libraries raise, in one sentence."""
+    """Convert any exception of the library that loads a teacher to a `ModelError`."""
     try:
         yield
     except ModelError:

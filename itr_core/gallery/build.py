@@ -1,36 +1,39 @@
-"""Build a gallery: in shards that survive a kill, beside the old one, which is replaced at the very end."""
+"""Build a gallery in a temporary folder that replaces the old gallery when it is complete.
+
+Embeddings are written in shards, so that an interrupted build resumes after the last complete shard.
+"""
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from errno import EACCES, EPERM, EROFS
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
-from numpy.lib import format as npy
 from PIL import Image
 
-from itr_core.encoders.starter_embeddings import StarterEmbeddings, with_starter_embeddings
+from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.errors import GalleryError
-from itr_core.gallery.image_workers import Picture, pictures
+from itr_core.gallery.image_workers import PreparedImage, UnusableImage, prepared_images
 from itr_core.gallery.manifest import FORMAT, IMAGES, ITEMS, NAME, TEXTS, TOKENS, Manifest, stamps
 from itr_core.pairs import Skipped
 from itr_core.system.files import replace_folder, whole_file
+from itr_core.system.npy import append_rows
 from itr_core.system.progress import Progress
 from itr_core.system.signals import stop_requested
 
 if TYPE_CHECKING:
-    from itr_core.encoders.dual_encoder import DualEncoder
+    from itr_core.encoders.encoder import Encoder
     from itr_core.pairs import PairSet
 
 SHARD = 64
-"""Images between two points where a build can go on; encoded by themselves, so resuming changes no bit."""
+"""Images per shard. No batch crosses a shard, so a resumed build writes the same bytes."""
 
 _SCHEMA = pa.schema(
     {
@@ -44,32 +47,37 @@ _SCHEMA = pa.schema(
 )
 
 
-def build(pairs: "PairSet", encoder: "DualEncoder", path: Path, progress: Progress, *, tokens: bool) -> None:
+def build(pairs: "PairSet", encoder: "Encoder", path: Path, progress: Progress, *, tokens: bool) -> None:
     """See `Gallery.build`."""
     if path.exists() and not (path / NAME).is_file() and (path.is_file() or any(path.iterdir())):
-        raise GalleryError(f"{path} exists and is no gallery; choose another folder, or move it away.")
+        raise GalleryError(f"{path} exists and is no gallery; choose another folder, or move this one.")
     part = path.absolute().with_name(f".{path.absolute().name}.part")
     try:
         part.mkdir(parents=True, exist_ok=True)
         with FileLock(part / "lock", blocking=False):
-            _Build(pairs, encoder if tokens else with_starter_embeddings(encoder), part, tokens).run(
-                path, progress
-            )
+            # Shipped embeddings have no patch tokens.
+            shipped = StarterEmbeddings.empty() if tokens else StarterEmbeddings.of(encoder)
+            _Build(pairs, encoder, shipped, part, tokens).run(path, progress)
         shutil.rmtree(part, ignore_errors=True)
     except Timeout as error:
-        raise GalleryError(f"Another build is writing {path}; wait until it is done.") from error
+        raise GalleryError(f"Another build is writing {path}; wait until it has finished.") from error
     except OSError as error:
-        raise GalleryError(_not_written(error, path, part, _need(pairs, encoder, tokens))) from error
+        raise GalleryError(_cannot_write(error, path, part, _bytes_needed(pairs, encoder, tokens))) from error
 
 
 class _Build:
-    """One build. In `part`: plan.json, what is built; shards/, what is done; gallery/, what will be moved."""
+    """One build in the folder `part`.
+
+    plan.json says what is built, shards/ contains the embeddings encoded so far, and gallery/ is the new
+    gallery.
+    """
 
     def __init__(
-        self, pairs: "PairSet", encoder: "DualEncoder | StarterEmbeddings", part: Path, tokens: bool
+        self, pairs: "PairSet", encoder: "Encoder", shipped: StarterEmbeddings, part: Path, tokens: bool
     ) -> None:
         self.pairs = pairs
         self.encoder = encoder
+        self.shipped = shipped
         self.part = part
         self.tokens = tokens
         self.shards = part / "shards"
@@ -85,30 +93,31 @@ class _Build:
         done = self._resume()
         total = len(self.pairs)
         progress(min(done * SHARD, total), total)
-        made = pictures(
+        images = prepared_images(
             self.pairs,
             done * SHARD,
             self.encoder.prepare,
-            beside_encoding=not isinstance(self.encoder, StarterEmbeddings),
+            self.shipped.image,
+            leave_cores=not len(self.shipped),
         )
-        # The stop is an event, because an exception may be lost while processes are forked.
-        with stop_requested() as stop, made as stream:
+        # An event requests the stop: an exception could be lost while worker processes are forked.
+        with stop_requested() as stop, images as stream:
 
-            def tell(count: int) -> None:
+            def report(count: int) -> None:
                 progress(count, total)
                 if stop.is_set():
                     raise KeyboardInterrupt(
-                        f"Stopped after {count} of {total} images. Repeat the command to go on; to give up, "
-                        f"delete {self.part}."
+                        f"Stopped after {count} of {total} images. Repeat the command to resume; to discard "
+                        f"the work, delete {self.part}."
                     )
 
             for start in range(done * SHARD, total, SHARD):
-                self._shard(stream, range(start, min(start + SHARD, total)), tell)
+                self._encode_shard(stream, range(start, min(start + SHARD, total)), report)
         self._finish()
         replace_folder(self.gallery, path)
 
     def _resume(self) -> int:
-        """Return how many shards are done, after clearing away what belongs to another build."""
+        """Return the number of complete shards, after deleting those of a build with another plan."""
         plan = self.part / "plan.json"
         if not (self.gallery.is_dir() and plan.is_file() and plan.read_text() == json.dumps(self.plan)):
             for folder in (self.shards, self.gallery):
@@ -118,45 +127,56 @@ class _Build:
                 file.write_text(json.dumps(self.plan))
         return len(list(self.shards.glob("*.npz")))
 
-    def _shard(self, stream: Iterator[Picture], rows: range, tell: Callable[[int], None]) -> None:
+    def _encode_shard(
+        self, stream: Iterator[PreparedImage | UnusableImage], rows: range, report: Callable[[int], None]
+    ) -> None:
         records: list[dict[str, Any]] = []
+        known: list[np.ndarray | None] = []
 
-        def images() -> Iterator[np.ndarray]:
-            for row, picture in zip(rows, islice(stream, len(rows)), strict=True):
-                records.append(self._record(row, picture))
-                tell(row + 1)
-                if picture.pixels is not None:
-                    yield picture.pixels
+        def unknown() -> Iterator[np.ndarray]:
+            for row, image in zip(rows, islice(stream, len(rows)), strict=True):
+                records.append(self._record(row, image))
+                report(row + 1)
+                if isinstance(image, UnusableImage):
+                    continue
+                known.append(image.embedding)
+                if image.pixels is not None:
+                    yield image.pixels
 
         arrays: dict[str, Any] = {}
         if self.tokens:
-            encoder = cast("DualEncoder", self.encoder)
-            arrays["images"], tokens = encoder.encode_images(images(), tokens=True)
+            arrays["images"], tokens = self.encoder.encode_images(unknown(), tokens=True)
             arrays["tokens"] = tokens.astype(np.float16)
         else:
-            arrays["images"] = self.encoder.encode_images(images())
-        texts = [caption for record in records for caption in record.get("captions", ())]
+            encoded = self.encoder.encode_images(unknown())
+            arrays["images"] = _in_order(known, encoded)
         with whole_file(self.shards / f"{rows.start // SHARD:05}.npz") as file, file.open("wb") as out:
             np.savez(
                 out,
                 records=np.frombuffer(json.dumps(records).encode(), dtype=np.uint8),
-                texts=self.encoder.encode_texts(texts),
+                texts=self._encode_texts([text for record in records for text in record.get("captions", ())]),
                 **arrays,
             )
 
-    def _record(self, row: int, picture: Picture) -> dict[str, Any]:
+    def _encode_texts(self, texts: list[str]) -> np.ndarray:
+        known = [self.shipped.text(text) for text in texts]
+        unknown = [text for text, vector in zip(texts, known, strict=True) if vector is None]
+        return _in_order(known, self.encoder.encode_texts(unknown))
+
+    def _record(self, row: int, image: PreparedImage | UnusableImage) -> dict[str, Any]:
+        """Write the thumbnail of an image, and return its row of the items or why it is skipped."""
         image_id = self.pairs.image_ids[row]
-        if picture.pixels is None:
-            return {"name": image_id, "reason": picture.reason}
-        thumbnail = f"thumbnails/{row // 1000:03}/{row:06}.webp"  # never from an id: ids are anybody's text
+        if isinstance(image, UnusableImage):
+            return {"name": image_id, "reason": image.reason}
+        thumbnail = f"thumbnails/{row // 1000:03}/{row:06}.webp"  # not from the id, which can be any text
         (self.gallery / thumbnail).parent.mkdir(parents=True, exist_ok=True)
-        (self.gallery / thumbnail).write_bytes(picture.thumbnail)
+        (self.gallery / thumbnail).write_bytes(image.thumbnail)
         return {
             "image_id": image_id,
             "captions": self.pairs.captions[row],
             "thumbnail": thumbnail,
-            "width": picture.width,
-            "height": picture.height,
+            "width": image.width,
+            "height": image.height,
             "labels": self.pairs.labels[row] if self.pairs.labels is not None else None,
         }
 
@@ -167,7 +187,7 @@ class _Build:
         items = [record for record in records if "image_id" in record]
         skipped = self.pairs.skipped + [Skipped(**record) for record in records if "reason" in record]
         if not items:
-            first = f" The first: {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+            first = f" The first is {skipped[0].name}: {skipped[0].reason}" if skipped else ""
             raise GalleryError(f"{self.pairs.source}: none of its {len(skipped)} images can be used.{first}")
         images = np.concatenate([shard["images"] for shard in shards])
         texts = np.concatenate([shard["texts"] for shard in shards])
@@ -191,42 +211,47 @@ class _Build:
         ).write(self.gallery)
 
 
+def _in_order(known: Sequence[np.ndarray | None], encoded: np.ndarray) -> np.ndarray:
+    """Merge known vectors with those encoded for the None among them, in order: -> (n, d) float32."""
+    vectors = np.empty((len(known), encoded.shape[1]), np.float32)
+    rest = iter(encoded)
+    for row, vector in enumerate(known):
+        vectors[row] = next(rest) if vector is None else vector
+    return vectors
+
+
 def _read(shard: Path) -> dict[str, np.ndarray]:
     with np.load(shard, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in ("records", "images", "texts")}
 
 
 def _join_tokens(shards: list[Path], path: Path, n: int) -> None:
-    """Write the tokens of all shards into one array, a shard at a time: together they may exceed memory."""
+    """Concatenate the tokens of all shards on disk, because together they may exceed memory."""
     with path.open("wb") as file:
         for shard in shards:
             with np.load(shard, allow_pickle=False) as arrays:
                 tokens = arrays["tokens"]
-            if not len(tokens):
-                continue  # none of its pictures could be decoded
-            if file.tell() == 0:
-                header = {"descr": npy.dtype_to_descr(tokens.dtype), "fortran_order": False}
-                npy.write_array_header_1_0(file, header | {"shape": (n, *tokens.shape[1:])})
-            file.write(tokens.data)
+            if len(tokens):  # otherwise none of its images could be decoded
+                append_rows(file, tokens, n)
 
 
-def _need(pairs: "PairSet", encoder: "DualEncoder", tokens: bool) -> int:
-    """Bytes a build takes at its peak, roughly: arrays twice (shards, whole), 12 kB a thumbnail."""
+def _bytes_needed(pairs: "PairSet", encoder: "Encoder", tokens: bool) -> int:
+    """Estimate the disk space of a build: all arrays twice (shards and result) and 12 kB per thumbnail."""
     captions = sum(map(len, pairs.captions))
     arrays = 4 * encoder.dim * (len(pairs) + captions)
     if tokens:
-        _, places = encoder.encode_images([Image.new("RGB", (8, 8))], tokens=True)
-        arrays += 2 * places.size * len(pairs)
+        _, patches = encoder.encode_images([Image.new("RGB", (8, 8))], tokens=True)
+        arrays += 2 * patches.size * len(pairs)
     return 2 * arrays + 12_000 * len(pairs) + 200 * captions
 
 
-def _not_written(error: OSError, path: Path, part: Path, need: int) -> str:
+def _cannot_write(error: OSError, path: Path, part: Path, need: int) -> str:
     why = f"The gallery {path} cannot be written ({error.strerror or error})."
     if error.errno in (EACCES, EPERM, EROFS):
-        return f"{why} Choose a folder that you may write to."
+        return f"{why} Choose a folder with write permission."
     free = shutil.disk_usage(next(folder for folder in part.parents if folder.exists())).free
     return (
-        f"{why} It takes about {need / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free. Make room and repeat "
-        "the command (it goes on where it was), or choose another folder. What was there before is whole; "
-        f"to give up, delete {part}."
+        f"{why} It needs about {need / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free. Free disk space and "
+        "repeat the command, which resumes where it stopped, or choose another folder. An older gallery in "
+        f"this folder is unchanged. To discard the work, delete {part}."
     )

@@ -12,18 +12,23 @@ from itr_core.gallery.manifest import IMAGES, ITEMS, TEXTS, TOKENS, Manifest
 from itr_core.system.progress import Progress
 
 if TYPE_CHECKING:
-    from itr_core.encoders.dual_encoder import DualEncoder
+    from itr_core.encoders.encoder import Encoder
     from itr_core.pairs import PairSet
 
 
 class Gallery:
-    """n images and their m captions, embedded in d dimensions. Everything is read-only.
+    """n images and their m captions, embedded in d dimensions, read-only.
 
-    path: the folder. manifest: where it came from.
-    items: one row per image: image_id, captions (list), thumbnail (relative path), width, height, labels.
-    image_embeddings, text_embeddings: float32 (n, d) and (m, d), unit rows, mapped from disk.
-    image_tokens: float16 (n, P, d), unit vectors of P places of each image, mapped from disk; None without.
-    image_of_caption: int64 (m,), the row of each caption's image; captions lie image by image.
+    Attributes:
+        path: the folder.
+        manifest: its source, model, counts and files.
+        items: one row per image: image_id, captions (list of str), thumbnail (relative path), width, height,
+            labels.
+        image_embeddings: (n, d) float32 of unit norm, mapped from disk.
+        text_embeddings: (m, d) float32 of unit norm, mapped from disk; captions in the order of the images.
+        image_tokens: (n, P, d) float16 of unit norm, the P patch tokens of each image, mapped from disk; None
+            if the gallery was built without tokens.
+        image_of_caption: (m,) int64, the row of each caption's image.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -38,16 +43,23 @@ class Gallery:
         counts = self.items["captions"].map(len).to_numpy(dtype=np.int64)
         self.image_of_caption = np.repeat(np.arange(len(counts)), counts)
         if (len(counts), counts.sum()) != (manifest.images, manifest.captions):
-            raise GalleryError(f"{path / ITEMS}: its counts differ from the manifest's. {self._remedy}")
+            raise GalleryError(f"{path / ITEMS}: its counts differ from the manifest. {self._remedy}")
         if foreign := set(self.items["thumbnail"]) - manifest.files.keys():
-            raise GalleryError(f"{path / ITEMS} names {foreign.pop()!r}, no file of its own. {self._remedy}")
+            raise GalleryError(
+                f"{path / ITEMS} names {foreign.pop()!r}, which the manifest does not list. {self._remedy}"
+            )
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = True) -> "Gallery":
         """Open a gallery folder and compare its files with the manifest.
 
-        verify: hash every file (0.1 s for 2,000 images); False compares only names and sizes.
-        Raises GalleryError, with the remedy, if it is missing, damaged or of another format.
+        Args:
+            path: the folder.
+            verify: hash every file, which takes 0.1 s for 2,000 images; otherwise compare only names and
+                sizes.
+
+        Raises:
+            GalleryError: The gallery is missing, damaged or has another format. The message names a remedy.
         """
         folder = Path(path)
         manifest = Manifest.read(folder)
@@ -58,26 +70,35 @@ class Gallery:
     def build(
         cls,
         pairs: "PairSet",
-        encoder: "DualEncoder",
+        encoder: "Encoder",
         path: str | Path,
         *,
         tokens: bool = False,
         progress: Progress | None = None,
     ) -> "Gallery":
-        """Embed `pairs` with `encoder` into the folder `path` and open it.
+        """Embed all images and captions of a source, write the gallery, and open it.
 
-        tokens: keep the places of each image too, 2 P d bytes an image (19 kB with picturebook-vit, 50 kB
-        with ViT-B-32); `Searcher` can re-rank by them. ModelError where the image tower has none.
+        The gallery is built in a temporary folder next to `path` and moved to `path` when it is complete, so
+        an existing gallery stays usable until then. An interrupted build of the same pairs with the same
+        model resumes where it stopped. Images that cannot be decoded are skipped; `manifest.skipped` lists
+        them with the reason, together with those that the source skipped.
 
-        The work happens beside `path`, which changes only at the very end. An interrupted build of the same
-        pairs with the same model goes on where it was. Images that cannot be decoded are left out and named,
-        with the reason, in `manifest.skipped`, as are those the source already left out.
+        Args:
+            pairs: the source.
+            encoder: the model.
+            path: the gallery's folder.
+            tokens: also store the patch tokens of each image, 2 P d bytes per image (19 kB with
+                picturebook-vit, 50 kB with ViT-B-32); `Searcher` uses them for re-ranking.
+            progress: called with the number of images done and in total.
 
-        Ctrl-C ends it after the image in hand; the text of the KeyboardInterrupt says how to go on. Raises
-        GalleryError if `path` is a folder of something else, no image can be decoded, another build is
-        writing there, or the disk is full.
+        Raises:
+            GalleryError: `path` is no gallery and not empty, no image can be decoded, another build is
+                writing to `path`, or the folder cannot be written.
+            ModelError: `tokens` is set and the image tower has none.
+            KeyboardInterrupt: Ctrl-C was pressed. The current image is finished first, and the message says
+                how to resume.
         """
-        from itr_core.gallery.build import build  # torch, and only when something is built
+        from itr_core.gallery.build import build  # imports torch, which opening does not need
 
         build(pairs, encoder, Path(path), progress or (lambda done, total: None), tokens=tokens)
         return cls.open(path, verify=False)
@@ -90,14 +111,14 @@ class Gallery:
         return f"Gallery({str(self.path)!r}, {about.images} images, {about.captions} captions, {about.model})"
 
     def row(self, item_id: str) -> int:
-        """Return the row of an image; raise QueryError for an id that is not here."""
+        """Return the row of an image; raise QueryError if the gallery has no such image."""
         try:
             return self._rows[item_id]
         except KeyError:
             raise QueryError(f"There is no image {item_id[:80]!r} in this gallery.") from None
 
     def thumbnail(self, item_id: str) -> Path:
-        """Return the path of an image's thumbnail (WebP)."""
+        """Return the path of an image's thumbnail (WebP); raise QueryError if there is no such image."""
         return self.path / str(self.items["thumbnail"].iat[self.row(item_id)])
 
     @cached_property
@@ -106,7 +127,7 @@ class Gallery:
 
     @property
     def _remedy(self) -> str:
-        return f"Build it again: {self.manifest.rebuild(self.path)}"
+        return f"Rebuild it: {self.manifest.rebuild_command(self.path)}"
 
 
 def _read_items(path: Path) -> pd.DataFrame:
@@ -114,21 +135,21 @@ def _read_items(path: Path) -> pd.DataFrame:
         items = pd.read_parquet(path)
         return items.assign(captions=items["captions"].map(list))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GalleryError(f"{path} cannot be read ({error}). Build the gallery again.") from error
+        raise GalleryError(f"{path} cannot be read ({error}). Rebuild the gallery.") from error
 
 
 def _read_array(path: Path, shape: tuple[int | None, ...], dtype: str = "float32") -> np.ndarray:
-    """Map an array from disk; None in `shape` stands for any length."""
+    """Map an array from disk; None in `shape` accepts any length."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise GalleryError(f"{path} cannot be read ({error}). Build the gallery again.") from error
+        raise GalleryError(f"{path} cannot be read ({error}). Rebuild the gallery.") from error
     fits = len(array.shape) == len(shape) and all(
         want in (None, have) for want, have in zip(shape, array.shape, strict=True)
     )
     if not fits or array.dtype != dtype:
         raise GalleryError(
-            f"{path} holds {array.dtype} {array.shape}, the manifest says {dtype} {shape}. "
-            "Build the gallery again."
+            f"{path} contains {array.dtype} {array.shape}; the manifest requires {dtype} {shape}. "
+            "Rebuild the gallery."
         )
     return array

@@ -1,11 +1,11 @@
-"""The pictures of a source, ready for a model and for a page, made by other processes ahead of need."""
+"""Images of a source, with thumbnails and the encoder's input, prepared ahead of time by other processes."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -13,47 +13,65 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from itr_core.errors import ImageError
-from itr_core.system.signals import leave_signals_to_parent
+from itr_core.system.workers import identity_collate, leave_signals_to_parent
 
 if TYPE_CHECKING:
     from itr_core.pairs import PairSet
 
-LONGEST = 320
-"""Longest side of a thumbnail, pixels."""
+THUMBNAIL_SIDE = 320
+"""Longest side of a thumbnail in pixels."""
 AHEAD = 32
-"""Pictures that are made before they are taken."""
+"""Number of images that are prepared before they are requested."""
 
 
-class Picture(NamedTuple):
-    """One image of a source: pixels for the encoder, size, thumbnail as WebP; or the reason why not."""
+class PreparedImage(NamedTuple):
+    """An image of a source with either the encoder's input or its embedding."""
 
+    width: int
+    height: int
+    thumbnail: bytes
+    """A WebP file."""
     pixels: np.ndarray | None
-    """What `DualEncoder.prepare` made of it, (3, H, W) uint8."""
-    width: int = 0
-    height: int = 0
-    thumbnail: bytes = b""
-    reason: str = ""
+    """(3, H, W) uint8, from `Encoder.prepare`; None if the embedding is known."""
+    embedding: np.ndarray | None
+    """(d,) float32 of unit norm; None if the image must be encoded."""
+
+
+class UnusableImage(NamedTuple):
+    """An image of a source that cannot be decoded."""
+
+    reason: str
 
 
 @contextmanager
-def pictures(
+def prepared_images(
     pairs: "PairSet",
     start: int,
     prepare: Callable[[Image.Image], np.ndarray],
+    known: Callable[[Image.Image], np.ndarray | None],
     *,
-    beside_encoding: bool = True,
-) -> Iterator[Iterator[Picture]]:
-    """Give an iterator over the pictures from row `start` on, in order; `prepare` makes their pixels.
+    leave_cores: bool,
+) -> Iterator[Iterator[PreparedImage | UnusableImage]]:
+    """Prepare the images of a source in worker processes.
 
-    Beside encoding, half of the cores make pictures and torch keeps to the other half: threads that share a
-    core with another process spend most of their time waiting for each other.
+    Args:
+        pairs: the source.
+        start: row of the first image.
+        prepare: `Encoder.prepare`.
+        known: returns the embedding of an image, or None if the image must be prepared and encoded.
+        leave_cores: use half of the cores only, and limit torch to the others, because images are encoded at
+            the same time. Threads that share a core with another process mostly wait for each other.
+
+    Yields:
+        An iterator over the images from row `start` on, in order.
     """
-    # Not threads, as drawing holds the interpreter's lock; forked, as that takes no time and needs no guarded
-    # main module. Where forking is unsafe (macOS) or unknown (Windows), this process does the work.
+    # Processes, because rendering holds the interpreter's lock. Forked, because that is fast and needs no
+    # guarded main module. Where forking is unsafe (macOS) or impossible (Windows), this process prepares the
+    # images itself.
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 0
-    workers = max(1, cores // 2) if beside_encoding and cores else cores
-    loader: DataLoader = DataLoader(
-        _Pictures(pairs, prepare),
+    workers = max(1, cores // 2) if leave_cores and cores else cores
+    loader: DataLoader[PreparedImage | UnusableImage] = DataLoader(
+        _PreparedImages(pairs, prepare, known),
         batch_size=None,
         sampler=range(start, len(pairs)),
         collate_fn=identity_collate,
@@ -70,29 +88,33 @@ def pictures(
         torch.set_num_threads(threads)
 
 
-class _Pictures(Dataset):
-    def __init__(self, pairs: "PairSet", prepare: Callable[[Image.Image], np.ndarray]) -> None:
+class _PreparedImages(Dataset[PreparedImage | UnusableImage]):
+    def __init__(
+        self,
+        pairs: "PairSet",
+        prepare: Callable[[Image.Image], np.ndarray],
+        known: Callable[[Image.Image], np.ndarray | None],
+    ) -> None:
         self.pairs = pairs
         self.prepare = prepare
+        self.known = known
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, row: int) -> Picture:
+    def __getitem__(self, row: int) -> PreparedImage | UnusableImage:
         try:
             image = self.pairs.image(row)
         except ImageError as error:
-            return Picture(None, reason=str(error).removeprefix(f"{self.pairs.image_ids[row]}: "))
-        return Picture(self.prepare(image), image.width, image.height, _thumbnail(image))
-
-
-def identity_collate(picture: Any) -> Any:
-    return picture
+            return UnusableImage(str(error).removeprefix(f"{self.pairs.image_ids[row]}: "))
+        embedding = self.known(image)
+        pixels = self.prepare(image) if embedding is None else None
+        return PreparedImage(image.width, image.height, _thumbnail(image), pixels, embedding)
 
 
 def _thumbnail(image: Image.Image) -> bytes:
     small = image.copy()
-    small.thumbnail((LONGEST, LONGEST), reducing_gap=2.0)
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), reducing_gap=2.0)
     out = BytesIO()
     small.save(out, "WEBP", quality=80, method=0)
     return out.getvalue()

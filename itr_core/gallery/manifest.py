@@ -1,4 +1,4 @@
-"""What a gallery's folder says about itself: its origin, its counts, and a stamp of every file in it."""
+"""The manifest of a gallery: source, model, counts, and size and hash of every file."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +19,11 @@ FORMAT = 1
 NAME = "manifest.json"
 IMAGES, TEXTS, ITEMS = "image_embeddings.npy", "text_embeddings.npy", "items.parquet"
 TOKENS = "image_tokens.npy"
-"""The one file that a gallery may lack: places of its images, for re-ranking."""
+"""Optional file: patch tokens of the images, for re-ranking."""
 
 
 class Stamp(NamedTuple):
-    """Size in bytes and hex sha256 of one file."""
+    """Size in bytes and hex SHA-256 digest of one file."""
 
     size: int
     sha256: str
@@ -34,7 +34,7 @@ class _Version(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`manifest.json`. File names are relative to the gallery's folder, with forward slashes."""
+    """Content of `manifest.json`; file names are relative to the gallery's folder, with forward slashes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,49 +50,61 @@ class Manifest(BaseModel):
     skipped: list[Skipped]
     files: dict[str, Stamp]
     checksum: str = ""
-    """sha256 of everything above."""
+    """SHA-256 digest of all other fields."""
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
-        """Read a gallery's manifest; raise GalleryError if missing, damaged or of another format."""
+        """Read the manifest of a gallery.
+
+        Raises:
+            GalleryError: The manifest is missing, damaged or of another format.
+        """
         try:
             text = (folder / NAME).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise GalleryError(
                 f"{folder} is no gallery (its {NAME} cannot be read). "
-                f"Make one: pairscope build SOURCE --model MODEL --out {join([str(folder)])}"
+                f"Build one: pairscope build SOURCE --model MODEL --out {join([str(folder)])}"
             ) from error
         with suppress(ValidationError):
             version = _Version.model_validate_json(text).format
             if version != FORMAT:
                 raise GalleryError(
-                    f"{folder} was written in gallery format {version}; this Pairscope reads {FORMAT}. "
-                    "Build it again with `pairscope build`, or use the version of Pairscope that made it."
+                    f"{folder} has gallery format {version}; this version of Pairscope reads {FORMAT}. "
+                    "Rebuild it with `pairscope build`, or use the version of Pairscope that built it."
                 )
             manifest = cls.model_validate_json(text)
             if manifest.checksum == manifest._digest():
                 return manifest
-        raise GalleryError(f"{folder / NAME} is damaged. Build the gallery again with `pairscope build`.")
+        raise GalleryError(f"{folder / NAME} is damaged. Rebuild the gallery with `pairscope build`.")
 
     def write(self, folder: Path) -> None:
-        """Write it, whole or not at all, with its checksum."""
-        sealed = self.model_copy(update={"checksum": self._digest()})
+        """Write the manifest with its checksum, atomically."""
+        complete = self.model_copy(update={"checksum": self._digest()})
         with whole_file(folder / NAME) as part:
-            part.write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
+            part.write_text(complete.model_dump_json(indent=1), encoding="utf-8")
 
     def verify(self, folder: Path, *, contents: bool = True) -> None:
-        """Compare every file with its stamp: its size, and with `contents` its bytes. Raise GalleryError."""
+        """Compare every file with its stamp.
+
+        Args:
+            folder: the gallery's folder.
+            contents: hash the files; otherwise compare only their sizes.
+
+        Raises:
+            GalleryError: A file is missing, changed or outside the folder.
+        """
         root = folder.resolve()
 
         def damage(name: str) -> str | None:
             path = (root / name).resolve()
             if not path.is_relative_to(root):
-                return f"{name} lies outside"
+                return f"{name} is outside the folder"
             if not path.is_file():
                 return f"{name} is missing"
             stamp = self.files[name]
             if path.stat().st_size != stamp.size or (contents and sha256(path) != stamp.sha256):
-                return f"{name} is not as it was written"
+                return f"{name} has changed"
             return None
 
         with ThreadPoolExecutor() as pool:
@@ -100,13 +112,16 @@ class Manifest(BaseModel):
                 more = f" and {len(damaged) - 1} more files" if len(damaged) > 1 else ""
                 raise GalleryError(
                     f"The gallery {folder} is damaged: {damaged[0]}{more}. "
-                    f"Build it again: {self.rebuild(folder)}"
+                    f"Rebuild it: {self.rebuild_command(folder)}"
                 )
 
-    def rebuild(self, folder: Path, model: str | None = None, *, tokens: bool = False) -> str:
-        """Return the command that makes this gallery anew, with the model that made it or another.
+    def rebuild_command(self, folder: Path, model: str | None = None, *, tokens: bool = False) -> str:
+        """Return the command that rebuilds this gallery.
 
-        With `tokens` it gets image tokens; those that have some keep them.
+        Args:
+            folder: the gallery's folder.
+            model: model spec; by default that of this gallery.
+            tokens: store patch tokens, even if this gallery has none.
         """
         command = ["pairscope", "build", self.source, "--model", model or self.model, "--out", str(folder)]
         return join(command + ["--tokens"] * (tokens or TOKENS in self.files))
@@ -116,7 +131,7 @@ class Manifest(BaseModel):
 
 
 def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
-    """Stamp the named files of a folder."""
+    """Return the stamps of files in a folder, by name."""
     names = list(names)
     with ThreadPoolExecutor() as pool:
         digests = pool.map(lambda name: sha256(folder / name), names)

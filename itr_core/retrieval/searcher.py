@@ -1,4 +1,4 @@
-"""Search a gallery: words to pictures (T2I), a picture to captions (I2T), and like to like (I2I, T2T)."""
+"""Search a gallery by text or image, for images or captions (T2I, I2T, I2I, T2T)."""
 
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,65 +16,71 @@ from itr_core.gallery import Gallery
 from itr_core.retrieval.index import ExactIndex, Index
 
 if TYPE_CHECKING:
-    from itr_core.encoders.dual_encoder import DualEncoder
+    from itr_core.encoders.encoder import Encoder
 
-MOST = 100
-"""Most results of one search."""
+MAX_RESULTS = 100
+"""Largest number of results of one search."""
 CANDIDATES = 100
-"""How many of the best are ranked again where that is asked for."""
-LOCAL_SHARE = 0.8
-"""u1 where none is given: that of AsCL's authors."""
-LONGEST = 10_000
-"""Characters of a query that are looked at, far more than any text tower reads."""
+"""Number of best results by cosine that re-ranking orders again."""
+DEFAULT_U1 = 0.8
+"""Weight of the local similarity, as in AsCL."""
+MAX_CHARACTERS = 10_000
+"""Characters of a query that are used, far more than any text tower reads."""
 
-_BATCH = 256
+_TEXT_BATCH = 256
 
 Of = Literal["images", "captions"]
 Rescore = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Cosines and rows (n,) of candidates -> the scores (n,) by which they are ranked again."""
-
-ENCODING = Lock()
-"""Held while something is encoded: tokenizers are not thread-safe, and a tower uses all cores."""
+"""Maps cosines (n,) and rows (n,) of candidates to the scores (n,) that re-rank them."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One result. `score` is a cosine; ranked again, u1 of it gives way to the local similarity.
-
-    `caption` is the caption found; for an image found, that of its captions which fits the query best ("" if
-    it has none). `item_id` and `thumbnail` are the image's; a caption that many images share is listed once,
-    with the first of them.
-    """
+    """One search result."""
 
     rank: int
+    """Rank among the results, from 1."""
     score: float
+    """Cosine of query and result; with re-ranking u1 S_local + (1 - u1) cosine."""
     item_id: str
+    """The image. A caption that several images share is found once, with the first of these images."""
     caption: str
+    """The caption found; for an image found, its caption with the highest cosine ("" if it has none)."""
     thumbnail: Path
+    """Thumbnail of the image."""
 
 
 class Searcher:
-    """Answers queries about one gallery with the encoder that made it; safe to use from many threads.
+    """Search one gallery with the encoder that built it; several threads may use one searcher.
 
-    With `rerank`, words and pictures find each other in two steps: the 100 best by cosine are ranked again
-    by u1 S_local + (1 - u1) cosine (AsCL, see `itr_core.encoders.token_similarity`), which compares every word with
-    every place. `u1` is in [0, 1]; a model trained with some u1 wants the same here.
+    With `rerank=True`, the 100 best results by cosine are re-ranked by u1 S_local + (1 - u1) cosine, where
+    S_local compares every word with every patch (AsCL, see `itr_core.encoders.token_similarity`).
 
-    Raises GalleryError if another model made the gallery.
+    Args:
+        gallery: what is searched.
+        encoder: the model that embedded the gallery.
+        u1: weight of the local similarity in re-ranking, in [0, 1]; for a model trained with AsCL, the value
+            of its training.
+
+    Raises:
+        GalleryError: Another model built the gallery.
+        QueryError: `u1` is out of range.
     """
 
-    def __init__(self, gallery: Gallery, encoder: "DualEncoder", *, u1: float = LOCAL_SHARE) -> None:
+    def __init__(self, gallery: Gallery, encoder: "Encoder", *, u1: float = DEFAULT_U1) -> None:
         if not 0 <= u1 <= 1:
-            raise QueryError(f"u1={u1}: the share of the local similarity must be from 0 to 1.")
+            raise QueryError(f"u1={u1}: the weight of the local similarity must be from 0 to 1.")
         about = gallery.manifest
         if encoder.fingerprint != about.model_fingerprint:
-            search = (
-                f"Search it with --model {about.model}, or build" if about.model != encoder.spec else "Build"
+            remedy = (
+                f"Search it with --model {about.model}, or rebuild"
+                if about.model != encoder.spec
+                else "Rebuild"
             )
             raise GalleryError(
-                f"The gallery {gallery.path} was made by {about.model} ({about.model_fingerprint[:12]}), "
+                f"The gallery {gallery.path} was built by {about.model} ({about.model_fingerprint[:12]}), "
                 f"not by {encoder.spec} ({encoder.fingerprint[:12]}); their embeddings cannot be compared. "
-                f"{search} it again: {about.rebuild(gallery.path, encoder.spec)}"
+                f"{remedy} it: {about.rebuild_command(gallery.path, encoder.spec)}"
             )
         self.gallery = gallery
         self.encoder = encoder
@@ -83,7 +88,7 @@ class Searcher:
         self._ids: list[str] = gallery.items["image_id"].tolist()
         self._captions: list[list[str]] = gallery.items["captions"].tolist()
         self._thumbnails: list[str] = gallery.items["thumbnail"].tolist()
-        first: dict[str, int] = {}  # each wording once: a terse caption is true of hundreds of images
+        first: dict[str, int] = {}  # equal captions are indexed once: a short one may have hundreds of images
         for row, caption in enumerate(chain.from_iterable(self._captions)):
             first.setdefault(caption, row)
         self._texts = list(first)
@@ -96,41 +101,60 @@ class Searcher:
         self._text_embedding = lru_cache(maxsize=1024)(self._encode_text)
 
     def search_text(self, query: str, k: int = 10, of: Of = "images", *, rerank: bool = False) -> list[Hit]:
-        """Return the k (1 to 100) images, or captions, that fit the words best; fewer if there are fewer.
+        """Find the images, or captions, most similar to a text (T2I, T2T).
 
-        Of a query longer than the model reads the rest is not used; `encoder.cut` tells. Raises QueryError,
-        and with `rerank` GalleryError if the gallery was built without tokens.
+        Args:
+            query: any text. The part beyond the model's context length has no effect; see
+                `Encoder.split_at_context`.
+            k: number of results, 1 to 100; with fewer items, all are returned.
+            of: 'images' or 'captions'.
+            rerank: re-rank the 100 best images by the local similarity.
+
+        Raises:
+            QueryError: The query is empty, or an argument is invalid.
+            GalleryError: `rerank` is set, but the gallery was built without tokens.
         """
         embedding = self.embed_text(query)
         self._check(k, of, "images" if rerank else None)
-        rescore = self._images_by(normalised(query)) if rerank else None
+        rescore = self._rescore_images(normalised(query)) if rerank else None
         return self._hits(embedding, k, of, rescore=rescore)
 
     def embed_text(self, query: str) -> np.ndarray:
-        """Return the unit vector (d,) that a query is searched with. Raises QueryError if it has no words."""
+        """Return the embedding of a query, (d,) float32 of unit norm; raise QueryError if it is empty."""
         text = normalised(query)
         if not text:
-            raise QueryError("There is nothing to search for yet: type a few words, like 'a dog on a beach'.")
+            raise QueryError("The query is empty: type a few words, such as 'a dog on a beach'.")
         return self._text_embedding(text)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Texts -> (N, d) float32, unit rows: the encoder's, in turns with searches."""
-        parts = [np.empty((0, self.encoder.dim), np.float32)]
-        for start in range(0, len(texts), _BATCH):
-            with ENCODING:
-                parts.append(self.encoder.encode_texts(texts[start : start + _BATCH]))
-        return np.concatenate(parts)
+        """Encode texts to (N, d) float32 of unit norm, in batches between which other threads can search."""
+        batches = [np.empty((0, self.encoder.dim), np.float32)]
+        for start in range(0, len(texts), _TEXT_BATCH):
+            with self.encoder.lock:
+                batches.append(self.encoder.encode_texts(texts[start : start + _TEXT_BATCH]))
+        return np.concatenate(batches)
 
     def search_image(
         self, image: Image.Image, k: int = 10, of: Of = "captions", *, rerank: bool = False
     ) -> list[Hit]:
-        """Return the k (1 to 100) captions, or images, that fit the picture best. Raises QueryError."""
+        """Find the captions, or images, most similar to an image (I2T, I2I).
+
+        Args:
+            image: any PIL image.
+            k: number of results, 1 to 100; with fewer items, all are returned.
+            of: 'captions' or 'images'.
+            rerank: re-rank the 100 best captions by the local similarity.
+
+        Raises:
+            QueryError: An argument is invalid, or the gallery has no captions to find.
+            ModelError: `rerank` is set, but the model has no tokens.
+        """
         self._check(k, of, "captions" if rerank else None)
         rescore = None
-        with ENCODING:
+        with self.encoder.lock:
             if rerank:
-                query, places = self.encoder.encode_images([image], tokens=True)
-                rescore = self._captions_by(places)
+                query, patches = self.encoder.encode_images([image], tokens=True)
+                rescore = self._rescore_captions(patches)
             else:
                 query = self.encoder.encode_images([image])
         return self._hits(query[0], k, of, rescore=rescore)
@@ -138,58 +162,69 @@ class Searcher:
     def search_item(
         self, item_id: str, k: int = 10, of: Of = "captions", *, rerank: bool = False
     ) -> list[Hit]:
-        """Return what fits an image of this gallery best, itself left out. Raises as `search_text`."""
+        """Find the captions, or other images, most similar to an image of this gallery (I2T, I2I).
+
+        Args:
+            item_id: the image.
+            k: number of results, 1 to 100; with fewer items, all are returned.
+            of: 'captions' or 'images'; the image itself is never a result.
+            rerank: re-rank the 100 best captions by the local similarity.
+
+        Raises:
+            QueryError: The gallery has no such image, or an argument is invalid.
+            GalleryError: `rerank` is set, but the gallery was built without tokens.
+        """
         self._check(k, of, "captions" if rerank else None)
         row = self.gallery.row(item_id)
-        rescore = self._captions_by(self._tokens()[[row]]) if rerank else None
-        return self._hits(self.gallery.image_embeddings[row], k, of, without=row, rescore=rescore)
+        rescore = self._rescore_captions(self._tokens()[[row]]) if rerank else None
+        return self._hits(self.gallery.image_embeddings[row], k, of, exclude=row, rescore=rescore)
 
-    def _check(self, k: int, of: str, reranked: Of | None) -> None:
+    def _check(self, k: int, of: str, can_rerank: Of | None) -> None:
         if of not in self._index:
-            raise QueryError(f"Nothing called {of!r} can be searched.{did_you_mean(of, self._index)}")
-        if reranked and of != reranked:
+            raise QueryError(f"There are no {of!r} to search.{did_you_mean(of, self._index)}")
+        if can_rerank and of != can_rerank:
             raise QueryError(
-                f"Only {reranked} can be ranked again here (of={reranked!r}): it takes words on one side and "
-                "a picture on the other."
+                f"Only {can_rerank} can be re-ranked here (of={can_rerank!r}): re-ranking compares an image "
+                "with a text."
             )
-        if not 1 <= k <= MOST:
-            raise QueryError(f"{k} results are out of range: ask for 1 to {MOST}.")
+        if not 1 <= k <= MAX_RESULTS:
+            raise QueryError(f"{k} results are out of range; choose 1 to {MAX_RESULTS}.")
         if of == "captions" and not self._texts:
-            raise QueryError("This gallery has no captions to find; search its images instead (of='images').")
+            raise QueryError("This gallery has no captions to find; search its images (of='images').")
 
     def _encode_text(self, text: str) -> np.ndarray:
-        with ENCODING:
+        with self.encoder.lock:
             return self.encoder.encode_texts([text])[0]
 
     def _tokens(self) -> np.ndarray:
         if self.gallery.image_tokens is None:
-            command = self.gallery.manifest.rebuild(self.gallery.path, tokens=True)
+            command = self.gallery.manifest.rebuild_command(self.gallery.path, tokens=True)
             raise GalleryError(
-                f"The gallery {self.gallery.path} keeps no image tokens to rank again by. Build it with "
-                f"them: {command}"
+                f"The gallery {self.gallery.path} has no image tokens, which re-ranking needs. Rebuild it "
+                f"with tokens: {command}"
             )
         return self.gallery.image_tokens
 
-    def _images_by(self, text: str) -> Rescore:
+    def _rescore_images(self, text: str) -> Rescore:
         tokens = self._tokens()
-        with ENCODING:
+        with self.encoder.lock:
             _, words, mask = self.encoder.encode_texts([text], tokens=True)
-        return lambda scores, rows: self._fused(scores, tokens[rows], words, mask)
+        return lambda scores, rows: self._fused_scores(scores, tokens[rows], words, mask)
 
-    def _captions_by(self, places: np.ndarray) -> Rescore:
+    def _rescore_captions(self, patches: np.ndarray) -> Rescore:
         def rescore(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            with ENCODING:
+            with self.encoder.lock:
                 _, words, mask = self.encoder.encode_texts([self._texts[row] for row in rows], tokens=True)
-            return self._fused(scores, places, words, mask)
+            return self._fused_scores(scores, patches, words, mask)
 
         return rescore
 
-    def _fused(
-        self, scores: np.ndarray, places: np.ndarray, words: np.ndarray, mask: np.ndarray
+    def _fused_scores(
+        self, scores: np.ndarray, patches: np.ndarray, words: np.ndarray, mask: np.ndarray
     ) -> np.ndarray:
-        from itr_core.retrieval.reranking import fused  # torch, which the encoder has brought along
+        from itr_core.retrieval.reranking import fused_scores  # imports torch
 
-        return fused(scores, places, words, mask, self.u1)
+        return fused_scores(scores, patches, words, mask, self.u1)
 
     def _hits(
         self,
@@ -197,14 +232,14 @@ class Searcher:
         k: int,
         of: Of,
         *,
-        without: int | None = None,
+        exclude: int | None = None,
         rescore: Rescore | None = None,
     ) -> list[Hit]:
-        leave = of == "images" and without is not None
+        excludes = of == "images" and exclude is not None
         wanted = CANDIDATES if rescore else k
-        scores, rows = (x[0] for x in self._index[of].search(query[None], wanted + leave))
-        if leave:
-            keep = np.flatnonzero(rows != without)[:wanted]
+        scores, rows = (x[0] for x in self._index[of].search(query[None], wanted + excludes))
+        if excludes:
+            keep = np.flatnonzero(rows != exclude)[:wanted]
             scores, rows = scores[keep], rows[keep]
         if rescore:
             scores = rescore(scores, rows)
@@ -225,6 +260,6 @@ class Searcher:
 
 
 def normalised(query: str) -> str:
-    """Return the query in composed characters, with single spaces and without bytes that are no text."""
-    text = query[:LONGEST].encode("utf-8", "ignore").decode().replace("\0", " ")
+    """Return a query in Unicode NFC with single spaces, without zero bytes and lone surrogates."""
+    text = query[:MAX_CHARACTERS].encode("utf-8", "ignore").decode().replace("\0", " ")
     return " ".join(unicodedata.normalize("NFC", text).split())

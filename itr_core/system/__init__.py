@@ -1,1 +1,1 @@
-"""Files, signals, memory, provenance and progress: the operating system, nothing of retrieval."""
+"""Files, signals, worker processes, memory, progress and provenance; nothing specific to retrieval."""

@@ -1,4 +1,4 @@
-"""Files and folders written whole or not at all, and their fingerprints."""
+"""Atomic writes of files and folders, hashes of files, and the cache folder."""
 
 import hashlib
 import os
@@ -11,21 +11,29 @@ from platformdirs import user_cache_dir
 
 
 def cache_dir(name: str) -> Path:
-    """Return (and make) a folder for things that can be made again; `PAIRSCOPE_CACHE` moves it."""
+    """Return the folder `name` of the cache, and create it if it does not exist.
+
+    The cache is the user's cache folder for Pairscope, or the folder named by the environment variable
+    `PAIRSCOPE_CACHE`. Its contents can always be computed again.
+    """
     folder = Path(os.environ.get("PAIRSCOPE_CACHE") or user_cache_dir("pairscope")) / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of one file's bytes."""
+    """Return the hex SHA-256 digest of the bytes of one file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it takes `path`'s place only if the block succeeds."""
+    """Write a file atomically.
+
+    Yields a temporary path in the same folder. If the block succeeds, the temporary file is flushed to disk
+    and renamed to `path`; if it raises, the temporary file is deleted and `path` stays unchanged.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
@@ -37,7 +45,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def replace_folder(new: Path, old: Path) -> None:
-    """Put the finished folder `new` in the place of `old` (which may not exist yet)."""
+    """Rename the finished folder `new` to `old`, and delete the previous `old` if there was one."""
     retired = old.with_name(f".{old.name}.{os.getpid()}.old")
     if old.exists():
         old.rename(retired)

@@ -1,6 +1,6 @@
-"""How long work reports its progress."""
+"""The type of progress callbacks."""
 
 from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all). An exception that it raises ends the work."""
+"""Called with (steps done, total steps). An exception that it raises stops the work."""

@@ -19,11 +19,12 @@ from torch.utils.data import DataLoader
 
 from itr_core.encoders import checkpoints
 from itr_core.errors import PairscopeError
-from itr_core.features.image_rows import ImageRows, encode_rows, identity_collate
+from itr_core.features.image_rows import ImageRows, encode_rows
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
 from itr_core.system.memory import release_freed_memory
-from itr_core.system.signals import leave_signals_to_parent, stop_requested
+from itr_core.system.signals import stop_requested
+from itr_core.system.workers import identity_collate, leave_signals_to_parent
 from itr_core.training.accelerator import deterministic, open_accelerator
 from itr_core.training.batches import EpochPlan, LoadedBatch, PairBatchDataset
 from itr_core.training.config import TrainConfig

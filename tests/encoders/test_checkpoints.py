@@ -1,7 +1,9 @@
-"""A checkpoint is a folder that plain open_clip loads, written whole or not at all."""
+"""Checkpoint folders: plain open_clip loads them, and they are written atomically."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -24,11 +26,11 @@ def encoder() -> DualEncoder:
     return load_encoder("picturebook-vit/none", device="cpu", tokenizer=own)
 
 
-def write(encoder: DualEncoder, folder: Path, **options: object) -> None:
+def write(encoder: DualEncoder, folder: Path, **options: Any) -> None:
     checkpoints.save(folder, encoder.model, encoder.tokenizer, encoder.config, **options)
 
 
-def test_plain_open_clip_loads_it(encoder: DualEncoder, tmp_path: Path) -> None:
+def test_plain_open_clip_loads_a_checkpoint(encoder: DualEncoder, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "mine"
     write(encoder, folder, dtype="float16")
     assert (folder / "open_clip_model.safetensors").stat().st_size < 10e6
@@ -43,7 +45,7 @@ def test_plain_open_clip_loads_it(encoder: DualEncoder, tmp_path: Path) -> None:
     np.testing.assert_allclose(image, encoder.encode_images([IMAGE]), atol=2e-3)
 
 
-def test_nothing_is_lost_in_float32(encoder: DualEncoder, tmp_path: Path) -> None:
+def test_a_float32_checkpoint_keeps_every_weight(encoder: DualEncoder, tmp_path: Path) -> None:
     write(
         encoder,
         tmp_path / "m",
@@ -63,17 +65,17 @@ def test_nothing_is_lost_in_float32(encoder: DualEncoder, tmp_path: Path) -> Non
     assert not list(tmp_path.glob(".*"))
 
 
-def test_clip_with_its_own_tokenizer(tmp_path: Path) -> None:
+def test_a_model_with_open_clips_default_tokenizer(tmp_path: Path) -> None:
     clip = load_encoder("picturebook-vit/none", device="cpu")
     write(clip, tmp_path / "clip")
     again = load_encoder(str(tmp_path / "clip"), device="cpu")
     np.testing.assert_array_equal(again.encode_texts(CAPTIONS[:2]), clip.encode_texts(CAPTIONS[:2]))
 
 
-def test_vectors_and_statistics_keep_their_digits(tmp_path: Path) -> None:
+def test_half_precision_keeps_vectors_and_statistics_in_full(tmp_path: Path) -> None:
     mobile = load_encoder("mobilenetv2-mini/none", device="cpu")
     with torch.no_grad():
-        mobile.model.visual.trunk.bn1.running_var.fill_(1e6)  # no float16
+        mobile.model.visual.trunk.bn1.running_var.fill_(1e6)  # above the range of float16
     write(mobile, tmp_path / "m", dtype="float16")
     stored = load_file(tmp_path / "m" / "open_clip_model.safetensors")
     assert stored["visual.trunk.bn1.running_var"].max() == 1e6
@@ -81,7 +83,7 @@ def test_vectors_and_statistics_keep_their_digits(tmp_path: Path) -> None:
     assert stored["visual.head.proj.weight"].dtype == torch.float16
 
 
-def test_shared_and_strided_weights(tmp_path: Path) -> None:
+def test_shared_and_strided_weights_are_stored(tmp_path: Path) -> None:
     model = torch.nn.ModuleDict({"a": torch.nn.Linear(3, 3), "b": torch.nn.Linear(3, 3)})
     model["b"].weight = model["a"].weight
     model["a"].bias = torch.nn.Parameter(torch.rand(6)[::2])
@@ -105,7 +107,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(encoder: DualEncoder, tmp_path
         write(encoder, tmp_path / "m", dtype="int8")
 
 
-def test_the_card_shows_every_figure(encoder: DualEncoder, tmp_path: Path) -> None:
+def test_the_model_card_lists_the_training_record(encoder: DualEncoder, tmp_path: Path) -> None:
     write(encoder, tmp_path / "m", training={"t2i_r1": 61.23456, "data": {"source": "a|b", "pairs": 3}})
     card = (tmp_path / "m" / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: open_clip\n")
@@ -125,7 +127,7 @@ def test_pickles_are_never_read(encoder: DualEncoder, tmp_path: Path, name: str 
         load_encoder(str(tmp_path / "m"))
 
 
-def test_a_pickle_beside_safe_weights_is_ignored(encoder: DualEncoder, tmp_path: Path) -> None:
+def test_a_pickle_next_to_safetensors_is_ignored(encoder: DualEncoder, tmp_path: Path) -> None:
     write(encoder, tmp_path / "m")
     safe = tmp_path / "m" / "open_clip_model.safetensors"
     safe.rename(tmp_path / "m" / "model.safetensors")
@@ -133,7 +135,7 @@ def test_a_pickle_beside_safe_weights_is_ignored(encoder: DualEncoder, tmp_path:
     assert load_encoder(str(tmp_path / "m")).fingerprint == encoder.fingerprint
 
 
-def test_code_in_a_checkpoint_is_never_run(encoder: DualEncoder, tmp_path: Path) -> None:
+def test_code_of_a_checkpoint_is_never_run(encoder: DualEncoder, tmp_path: Path) -> None:
     write(encoder, tmp_path / "m")
     ran = tmp_path / "ran"
     (tmp_path / "m" / "evil.py").write_text(
@@ -141,14 +143,15 @@ def test_code_in_a_checkpoint_is_never_run(encoder: DualEncoder, tmp_path: Path)
         "from transformers import PreTrainedTokenizerFast\n"
         "class EvilTokenizer(PreTrainedTokenizerFast): pass\n"
     )
-    for name, change in {
+    changes: dict[str, Callable[[dict[str, Any]], None]] = {
         "open_clip_config.json": lambda config: config["model_cfg"]["text_cfg"].update(
             tokenizer_kwargs={"trust_remote_code": True}
         ),
         "tokenizer_config.json": lambda config: config.update(
             tokenizer_class="EvilTokenizer", auto_map={"AutoTokenizer": [None, "evil.EvilTokenizer"]}
         ),
-    }.items():
+    }
+    for name, change in changes.items():
         file = tmp_path / "m" / name
         config = json.loads(file.read_text())
         change(config)
@@ -159,14 +162,14 @@ def test_code_in_a_checkpoint_is_never_run(encoder: DualEncoder, tmp_path: Path)
 
 
 @pytest.mark.parametrize("damage", ["{", "{}", '{"model_cfg": {"embed_dim": 3}}'])
-def test_a_damaged_folder_is_explained(encoder: DualEncoder, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_configuration_is_named(encoder: DualEncoder, tmp_path: Path, damage: str) -> None:
     write(encoder, tmp_path / "m")
     (tmp_path / "m" / "open_clip_config.json").write_text(damage)
     with pytest.raises(ModelError, match="damaged"):
         load_encoder(str(tmp_path / "m"))
 
 
-def test_a_truncated_weights_file_is_explained(encoder: DualEncoder, tmp_path: Path) -> None:
+def test_a_truncated_weights_file_is_named(encoder: DualEncoder, tmp_path: Path) -> None:
     write(encoder, tmp_path / "m")
     weights = tmp_path / "m" / "open_clip_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])

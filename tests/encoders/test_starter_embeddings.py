@@ -1,14 +1,13 @@
-"""Embeddings that come with a starter: the same gallery, sooner, and never those of other weights."""
+"""Embeddings shipped with a starter model: equal to the model's own, and never used with other weights."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from itr_core import DualEncoder, Gallery, PairSet, load_encoder, load_pairs
 from itr_core.encoders import starter_embeddings
-from itr_core.encoders.starter_embeddings import StarterEmbeddings, write
+from itr_core.encoders.starter_embeddings import FILE, StarterEmbeddings, write_embeddings
 from itr_core.errors import ModelError
 
 
@@ -27,64 +26,86 @@ def shipped(
     few: PairSet, encoder: DualEncoder, tmp_path_factory: pytest.TempPathFactory
 ) -> StarterEmbeddings:
     folder = tmp_path_factory.mktemp("starter")
-    write(encoder, few, folder)
-    return StarterEmbeddings(encoder, folder / starter_embeddings.FILE)
+    write_embeddings(encoder, few, folder)
+    return StarterEmbeddings.read(folder / FILE)
 
 
-def test_what_is_remembered_is_what_the_model_says(
+def test_known_embeddings_equal_those_of_the_model(
     few: PairSet, encoder: DualEncoder, shipped: StarterEmbeddings
 ) -> None:
     images = [few.image(row) for row in range(len(few))]
-    stranger = Image.radial_gradient("L")
-    prepared = [shipped.prepare(image) for image in [*images[:3], stranger, *images[3:]]]
-    assert [each.ndim for each in prepared] == [1, 1, 1, 3, 1, 1, 1]  # only the stranger needs its pixels
-    expected = encoder.encode_images([*images[:3], stranger, *images[3:]])
-    found = shipped.encode_images(iter(prepared))
-    np.testing.assert_allclose(found, expected, atol=1e-3)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
-    texts = ["words nobody wrote", *few.captions[2], "nor these"]
-    np.testing.assert_allclose(shipped.encode_texts(texts), encoder.encode_texts(texts), atol=1e-3)
-    assert shipped.encode_texts([]).shape == (0, encoder.dim)
+    texts = few.flat_captions()[0]
+    for found, expected in (
+        ([shipped.image(image) for image in images], encoder.encode_images(images)),
+        ([shipped.text(text) for text in texts], encoder.encode_texts(texts)),
+    ):
+        vectors = np.array([vector for vector in found if vector is not None])
+        assert vectors.dtype == np.float32
+        np.testing.assert_allclose(vectors, expected, atol=1e-3)  # stored in half precision
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_a_picture_drawn_otherwise_is_encoded_anew(few: PairSet, shipped: StarterEmbeddings) -> None:
-    image = few.image(0)
-    image.putpixel((0, 0), (1, 2, 3))
-    assert shipped.prepare(image).ndim == 3
-
-
-def test_a_gallery_is_the_same_either_way(
-    few: PairSet, encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_image_with_one_changed_pixel_and_another_text_are_unknown(
+    few: PairSet, shipped: StarterEmbeddings
 ) -> None:
-    sooner = Gallery.build(few, encoder, tmp_path / "sooner")
+    image = few.image(0)
+    assert shipped.image(image) is not None
+    image.putpixel((0, 0), (1, 2, 3))
+    assert shipped.image(image) is None
+    assert shipped.text(few.captions[0][0] + ".") is None
+
+
+def test_a_gallery_of_known_and_unknown_images_equals_an_encoded_one(
+    encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = load_pairs("picturebook:gallery", limit=9)
+    (tmp_path / "infonce").mkdir()
+    write_embeddings(encoder, pairs.select([1, 2, 5, 8]), tmp_path / "infonce")
     monkeypatch.setattr(starter_embeddings, "STARTERS", tmp_path)
-    later = Gallery.build(few, encoder, tmp_path / "later")
-    assert sooner.items.equals(later.items)
-    np.testing.assert_allclose(sooner.image_embeddings, later.image_embeddings, atol=1e-3)
-    np.testing.assert_allclose(sooner.text_embeddings, later.text_embeddings, atol=1e-3)
-
-
-def test_the_shipped_file_knows_the_whole_gallery_of_this_world_and_model(encoder: DualEncoder) -> None:
-    """If this fails, pictures, captions or weights have changed: `python benchmarks/starter.py embed-gallery`."""
-    known = starter_embeddings.with_starter_embeddings(encoder)
-    assert isinstance(known, StarterEmbeddings)
-    pairs = load_pairs("picturebook:gallery")
-    assert all(known.prepare(pairs.image(row)).ndim == 1 for row in range(0, len(pairs), 40))
-    assert all(
-        starter_embeddings._key(text.encode()) in known._rows["texts"] for text in pairs.flat_captions()[0]
+    mixed = Gallery.build(pairs, encoder, tmp_path / "mixed")
+    (tmp_path / "infonce" / FILE).unlink()
+    encoded = Gallery.build(pairs, encoder, tmp_path / "encoded")
+    assert mixed.items.equals(encoded.items)
+    np.testing.assert_allclose(mixed.image_embeddings, encoded.image_embeddings, atol=1e-3)
+    np.testing.assert_allclose(mixed.text_embeddings, encoded.text_embeddings, atol=1e-3)
+    unknown = [0, 3, 4, 6, 7]
+    np.testing.assert_array_equal(
+        mixed.image_embeddings[unknown], encoder.encode_images(pairs.image(row) for row in unknown)
     )
 
 
-def test_other_weights_and_other_models_know_nothing(
+def test_a_gallery_of_known_images_is_built_without_the_model(
+    few: PairSet, encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    monkeypatch.setattr(encoder, "_text", lambda ids: pytest.fail("a caption was encoded"))
+    monkeypatch.setattr(encoder.model, "encode_image", lambda *_, **__: encoded.append(1))
+    gallery = Gallery.build(few, encoder, tmp_path / "gallery")
+    assert len(gallery) == 6
+    assert encoded == []
+
+
+def test_the_shipped_file_contains_the_whole_demo_gallery(encoder: DualEncoder) -> None:
+    """If images, captions or weights have changed, run `python benchmarks/starter.py remember`."""
+    shipped = StarterEmbeddings.of(encoder)
+    pairs = load_pairs("picturebook:gallery")
+    assert len(shipped) == len(pairs)
+    assert all(shipped.image(pairs.image(row)) is not None for row in range(0, len(pairs), 40))
+    assert all(shipped.text(text) is not None for text in pairs.flat_captions()[0])
+
+
+def test_other_weights_and_other_models_have_no_shipped_embeddings(
     few: PairSet, encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = load_encoder("picturebook-vit/none", device="cpu")
-    assert starter_embeddings.with_starter_embeddings(fresh) is fresh
+    assert len(StarterEmbeddings.of(fresh)) == 0
     with pytest.raises(ModelError, match="no starter model"):
-        write(fresh, few, tmp_path)
+        write_embeddings(fresh, few, tmp_path)
     (tmp_path / "infonce").mkdir()
     monkeypatch.setitem(encoder.__dict__, "fingerprint", "of another training")
-    write(encoder, few, tmp_path / "infonce")
+    write_embeddings(encoder, few, tmp_path / "infonce")
     monkeypatch.undo()
     monkeypatch.setattr(starter_embeddings, "STARTERS", tmp_path)
-    assert starter_embeddings.with_starter_embeddings(encoder) is encoder
+    shipped = StarterEmbeddings.of(encoder)
+    assert shipped.image(few.image(0)) is None
+    assert shipped.text(few.captions[0][0]) is None

@@ -1,4 +1,4 @@
-"""The models that are shipped: small, complete, readable by plain open_clip, and better than chance."""
+"""The shipped models: small, complete, loadable by plain open_clip, and better than chance."""
 
 from pathlib import Path
 
@@ -11,19 +11,19 @@ from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.encoders.loading import STARTERS
 from itr_core.pairs import load_pairs
 
-EVERY = sorted(folder.name for folder in STARTERS.iterdir() if folder.is_dir())
+STARTER_NAMES = sorted(folder.name for folder in STARTERS.iterdir() if folder.is_dir())
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=STARTER_NAMES)
 def folder(request: pytest.FixtureRequest) -> Path:
     return STARTERS / request.param
 
 
-def test_every_method_has_one() -> None:
-    assert {"infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa"} == set(EVERY)
+def test_every_method_has_a_starter() -> None:
+    assert {"infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa"} == set(STARTER_NAMES)
 
 
-def test_weights_are_small_and_the_card_tells_how_they_were_made(folder: Path) -> None:
+def test_weights_are_small_and_the_card_has_the_training_command(folder: Path) -> None:
     assert (folder / "open_clip_model.safetensors").stat().st_size < 10e6
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"# starter:{folder.name}" in card
@@ -40,8 +40,8 @@ def test_plain_open_clip_gives_the_same_embeddings(folder: Path) -> None:
     images = [pairs.image(row) for row in range(len(pairs))]
     texts = [captions[-1] for captions in pairs.captions]
     with torch.inference_mode():
-        plain = model.encode_image(torch.stack([preprocess(image) for image in images]), normalize=True)
-        words = model.encode_text(tokenizer(texts), normalize=True)
-    np.testing.assert_allclose(encoder.encode_images(images), plain.numpy(), atol=1e-4)
-    np.testing.assert_allclose(encoder.encode_texts(texts), words.numpy(), atol=1e-5)
-    assert ((plain @ words.T).argmax(dim=1) == torch.arange(len(pairs))).sum() >= 6
+        v = model.encode_image(torch.stack([preprocess(image) for image in images]), normalize=True)
+        t = model.encode_text(tokenizer(texts), normalize=True)
+    np.testing.assert_allclose(encoder.encode_images(images), v.numpy(), atol=1e-4)
+    np.testing.assert_allclose(encoder.encode_texts(texts), t.numpy(), atol=1e-5)
+    assert ((v @ t.T).argmax(dim=1) == torch.arange(len(pairs))).sum() >= 6

@@ -1,6 +1,7 @@
-"""The short text path gives what open_clip's full-length path gives, on every kind of tower."""
+"""The text tower without padding equals open_clip's at full length, for every kind of tower."""
 
 import json
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -8,14 +9,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from itr_core import load_encoder
+from itr_core import DualEncoder, load_encoder
 from itr_core.encoders.text_tower import TextTower
 from itr_core.errors import ModelError
 
 VISION = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 1, "head_width": 16}
 TEXT = {"context_length": 24, "width": 32, "heads": 2, "layers": 3}
 END = 49407  # of open_clip's own tokenizer
-CAUSAL = {
+CAUSAL: dict[str, dict[str, Any]] = {
     "clip": {},
     "quickgelu": {"quick_gelu": True},
     "custom-text": {"custom_text": True},
@@ -27,7 +28,7 @@ CAUSAL = {
     "resnet": {"vision_cfg": {"layers": [1, 1, 1, 1], "width": 8, "patch_size": None}},
     "eva": {"custom_text": True, "vision_cfg": {"timm_model_name": "test_vit", "timm_pool": "token"}},
 }
-OTHER = {
+OTHER: dict[str, dict[str, Any]] = {
     "both-ways": {
         "custom_text": True,
         "text_cfg": {"no_causal_mask": True, "pool_type": "last", "proj_bias": True},
@@ -48,7 +49,8 @@ CAPTIONS = ["", "dog", "A dog!", "two people ride a red bicycle, at night", "wor
 def _architectures(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("configs")
     for name, changes in (CAUSAL | OTHER).items():
-        config: dict = {"embed_dim": 32, **{key: value for key, value in changes.items() if "cfg" not in key}}
+        config: dict[str, Any] = {"embed_dim": 32}
+        config |= {key: value for key, value in changes.items() if "cfg" not in key}
         config["vision_cfg"] = VISION | changes.get("vision_cfg", {})
         config["text_cfg"] = TEXT | changes.get("text_cfg", {})
         if "multimodal_cfg" in changes:
@@ -57,15 +59,15 @@ def _architectures(tmp_path_factory: pytest.TempPathFactory) -> None:
     open_clip.add_model_config(folder)
 
 
-def reference(encoder, texts: list[str]) -> np.ndarray:
+def reference(encoder: DualEncoder, texts: list[str]) -> np.ndarray:
     with torch.inference_mode():
         return F.normalize(encoder.model.encode_text(encoder.tokenizer(texts)), dim=-1).numpy()
 
 
 @pytest.mark.parametrize("name", [*CAUSAL, *OTHER])
-def test_same_as_open_clip(name: str) -> None:
+def test_embeddings_equal_open_clips(name: str) -> None:
     encoder = load_encoder(f"tiny-{name}/none", device="cpu")
-    assert encoder._text.trims == (name in CAUSAL)
+    assert encoder._text.skips_padding == (name in CAUSAL)
     for texts in (CAPTIONS, ["a dog"], ["a dog"] * 3, [""], ["word " * 40], CAPTIONS * 20):
         np.testing.assert_allclose(encoder.encode_texts(texts), reference(encoder, texts), atol=1e-5)
     np.testing.assert_allclose(
@@ -74,7 +76,7 @@ def test_same_as_open_clip(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["clip", "eos", "both-ways", "coca"])
-def test_word_tokens_are_the_towers_own(name: str) -> None:
+def test_word_tokens_equal_open_clips(name: str) -> None:
     encoder = load_encoder(f"tiny-{name}/none", device="cpu")
     pooled, tokens, mask = encoder.encode_texts(CAPTIONS, tokens=True, batch_size=4)
     ids = encoder.tokenizer(CAPTIONS)
@@ -90,12 +92,12 @@ def test_word_tokens_are_the_towers_own(name: str) -> None:
     np.testing.assert_allclose(pooled, reference(encoder, CAPTIONS), atol=1e-5)
     expected = F.normalize(full, dim=-1).numpy()[:, : tokens.shape[1]]
     np.testing.assert_allclose(tokens, expected * mask[..., None], atol=1e-5)
-    # 22 of 24 positions are left between start and end
+    # of 24 positions, 22 are between start and end
     assert mask.sum(1).tolist() == [0, 1, 3, 9, 22, 5]
     assert not mask[:, 0].any()
 
 
-def test_gradients_are_those_of_the_full_length() -> None:
+def test_gradients_equal_those_at_full_length() -> None:
     encoder = load_encoder("tiny-clip/none", device="cpu")
     ids = encoder.tokenizer(CAPTIONS)
     weights = [weight for name, weight in encoder.model.named_parameters() if "visual" not in name]
@@ -105,18 +107,18 @@ def test_gradients_are_those_of_the_full_length() -> None:
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_short_texts_cost_less_than_the_context() -> None:
+def test_padding_is_not_computed() -> None:
     encoder = load_encoder("tiny-clip/none", device="cpu")
-    seen: list[int] = []
+    rows: list[int] = []
     block = encoder.model.transformer.resblocks[0]
-    hook = block.ln_1.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[0]))
+    hook = block.ln_1.register_forward_hook(lambda _, inputs, __: rows.append(inputs[0].shape[0]))
     encoder.encode_texts(["dog", "a dog"])
     hook.remove()
-    assert seen == [3 + 4]  # start, words, end; not 2 x 24
+    assert rows == [3 + 4]  # start, words and end of each text; not 2 x 24
 
 
-def test_a_tower_without_word_tokens_says_so() -> None:
-    foreign = torch.nn.Module()
-    foreign.text = torch.nn.Linear(1, 1)
+def test_a_tower_without_word_tokens_is_named() -> None:
+    model = torch.nn.Module()
+    model.text = torch.nn.Linear(1, 1)
     with pytest.raises(ModelError, match="no word tokens"):
-        TextTower(foreign, [0], None).with_tokens(torch.zeros(1, 4, dtype=torch.long))
+        TextTower(model, [0], None).with_tokens(torch.zeros(1, 4, dtype=torch.long))

@@ -1,6 +1,4 @@
-"""The local similarity against attention written out word by word, in value, gradient and memory."""
-
-import doctest
+"""The local similarity equals attention computed word by word, in value and gradient, and limits memory."""
 
 import pytest
 import torch
@@ -8,12 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from itr_core.encoders import token_similarity as module
 from itr_core.encoders.token_similarity import local_similarity
 
 
 def tokens(seed: int, images: int = 3, texts: int = 4, width: int = 8) -> tuple[Tensor, Tensor, Tensor]:
-    """Patches (images, 5, width), words (texts, 6, width), and a mask with holes, at least one word each."""
+    """Patches (images, 5, width), words (texts, 6, width), and a random mask with a word in every text."""
     random = torch.Generator().manual_seed(seed)
     patches = torch.randn(images, 5, width, dtype=torch.float64, generator=random)
     words = 3 * torch.randn(texts, 6, width, dtype=torch.float64, generator=random)
@@ -23,14 +20,14 @@ def tokens(seed: int, images: int = 3, texts: int = 4, width: int = 8) -> tuple[
 
 
 def attended(query: Tensor, keys: Tensor, sharpness: float, heads: int) -> Tensor:
-    """The context of one query (d,) among keys (K, d), head by head."""
+    """Compute the context of one query (d,) among keys (K, d), head by head."""
     size = len(query) // heads
     context = []
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)
         weights = torch.stack([(sharpness * (query[part] @ key[part])).exp() for key in keys])
         context.append(sum(w / weights.sum() * key[part] for w, key in zip(weights, keys, strict=True)))
-    return torch.cat(context)  # type: ignore[arg-type]
+    return torch.cat(context)
 
 
 def double_loop(
@@ -39,10 +36,10 @@ def double_loop(
     result = torch.zeros(len(patches), len(words), dtype=torch.float64)
     for i, image in enumerate(patches):
         for j, text in enumerate(words):
-            regions = [r / r.norm() for r in image]
-            said = [w / w.norm() for w, real in zip(text, mask[j], strict=True) if real]
+            r = [patch / patch.norm() for patch in image]
+            w = [word / word.norm() for word, inside in zip(text, mask[j], strict=True) if inside]
             both = []
-            for queries, keys, sharpness in ((regions, said, lam_i2t), (said, regions, lam_t2i)):
+            for queries, keys, sharpness in ((r, w, lam_i2t), (w, r, lam_t2i)):
                 contexts = [attended(q, torch.stack(keys), sharpness, heads) for q in queries]
                 cosines = [q @ c / c.norm() for q, c in zip(queries, contexts, strict=True)]
                 both.append(torch.stack(cosines).mean())
@@ -52,7 +49,7 @@ def double_loop(
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 999), st.sampled_from([1, 2, 8]), st.sampled_from([1, 3, 99]), st.floats(0.1, 30))
-def test_equals_the_double_loop(seed: int, heads: int, chunk: int, sharpness: float) -> None:
+def test_similarity_equals_the_double_loop(seed: int, heads: int, chunk: int, sharpness: float) -> None:
     given = tokens(seed)
     torch.testing.assert_close(
         local_similarity(*given, lam_i2t=sharpness, lam_t2i=2 * sharpness, heads=heads, chunk=chunk),
@@ -63,7 +60,7 @@ def test_equals_the_double_loop(seed: int, heads: int, chunk: int, sharpness: fl
 
 
 @pytest.mark.parametrize("heads", [1, 2])
-def test_gradient(heads: int) -> None:
+def test_gradient_equals_finite_differences(heads: int) -> None:
     patches, words, mask = tokens(1, images=2, texts=3, width=4)
     assert torch.autograd.gradcheck(
         lambda p, w: local_similarity(p, w, mask, heads=heads, chunk=2),
@@ -81,8 +78,8 @@ def test_gradient_does_not_depend_on_the_chunk() -> None:
         torch.testing.assert_close(other, gradients[0], rtol=0, atol=1e-12)
 
 
-def test_what_is_kept_for_the_gradient_grows_with_the_tokens_not_with_the_pairs() -> None:
-    def kept(images: int, texts: int) -> int:
+def test_memory_for_the_gradient_grows_with_tokens_not_with_pairs() -> None:
+    def bytes_saved(images: int, texts: int) -> int:
         patches = torch.randn(images, 20, 16, requires_grad=True)
         words = torch.randn(texts, 10, 16, requires_grad=True)
         sizes: dict[int, int] = {}
@@ -96,12 +93,12 @@ def test_what_is_kept_for_the_gradient_grows_with_the_tokens_not_with_the_pairs(
         assert total.requires_grad
         return sum(sizes.values())
 
-    small, twice = kept(16, 16), kept(32, 32)
-    assert twice < 2.5 * small  # attention of every pair would be four times as much
-    assert twice < 32 * 32 * 20 * 10 * 4  # one attention matrix of all pairs
+    small, twice = bytes_saved(16, 16), bytes_saved(32, 32)
+    assert twice < 2.5 * small  # attention weights of all pairs would take four times as much
+    assert twice < 32 * 32 * 20 * 10 * 4  # attention weights of all pairs in float32
 
 
-def test_what_is_outside_the_mask_does_not_matter() -> None:
+def test_tokens_outside_the_mask_have_no_effect() -> None:
     patches, words, mask = tokens(3)
     expected = local_similarity(patches, words, mask)
     changed = torch.where(mask[..., None], words, 100 * torch.ones_like(words))
@@ -111,14 +108,14 @@ def test_what_is_outside_the_mask_does_not_matter() -> None:
     torch.testing.assert_close(local_similarity(patches, longer, padded), expected)
 
 
-def test_order_and_length_of_tokens_do_not_matter() -> None:
+def test_order_and_norm_of_tokens_have_no_effect() -> None:
     patches, words, mask = tokens(4)
     order = torch.randperm(6)
     again = local_similarity(7 * patches.flip(1), words[:, order] / 9, mask[:, order])
     torch.testing.assert_close(again, local_similarity(patches, words, mask))
 
 
-def test_what_answers_to_each_other_scores_higher() -> None:
+def test_equal_tokens_score_higher_than_orthogonal_ones() -> None:
     patches = torch.eye(8)[None, :4].repeat(2, 1, 1)
     patches[1] = torch.eye(8)[4:]
     matrix = local_similarity(patches, patches, torch.ones(2, 4, dtype=torch.bool))
@@ -127,7 +124,7 @@ def test_what_answers_to_each_other_scores_higher() -> None:
 
 
 @pytest.mark.parametrize("sharpness", [1e-6, 1e4])
-def test_finite_at_the_ends_of_attention_and_without_words(sharpness: float) -> None:
+def test_similarity_and_gradient_stay_finite_in_extreme_cases(sharpness: float) -> None:
     patches, words, mask = tokens(5)
     patches, words = patches.float().requires_grad_(), words.float()
     words[1] = 0
@@ -146,7 +143,3 @@ def test_finite_at_the_ends_of_attention_and_without_words(sharpness: float) -> 
 def test_heads_must_divide_the_dimensions() -> None:
     with pytest.raises(ValueError, match="heads=3 must divide the 8 dimensions"):
         local_similarity(*tokens(0), heads=3)
-
-
-def test_docstring() -> None:
-    assert doctest.testmod(module).failed == 0

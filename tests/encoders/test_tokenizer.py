@@ -1,4 +1,4 @@
-"""Words, sub-words, and where a text is cut."""
+"""Training a tokenizer, splitting a text at the context length, and splitting it into words."""
 
 import random
 
@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 from itr_core.encoders import tokenizer
-from itr_core.encoders.tokenizer import cut, special_ids
+from itr_core.encoders.tokenizer import special_ids, split_at_context
 from itr_core.vocabulary import words_of
 
 CAPTIONS = [
@@ -21,7 +22,7 @@ CLIP = open_clip.get_tokenizer("ViT-B-32", context_length=16)
 PAD, START, END = 0, 1, len(TRAINED.tokenizer) - 1
 
 
-def test_rows_are_start_words_end_padding() -> None:
+def test_ids_are_start_words_end_padding() -> None:
     ids = TRAINED(["dog", "", "dog " * 50])
     assert ids.shape == (3, 16)
     assert ids.dtype == torch.int64
@@ -29,16 +30,16 @@ def test_rows_are_start_words_end_padding() -> None:
     assert ids[0].tolist() == [START, dog, END] + [PAD] * 13
     assert ids[1].tolist() == [START, END] + [PAD] * 14
     assert ids[2].tolist() == [START] + [dog] * 14 + [END]
-    assert ids.argmax(dim=1).tolist() == [2, 1, 15]  # what CLIP's pooling looks for
+    assert ids.argmax(dim=1).tolist() == [2, 1, 15]  # CLIP pools this position
     assert special_ids(TRAINED) == ([START, END, PAD], END)
 
 
-def test_a_word_is_the_same_wherever_it_stands() -> None:
+def test_a_word_has_the_same_id_at_every_position() -> None:
     assert TRAINED(["Dog"])[0, 1] == TRAINED(["a dog"])[0, 2] == TRAINED(["a  DOG"])[0, 2]
     assert torch.equal(TRAINED(["ﬁne ｄｏｇ"]), TRAINED(["fine dog"]))  # NFKC
 
 
-def test_training_is_repeatable_and_keeps_to_its_size() -> None:
+def test_training_is_repeatable_and_limits_the_vocabulary() -> None:
     again = tokenizer.train(CAPTIONS, vocab_size=500, context_length=16)
     assert again.tokenizer.get_vocab() == TRAINED.tokenizer.get_vocab()
     small = tokenizer.train(CAPTIONS, vocab_size=270, context_length=16)
@@ -48,47 +49,45 @@ def test_training_is_repeatable_and_keeps_to_its_size() -> None:
 
 @given(st.text(max_size=40))
 @settings(max_examples=200, deadline=None)
-def test_no_text_is_unknown(text: str) -> None:
+def test_every_text_can_be_encoded_and_decoded(text: str) -> None:
     ids = TRAINED([text])[0]
     assert ids[0] == START
     assert (ids == END).sum() >= 1
     inside = TRAINED.tokenizer.decode(TRAINED.tokenizer(text.lower()).input_ids, skip_special_tokens=True)
-    if "<" not in text:  # '<pad>' typed by a person is a special token
+    if "<" not in text:  # '<pad>' in a text is read as the special token
         normal = TRAINED.tokenizer.backend_tokenizer.normalizer.normalize_str(text.lower())
         assert inside.removeprefix(" ") == normal.removeprefix(" ")
 
 
 @pytest.mark.parametrize("tokens", [TRAINED, CLIP], ids=["trained", "clip"])
-def test_cut_keeps_the_words_the_model_reads_whole(tokens) -> None:
+def test_split_at_context_keeps_the_words_that_fit(tokens: HFTokenizer | SimpleTokenizer) -> None:
     rng = random.Random(0)
     for _ in range(60):
         text = " ".join(rng.choice(["dog", "runs!", "beach-side", "Café", "🐶", "a"]) for _ in range(20))
-        kept, lost = cut(tokens, text)
+        kept, lost = split_at_context(tokens, text)
         assert kept + lost == text
         assert lost.startswith(" ")
         read = tokens([text])[0]
         whole = tokens([kept])[0]
         length = int((whole == whole.max()).nonzero()[0])
         assert torch.equal(read[:length], whole[:length])
-        longer = f"{kept} {lost.split()[0]}"
-        assert not torch.equal(
-            tokens([longer], 32)[0, :16], tokens([longer], 16)[0]
-        )  # one word more is too much
+        longer = f"{kept} {lost.split()[0]}"  # with one more word, the text is truncated
+        assert not torch.equal(tokens([longer], 32)[0, :16], tokens([longer], 16)[0])
 
 
 @pytest.mark.parametrize("tokens", [TRAINED, CLIP], ids=["trained", "clip"])
-def test_cut_at_the_edges(tokens) -> None:
+def test_split_at_context_of_special_texts(tokens: HFTokenizer | SimpleTokenizer) -> None:
     for text in ("", "   ", "a dog", "a " * 14):
-        assert cut(tokens, text) == (text, "")
-    assert cut(tokens, "a " * 15) == ("a " * 13 + "a", " a ")
-    kept, lost = cut(tokens, "x" * 500 + " dog")
+        assert split_at_context(tokens, text) == (text, "")
+    assert split_at_context(tokens, "a " * 15) == ("a " * 13 + "a", " a ")
+    kept, lost = split_at_context(tokens, "x" * 500 + " dog")
     assert 0 < len(kept) < 500
     assert kept + lost == "x" * 500 + " dog"
     tiny = open_clip.get_tokenizer("ViT-B-32", context_length=3)
-    assert cut(tiny, "🧑‍🚀") == ("", "🧑‍🚀")
+    assert split_at_context(tiny, "🧑‍🚀") == ("", "🧑‍🚀")
 
 
-def test_words() -> None:
+def test_words_of_a_text() -> None:
     assert words_of("Two dogs' toys; it’s RED, ｗｉｄｅ_2") == [
         "two",
         "dogs",

@@ -1,4 +1,4 @@
-"""Token embeddings that begin with word vectors."""
+"""Token embeddings initialised with word vectors."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def write(folder: Path, words: list[str], vectors: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("scale", [1, 100])
-def test_whole_words_get_their_vectors_as_large_as_the_drawn_and_nothing_else_changes(
+def test_single_token_words_get_scaled_vectors_and_nothing_else_changes(
     encoder: DualEncoder, tmp_path: Path, scale: int
 ) -> None:
     vectors = scale * np.arange(60, dtype=np.float16).reshape(3, 20)
@@ -53,7 +53,7 @@ def test_whole_words_get_their_vectors_as_large_as_the_drawn_and_nothing_else_ch
 
 
 @pytest.mark.parametrize("vectors", [np.zeros((1, 8)), np.zeros((2, WIDTH + 1)), np.zeros(2)])
-def test_vectors_that_do_not_fit_are_refused(
+def test_vectors_of_the_wrong_shape_are_refused(
     encoder: DualEncoder, tmp_path: Path, vectors: np.ndarray
 ) -> None:
     with pytest.raises(ModelError, match=r"2 words and a text tower of width 32 need \(2, at most 32\)"):

@@ -1,4 +1,4 @@
-"""Rows on disk: built once, resumed after a break, never half there."""
+"""The row cache: built once, resumed after an interruption, complete or absent."""
 
 import resource
 import signal
@@ -15,13 +15,14 @@ VALUES = np.random.default_rng(0).integers(0, 256, (50, 3, 4), dtype=np.uint8)
 
 
 class Maker:
-    """Yields VALUES seven at a time, breaking off before row `stop`; notes where it was asked to start."""
+    """Yields VALUES seven rows at a time, is interrupted before row `stop`, and records its start rows."""
 
     def __init__(self, stop: int = 99) -> None:
         self.stop = stop
         self.starts: list[int] = []
 
     def __call__(self, start: int) -> Iterator[Chunk]:
+        """Yield chunks from row `start` on."""
         self.starts.append(start)
         for first in range(start, len(VALUES), 7):
             if first >= self.stop:
@@ -35,7 +36,7 @@ def build(folder: Path, make: Maker) -> None:
     assert rows.unusable == {10: "broken"}
 
 
-def test_built_once_then_opened(tmp_path: Path) -> None:
+def test_a_complete_cache_is_not_computed_again(tmp_path: Path) -> None:
     make = Maker()
     build(tmp_path / "cache", make)
     build(tmp_path / "cache", make)
@@ -43,13 +44,13 @@ def test_built_once_then_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [None, 0, 5, 400])
-def test_goes_on_where_it_was_interrupted(tmp_path: Path, cut: int | None) -> None:
+def test_an_interrupted_cache_resumes_after_the_last_whole_row(tmp_path: Path, cut: int | None) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "cache", Maker(stop=28))
     assert not (tmp_path / "cache").exists()
     rows = tmp_path / "cache.part" / "rows.npy"
     whole_rows = 28
-    if cut is not None:  # as a killed process leaves it: a half-written header or row
+    if cut is not None:  # a killed process leaves a part of the header or of a row
         rows.write_bytes(rows.read_bytes()[:cut])
         whole_rows = max(0, cut - 128) // 12
     make = Maker()
@@ -57,12 +58,12 @@ def test_goes_on_where_it_was_interrupted(tmp_path: Path, cut: int | None) -> No
     assert make.starts == [whole_rows]
 
 
-def test_full_disk_is_told_and_what_is_done_stays_done(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_cache_resumes(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))  # a disk with room for 300 bytes
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))  # like a disk with 300 bytes of free space
     try:
-        with pytest.raises(PairscopeError, match="Make room"):
+        with pytest.raises(PairscopeError, match="Free disk space"):
             build(tmp_path / "cache", Maker())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -1,4 +1,4 @@
-"""Frozen teachers: every kind, asked once, and never of another source."""
+"""Frozen teachers of every kind: encoded once per source and never used for another."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "vit.safetensors"
 
 
-def ask(pairs: PairSet, encoder: DualEncoder, image: str | None = None, text: str | None = None) -> Any:
+def embed(pairs: PairSet, encoder: DualEncoder, image: str | None = None, text: str | None = None) -> Any:
     images = cached_pixels(pairs, encoder, workers=0, progress=False)
     return open_teachers(image, text, pairs, images, encoder, progress=False)
 
@@ -63,11 +63,11 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-# -- the two that need nothing ---------------------------------------------------------------------------
+# -- the default teachers -------------------------------------------------------------------------------
 
 
-def test_by_default_the_trunk_and_the_words_teach(pairs: PairSet, encoder: DualEncoder) -> None:
-    image, text = ask(pairs, encoder)
+def test_the_defaults_are_trunk_features_and_lsa(pairs: PairSet, encoder: DualEncoder) -> None:
+    image, text = embed(pairs, encoder)
     features = encoder.image_features(pairs.image(row) for row in range(64))
     np.testing.assert_allclose(image, unit(features - features.mean(0)), atol=2e-3)
     assert image.shape == (64, 32)
@@ -78,7 +78,7 @@ def test_by_default_the_trunk_and_the_words_teach(pairs: PairSet, encoder: DualE
         np.testing.assert_allclose(np.linalg.norm(rows.astype(np.float32), axis=1), 1, atol=2e-3)
 
 
-def test_features_are_those_that_the_run_trains_on(pairs: PairSet, encoder: DualEncoder) -> None:
+def test_features_equal_those_that_the_run_trains_on(pairs: PairSet, encoder: DualEncoder) -> None:
     cached = cached_features(pairs, encoder, workers=0, progress=False)
     decoded = DecodedImages(pairs, encoder)
     given = np.random.default_rng(0).random((64, 9), np.float32)
@@ -90,54 +90,52 @@ def test_features_are_those_that_the_run_trains_on(pairs: PairSet, encoder: Dual
     np.testing.assert_allclose(rows[2], unit(given - given.mean(0)), atol=1e-3)
 
 
-def test_lsa_finds_captions_alike_that_share_words(pairs: PairSet, encoder: DualEncoder) -> None:
+def test_lsa_similarity_follows_shared_words(pairs: PairSet, encoder: DualEncoder) -> None:
     texts, _ = pairs.flat_captions()
-    rows = ask(pairs, encoder)[1].astype(np.float32)
-    alike = rows @ rows.T
+    rows = embed(pairs, encoder)[1].astype(np.float32)
+    cosines = rows @ rows.T
     words = [set(text.replace(",", "").split()) for text in texts]
     shared = np.array([[len(a & b) / len(a | b) for b in words] for a in words])
     others = ~np.eye(128, dtype=bool)
-    assert np.corrcoef(alike[others], shared[others])[0, 1] > 0.8
+    assert np.corrcoef(cosines[others], shared[others])[0, 1] > 0.8
     again = teachers._lsa(texts)
     np.testing.assert_allclose(rows, unit(again), atol=1e-3)  # the seed is fixed
 
 
-def test_few_captions_have_few_dimensions_and_no_words_are_named(
-    tmp_path: Path, encoder: DualEncoder
-) -> None:
+def test_lsa_of_few_captions_and_of_captions_without_words(tmp_path: Path, encoder: DualEncoder) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     notes = tmp_path / "metadata.jsonl"
     notes.write_text('{"file_name": "a.png", "captions": ["a red ball", "?"]}')
-    text = ask(load_pairs(f"folder:{tmp_path}"), encoder)[1]
+    text = embed(load_pairs(f"folder:{tmp_path}"), encoder)[1]
     assert text.shape == (2, 2)
     assert not text[1].any()
     notes.write_text('{"file_name": "a.png", "captions": ["?"]}')
     with pytest.raises(SourceError, match="no words for the text teacher 'lsa'"):
-        ask(load_pairs(f"folder:{tmp_path}"), encoder)
+        embed(load_pairs(f"folder:{tmp_path}"), encoder)
     notes.write_text('{"file_name": "a.png", "captions": []}')
-    with pytest.raises(SourceError, match="no caption that a teacher could read"):
-        ask(load_pairs(f"folder:{tmp_path}"), encoder)
+    with pytest.raises(SourceError, match="no captions for a text teacher"):
+        embed(load_pairs(f"folder:{tmp_path}"), encoder)
 
 
 # -- the cache -------------------------------------------------------------------------------------------
 
 
-def test_a_source_is_seen_once(
+def test_a_source_is_encoded_once(
     pairs: PairSet, encoder: DualEncoder, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = ask(pairs, encoder, f"timm:test_vit@{weights}")
-    monkeypatch.setattr(teachers, "_lsa", None)  # neither teacher may be asked again
+    before = embed(pairs, encoder, f"timm:test_vit@{weights}")
+    monkeypatch.setattr(teachers, "_lsa", None)  # neither teacher may be loaded again
     monkeypatch.setattr(timm, "create_model", None)
-    for first, again in zip(before, ask(pairs, encoder, f"timm:test_vit@{weights}"), strict=True):
+    for first, again in zip(before, embed(pairs, encoder, f"timm:test_vit@{weights}"), strict=True):
         np.testing.assert_array_equal(first, again)
     assert caches(tmp_path) == 2
 
 
 @pytest.mark.parametrize("change", ["order", "caption", "fewer"])
-def test_a_cache_never_serves_another_source(
+def test_a_cache_is_never_used_for_another_source(
     world: Path, pairs: PairSet, encoder: DualEncoder, tmp_path: Path, change: str
 ) -> None:
-    image, text = ask(pairs, encoder)
+    image, text = embed(pairs, encoder)
     here = Path(shutil.copytree(world, tmp_path / "world"))
     lines = (here / "metadata.jsonl").read_text().splitlines()
     if change == "order":
@@ -148,26 +146,26 @@ def test_a_cache_never_serves_another_source(
         lines[0] = lines[0].replace("flat", "high")
     (here / "metadata.jsonl").write_text("\n".join(lines))
     other = load_pairs(f"folder:{here}", limit=60 if change == "fewer" else None)
-    ours = ask(other, encoder)
+    ours = embed(other, encoder)
     assert caches(tmp_path) == 4
     assert len(ours[1]) == len(other.flat_captions()[0])
     assert ours[1].shape != text.shape or not np.allclose(ours[1], text)
     assert len(ours[0]) == (60 if change == "fewer" else len(image))
 
 
-def test_other_weights_are_another_teacher(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
-    one = ask(pairs, encoder)[0]
-    two = ask(pairs, load_encoder("tiny/none", device="cpu", seed=1))[0]
-    assert caches(tmp_path) == 3  # the captions' is the same
+def test_other_weights_have_another_cache(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    one = embed(pairs, encoder)[0]
+    two = embed(pairs, load_encoder("tiny/none", device="cpu", seed=1))[0]
+    assert caches(tmp_path) == 3  # the text teacher is the same
     assert not np.allclose(one, two)
 
 
-# -- teachers of others ----------------------------------------------------------------------------------
+# -- other models ----------------------------------------------------------------------------------------
 
 
-def test_timm_with_weights_of_ones_own(world: Path, encoder: DualEncoder, weights: Path) -> None:
+def test_timm_with_weights_from_a_file(world: Path, encoder: DualEncoder, weights: Path) -> None:
     pairs = load_pairs(f"folder:{world}", limit=3)
-    image, _ = ask(pairs, encoder, f"timm:test_vit@{weights}")
+    image, _ = embed(pairs, encoder, f"timm:test_vit@{weights}")
     torch.manual_seed(0)
     model = timm.create_model("test_vit", num_classes=10)
     model.reset_classifier(0)
@@ -179,55 +177,55 @@ def test_timm_with_weights_of_ones_own(world: Path, encoder: DualEncoder, weight
     np.testing.assert_allclose(image, unit(expected), atol=2e-3)
 
 
-def test_an_image_that_cannot_be_decoded_is_zero(
+def test_the_row_of_an_unusable_image_is_zero(
     world: Path, tmp_path: Path, encoder: DualEncoder, weights: Path
 ) -> None:
     here = Path(shutil.copytree(world, tmp_path / "world"))
     (here / "01.png").write_bytes((here / "01.png").read_bytes()[:60])
     pairs = load_pairs(f"folder:{here}", limit=3)
     for spec in (f"timm:test_vit@{weights}", "features", "open_clip:tiny/none"):
-        image, text = ask(pairs, encoder, spec)
+        image, text = embed(pairs, encoder, spec)
         assert [bool(row.any()) for row in image] == [True, False, True]
         assert len(text) == 6
 
 
-def test_timm_names_what_is_wrong(pairs: PairSet, encoder: DualEncoder, weights: Path) -> None:
+def test_errors_of_timm_teachers_name_the_cause(pairs: PairSet, encoder: DualEncoder, weights: Path) -> None:
     with pytest.raises(ModelError, match="Cannot load the image teacher timm:nonsuch: Unknown model"):
-        ask(pairs, encoder, "timm:nonsuch")
-    with pytest.raises(ModelError, match=r"timm:test_vit: .*without a network, take timm:NAME@FILE"):
-        ask(pairs, encoder, "timm:test_vit")
+        embed(pairs, encoder, "timm:nonsuch")
+    with pytest.raises(ModelError, match=r"timm:test_vit: .*without a network, use timm:NAME@FILE"):
+        embed(pairs, encoder, "timm:test_vit")
     with pytest.raises(ModelError, match=r"Cannot read the file 'no\.safetensors'.*No such file"):
-        ask(pairs, encoder, "timm:test_vit@no.safetensors")
-    with pytest.raises(ModelError, match="holds no weights of timm's test_convnext: it has no"):
-        ask(pairs, encoder, f"timm:test_convnext@{weights}")
+        embed(pairs, encoder, "timm:test_vit@no.safetensors")
+    with pytest.raises(ModelError, match="is no weights file of timm's test_convnext: it has no"):
+        embed(pairs, encoder, f"timm:test_convnext@{weights}")
 
 
-def test_open_clip_teaches_both(pairs: PairSet, encoder: DualEncoder) -> None:
-    image, text = ask(pairs, encoder, "open_clip:tiny/none", "open_clip:tiny/none")
+def test_open_clip_models_are_image_and_text_teachers(pairs: PairSet, encoder: DualEncoder) -> None:
+    image, text = embed(pairs, encoder, "open_clip:tiny/none", "open_clip:tiny/none")
     teacher = load_encoder("tiny/none", device="cpu")
     np.testing.assert_allclose(image, teacher.encode_images(pairs.image(row) for row in range(64)), atol=1e-3)
     np.testing.assert_allclose(text, teacher.encode_texts(pairs.flat_captions()[0]), atol=1e-3)
     with pytest.raises(ModelError, match="No model 'tinny/none'"):
-        ask(pairs, encoder, "open_clip:tinny/none")
+        embed(pairs, encoder, "open_clip:tinny/none")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_sentence_transformer_in_a_folder(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+def test_a_sentence_transformer_from_a_folder(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
     library = pytest.importorskip("sentence_transformers", reason="pip install 'pairscope[teachers]'")
     folder = sentence_model(library, pairs, tmp_path)
-    _, text = ask(pairs, encoder, text=f"sentence-transformers:{folder}")
+    _, text = embed(pairs, encoder, text=f"sentence-transformers:{folder}")
     expected = library.SentenceTransformer(str(folder), device="cpu").encode(pairs.flat_captions()[0])
     np.testing.assert_allclose(text, unit(expected), atol=2e-3)
-    with pytest.raises(ModelError, match=r"sentence-transformers:nonsuch.*give the path of its folder"):
-        ask(pairs, encoder, text="sentence-transformers:nonsuch")
+    with pytest.raises(ModelError, match=r"sentence-transformers:nonsuch.*use the path of a local folder"):
+        embed(pairs, encoder, text="sentence-transformers:nonsuch")
 
 
 def sentence_model(library: Any, pairs: PairSet, folder: Path) -> Path:
-    """A BERT of one layer with random weights, as sentence-transformers saves it."""
+    """Save a BERT of one layer with random weights in the format of sentence-transformers."""
     from transformers import BertConfig, BertModel, BertTokenizer
 
-    seen = {word for text in pairs.flat_captions()[0] for word in text.replace(",", "").split()}
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(seen)]
+    vocabulary = {word for text in pairs.flat_captions()[0] for word in text.replace(",", "").split()}
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(vocabulary)]
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     BertModel(BertConfig(vocab_size=len(words), **shape)).save_pretrained(folder / "bert")
     BertTokenizer(vocab={word: i for i, word in enumerate(words)}).save_pretrained(folder / "bert")
@@ -237,32 +235,32 @@ def sentence_model(library: Any, pairs: PairSet, folder: Path) -> Path:
     return folder / "sentences"
 
 
-def test_a_missing_package_is_named_with_its_remedy(
+def test_a_missing_package_is_named_with_the_remedy(
     pairs: PairSet, encoder: DualEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(ModelError, match=r"pip install 'pairscope\[teachers\]'"):
-        ask(pairs, encoder, text="sentence-transformers:all-mpnet-base-v2")
+        embed(pairs, encoder, text="sentence-transformers:all-mpnet-base-v2")
 
 
-# -- rows made elsewhere ---------------------------------------------------------------------------------
+# -- precomputed rows ------------------------------------------------------------------------------------
 
 
-def test_rows_come_back_as_they_were_saved(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
-    saved, file = ask(pairs, encoder), tmp_path / "rows.safetensors"
+def test_saved_rows_are_read_again(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    saved, file = embed(pairs, encoder), tmp_path / "rows.safetensors"
     save_teachers(file, pairs, *saved)
-    opened = ask(pairs, encoder, f"precomputed:{file}:image", f"precomputed:{file}:text")
+    opened = embed(pairs, encoder, f"precomputed:{file}:image", f"precomputed:{file}:text")
     for mine, theirs in zip(opened, saved, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-3)
 
 
-def test_the_terminal_writes_what_a_training_reads(world: Path, tmp_path: Path) -> None:
+def test_the_command_writes_rows_that_training_reads(world: Path, tmp_path: Path) -> None:
     file, source = tmp_path / "rows.safetensors", f"folder:{world}"
     made = CliRunner().invoke(
         app, ["data", "teachers", source, "--out", str(file), "--model", "tiny/none", "--device", "cpu"]
     )
     assert made.exit_code == 0, made.output
-    named = {f"{of}_teacher": f"precomputed:{file}:{of}" for of in ("image", "text")}
+    named: dict[str, Any] = {f"{of}_teacher": f"precomputed:{file}:{of}" for of in ("image", "text")}
     assert all(spec in made.stdout for spec in named.values())
     out = train(
         "cusa", source, model="tiny/none", vocab_size=300, out=tmp_path / "out", device="cpu", max_steps=2,
@@ -271,23 +269,23 @@ def test_the_terminal_writes_what_a_training_reads(world: Path, tmp_path: Path) 
     assert (out / "heads.safetensors").exists()
 
 
-def test_rows_without_a_word_on_their_source_must_fit_in_number(
+def test_precomputed_rows_without_a_source_need_the_right_number(
     pairs: PairSet, encoder: DualEncoder, tmp_path: Path
 ) -> None:
     file = tmp_path / "rows.safetensors"
     random = np.random.default_rng(0)
     save_file({"i": random.random((64, 5)), "t": random.random((128, 7), np.float32)}, file)
-    image, text = ask(pairs, encoder, f"precomputed:{file}:i", f"precomputed:{file}:t")
+    image, text = embed(pairs, encoder, f"precomputed:{file}:i", f"precomputed:{file}:t")
     np.testing.assert_allclose(image, unit(load_file(file)["i"]), atol=1e-3)
     assert text.shape == (128, 7)
     with pytest.raises(SourceError, match=r"shape \(64, 5\); the source has 128 captions"):
-        ask(pairs, encoder, text=f"precomputed:{file}:i")
+        embed(pairs, encoder, text=f"precomputed:{file}:i")
     with pytest.raises(SourceError, match=r"shape \(128, 7\); the source has 64 images"):
-        ask(pairs, encoder, f"precomputed:{file}:t")
+        embed(pairs, encoder, f"precomputed:{file}:t")
 
 
 @pytest.mark.parametrize("change", ["order", "caption"])
-def test_rows_of_another_source_are_refused_by_name(
+def test_rows_of_another_source_are_refused(
     world: Path, pairs: PairSet, encoder: DualEncoder, tmp_path: Path, change: str
 ) -> None:
     here = Path(shutil.copytree(world, tmp_path / "world"))
@@ -301,9 +299,9 @@ def test_rows_of_another_source_are_refused_by_name(
     save_teachers(file, other, np.ones((64, 3), np.float16), np.ones((128, 3), np.float16))
     message = f"{other.fingerprint[:12]}, but folder:.* is {pairs.fingerprint[:12]}"
     with pytest.raises(SourceError, match=message):
-        ask(pairs, encoder, f"precomputed:{file}:image")
+        embed(pairs, encoder, f"precomputed:{file}:image")
     with pytest.raises(SourceError, match=message):
-        ask(pairs, encoder, text=f"precomputed:{file}:text")
+        embed(pairs, encoder, text=f"precomputed:{file}:text")
     with pytest.raises(PairscopeError, match=message):
         train(
             "cusa", f"folder:{world}", model="tiny/none", vocab_size=300, out=tmp_path / "out",
@@ -311,20 +309,20 @@ def test_rows_of_another_source_are_refused_by_name(
         )  # fmt: skip
 
 
-def test_rows_that_cannot_be_read_are_named(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+def test_unreadable_rows_are_named(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
     file = tmp_path / "rows.safetensors"
     with pytest.raises(ModelError, match=r"Cannot read the file '.*rows\.safetensors'.*No such file"):
-        ask(pairs, encoder, f"precomputed:{file}:image")
+        embed(pairs, encoder, f"precomputed:{file}:image")
     with pytest.raises(ModelError, match=r"write .*precomputed:FILE\.safetensors:KEY"):
-        ask(pairs, encoder, "precomputed:nothing")
+        embed(pairs, encoder, "precomputed:nothing")
     save_file({"image": np.full((64, 2), np.nan, np.float32)}, file)
     with pytest.raises(SourceError, match=r"no features 'imag'\. Did you mean 'image'"):
-        ask(pairs, encoder, f"precomputed:{file}:imag")
+        embed(pairs, encoder, f"precomputed:{file}:imag")
     with pytest.raises(SourceError, match="values that are not finite"):
-        ask(pairs, encoder, f"precomputed:{file}:image")
+        embed(pairs, encoder, f"precomputed:{file}:image")
     file.write_bytes(b"no tensors")
     with pytest.raises(SourceError, match="Cannot read the teacher precomputed:"):
-        ask(pairs, encoder, f"precomputed:{file}:image")
+        embed(pairs, encoder, f"precomputed:{file}:image")
 
 
 @pytest.mark.parametrize(
@@ -341,4 +339,4 @@ def test_unknown_teachers_are_named(
     pairs: PairSet, encoder: DualEncoder, image: str | None, text: str | None, message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
-        ask(pairs, encoder, image, text)
+        embed(pairs, encoder, image, text)

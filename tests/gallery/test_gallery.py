@@ -1,4 +1,4 @@
-"""A gallery on disk: what goes in comes out, whatever happens while it is written and to it afterwards."""
+"""A gallery on disk: complete and correct, also after interrupted builds, damage and forged files."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def encoder() -> DualEncoder:
 
 
 def paint(folder: Path, count: int, size: tuple[int, int] = (16, 16)) -> PairSet:
-    """A folder of pictures of different colours; the n-th has n % 3 captions."""
+    """Create a folder of images of different colours; the n-th has n % 3 captions."""
     folder.mkdir(parents=True)
     colours = np.random.default_rng(count).integers(0, 256, (count, 3)).tolist()
     with (folder / "metadata.jsonl").open("w") as out:
@@ -67,10 +67,12 @@ def copy(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "gallery"))
 
 
-# ---- what goes in comes out
+# ---- contents of a gallery
 
 
-def test_round_trip(few: PairSet, encoder: DualEncoder, built: Path) -> None:
+def test_a_gallery_contains_items_and_embeddings_of_its_source(
+    few: PairSet, encoder: DualEncoder, built: Path
+) -> None:
     gallery = Gallery.open(built)
     assert gallery.items["image_id"].tolist() == few.image_ids
     assert gallery.items["captions"].tolist() == few.captions
@@ -104,12 +106,12 @@ def test_manifest_stamps_every_file(built: Path) -> None:
     assert files == Manifest.read(built).files.keys() | {"manifest.json"}
 
 
-def test_embeddings_cannot_be_written_to(built: Path) -> None:
+def test_embeddings_are_read_only(built: Path) -> None:
     with pytest.raises(ValueError, match="read-only"):
         Gallery.open(built).image_embeddings[0] = 0
 
 
-def test_pictures_without_any_caption(tmp_path: Path, encoder: DualEncoder) -> None:
+def test_images_without_captions(tmp_path: Path, encoder: DualEncoder) -> None:
     for n in range(3):
         Image.new("RGB", (8, 8), (80 * n, 0, 0)).save(tmp_path / f"{n}.png")
     gallery = Gallery.build(load_pairs(f"folder:{tmp_path}"), encoder, tmp_path / "gallery")
@@ -117,7 +119,7 @@ def test_pictures_without_any_caption(tmp_path: Path, encoder: DualEncoder) -> N
     assert gallery.items["captions"].tolist() == [[], [], []]
 
 
-def test_bad_pictures_are_left_out_and_named(tmp_path: Path, encoder: DualEncoder) -> None:
+def test_unusable_images_are_skipped_with_reasons(tmp_path: Path, encoder: DualEncoder) -> None:
     pairs = paint(tmp_path / "pictures", 5)
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "pictures" / "0002.png")
@@ -134,13 +136,13 @@ def test_bad_pictures_are_left_out_and_named(tmp_path: Path, encoder: DualEncode
     assert "truncated" in reasons["0002.png"]
     assert "not a JPEG" in reasons["text.jpg"]
     assert "the limit for one image" in reasons["vast.png"]
-    expected = [text for n in (1, 4) for text in pairs.captions[n]]  # 0 and 3 have none, 2 is left out
+    expected = [text for n in (1, 4) for text in pairs.captions[n]]  # 0 and 3 have no captions, 2 is skipped
     assert [text for captions in gallery.items["captions"] for text in captions] == expected
     np.testing.assert_allclose(gallery.text_embeddings, encoder.encode_texts(expected), atol=1e-6)
     np.testing.assert_array_equal(gallery.image_of_caption, [1, 3])
 
 
-def test_nothing_but_bad_pictures(tmp_path: Path, encoder: DualEncoder) -> None:
+def test_a_source_without_usable_images_is_an_error(tmp_path: Path, encoder: DualEncoder) -> None:
     pairs = paint(tmp_path / "pictures", 2)
     for file in (tmp_path / "pictures").glob("*.png"):
         data = bytearray(file.read_bytes())
@@ -151,7 +153,7 @@ def test_nothing_but_bad_pictures(tmp_path: Path, encoder: DualEncoder) -> None:
     assert not (tmp_path / "gallery").exists()
 
 
-# ---- a build that is stopped
+# ---- interrupted builds
 
 
 BUILD = """
@@ -173,7 +175,7 @@ except Exception as error:
 def build_elsewhere(
     pairs: PairSet, path: Path, *, kill_at: int = -1, file_limit: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    """Build in a process of its own, killed after so many pictures, or with files limited in size."""
+    """Build in a new process that is killed at image `kill_at` or may write `file_limit` bytes per file."""
     arguments = [pairs.source, str(path), str(kill_at), str(file_limit)]
     return subprocess.run(
         [sys.executable, "-c", BUILD, *arguments],
@@ -184,14 +186,14 @@ def build_elsewhere(
     )
 
 
-def test_killed_build_goes_on_and_ends_with_the_same_bytes(
+def test_a_killed_build_resumes_and_writes_the_same_bytes(
     few: PairSet, many: PairSet, encoder: DualEncoder, tmp_path: Path
 ) -> None:
     unbroken = Gallery.build(many, encoder, tmp_path / "unbroken").path
     target = tmp_path / "gallery"
     Gallery.build(few, encoder, target)
     assert build_elsewhere(many, target, kill_at=SHARD + 20).returncode == -signal.SIGKILL
-    assert Gallery.open(target).manifest.source == few.source  # the old gallery is whole until the end
+    assert Gallery.open(target).manifest.source == few.source  # the old gallery is intact
 
     seen: list[tuple[int, int]] = []
     Gallery.build(many, encoder, target, progress=lambda done, total: seen.append((done, total)))
@@ -202,14 +204,14 @@ def test_killed_build_goes_on_and_ends_with_the_same_bytes(
     assert sorted(os.listdir(tmp_path)) == ["gallery", "unbroken"]
 
 
-def test_stopped_build_of_another_model_does_not_go_on(
+def test_a_stopped_build_is_not_resumed_with_another_model(
     many: PairSet, encoder: DualEncoder, tmp_path: Path
 ) -> None:
     def stop(done: int, total: int) -> None:
         if done == SHARD + 1:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt, match="Repeat the command to go on"):
+    with pytest.raises(KeyboardInterrupt, match="Repeat the command to resume"):
         Gallery.build(many, encoder, tmp_path / "gallery", progress=stop)
     assert not (tmp_path / "gallery").exists()
     other = load_encoder(MODEL, seed=1)
@@ -219,39 +221,43 @@ def test_stopped_build_of_another_model_does_not_go_on(
     np.testing.assert_allclose(gallery.image_embeddings[:1], other.encode_images([many.image(0)]), atol=1e-6)
 
 
-def test_full_disk(few: PairSet, many: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(few: PairSet, many: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
     target = tmp_path / "gallery"
     Gallery.build(few, encoder, target)
-    said = build_elsewhere(many, target, file_limit=50_000).stdout
-    assert said.startswith(
-        f"GalleryError The gallery {target} cannot be written (File too large). It takes about"
+    output = build_elsewhere(many, target, file_limit=50_000).stdout
+    assert output.startswith(
+        f"GalleryError The gallery {target} cannot be written (File too large). It needs about"
     )
-    assert "MB are free" in said
-    assert "repeat the command" in said
+    assert "MB are free" in output
+    assert "repeat the command" in output
     assert Gallery.open(target).manifest.source == few.source
 
 
-def test_two_builds_of_one_gallery(few: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+def test_a_second_build_of_the_same_gallery_is_refused(
+    few: PairSet, encoder: DualEncoder, tmp_path: Path
+) -> None:
     (tmp_path / ".gallery.part").mkdir()
     with FileLock(tmp_path / ".gallery.part" / "lock"), pytest.raises(GalleryError, match="Another build"):
         Gallery.build(few, encoder, tmp_path / "gallery")
 
 
-def test_never_replaces_what_is_no_gallery(few: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
-    (tmp_path / "photo.jpg").write_bytes(b"dear to somebody")
+def test_a_folder_that_is_no_gallery_is_never_replaced(
+    few: PairSet, encoder: DualEncoder, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
     for path in (tmp_path, tmp_path / "photo.jpg"):
         with pytest.raises(GalleryError, match="is no gallery"):
             Gallery.build(few, encoder, path)
-    assert (tmp_path / "photo.jpg").read_bytes() == b"dear to somebody"
+    assert (tmp_path / "photo.jpg").read_bytes() == b"a photo"
     (tmp_path / "empty").mkdir()
     assert len(Gallery.build(few, encoder, tmp_path / "empty")) == 7
 
 
-# ---- a gallery that is damaged, foreign or hostile
+# ---- damaged, foreign and forged galleries
 
 
 @pytest.mark.parametrize("name", [*FILES, "thumbnails/000/000004.webp"])
-def test_flipped_byte(copy: Path, name: str) -> None:
+def test_a_changed_byte_is_detected(copy: Path, name: str) -> None:
     data = bytearray((copy / name).read_bytes())
     data[len(data) * 2 // 3] ^= 1
     (copy / name).write_bytes(data)
@@ -259,7 +265,7 @@ def test_flipped_byte(copy: Path, name: str) -> None:
         Gallery.open(copy)
 
 
-def test_a_digit_changed_in_the_manifest(copy: Path) -> None:
+def test_a_changed_manifest_is_detected(copy: Path) -> None:
     text = (copy / "manifest.json").read_text()
     (copy / "manifest.json").write_text(text.replace('"images": 7', '"images": 8'))
     with pytest.raises(GalleryError, match=r"manifest\.json is damaged"):
@@ -267,7 +273,7 @@ def test_a_digit_changed_in_the_manifest(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*FILES, "thumbnails/000/000004.webp"])
-def test_missing_or_shortened_file(copy: Path, name: str) -> None:
+def test_a_missing_or_truncated_file_is_detected(copy: Path, name: str) -> None:
     (copy / name).write_bytes((copy / name).read_bytes()[:-1])
     with pytest.raises(GalleryError, match=name):
         Gallery.open(copy, verify=False)
@@ -276,45 +282,45 @@ def test_missing_or_shortened_file(copy: Path, name: str) -> None:
         Gallery.open(copy, verify=False)
 
 
-def test_remedy_is_the_command_that_made_it(copy: Path, few: PairSet) -> None:
+def test_the_remedy_is_the_command_that_built_the_gallery(copy: Path, few: PairSet) -> None:
     (copy / "items.parquet").unlink()
     with pytest.raises(GalleryError) as caught:
         Gallery.open(copy)
     assert str(caught.value).endswith(f"pairscope build {few.source} --model {MODEL} --out {copy}")
 
 
-def test_other_format_version(copy: Path) -> None:
+def test_another_format_version_is_refused(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text()) | {"format": 2, "something": "new"}
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(GalleryError, match=r"format 2; this Pairscope reads 1"):
+    with pytest.raises(GalleryError, match=r"format 2; this version of Pairscope reads 1"):
         Gallery.open(copy)
 
 
-def test_no_gallery(tmp_path: Path) -> None:
+def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(GalleryError, match=rf"{path} is no gallery .*pairscope build SOURCE"):
             Gallery.open(path)
 
 
 def forge(folder: Path, names: list[str], **changes: object) -> None:
-    """Rewrite the manifest as somebody would who knows the format."""
+    """Rewrite the manifest with a valid checksum, as an attacker can."""
     about = Manifest.read(folder)
     about.model_copy(update={"files": stamps(folder, names), **changes}).write(folder)
 
 
-def test_forged_manifest_cannot_reach_outside(copy: Path) -> None:
+def test_a_forged_manifest_cannot_name_files_outside(copy: Path) -> None:
     names = list(Manifest.read(copy).files)
     (copy.parent / "secret").write_text("secret")
     forge(copy, [*names, "../secret"])
-    with pytest.raises(GalleryError, match="lies outside"):
+    with pytest.raises(GalleryError, match="is outside the folder"):
         Gallery.open(copy)
     (copy / "thumbnails" / "link.webp").symlink_to(copy.parent / "secret")
     forge(copy, [*names, "thumbnails/link.webp"])
-    with pytest.raises(GalleryError, match="lies outside"):
+    with pytest.raises(GalleryError, match="is outside the folder"):
         Gallery.open(copy)
 
 
-def test_forged_items_cannot_name_other_files(copy: Path) -> None:
+def test_forged_items_cannot_name_files_outside(copy: Path) -> None:
     gallery = Gallery.open(copy)
     items = gallery.items.assign(thumbnail=["../secret", *gallery.items["thumbnail"][1:]])
     items.to_parquet(copy / "items.parquet")
@@ -328,30 +334,31 @@ def test_forged_items_cannot_name_other_files(copy: Path) -> None:
     [np.zeros((7, 192)), np.zeros((6, 192), np.float32), np.array([{"a": 1}] * 7, dtype=object)],
     ids=["float64", "six rows", "objects"],
 )
-def test_forged_arrays(copy: Path, array: np.ndarray) -> None:
+def test_arrays_of_another_type_or_shape_are_refused(copy: Path, array: np.ndarray) -> None:
     np.save(copy / "image_embeddings.npy", array)
     forge(copy, list(Manifest.read(copy).files))
     with pytest.raises(GalleryError, match=r"image_embeddings\.npy"):
         Gallery.open(copy)
 
 
-def test_forged_counts(copy: Path) -> None:
+def test_arrays_with_another_number_of_rows_are_refused(copy: Path) -> None:
     np.save(copy / "image_embeddings.npy", np.zeros((8, 192), np.float32))
     forge(copy, list(Manifest.read(copy).files), images=8)
     with pytest.raises(GalleryError, match="counts differ"):
         Gallery.open(copy)
 
 
-# ---- a gallery that keeps the places of its images
+# ---- galleries with patch tokens
 
 
-def test_tokens_are_those_of_the_encoder_and_nothing_else_changes(
+def test_tokens_equal_the_encoders_and_nothing_else_changes(
     few: PairSet, encoder: DualEncoder, built: Path, tmp_path: Path
 ) -> None:
     gallery = Gallery.build(few, encoder, tmp_path / "gallery", tokens=True)
     _, expected = encoder.encode_images((pair.image for pair in few), tokens=True)
     assert gallery.image_tokens is not None
-    assert (gallery.image_tokens.shape, gallery.image_tokens.dtype) == ((7, 49, encoder.dim), np.float16)
+    assert gallery.image_tokens.shape == (7, 49, encoder.dim)
+    assert gallery.image_tokens.dtype == np.float16
     assert isinstance(gallery.image_tokens, np.memmap)
     np.testing.assert_allclose(gallery.image_tokens, expected, atol=1e-3)
     plain = Gallery.open(built)
@@ -360,11 +367,11 @@ def test_tokens_are_those_of_the_encoder_and_nothing_else_changes(
     assert gallery.manifest.format == plain.manifest.format == 1
     np.testing.assert_allclose(gallery.image_embeddings, plain.image_embeddings, atol=1e-6)
     np.testing.assert_array_equal(gallery.text_embeddings, plain.text_embeddings)
-    assert gallery.manifest.rebuild(gallery.path).endswith(f"--out {gallery.path} --tokens")
-    assert "--tokens" not in plain.manifest.rebuild(built)
+    assert gallery.manifest.rebuild_command(gallery.path).endswith(f"--out {gallery.path} --tokens")
+    assert "--tokens" not in plain.manifest.rebuild_command(built)
 
 
-def test_stopped_build_with_tokens_goes_on(many: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+def test_a_stopped_build_with_tokens_resumes(many: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         if done == SHARD + 1:
             signal.raise_signal(signal.SIGINT)
@@ -383,7 +390,7 @@ def test_stopped_build_with_tokens_goes_on(many: PairSet, encoder: DualEncoder, 
     assert (gallery.path / name).read_bytes() == (unbroken.path / name).read_bytes()
     with pytest.raises(KeyboardInterrupt):
         build("gallery", progress=stop)
-    gallery, seen = build("gallery", tokens=False)  # another build: nothing of the stopped one is used
+    gallery, seen = build("gallery", tokens=False)  # with other options, nothing is reused
     assert seen == list(range(MANY + 1))
     assert gallery.image_tokens is None
 
@@ -391,10 +398,10 @@ def test_stopped_build_with_tokens_goes_on(many: PairSet, encoder: DualEncoder, 
 @pytest.mark.parametrize(
     "array",
     [np.zeros((7, 49, 192), np.float32), np.zeros((6, 49, 192), np.float16), np.zeros((7, 192), np.float16)],
-    ids=["float32", "six rows", "no places"],
+    ids=["float32", "six rows", "no patches"],
 )
-def test_forged_tokens(copy: Path, array: np.ndarray) -> None:
+def test_tokens_of_another_type_or_shape_are_refused(copy: Path, array: np.ndarray) -> None:
     np.save(copy / "image_tokens.npy", array)
     forge(copy, [*Manifest.read(copy).files, "image_tokens.npy"])
-    with pytest.raises(GalleryError, match=r"image_tokens\.npy holds .*float16 \(7, None, 192\)"):
+    with pytest.raises(GalleryError, match=r"image_tokens\.npy contains .*float16 \(7, None, 192\)"):
         Gallery.open(copy)

@@ -1,4 +1,4 @@
-"""The index finds what a full sort of all inner products finds."""
+"""The exact index returns the same results as sorting all inner products."""
 
 import threading
 
@@ -23,7 +23,7 @@ def by_sorting(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.nda
 
 
 @pytest.mark.parametrize(("n", "d"), [(5000, 512), (700, 7), (1, 192)])
-def test_finds_what_a_full_sort_finds(n: int, d: int) -> None:
+def test_search_equals_sorting_all_scores(n: int, d: int) -> None:
     rng = np.random.default_rng(n)
     vectors, queries = unit(rng, n, d), unit(rng, 40, d)
     scores, rows = ExactIndex(vectors).search(queries, 10)
@@ -34,8 +34,8 @@ def test_finds_what_a_full_sort_finds(n: int, d: int) -> None:
     assert rows.dtype == np.int64
 
 
-def test_orders_by_single_precision() -> None:
-    """Vectors that are one and the same in half precision still come in their true order."""
+def test_results_are_ordered_by_single_precision() -> None:
+    """Vectors that are equal in half precision are ordered by their exact scores."""
     vectors = np.ones((20, 4), np.float32)
     vectors[:, 0] += np.random.default_rng(0).permutation(20) * 1e-6
     _, rows = ExactIndex(vectors).search(np.ones((1, 4), np.float32), 20)
@@ -44,8 +44,8 @@ def test_orders_by_single_precision() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 80), st.integers(0, 2**32 - 1))
-def test_ties_come_in_the_order_of_rows(n: int, different: int, k: int, seed: int) -> None:
-    """Whatever is equal, and wherever k cuts, nothing is missing, doubled or out of order."""
+def test_equal_scores_are_ordered_by_row(n: int, different: int, k: int, seed: int) -> None:
+    """No row is missing, repeated or out of order, also if k separates equal scores."""
     rng = np.random.default_rng(seed)
     vectors = np.eye(different, dtype=np.float32)[rng.integers(different, size=n)]
     queries = np.eye(different, dtype=np.float32)[:2]
@@ -55,21 +55,21 @@ def test_ties_come_in_the_order_of_rows(n: int, different: int, k: int, seed: in
     np.testing.assert_array_equal(rows, true_rows)
 
 
-def test_of_nothing_finds_nothing() -> None:
+def test_an_empty_index_returns_no_results() -> None:
     scores, rows = ExactIndex(np.zeros((0, 8), np.float32)).search(np.ones((3, 8), np.float32), 5)
     assert scores.shape == rows.shape == (3, 0)
 
 
-def test_takes_one_thread_in_whatever_thread_it_is_asked() -> None:
-    """OpenMP's setting belongs to a thread; a server answers from many."""
+def test_every_calling_thread_uses_one_openmp_thread() -> None:
+    """OpenMP's setting applies to one calling thread, and a server calls from many."""
     index = ExactIndex(unit(np.random.default_rng(0), 50, 8))
     threads: list[int] = []
 
-    def ask() -> None:
+    def search() -> None:
         index.search(np.ones((1, 8), np.float32), 3)
         threads.append(faiss.omp_get_max_threads())
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=search)
     thread.start()
     thread.join()
     assert threads == [1]

@@ -1,4 +1,4 @@
-"""Retrieval in two steps against sorting every query's candidates by hand."""
+"""Re-ranked ranks equal sorting the candidates of every query explicitly."""
 
 import numpy as np
 import pytest
@@ -13,10 +13,13 @@ from itr_core.metrics.recall import summary
 from itr_core.pairs import load_pairs
 from itr_core.retrieval.reranking import reranked_ranks
 
-OWNER = np.array([0, 0, 1, 2, 2, 2, 4, 5, 6, 7])  # image 3 has no caption
+IMAGE_OF_CAPTION = np.array([0, 0, 1, 2, 2, 2, 4, 5, 6, 7])  # image 3 has no caption
 
 
-def world(seed: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+def random_embeddings(
+    seed: int,
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """8 images with 4 patches each, and 10 captions with up to 5 words, in 6 dimensions."""
     random = np.random.default_rng(seed)
 
     def units(*shape: int) -> np.ndarray:
@@ -28,15 +31,15 @@ def world(seed: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     return (units(8, 6), units(8, 4, 6)), (units(10, 6), units(10, 5, 6), mask)
 
 
-def by_hand(images: tuple[np.ndarray, ...], texts: tuple[np.ndarray, ...], k: int) -> dict[str, float]:
-    """Sort by cosine, sort the first k again, look where the right answer is."""
+def by_sorting(images: tuple[np.ndarray, ...], texts: tuple[np.ndarray, ...], k: int) -> dict[str, float]:
+    """Sort by cosine, sort the first k again by the fused score, and find the relevant item."""
     cosine = images[0] @ texts[0].T
     local = local_similarity(*map(torch.from_numpy, (images[1], texts[1], texts[2]))).numpy()
     both = 0.3 * local + 0.7 * cosine
     ranks: dict[str, list[int]] = {"t2i": [], "i2t": []}
     for direction, first, second, right in (
-        ("t2i", cosine.T, both.T, [{image_of_caption} for image_of_caption in OWNER]),
-        ("i2t", cosine, both, [set(np.flatnonzero(image == OWNER)) for image in range(8)]),
+        ("t2i", cosine.T, both.T, [{image} for image in IMAGE_OF_CAPTION]),
+        ("i2t", cosine, both, [set(np.flatnonzero(image == IMAGE_OF_CAPTION)) for image in range(8)]),
     ):
         for query, answers in enumerate(right):
             order = sorted(range(first.shape[1]), key=lambda item: -first[query, item])
@@ -52,21 +55,21 @@ def by_hand(images: tuple[np.ndarray, ...], texts: tuple[np.ndarray, ...], k: in
 
 @pytest.mark.parametrize("candidates", [1, 3, 100])
 @pytest.mark.parametrize("seed", range(5))
-def test_equals_sorting_by_hand(seed: int, candidates: int) -> None:
-    images, texts = world(seed)
-    found = summary(*reranked_ranks(images, texts, OWNER, u1=0.3, candidates=candidates))  # type: ignore[arg-type]
+def test_reranked_ranks_equal_explicit_sorting(seed: int, candidates: int) -> None:
+    images, texts = random_embeddings(seed)
+    found = summary(*reranked_ranks(images, texts, IMAGE_OF_CAPTION, u1=0.3, candidates=candidates))
     rsum = found.pop("rsum")
-    assert found == pytest.approx(by_hand(images, texts, candidates))
+    assert found == pytest.approx(by_sorting(images, texts, candidates))
     assert rsum == pytest.approx(sum(value for name, value in found.items() if "_r" in name))
 
 
-def test_without_local_similarity_nothing_changes() -> None:
-    images, texts = world(0)
-    plain = retrieval_metrics(images[0] @ texts[0].T, OWNER)
-    assert summary(*reranked_ranks(images, texts, OWNER, u1=0.0, candidates=4)) == plain  # type: ignore[arg-type]
+def test_without_local_similarity_the_ranks_are_those_by_cosine() -> None:
+    images, texts = random_embeddings(0)
+    plain = retrieval_metrics(images[0] @ texts[0].T, IMAGE_OF_CAPTION)
+    assert summary(*reranked_ranks(images, texts, IMAGE_OF_CAPTION, u1=0.0, candidates=4)) == plain
 
 
-def test_evaluate_reports_both() -> None:
+def test_evaluate_reports_ranks_with_and_without_reranking() -> None:
     encoder, pairs = load_encoder("picturebook-vit/none"), load_pairs("picturebook:test@6")
     figures, plain = evaluate(encoder, pairs, rerank=0.8), evaluate(encoder, pairs)
     again = {name: value for name, value in figures.items() if name.startswith("reranked_")}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from itr_core.errors import SourceError
-from itr_core.features.image_rows import StoredImages, identity_collate
+from itr_core.features.image_rows import StoredImages
+from itr_core.system.workers import identity_collate
 from itr_core.training.batches import EpochPlan, PairBatchDataset, drop_words
 from tests.support import present
 

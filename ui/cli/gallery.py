@@ -93,7 +93,7 @@ def search(
     else:
         of = of or "images"
         hits = searcher.search_text(words, k, of, rerank=rerank)
-        kept, lost = searcher.encoder.cut(words)
+        kept, lost = searcher.encoder.split_at_context(words)
         unseen = searcher.encoder.unseen_words(kept)
     seconds = time.perf_counter() - start
     if as_json:

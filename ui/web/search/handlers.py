@@ -55,7 +55,7 @@ class SearchHandlers:
             seconds = time.perf_counter() - start
         except PairscopeError as error:
             return _refusal(error, query=query)
-        kept, lost = searcher.encoder.cut(query)
+        kept, lost = searcher.encoder.split_at_context(query)
         notes = []
         if lost:
             notes.append(

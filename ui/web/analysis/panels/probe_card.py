@@ -12,7 +12,7 @@ from analysis.probes.word_edits import compared
 from analysis.probes.word_importance import word_importance, word_patch_map, word_places
 from itr_core.errors import ImageError, ModelError, QueryError
 from itr_core.pairs.decoding import decode_image
-from itr_core.retrieval.searcher import ENCODING, Searcher
+from itr_core.retrieval.searcher import Searcher
 from ui.web import html
 
 KINDS = {
@@ -51,7 +51,7 @@ class ProbeCard:
         return html.render(
             "probed.html",
             thumbnail=self.thumbnail,
-            fit=FIT.get(self.searcher.encoder.model.visual.preprocess_cfg.get("resize_mode"), "cover"),
+            fit=FIT[self.searcher.encoder.resize_mode],
             link=html.share_link(item=self.item["image_id"], g=gallery),
             item=self.item["image_id"],
             caption=self.caption,
@@ -77,7 +77,7 @@ class ProbeCard:
 
     def _places(self) -> pd.DataFrame:
         picture = decode_image(self.thumbnail)
-        with ENCODING:
+        with self.searcher.encoder.lock:
             return word_places(*word_patch_map(self.searcher.encoder, picture, self.caption))
 
 
