@@ -85,7 +85,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130, stderr
-    assert "Repeat the command to go on" in stderr
+    assert "Repeat the command to resume" in stderr
     assert "Traceback" not in stderr
     assert not (tmp_path / "gallery").exists()
 
