@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +16,9 @@ os.environ["HF_DATASETS_CACHE"] = f"{_SCRATCH.name}/huggingface"
 os.environ["HF_HUB_OFFLINE"] = "1"  # ... nor the network
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # models as small as the tests' only wait for a second thread
+
+hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is not a failure
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

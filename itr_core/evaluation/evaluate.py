@@ -12,7 +12,7 @@ from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
 from itr_core.evaluation.human_judgments import expert_judgments, read_sts, spearman
 from itr_core.evaluation.protocols import PROTOCOLS, Embedded
-from itr_core.metrics.bootstrap import interval, two_sided_p
+from itr_core.metrics.bootstrap import interval
 from itr_core.metrics.samples import MetricSamples, recalls
 from itr_core.pairs import PairSet
 from itr_core.retrieval.reranking import reranked_ranks
@@ -166,14 +166,13 @@ def _row(figure: MetricSamples) -> dict[str, Any]:
 
 
 def _difference(ours: MetricSamples, theirs: MetricSamples) -> dict[str, Any]:
-    gaps = ours.bootstrap() - theirs.bootstrap()
-    low, high = interval(gaps)
+    difference = ours.minus(theirs)
     return {
         "against_value": _known(theirs.value),
-        "difference": _known(ours.value - theirs.value),
-        "difference_low": _known(low),
-        "difference_high": _known(high),
-        "p": _known(two_sided_p(gaps)),
+        "difference": _known(difference.difference),
+        "difference_low": _known(difference.low),
+        "difference_high": _known(difference.high),
+        "p": _known(difference.p),
     }
 
 

@@ -14,6 +14,7 @@ from itr_core.metrics.precision import label_precision
 from itr_core.metrics.recall import fold_ranks
 from itr_core.metrics.relevance import first_answers, ndcg
 from itr_core.metrics.samples import MetricSamples, QuerySet, recalls
+from itr_core.metrics.sampling import shuffled_rows
 from itr_core.metrics.similarity import LazySimilarity, Rows
 from itr_core.pairs import PairSet
 from itr_core.supervision.labels import label_matrix
@@ -232,7 +233,7 @@ def _labels(source: Embedded, kind: str) -> np.ndarray:
 def _shared_meaning(source: Embedded, truth: PackedRelevance) -> MetricSamples:
     m, image_of_caption = len(source.texts), source.image_of_caption
     random = np.random.default_rng(0)
-    captions = np.sort(random.permutation(m)[:COMPARED])
+    captions = np.sort(shuffled_rows(random, m, COMPARED))
     first = np.searchsorted(image_of_caption, image_of_caption[captions])
     count = np.searchsorted(image_of_caption, image_of_caption[captions], side="right") - first
     sibling = (

@@ -11,13 +11,19 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from itr_core.metrics.arrays import as_array, as_image_rows
 
 DRAWS = 1000
 Statistic = Callable[[np.ndarray], float]
 
 
 class Difference(NamedTuple):
-    """The mean of one model minus that of another, its 95 % interval, and a two-sided p value."""
+    """A metric of one model minus that of another, its 95 % interval over images and the two-sided p value.
+
+    All four are NaN where no draw has a query.
+    """
 
     difference: float
     low: float
@@ -26,8 +32,8 @@ class Difference(NamedTuple):
 
 
 def image_bootstrap(
-    values: np.ndarray,
-    image_of_query: np.ndarray,
+    values: ArrayLike,
+    image_of_query: ArrayLike,
     n_images: int,
     statistic: Statistic = np.mean,
     *,
@@ -54,27 +60,9 @@ def image_bootstrap(
     return interval(resampled(values, image_of_query, n_images, statistic, draws=draws, seed=seed))
 
 
-def paired_bootstrap(
-    a: np.ndarray,
-    b: np.ndarray,
-    image_of_query: np.ndarray,
-    n_images: int,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> Difference:
-    """Whether the mean of a differs from that of b, both (q,), measured on the same queries.
-
-    Arguments and errors as in `image_bootstrap`.
-    """
-    gap = np.asarray(a, dtype=float) - b
-    drawn = resampled(gap, image_of_query, n_images, draws=draws, seed=seed)
-    return Difference(float(gap.mean()), *interval(drawn), two_sided_p(drawn))
-
-
 def resampled(
-    values: np.ndarray,
-    image_of_query: np.ndarray,
+    values: ArrayLike,
+    image_of_query: ArrayLike,
     n_images: int,
     statistic: Statistic = np.mean,
     *,
@@ -86,10 +74,8 @@ def resampled(
     With the same seed and n_images, sums and differences of what is returned are those of the same draws:
     rSum is the sum of six recalls. Arguments and errors as in `image_bootstrap`.
     """
-    if np.shape(image_of_query) != np.shape(values)[:1]:
-        raise ValueError(
-            f"{np.shape(values)} values, but {np.shape(image_of_query)} images of queries; each needs one."
-        )
+    values = as_array(values)
+    image_of_query = as_image_rows(image_of_query, n_images, len(values), "image_of_query")
     if np.isnan(values).any():
         raise ValueError("There is NaN among the values; leave out queries without a right answer first.")
     if statistic is np.mean:

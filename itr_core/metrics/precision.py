@@ -1,11 +1,15 @@
 """Precision of a ranking: average precision, R-Precision, and mean average precision over labels."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from itr_core.metrics.similarity import RelevanceRows, Rows, blocks
+from itr_core.metrics.arrays import as_array
+from itr_core.metrics.similarity import RelevanceRows, Rows, as_relevance, as_rows, blocks
 
 
-def precision_at_r(similarity: Rows, relevant: RelevanceRows) -> tuple[np.ndarray, np.ndarray]:
+def precision_at_r(
+    similarity: Rows | ArrayLike, relevant: RelevanceRows | ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     r"""How many of the things true of a query come first: AP@R and R-Precision of every query, in [0, 1].
 
     With R the number of items that are relevant to the query, and P(r) the share of relevant ones among the
@@ -32,7 +36,8 @@ def precision_at_r(similarity: Rows, relevant: RelevanceRows) -> tuple[np.ndarra
     >>> [round(float(value[0]), 6) for value in (ap, precision)]
     [0.555556, 0.666667]
     """
-    if similarity.shape != relevant.shape:
+    similarity, relevant = as_rows(similarity), as_relevance(relevant)
+    if tuple(similarity.shape) != tuple(relevant.shape):
         raise ValueError(f"The similarity is {similarity.shape}, relevance {relevant.shape}.")
     places = np.arange(1, similarity.shape[1] + 1)
     ap, precision = np.full((2, similarity.shape[0]), np.nan)
@@ -46,7 +51,9 @@ def precision_at_r(similarity: Rows, relevant: RelevanceRows) -> tuple[np.ndarra
     return ap, precision
 
 
-def label_map(similarity: Rows, query_labels: np.ndarray, item_labels: np.ndarray) -> dict[str, float]:
+def label_map(
+    similarity: Rows | ArrayLike, query_labels: ArrayLike, item_labels: ArrayLike
+) -> dict[str, float]:
     """Mean average precision in percent, where an item is relevant to a query if they share a label.
 
     The means of `label_precision`, whose arguments these are, over queries to which any item is relevant.
@@ -62,7 +69,7 @@ def label_map(similarity: Rows, query_labels: np.ndarray, item_labels: np.ndarra
 
 
 def label_precision(
-    similarity: Rows, query_labels: np.ndarray, item_labels: np.ndarray
+    similarity: Rows | ArrayLike, query_labels: ArrayLike, item_labels: ArrayLike
 ) -> dict[str, np.ndarray]:
     """Average precision of every query, where an item is relevant to a query if they share a label.
 
@@ -86,7 +93,14 @@ def label_precision(
     One query ranks three items: relevant, not, relevant. Within the first rank all is right; over all, the
     precision is 1/1 at the first and 2/3 at the second find, on average 5/6.
     """
+    similarity = as_rows(similarity)
+    query_labels, item_labels = as_array(query_labels), as_array(item_labels)
     n_query, n_item = similarity.shape
+    if query_labels.ndim != 2 or item_labels.ndim != 2:
+        raise ValueError(
+            f"Labels must be matrices (queries, labels) and (items, labels), got shapes {query_labels.shape} "
+            f"and {item_labels.shape}."
+        )
     if len(query_labels) != n_query or len(item_labels) != n_item:
         raise ValueError(
             f"Labels of {len(query_labels)} queries and {len(item_labels)} items, a similarity of "

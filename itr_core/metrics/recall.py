@@ -1,13 +1,15 @@
 """Retrieval measures: pure functions of a similarity matrix."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from itr_core.metrics.similarity import Rows, blocks
+from itr_core.metrics.arrays import as_array, as_image_rows
+from itr_core.metrics.similarity import Rows, as_rows, blocks
 
 CUTOFFS = (1, 5, 10)
 
 
-def ranks(similarity: Rows, image_of_caption: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ranks(similarity: Rows | ArrayLike, image_of_caption: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Rank of the right answer to every query, 1 = best, in both directions.
 
     A rival is an image (caption) other than the query's own. The rank is 1 + (rivals that score strictly
@@ -26,18 +28,11 @@ def ranks(similarity: Rows, image_of_caption: np.ndarray) -> tuple[np.ndarray, n
     Raises:
         ValueError: shapes that do not fit, an index out of range, NaN in the similarity.
     """
-    image_of_caption = np.asarray(image_of_caption, dtype=np.int64)
+    similarity = as_rows(similarity)
     n_images, n_captions = similarity.shape
-    if image_of_caption.shape != (n_captions,):
-        raise ValueError(
-            f"image_of_caption has shape {image_of_caption.shape}, the similarity {n_captions} captions."
-        )
+    image_of_caption = as_image_rows(image_of_caption, n_images, n_captions)
     if n_captions == 0:
         raise ValueError("There are no captions to rank.")
-    if image_of_caption.min() < 0 or image_of_caption.max() >= n_images:
-        raise ValueError(
-            f"image_of_caption must lie in [0, {n_images}), got {image_of_caption.min()} to {image_of_caption.max()}."
-        )
 
     own = np.empty(n_captions)  # each caption's similarity to its own image
     for rows, block in blocks(similarity):
@@ -59,7 +54,7 @@ def ranks(similarity: Rows, image_of_caption: np.ndarray) -> tuple[np.ndarray, n
     return t2i, i2t
 
 
-def retrieval_metrics(similarity: Rows, image_of_caption: np.ndarray) -> dict[str, float]:
+def retrieval_metrics(similarity: Rows | ArrayLike, image_of_caption: ArrayLike) -> dict[str, float]:
     """Recall at 1, 5 and 10 in percent, their sum (rSum, at most 600) and median ranks, in both directions.
 
     T2I: the share of captions whose image is among the first k images. I2T: the share of images with at
@@ -89,7 +84,7 @@ def summary(t2i: np.ndarray, i2t: np.ndarray) -> dict[str, float]:
 
 
 def fold_ranks(
-    similarity: Rows, image_of_caption: np.ndarray, folds: int = 5
+    similarity: Rows | ArrayLike, image_of_caption: ArrayLike, folds: int = 5
 ) -> tuple[np.ndarray, np.ndarray]:
     """`ranks`, with every query ranked among its own fold alone: so many equal runs of consecutive images.
 
@@ -97,14 +92,15 @@ def fold_ranks(
     all queries where each image has as many captions as any other. Arguments, returns and errors as in
     `ranks`; also ValueError where the images cannot be cut into equal folds.
     """
-    image_of_caption = np.asarray(image_of_caption, dtype=np.int64)
+    similarity = as_rows(similarity)
     n_images, n_captions = similarity.shape
+    image_of_caption = as_image_rows(image_of_caption, n_images, n_captions)
     if n_images % folds:
         raise ValueError(f"{n_images} images cannot be cut into {folds} equal folds.")
     size = n_images // folds
     t2i, i2t = np.empty(n_captions), np.empty(n_images)
     for start in range(0, n_images, size):
         captions = np.flatnonzero((image_of_caption >= start) & (image_of_caption < start + size))
-        fold = similarity[start : start + size][:, captions]
+        fold = as_array(similarity[start : start + size])[:, captions]
         t2i[captions], i2t[start : start + size] = ranks(fold, image_of_caption[captions] - start)
     return t2i, i2t

@@ -6,11 +6,13 @@ Pure functions of a similarity matrix and a matrix of truth; `itr_core.metrics.p
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from itr_core.metrics.similarity import RelevanceRows, Rows, blocks
+from itr_core.metrics.arrays import as_array
+from itr_core.metrics.similarity import RelevanceRows, Rows, as_relevance, as_rows, blocks
 
 
-def true_ranks(similarity: Rows, relevant: RelevanceRows) -> np.ndarray:
+def true_ranks(similarity: Rows | ArrayLike, relevant: RelevanceRows | ArrayLike) -> np.ndarray:
     """Rank of the best item that is true of each query, 1 = best; ties as in `itr_core.metrics.ranks`.
 
     Recall at k over all true items is the share of queries whose rank is at most k. Where the given pairs are
@@ -22,6 +24,7 @@ def true_ranks(similarity: Rows, relevant: RelevanceRows) -> np.ndarray:
     >>> true_ranks(np.array([[.9, .8, .7], [.9, .8, .7]]), np.array([[False, True, True], [False] * 3]))
     array([ 2., nan])
     """
+    similarity, relevant = as_rows(similarity), as_relevance(relevant)
     _check(similarity, relevant)
     found = np.full(similarity.shape[0], np.nan)
     for rows, block in blocks(similarity):
@@ -33,13 +36,15 @@ def true_ranks(similarity: Rows, relevant: RelevanceRows) -> np.ndarray:
 
 
 def first_answers(
-    similarity: Rows, relevant: RelevanceRows, given: RelevanceRows
+    similarity: Rows | ArrayLike, relevant: RelevanceRows | ArrayLike, given: RelevanceRows | ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether each query's first answer is true of it, and whether it is a given pair: (n_query,) bool twice.
 
     A first answer that is true but not given is a *false negative*: R@1 counts it as a miss. Of equal scores
     the first counts. Arguments (n_query, n_item) and errors as in `true_ranks`.
     """
+    similarity = as_rows(similarity)
+    relevant, given = as_relevance(relevant), as_relevance(given)
     _check(similarity, relevant)
     _check(similarity, given)
     true, pair = np.zeros((2, similarity.shape[0]), bool)
@@ -49,7 +54,7 @@ def first_answers(
     return true, pair
 
 
-def ndcg(parts: Iterable[tuple[np.ndarray, np.ndarray]], k: int = 10) -> np.ndarray:
+def ndcg(parts: Iterable[tuple[ArrayLike, ArrayLike]], k: int = 10) -> np.ndarray:
     r"""Normalised discounted cumulative gain at k of every query, in [0, 1].
 
         DCG = sum_{r <= k} gain(item r) / log2(1 + r),    nDCG = DCG / the DCG of the best possible order
@@ -69,7 +74,8 @@ def ndcg(parts: Iterable[tuple[np.ndarray, np.ndarray]], k: int = 10) -> np.ndar
     array([0.6697])
     """
     found: np.ndarray | None = None  # (score, its gain, the largest gains), k of each
-    for similarity, gain in parts:
+    for part in parts:
+        similarity, gain = (as_array(each) for each in part)
         _check(similarity, gain)
         score, ideal = similarity.astype(np.float64), gain
         if found is not None:
@@ -92,5 +98,5 @@ def ndcg(parts: Iterable[tuple[np.ndarray, np.ndarray]], k: int = 10) -> np.ndar
 
 
 def _check(similarity: Rows, truth: RelevanceRows) -> None:
-    if similarity.shape != truth.shape:
+    if tuple(similarity.shape) != tuple(truth.shape):
         raise ValueError(f"The similarity is {similarity.shape}, truth {truth.shape}.")

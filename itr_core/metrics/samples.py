@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from itr_core.metrics.bootstrap import Statistic, resampled
+from itr_core.metrics.bootstrap import Difference, Statistic, interval, resampled, two_sided_p
 from itr_core.metrics.precision import precision_at_r
 from itr_core.metrics.recall import CUTOFFS
 from itr_core.metrics.relevance import true_ranks
@@ -47,6 +47,23 @@ class MetricSamples:
     def bootstrap(self) -> np.ndarray:
         """The value in every draw of images (draws,); all figures of a source see the same draws."""
         return np.sum([resampled(*part, self.statistic) for part in self.parts], axis=0)
+
+    def minus(self, other: "MetricSamples") -> Difference:
+        """Compare with another model by the paired bootstrap: both see the same draws of images.
+
+        Args:
+            other: the same metric of the other model on the same source.
+
+        Raises:
+            ValueError: another metric, or a source with another number of images.
+        """
+        if self.name != other.name or {p.n_images for p in self.parts} != {p.n_images for p in other.parts}:
+            raise ValueError(
+                f"{self.name} of {self.parts[0].n_images} images and {other.name} of "
+                f"{other.parts[0].n_images} images cannot be compared."
+            )
+        drawn = self.bootstrap() - other.bootstrap()
+        return Difference(self.value - other.value, *interval(drawn), two_sided_p(drawn))
 
 
 @dataclass(frozen=True)

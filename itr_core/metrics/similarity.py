@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
-import torch
+from numpy.typing import ArrayLike
+
+from itr_core.metrics.arrays import as_array
 
 BLOCK_ROWS = 256
 
@@ -14,20 +16,39 @@ class Rows(Protocol):
     """A matrix read a few rows at a time: an array, a tensor, a `CosineSimilarity` or a `LazySimilarity`."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Numbers of rows and columns."""
 
-    def __getitem__(self, rows: slice, /) -> "np.ndarray | torch.Tensor": ...
+    def __getitem__(self, rows: slice, /) -> ArrayLike:
+        """Rows of the matrix as an array or a tensor."""
+
+
+def as_rows(matrix: Rows | ArrayLike, name: str = "The similarity") -> Rows:
+    """Return a matrix that can be read in blocks: lists become arrays, everything else stays what it is.
+
+    Raises:
+        ValueError: not two-dimensional.
+    """
+    rows = cast(Rows, matrix) if hasattr(matrix, "shape") else as_array(matrix)
+    if len(rows.shape) != 2:
+        raise ValueError(f"{name} must be a matrix, got shape {tuple(rows.shape)}.")
+    return rows
 
 
 @dataclass(frozen=True)
 class CosineSimilarity:
-    """Cosines of unit vectors (n_images, d) and (n_captions, d); only the rows asked for ever exist."""
+    """Cosines of unit vectors (n_images, d) and (n_captions, d), computed for the requested rows only."""
 
     images: np.ndarray
     captions: np.ndarray
 
+    def __post_init__(self) -> None:
+        for name in ("images", "captions"):
+            object.__setattr__(self, name, as_rows(getattr(self, name), name))  # the class is frozen
+
     @property
     def shape(self) -> tuple[int, ...]:
+        """(n_images, n_captions)."""
         return len(self.images), len(self.captions)
 
     def __getitem__(self, rows: slice, /) -> np.ndarray:
@@ -46,16 +67,31 @@ class LazySimilarity:
 
 
 RelevanceRows = np.ndarray | LazySimilarity
-"""A matrix of what is true, read in the same blocks of rows as the similarity."""
+"""Which items are relevant to which queries, bool, read in the same blocks of rows as the similarity."""
+
+
+def as_relevance(relevant: RelevanceRows | ArrayLike) -> RelevanceRows:
+    """Return a relevance matrix (n_query, n_item) that can be read in blocks, bool.
+
+    Raises:
+        ValueError: not two-dimensional.
+    """
+    if isinstance(relevant, LazySimilarity):
+        return relevant
+    return cast(np.ndarray, as_rows(as_array(relevant), "The relevance")).astype(bool, copy=False)
 
 
 def blocks(similarity: Rows) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield a similarity matrix as blocks of rows; raise ValueError where it has NaN."""
+    """Yield a similarity matrix in blocks of at most 256 rows.
+
+    Raises:
+        ValueError: NaN in the matrix.
+    """
     for start in range(0, similarity.shape[0], BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        block = similarity[rows]
-        if isinstance(block, torch.Tensor):
-            block = block.detach().to("cpu", torch.promote_types(block.dtype, torch.float32)).numpy()
+        block = as_array(similarity[rows])
+        if block.dtype == bool:
+            block = block.astype(np.float32)
         if np.isnan(block).any():
             raise ValueError(f"The similarity matrix has NaN in rows {start} to {start + len(block) - 1}.")
         yield rows, block
@@ -63,13 +99,14 @@ def blocks(similarity: Rows) -> Iterator[tuple[slice, np.ndarray]]:
 
 @dataclass(frozen=True)
 class HammingSimilarity:
-    """Minus the Hamming distances of packed codes (q, bytes) and (n, bytes); only rows asked for exist."""
+    """Negative Hamming distances of packed codes (q, bytes) and (n, bytes), for the requested rows only."""
 
     queries: np.ndarray
     items: np.ndarray
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """(q, n)."""
         return len(self.queries), len(self.items)
 
     def __getitem__(self, rows: slice, /) -> np.ndarray:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from itr_core.metrics.bootstrap import image_bootstrap, interval, paired_bootstrap, resampled, two_sided_p
+from itr_core.metrics.bootstrap import image_bootstrap, interval, resampled, two_sided_p
+from itr_core.metrics.samples import MetricSamples, Queries, QuerySet
 
 
 def test_one_query_an_image_equals_scipy_draw_by_draw() -> None:
@@ -79,30 +80,46 @@ def test_the_same_seed_draws_the_same_images() -> None:
     np.testing.assert_allclose(total, resampled(a + b, image_of_caption, 10, draws=20))
 
 
+def means(values: np.ndarray, image_of_query: np.ndarray, n_images: int) -> MetricSamples:
+    """A metric that is the mean of these values."""
+    return MetricSamples("standard", "t2i", "r1", (Queries(values, image_of_query, n_images),))
+
+
 def test_a_model_differs_from_a_better_one_and_not_from_itself() -> None:
     random = np.random.default_rng(0)
     skill, image_of_caption = random.random(500), np.repeat(np.arange(100), 5)
-    same = paired_bootstrap(skill, skill, image_of_caption, 100)
-    assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
-    better = paired_bootstrap(
-        skill + 0.01, skill, image_of_caption, 100
-    )  # far less than the spread, but everywhere
-    assert better.difference == pytest.approx(0.01)
-    assert (
-        better.p
-        < 0.01
-        < image_bootstrap(skill, image_of_caption, 100)[1] - image_bootstrap(skill, image_of_caption, 100)[0]
-    )
-    worse = paired_bootstrap(skill, skill + 0.01, image_of_caption, 100)
-    assert (worse.low, worse.p) == (pytest.approx(-better.high), better.p)
+    ours, better = means(skill, image_of_caption, 100), means(skill + 0.01, image_of_caption, 100)
+    assert ours.minus(ours) == (0, 0, 0, 1)
+    gain = better.minus(ours)  # far less than the spread of the queries, but the same for all of them
+    assert gain.difference == pytest.approx(0.01)
+    low, high = image_bootstrap(skill, image_of_caption, 100)
+    assert gain.p < 0.01 < high - low
+    loss = ours.minus(better)
+    assert loss.low == pytest.approx(-gain.high)
+    assert loss.p == gain.p
+
+
+def test_the_difference_is_the_bootstrap_of_the_differences_of_the_queries() -> None:
+    random = np.random.default_rng(1)
+    a, b, image_of_caption = random.random(60), random.random(60), random.integers(0, 20, 60)
+    found = means(a, image_of_caption, 20).minus(means(b, image_of_caption, 20))
+    assert found.difference == pytest.approx((a - b).mean())
+    assert (found.low, found.high) == pytest.approx(image_bootstrap(a - b, image_of_caption, 20))
+    assert found.p == pytest.approx(two_sided_p(resampled(a - b, image_of_caption, 20)))
+
+
+def test_only_the_same_metric_of_as_many_images_can_be_compared() -> None:
+    ours = means(np.ones(3), np.arange(3), 3)
+    with pytest.raises(ValueError, match="t2i_r1 of 3 images and t2i_r1 of 4 images"):
+        ours.minus(means(np.ones(3), np.arange(3), 4))
+    with pytest.raises(ValueError, match="t2i_r1 of 3 images and i2t_r5"):
+        ours.minus(QuerySet("standard", "i2t", np.arange(3), 3).mean("r5", np.ones(3)))
 
 
 def test_p_of_models_that_do_not_differ_is_spread_evenly() -> None:
     random = np.random.default_rng(0)
-    p = [
-        paired_bootstrap(*random.standard_normal((2, 100)), np.arange(100), 100, draws=200).p
-        for _ in range(300)
-    ]
+    rows = np.arange(100)
+    p = [two_sided_p(resampled(random.standard_normal(100), rows, 100, draws=200)) for _ in range(300)]
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
     assert 0.4 < np.mean(p) < 0.6
 
@@ -121,7 +138,7 @@ def test_queries_that_no_draw_need_contain() -> None:
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match=r"\(3,\) values, but \(2,\) images"):
+    with pytest.raises(ValueError, match=r"image_of_query has shape \(2,\); expected \(3,\)"):
         image_bootstrap(np.ones(3), np.array([0, 1]), 2)
     with pytest.raises(ValueError, match="NaN"):
         image_bootstrap(np.array([1, np.nan]), np.array([0, 1]), 2, np.median)

@@ -36,19 +36,6 @@ TITLES = {
     "judgments": "Agreement with expert judgments",
     "sts": "Agreement with scored pairs of texts",
 }
-NAMES = {
-    "medr": "median rank",
-    "rsum": "rSum of 600",
-    "map_at_r": "mAP@R",
-    "r_precision": "R-Precision",
-    "ndcg10": "nDCG@10",
-    "false_negatives": "misses that are true",
-    "unannotated_first_answers": "true but not given",
-    "map_at_n_query": "mAP, n_query ranks",
-    "map_at_all": "mAP, all ranks",
-    "spearman": "Spearman",
-    "accuracy": "accuracy",
-} | {f"r{k}": f"R@{k}" for k in (1, 5, 10)}
 
 
 def evaluate(
@@ -115,21 +102,25 @@ def evaluate(
 
 
 def _print_figures(title: str, rows: list[dict[str, Any]]) -> None:
-    """A line for every measure, a column for every way."""
+    """A line for every metric, a column for every direction."""
+    from itr_core.metrics.catalogue import METRICS
+
     ways = list(dict.fromkeys(row["direction"] for row in rows if row["direction"])) or [""]
     cells: dict[str, dict[str, str]] = {}
     for row in rows:
         cells.setdefault(row["metric"], {})[row["direction"] or ways[0]] = _cell(row, "value", "low", "high")
     table = [
-        (NAMES[measure], *(found.get(direction, "") for direction in ways))
-        for measure, found in cells.items()
+        (METRICS[metric].title, *(found.get(direction, "") for direction in ways))
+        for metric, found in cells.items()
     ]
     print_table(title, ("", *map(str.upper, ways)), table)
 
 
 def _compared(row: dict[str, Any]) -> tuple[str, ...]:
+    from itr_core.metrics.catalogue import METRICS
+
     return (
-        f"{row['direction'].upper()} {NAMES[row['metric']]}".strip(),
+        METRICS[row["metric"]].title_in(row["direction"]),
         _number(row, "value"),
         _number(row, "against_value"),
         _cell(row, "difference", "difference_low", "difference_high", sign="+"),
