@@ -1,1 +1,1 @@
-"""Measures of a gallery: pure functions from embeddings to tables; figures.py alone knows plotly."""
+"""Analysis of galleries: pure functions from embeddings to tables, plots of the tables, and a report."""

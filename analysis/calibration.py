@@ -1,15 +1,19 @@
-"""Whether a best score is one that a match would have, so that the app can say "nothing here matches".
+"""Calibrated test of whether a gallery contains a match for a query, by the score of its best result.
 
-No one cut-off does: a match of "a dog" scores far less than the best wrong picture for a whole sentence. So
-a score is compared with what captions that do have their picture here score, in two ways: against all of
-them, which finds nonsense, and against those of its kind, as the caption's embedding foretells (ridge
-regression), which finds what is nearly but not quite here. Each way is a rank test as in conformal
-prediction (Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World, 2005), and the two share the
-error evenly (Bonferroni).
+A single threshold on the score does not work: the best match of "a dog" scores far lower than the best wrong
+image for a long sentence. So the score is compared with the scores of the gallery's own captions, which do
+have a match, in two ways:
 
-On Picturebook one cut-off, and with it any null distribution of the scores of unrelated captions, tells
-queries true of something from queries true of nothing with an AUROC of 0.73, the deviation of the best score
-from the query's others with 0.50, the excess over what its kind foretells with 0.93
+- with the scores of all captions. This detects nonsense.
+- with the scores of similar captions, predicted from the caption's embedding by ridge regression. This
+  detects queries that almost match.
+
+Both are rank tests as in conformal prediction (Vovk, Gammerman & Shafer, Algorithmic Learning in a Random
+World, 2005), combined by the Bonferroni correction.
+
+On Picturebook, a threshold on the score (and so any null distribution of the scores of unrelated captions)
+separates queries with and without a match with an AUROC of 0.73, the z-score of the best result among all
+results of the query with 0.50, and the excess over the predicted score with 0.93
 (`python benchmarks/calibration.py`).
 """
 
@@ -17,21 +21,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.geometry.estimates import blocks
+from analysis.blocks import blocks
 from itr_core.errors import GalleryError
+from itr_core.metrics.sampling import sample_rows
 
 FOLDS = 5
-FEWEST_IMAGES = 20
-MOST_CAPTIONS = 10_000
-"""Of more captions a seeded sample is looked at."""
+MIN_IMAGES = 20
+MAX_CAPTIONS = 10_000
+"""Most captions to learn from; of more, a seeded sample."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the best score of a matching caption is like in one gallery; all that `chance` needs, float64.
+    """Distribution of the best score of captions with a match in one gallery, all float64.
 
-    scores: (r,) best scores of captions with a picture here, ascending. excess: (r,) by how much these exceed
-    the score foretold for their kind, ascending. slope (d,) and intercept: the foretelling.
+    Attributes:
+        scores: (r,) best scores of captions, ascending.
+        excess: (r,) best score minus the predicted score of each caption, ascending.
+        slope: (d,) of the regression that predicts the score of a caption from its embedding.
+        intercept: of the regression.
     """
 
     scores: np.ndarray
@@ -43,14 +51,16 @@ class Calibration:
     def of(
         cls, images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray, *, seed: int = 0
     ) -> "Calibration":
-        """Learn from a gallery's own pairs.
+        """Learn from the pairs of a gallery.
 
-        The score of a kind is foretold for captions of images that the regression has not seen.
+        The regression predicts the score of a caption with its own image. For `excess` it is cross-fitted:
+        captions are predicted by a regression on the captions of other images.
 
         Args:
-            images: (n, d) unit rows.
-            texts: (m, d) unit rows.
-            owner: (m,) image row of each caption.
+            images: (n, d) unit vectors.
+            texts: (m, d) unit vectors.
+            image_of_caption: (m,) image row of each caption.
+            seed: of the sample of captions.
 
         Raises:
             GalleryError: fewer than 20 images have captions.
@@ -58,38 +68,40 @@ class Calibration:
         from sklearn.linear_model import Ridge
         from sklearn.model_selection import GroupKFold, cross_val_predict
 
-        if len(texts) > MOST_CAPTIONS:
-            kept = np.random.default_rng(seed).choice(len(texts), MOST_CAPTIONS, replace=False)
-            texts, image_of_caption = texts[kept], image_of_caption[kept]
-        if (captioned := len(np.unique(image_of_caption))) < FEWEST_IMAGES:
+        rows = sample_rows(len(texts), MAX_CAPTIONS, seed, sort=False)  # float32 sums depend on the order
+        if len(rows) < len(texts):
+            texts, image_of_caption = texts[rows], image_of_caption[rows]
+        if (captioned := len(np.unique(image_of_caption))) < MIN_IMAGES:
             raise GalleryError(
-                f"{captioned} images have captions, too few to learn from what a match scores; it takes "
-                f"{FEWEST_IMAGES}."
+                f"{captioned} images have captions; calibrating the scores of matches needs {MIN_IMAGES}."
             )
         own = np.concatenate(
             [np.einsum("ij,ij->i", texts[b], images[image_of_caption[b]]) for b in blocks(len(texts))]
         )
         best = np.concatenate([(texts[b] @ images.T).max(axis=1) for b in blocks(len(texts))])
         ridge = Ridge(alpha=1.0)
-        foretold = cross_val_predict(ridge, texts, own, groups=image_of_caption, cv=GroupKFold(FOLDS))
+        predicted = cross_val_predict(ridge, texts, own, groups=image_of_caption, cv=GroupKFold(FOLDS))
         ridge.fit(texts, own)
         slope = np.asarray(ridge.coef_, dtype=np.float64)
-        scores, excess = np.sort(best.astype(np.float64)), np.sort((best - foretold).astype(np.float64))
+        scores, excess = np.sort(best.astype(np.float64)), np.sort((best - predicted).astype(np.float64))
         return cls(scores, excess, slope, float(ridge.intercept_))
 
-    def chance(self, queries: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """How rarely a query that matches something here scores so low: (q,) in (0, 1].
+    def p_value(self, queries: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Return the probability that a query with a match in the gallery scores this low or lower.
 
-        To say "nothing here matches" where it is at most 0.05 is wrong for at most 5 % of the queries that do
-        match, as long as they are like the gallery's own captions.
+        Reporting "nothing here matches" if it is at most 0.05 is wrong for at most 5 % of the queries with a
+        match, provided that they are like the gallery's own captions.
 
         Args:
-            queries: (q, d) unit rows.
-            scores: (q,) the best cosine of each query with an image of the gallery.
+            queries: (q, d) unit vectors.
+            scores: (q,) cosine of each query with its best result.
+
+        Returns:
+            (q,) in (0, 1].
         """
         excess = scores - (queries @ self.slope + self.intercept)
-        among_all, among_kind = (
+        among_all, among_similar = (
             (1 + np.searchsorted(reference, values, side="right")) / (1 + len(reference))
             for reference, values in ((self.scores, scores), (self.excess, excess))
         )
-        return np.minimum(1.0, 2 * np.minimum(among_all, among_kind))
+        return np.minimum(1.0, 2 * np.minimum(among_all, among_similar))

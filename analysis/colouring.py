@@ -1,8 +1,8 @@
-"""What the points of a map can be coloured by: one value for every image and every caption."""
+"""Values by which the points of a map can be coloured, one for every image and every caption."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,21 +12,26 @@ if TYPE_CHECKING:
     from analysis.gallery_analysis import GalleryAnalysis
 
 By = Literal["modality", "category", "length", "rank", "cause"]
-BYS: tuple[By, ...] = get_args(By)
-MOST_CATEGORIES = 6
-OTHER, RIGHT = "other", "found at once"
+MAX_CATEGORIES = 6
+OTHER, NO_MISS = "other", "right at rank 1"
 TITLES = {"length": "words", "rank": "log10 of the rank"}
 
 
 def colouring(analysis: "GalleryAnalysis", by: By) -> Mapping[str, np.ndarray] | None:
-    """Values of the "images" (n,) and the "captions" (m,): names, or numbers with NaN where there is none.
+    """Return the values of all images and captions.
 
-    modality: None, since there is nothing to add. category: the rarest of the six commonest labels that an
-    image has, else "other"; its captions have the same. length: the words of a caption; images have none.
-    rank: log10 of the rank of the right answer to each as a query, 0 is best. cause: why each as a query is a
-    miss at rank 1, see `analysis.misses.causes`, else "found at once".
+    Args:
+        analysis: of a gallery with n images and m captions.
+        by: "modality": no values. "category": the rarest label of an image among the six most common labels,
+            or "other"; captions have that of their image. "length": number of words of a caption. "rank":
+            log10 of the rank of the right answer for each item as a query, 0 is best. "cause": cause of the
+            miss at rank 1 for each item as a query (`analysis.misses.causes`), or "right at rank 1".
 
-    Raises GalleryError where the gallery has no labels, or no pairs to rank.
+    Returns:
+        "images" (n,) and "captions" (m,): strings, or numbers with NaN for no value. None for "modality".
+
+    Raises:
+        GalleryError: no labels, or no pairs to rank.
     """
     n, m = len(analysis.images), len(analysis.captions)
     if by == "category":
@@ -39,7 +44,7 @@ def colouring(analysis: "GalleryAnalysis", by: By) -> Mapping[str, np.ndarray] |
         t2i, i2t = analysis.ranks()
         return {"images": np.log10(i2t), "captions": np.log10(t2i)}
     if by == "cause":
-        causes = {"i2t": np.full(n, RIGHT, object), "t2i": np.full(m, RIGHT, object)}
+        causes = {"i2t": np.full(n, NO_MISS, object), "t2i": np.full(m, NO_MISS, object)}
         for direction, misses in analysis.misses().groupby("direction"):
             causes[str(direction)][misses["query"].to_numpy()] = misses["cause"].to_numpy()
         return {"images": causes["i2t"], "captions": causes["t2i"]}
@@ -47,12 +52,12 @@ def colouring(analysis: "GalleryAnalysis", by: By) -> Mapping[str, np.ndarray] |
 
 
 def _categories(labels: Sequence[Sequence[str] | None], gallery: str) -> np.ndarray:
-    named = [[] if own is None else list(own) for own in labels]
-    common = dict(Counter(label for own in named for label in own).most_common(MOST_CATEGORIES))
+    labels_of = [[] if own is None else list(own) for own in labels]
+    common = dict(Counter(label for own in labels_of for label in own).most_common(MAX_CATEGORIES))
     if not common:
-        raise GalleryError(f"{gallery}: its source has no labels, so there are no categories to colour by.")
+        raise GalleryError(f"{gallery}: the source has no labels, so there are no categories to colour by.")
     rarest = [
         min((label for label in own if label in common), key=common.__getitem__, default=OTHER)
-        for own in named
+        for own in labels_of
     ]
     return np.array(rarest, object)

@@ -1,4 +1,4 @@
-"""The exact truth about a gallery, where there is one."""
+"""Exact relevance of a gallery, where it is known."""
 
 from itr_core.errors import SourceError
 from itr_core.gallery import Gallery
@@ -10,23 +10,26 @@ from itr_core.picturebook.source import scene_of_id
 
 
 def truth_of(gallery: Gallery) -> SceneRelevance | None:
-    """Which caption is true of which image, in the gallery's own order; None where nobody knows.
+    """Return which caption is true of which image, in the order of the gallery.
 
-    Known of Picturebook, as long as it still tells of every scene what the gallery has kept: the words and
-    the meanings must be of one time. It takes about a millisecond per scene.
+    Known for galleries of Picturebook whose captions are those that this version of Picturebook writes.
+    Takes about a millisecond per image.
+
+    Returns:
+        The relevance, or None if it is not known.
     """
     if gallery.manifest.source.partition(":")[0] != "picturebook":
         return None
     scenes: list[Scene] = []
     meanings: list[Meaning] = []
-    for image_id, captions in zip(gallery.items["image_id"], gallery.items["captions"], strict=True):
+    for image_id, texts in zip(gallery.items["image_id"], gallery.items["captions"], strict=True):
         try:
             scene = scene_of_id(image_id)
         except SourceError:
             return None
-        told = captions_of(scene)
-        if [caption.text for caption in told] != captions:
-            return None
+        captions = captions_of(scene)
+        if [caption.text for caption in captions] != texts:
+            return None  # written by another version: the meanings would not be those of the texts
         scenes.append(scene)
-        meanings.extend(caption.meaning for caption in told)
+        meanings.extend(caption.meaning for caption in captions)
     return SceneRelevance(scenes, meanings)

@@ -1,4 +1,4 @@
-"""Small word lists, and what a caption says by them: all there is to go by where no truth is known."""
+"""Word lists, and the content of a caption in terms of them, for galleries without known truth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _LISTS = {
     "weather": "clear/sunny cloudy/clouds/overcast rain/rainy snow/snowy fog/foggy",
     "relation": "left right above/over below/under/beneath/underneath behind front",
 }
-"""Concept -> its words; those of one meaning are joined by strokes. "one" is as often a pronoun."""
+"""Concept -> its words; synonyms are joined by slashes. "one" is missing since it is often a pronoun."""
 _OPPOSITES = {"left": "right", "above": "below", "behind": "front"}
 OPPOSITES = _OPPOSITES | {other: word for word, other in _OPPOSITES.items()}
 NEGATIONS = frozenset({"no", "not", "without", "nobody", "nothing", "none"})
@@ -27,7 +27,7 @@ NEGATIONS = frozenset({"no", "not", "without", "nobody", "nothing", "none"})
 
 @cache
 def values() -> Mapping[str, tuple[str, str]]:
-    """Stem of a listed word -> its concept and the word that stands for it: "tini" -> (size, small)."""
+    """Return stem of a listed word -> its concept and first synonym: "tini" -> ("size", "small")."""
     return {
         stem(word): (concept, synonyms.split("/")[0])
         for concept, words in _LISTS.items()
@@ -37,13 +37,13 @@ def values() -> Mapping[str, tuple[str, str]]:
 
 
 def listed(concept: str) -> list[str]:
-    """The words of a list, one for each meaning, in its order."""
+    """Return the words of a concept without synonyms, in the order of the list."""
     return [synonyms.partition("/")[0] for synonyms in _LISTS[concept].split()]
 
 
 @cache
 def stop_words() -> frozenset[str]:
-    """Words that name nothing."""
+    """Return words without content, such as articles and prepositions."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
 
     return frozenset(ENGLISH_STOP_WORDS) - NEGATIONS
@@ -51,20 +51,24 @@ def stop_words() -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Content:
-    """What a caption says, in whatever order: `things` are words in no list (stem -> word)."""
+    """Content of a caption, without the order of words.
+
+    Attributes:
+        things: stem -> word, of content words in no list.
+        values: (concept, first synonym) of the listed words.
+    """
 
     things: Mapping[str, str]
     values: frozenset[tuple[str, str]]
-    """(concept, word) of listed words."""
 
     def says(self, other: "Content") -> bool:
-        """Whether all that `other` says is said here too."""
+        """Return true if this contains everything that `other` contains."""
         return self.things.keys() >= other.things.keys() and self.values >= other.values
 
 
 @lru_cache(maxsize=1 << 16)
 def content(caption: str) -> Content:
-    """What a caption says.
+    """Return the content of a caption.
 
     >>> content("A little dog on the sand").things, content("A little dog").values
     ({'dog': 'dog', 'sand': 'sand'}, frozenset({('size', 'small')}))

@@ -1,4 +1,4 @@
-"""Results that are computed once and kept as files."""
+"""Results that are computed once and cached as files."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -17,26 +17,29 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class ResultStore:
-    """Tables and arrays by name, in memory and as `folder/name.key.parquet` or `.npz`.
+    """Tables and arrays by name, cached in memory and as `folder/name.key.parquet` or `.npz`.
 
-    `key_of(name)` stands for everything that a result depends on. A file with another key, or one that cannot
-    be read, is ignored, and is deleted when the result is written again. Where the folder cannot be written,
-    results are cached in memory only. If several threads ask for the same result, one computes it and the
-    others wait.
+    A file with another key, or one that cannot be read, is ignored, and is deleted when the result is written
+    again. If the folder cannot be written, results are cached in memory only. If several threads request the
+    same result, one computes it and the others wait.
+
+    Args:
+        folder: created when the first result is written; its parent must exist.
+        key_of: name of a result -> a key that changes with everything that the result depends on.
     """
 
     def __init__(self, folder: Path, key_of: Callable[[str], str]) -> None:
         self.folder = folder
         self.key_of = key_of
-        self._here: dict[str, Any] = {}
+        self._cache: dict[str, Any] = {}
         self._locks: dict[str, RLock] = defaultdict(RLock)
 
     def table(self, name: str, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """What `compute` returned; changing it changes nobody else's."""
+        """Return the cached table, or compute and cache it. The caller gets a copy."""
         return self._once(name, ".parquet", compute, pd.read_parquet, _write_table).copy()
 
     def arrays(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
-        """What `compute` returned, read-only."""
+        """Return the cached arrays, or compute and cache them. Arrays read from a file are read-only."""
         return self._once(name, ".npz", compute, _read_arrays, _write_arrays)
 
     def _once(
@@ -49,18 +52,18 @@ class ResultStore:
     ) -> Any:
         path = self.folder / f"{name}.{self.key_of(name)}{suffix}"
         with self._locks[name]:
-            if name not in self._here:
+            if name not in self._cache:
                 try:
-                    self._here[name] = read(path)
-                except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, or damaged
-                    self._here[name] = compute()
-                    with suppress(OSError):  # a folder that is read-only, or a full disk
+                    self._cache[name] = read(path)
+                except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # missing or damaged
+                    self._cache[name] = compute()
+                    with suppress(OSError):  # a read-only folder, or a full disk
                         self.folder.mkdir(exist_ok=True)
                         with whole_file(path) as part:
-                            write(part, self._here[name])
+                            write(part, self._cache[name])
                         for old in set(self.folder.glob(f"{name}.*{suffix}")) - {path}:
                             old.unlink()
-            return self._here[name]
+            return self._cache[name]
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
@@ -68,7 +71,7 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def _read_arrays(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         arrays = dict(file)
     for array in arrays.values():
         array.flags.writeable = False
@@ -76,5 +79,6 @@ def _read_arrays(path: Path) -> Arrays:
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> None:
+    savez: Callable[..., None] = np.savez  # its type would take the arrays for its own options
     with path.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        savez(file, **arrays)

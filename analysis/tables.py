@@ -1,4 +1,4 @@
-"""Everything that is measured of one or several galleries, as one table for each subject."""
+"""All measures of one or several galleries, as one table per subject."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -9,31 +9,32 @@ import pandas as pd
 from analysis.gallery_analysis import GalleryAnalysis, same_items
 from analysis.misses.causes import confusion, shares
 from itr_core.errors import GalleryError
-from itr_core.metrics.bootstrap import interval, two_sided_p
+from itr_core.gallery.names import unique_names
 from itr_core.system.provenance import code_version
 
 
-def named(galleries: Sequence[GalleryAnalysis]) -> dict[str, GalleryAnalysis]:
-    """Call each by its folder, counting up where folders are called alike; GalleryError without any pairs."""
-    by_name: dict[str, GalleryAnalysis] = {}
-    for each in galleries:
-        _ = each.pairs  # says what is missing
-        name = each.gallery.path.resolve().name
-        taken = sum(other == name or other.startswith(f"{name} (") for other in by_name)
-        by_name[f"{name} ({taken + 1})" if taken else name] = each
-    if not by_name:
-        raise GalleryError("There is no gallery to analyse; name the folder of one.")
-    return by_name
+def named(analyses: Sequence[GalleryAnalysis]) -> dict[str, GalleryAnalysis]:
+    """Name each gallery by its folder, with numbers for repeated names.
 
-
-def tables(galleries: Mapping[str, GalleryAnalysis]) -> dict[str, pd.DataFrame]:
-    """Subject -> a table whose first column is the gallery; of `differences`, two galleries.
-
-    galleries: what they are. metrics, geometry: a row for each measure with value, low and high. differences:
-    the metrics of the second gallery less those of the first, where both hold the same pairs. histograms,
-    query_length, causes, confusion, misses: see `analysis`; of misses also what was asked and found.
+    Raises:
+        GalleryError: no galleries, or one without pairs.
     """
-    each = {
+    if not analyses:
+        raise GalleryError("No galleries to analyse. Name the folder of at least one.")
+    for each in analyses:
+        _ = each.pairs  # raises if there are none
+    names = unique_names(each.gallery.path.resolve().name for each in analyses)
+    return dict(zip(names, analyses, strict=True))
+
+
+def tables(analyses: Mapping[str, GalleryAnalysis]) -> dict[str, pd.DataFrame]:
+    """Return subject -> table. The first column is the name of the gallery.
+
+    galleries: source, model, size and hashes. metrics, geometry: one row per metric with value, low and high.
+    histograms, query_length, causes, confusion, misses: see `GalleryAnalysis` and `analysis.misses.causes`;
+    misses also have their texts and image ids (`with_items`). differences: see `differences`.
+    """
+    compute = {
         "galleries": _about,
         "metrics": lambda one: one.metrics().rename_axis("metric").reset_index(),
         "geometry": lambda one: one.geometry().rename_axis("metric").reset_index(),
@@ -41,43 +42,43 @@ def tables(galleries: Mapping[str, GalleryAnalysis]) -> dict[str, pd.DataFrame]:
         "query_length": GalleryAnalysis.by_length,
         "causes": lambda one: shares(one.misses()).rename_axis("cause").reset_index(),
         "confusion": lambda one: confusion(one.misses()),
-        "misses": told,
+        "misses": with_items,
     }
     found = {
-        subject: _stacked({n: make(one) for n, one in galleries.items()}) for subject, make in each.items()
+        subject: _stacked({name: table_of(one) for name, one in analyses.items()})
+        for subject, table_of in compute.items()
     }
-    return found | {"differences": differences(galleries)}
+    return found | {"differences": differences(analyses)}
 
 
-def differences(galleries: Mapping[str, GalleryAnalysis]) -> pd.DataFrame:
-    """Every metric of one gallery less that of an earlier one of the same pairs, by paired bootstrap.
+def differences(analyses: Mapping[str, GalleryAnalysis]) -> pd.DataFrame:
+    """Compare the metrics of all pairs of galleries with the same items by the paired bootstrap.
 
-    Columns: gallery, against, metric, difference, low, high (95 %, over images), p (two-sided). Medians are
-    left out: their draws tie.
+    Median ranks are skipped, since most of their bootstrap draws are equal.
+
+    Returns:
+        Columns: gallery, against (an earlier gallery), metric, difference (gallery minus against), low and
+        high (95 % over images), p (two-sided).
     """
     records = []
-    for (name, base), (other, model) in combinations(galleries.items(), 2):
+    for (base_name, base), (name, model) in combinations(analyses.items(), 2):
         if not same_items([base, model]):
             continue
-        for theirs, ours in zip(base.figures(), model.figures(), strict=True):
-            if ours.metric == "medr":
-                continue
-            gaps = ours.bootstrap() - theirs.bootstrap()
-            records.append(
-                (other, name, ours.name, ours.value - theirs.value, *interval(gaps), two_sided_p(gaps))
-            )
+        for theirs, ours in zip(base.metric_samples(), model.metric_samples(), strict=True):
+            if ours.metric != "medr":
+                records.append((name, base_name, ours.name, *ours.minus(theirs)))
     columns = ["gallery", "against", "metric", "difference", "low", "high", "p"]
     return pd.DataFrame(records, columns=columns)
 
 
-def told(gallery: GalleryAnalysis) -> pd.DataFrame:
-    """The misses with `asked` and `answer`: a caption as it is, an image by its id."""
-    misses, ids, captions = gallery.misses(), gallery.gallery.items["image_id"], np.array(gallery.captions)
+def with_items(analysis: GalleryAnalysis) -> pd.DataFrame:
+    """Return the misses with the columns `asked` (query) and `answer` (result): captions and image ids."""
+    misses, captions = analysis.misses(), np.array(analysis.captions)
+    image_ids = analysis.gallery.items["image_id"].to_numpy()
     t2i = (misses["direction"] == "t2i").to_numpy()
-    asked, found = misses["query"].to_numpy(), misses["found"].to_numpy()
-    words, image = np.where(t2i, asked, found), np.where(t2i, found, asked)
-    caption, picture = captions[words], ids.to_numpy()[image]
-    return misses.assign(asked=np.where(t2i, caption, picture), answer=np.where(t2i, picture, caption))
+    query, found = misses["query"].to_numpy(), misses["found"].to_numpy()
+    caption, image_id = captions[np.where(t2i, query, found)], image_ids[np.where(t2i, found, query)]
+    return misses.assign(asked=np.where(t2i, caption, image_id), answer=np.where(t2i, image_id, caption))
 
 
 def _about(one: GalleryAnalysis) -> pd.DataFrame:
@@ -98,5 +99,5 @@ def _about(one: GalleryAnalysis) -> pd.DataFrame:
 
 
 def _stacked(by_name: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    named = [table.assign(gallery=name) for name, table in by_name.items()]
-    return pd.concat(named, ignore_index=True)[["gallery", *named[0].columns[:-1]]]
+    stacked = [table.assign(gallery=name) for name, table in by_name.items()]
+    return pd.concat(stacked, ignore_index=True)[["gallery", *stacked[0].columns[:-1]]]

@@ -90,7 +90,7 @@ def detectors(calibration: Calibration, images: np.ndarray, queries: np.ndarray)
         "best": best,
         "deviation": (best - similarity.mean(axis=1)) / similarity.std(axis=1),
         "excess": best - (queries @ calibration.slope + calibration.intercept),
-        "calibration": calibration.chance(queries, best),
+        "calibration": calibration.p_value(queries, best),
     }
 
 

@@ -52,7 +52,7 @@ def main(
             for cause, value in share.items():
                 cells.setdefault(str(cause), {})[key] = 100 * float(value)
 
-    probes, rows = gallery_probes(captions, image_of_caption, truth, most=images)
+    probes, rows = gallery_probes(captions, image_of_caption, truth, max_images=images)
     probed = probe_table(load_encoder(opened.manifest.model), image_embeddings, probes, rows)
     notes.append(f"Probes by {'exact truth' if truth else 'word lists'}, of at most {images:,} images.")
     accuracy = [

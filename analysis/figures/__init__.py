@@ -1,1 +1,4 @@
-"""Results as plotly figures, a file per topic; `style` is what they share. Nothing else knows plotly."""
+"""Plots of results with plotly, one module per topic, with a common style.
+
+Only this package and `analysis.report` import plotly.
+"""

@@ -1,4 +1,4 @@
-"""Models in the plane of alignment and uniformity, and how similarities of pairs and non-pairs are spread."""
+"""Plots of alignment against uniformity and of the cosines of pairs and non-pairs."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,16 @@ from analysis.figures.style import GREY, figure, looks, template
 def plane(
     tables: Mapping[str, pd.DataFrame], uniformity: str = "uniformity_joint", *, dark: bool = False
 ) -> go.Figure:
-    """Every model, by name, at its alignment and uniformity (rows of `geometry`) with 95 % intervals.
+    """Plot alignment against uniformity of each model, with 95 % intervals; lower is better for both.
 
-    Wang & Isola, arXiv:2005.10242, Fig. 7: lower is better on both axes.
+    Wang & Isola, arXiv:2005.10242, Fig. 7.
+
+    Args:
+        tables: name of a model -> table of `analysis.geometry.measures.geometry`.
+        uniformity: row of the horizontal axis.
+        dark: for a dark page.
     """
-    drawn = figure(dark=dark, title="Alignment and uniformity", height=420)
+    plot = figure(dark=dark, title="Alignment and uniformity", height=420)
     for name, look in looks(tables).items():
         x, y = (tables[name].T[row] for row in (uniformity, "alignment"))
         point = go.Scatter(
@@ -26,39 +31,45 @@ def plane(
             hovertemplate=f"uniformity %{{x:.3f}} [{x.low:.3f}, {x.high:.3f}]<br>"
             f"alignment %{{y:.3f}} [{y.low:.3f}, {y.high:.3f}]",
         )  # fmt: skip
-        drawn.add_trace(point)
-    drawn.update_xaxes(title_text="← more even · uniformity", showgrid=True)
-    drawn.update_yaxes(title_text="← nearer pairs · alignment")
-    drawn.add_annotation(
+        plot.add_trace(point)
+    plot.update_xaxes(title_text="uniformity (lower is better)", showgrid=True)
+    plot.update_yaxes(title_text="alignment (lower is better)")
+    plot.add_annotation(
         text="better", xref="paper", yref="paper", x=0.01, y=0.02, ax=46, ay=-34, showarrow=True, arrowhead=2,
         arrowcolor=GREY, font={"color": GREY}, xanchor="left", yanchor="bottom",
     )  # fmt: skip
-    return drawn
+    return plot
 
 
 def similarities(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> go.Figure:
-    """`similarity_histograms` of every model, by name, one above the other on the same axis."""
-    drawn = make_subplots(rows=len(tables), cols=1, shared_xaxes=True, subplot_titles=list(tables))
+    """Plot the cosines of pairs and non-pairs, one panel per model.
+
+    Args:
+        tables: name of a model -> table of `analysis.geometry.measures.similarity_histograms`.
+        dark: for a dark page.
+    """
+    plot = make_subplots(rows=len(tables), cols=1, shared_xaxes=True, subplot_titles=list(tables))
     pair, other = looks(("pairs", "non-pairs")).values()
     for row, table in enumerate(tables.values(), 1):
         middle = (table["left"] + table["right"]) / 2
-        for name, column, look in (("not a pair", "negative", other), ("a pair", "positive", pair)):
+        for name, column, look in (("non-pairs", "negative", other), ("pairs", "positive", pair)):
             area = go.Scatter(
                 x=middle, y=table[column], name=name, legendgroup=name, showlegend=row == 1, mode="lines",
                 line={"color": look.colour, "dash": look.dash, "shape": "hvh"}, fill="tozeroy",
                 fillcolor=look.faint(), hovertemplate="cosine %{x:.2f}, density %{y:.2f}",
             )  # fmt: skip
-            drawn.add_trace(area, row=row, col=1)
+            plot.add_trace(area, row=row, col=1)
     area_height = 36 + 180 * len(tables)
-    drawn.update_layout(
-        template=template(dark), title="Similarity of captions and images", height=area_height + 150,
+    plot.update_layout(
+        template=template(dark), title="Cosine similarity of captions and images", height=area_height + 150,
         margin={"t": 102, "b": 48}, legend={"y": 1 + 28 / area_height},  # above the first model's name
     )  # fmt: skip
-    drawn.update_yaxes(title_text="density", rangemode="tozero")
-    drawn.update_xaxes(title_text="cosine", row=len(tables), col=1)
-    return drawn
+    plot.update_yaxes(title_text="density", rangemode="tozero")
+    plot.update_xaxes(title_text="cosine", row=len(tables), col=1)
+    return plot
 
 
-def _whiskers(measure: pd.Series, colour: str) -> dict[str, object]:
-    above, below = measure.high - measure.value, measure.value - measure.low
+def _whiskers(metric: "pd.Series[float]", colour: str) -> dict[str, object]:
+    """Return the error bars of a row of `geometry`."""
+    above, below = metric.high - metric.value, metric.value - metric.low
     return {"type": "data", "array": [above], "arrayminus": [below], "color": colour, "thickness": 1.5}

@@ -1,4 +1,4 @@
-"""The embedding space in the plane: pictures and captions by shape, anything known of them by colour."""
+"""Plot of a map of images and captions, with a symbol for each modality and a colour for any property."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ MARKS: dict[str, dict[str, Any]] = {
     "captions": {"symbol": "circle", "size": 4, "opacity": 0.55},
     "images": {"symbol": "diamond", "size": 7, "opacity": 0.9},
 }
-"""How each modality is drawn, captions first, so that they lie beneath."""
+"""Modality -> its markers. Captions come first, so that images are drawn on top of them."""
 _EDGE = {"width": 0.5, "color": "rgba(255, 255, 255, 0.6)"}
 
 
@@ -32,62 +32,71 @@ def embedding_map(
     dark: bool = False,
     title: str = "",
 ) -> go.Figure:
-    """A map of images and captions, as `analysis.gallery_analysis` returns it, with equal scales on both axes.
+    """Plot a map as `analysis.gallery_analysis` returns it, with equal scales on both axes.
+
+    The customdata of each point is "images:ROW" or "captions:ROW".
 
     Args:
-        maps: by modality, "images" and "captions".
-        text: what to show of each point when the pointer is on it.
-        colour: of each point; numbers become a scale, strings one entry each in the legend. By default the
-            modality has the colour, too.
-        colour_title: what the colour tells.
-        rows: which points to draw; all by default.
-        query: (2,) where a query stands; drawn as a star.
-        webgl: the browser's graphics card draws, for more than some 5,000 points.
-
-    Every point's customdata is "images:ROW" or "captions:ROW".
+        maps: modality ("images", "captions") -> map.
+        text: modality -> text of each point under the pointer.
+        colour: modality -> value of each point. Numbers are coloured by a scale; strings get a colour and a
+            legend entry each. By default, each modality has one colour.
+        colour_title: title of the scale.
+        rows: modality -> rows of the points to draw; all by default.
+        query: (2,) place of a query, drawn as a star.
+        webgl: draw on the graphics card, which more than about 5,000 points need.
+        dark: for a dark page.
+        title: of the plot.
     """
-    drawn = figure(dark=dark, title=title, height=520, hovermode="closest", dragmode="pan")
+    plot = figure(dark=dark, title=title, height=520, hovermode="closest", dragmode="pan")
     scatter = go.Scattergl if webgl else go.Scatter
-    shown = [of for of in MARKS if of in maps]
-    counts = Counter(str(value) for of in shown for value in colour[of]) if colour else Counter()
-    kinds = [kind for kind, _ in counts.most_common()]
-    for of in shown:
-        chosen = rows[of] if rows else np.arange(len(maps[of].points))
-        values = np.asarray(colour[of])[chosen] if colour else None
-        for name, part, marker in _parts(of, values, kinds):
+    modalities = [modality for modality in MARKS if modality in maps]
+    counts = (
+        Counter(str(value) for modality in modalities for value in colour[modality]) if colour else Counter()
+    )
+    categories = [category for category, _ in counts.most_common()]
+    for modality in modalities:
+        chosen = rows[modality] if rows else np.arange(len(maps[modality].points))
+        values = np.asarray(colour[modality])[chosen] if colour else None
+        for name, part, marker in _parts(modality, values, categories):
             at = chosen[part]
+            points = maps[modality].points[at]
             trace = scatter(
-                x=maps[of].points[at, 0], y=maps[of].points[at, 1], mode="markers", name=name,
-                marker={**MARKS[of], "line": _EDGE if of == "images" else {"width": 0}, **marker},
-                customdata=[f"{of}:{row}" for row in at],
-                hovertext=[escape(text[of][row]) for row in at] if text else None,
+                x=points[:, 0], y=points[:, 1], mode="markers", name=name,
+                marker={**MARKS[modality], "line": _EDGE if modality == "images" else {"width": 0}, **marker},
+                customdata=[f"{modality}:{row}" for row in at],
+                hovertext=[escape(text[modality][row]) for row in at] if text else None,
                 hovertemplate=f"%{{{'hovertext' if text else 'customdata'}}}<extra></extra>",
             )  # fmt: skip
-            drawn.add_trace(trace)
+            plot.add_trace(trace)
     if query is not None:
         star = {"symbol": "star", "size": 18, "color": COLOURS[3], "line": {"width": 1.5, "color": "white"}}
-        drawn.add_trace(scatter(x=query[:1], y=query[1:], mode="markers", name="query", marker=star))
-    drawn.update_layout(
+        plot.add_trace(scatter(x=query[:1], y=query[1:], mode="markers", name="query", marker=star))
+    plot.update_layout(
         legend={"itemsizing": "constant"},
         margin={"l": 8, "r": 8, "b": 8},
         coloraxis={"colorscale": "Viridis", "colorbar": {"title": colour_title, "thickness": 12}},
     )
-    drawn.update_xaxes(visible=False)
-    drawn.update_yaxes(visible=False, scaleanchor="x")
-    return drawn
+    plot.update_xaxes(visible=False)
+    plot.update_yaxes(visible=False, scaleanchor="x")
+    return plot
 
 
 def _parts(
-    of: str, values: np.ndarray | None, kinds: list[str]
+    modality: str, values: np.ndarray | None, categories: list[str]
 ) -> list[tuple[str, np.ndarray | slice, dict[str, Any]]]:
-    """The traces of a modality: its name in the legend, which points, and their colour."""
+    """Return the traces of a modality: name in the legend, points, and marker colour."""
     if values is None:
-        return [(of, slice(None), {"color": COLOURS[list(MARKS).index(of)]})]
+        return [(modality, slice(None), {"color": COLOURS[list(MARKS).index(modality)]})]
     if is_numeric_dtype(values):
-        return [(of, slice(None), {"color": values, "coloraxis": "coloraxis"})]
-    told, palette = values.astype(str), (GREY, *COLOURS)  # the commonest is what others stand out from
+        return [(modality, slice(None), {"color": values, "coloraxis": "coloraxis"})]
+    names, palette = values.astype(str), (GREY, *COLOURS)  # grey for the most frequent category
     return [
-        (f"{kind}, {of}", np.flatnonzero(told == kind), {"color": palette[place % len(palette)]})
-        for place, kind in enumerate(kinds)
-        if (told == kind).any()
+        (
+            f"{category}, {modality}",
+            np.flatnonzero(names == category),
+            {"color": palette[index % len(palette)]},
+        )
+        for index, category in enumerate(categories)
+        if (names == category).any()
     ]

@@ -1,4 +1,4 @@
-"""Recall against the length of a query, and why short ones are hard: they are true of many images."""
+"""Plots of recall by query length, and of the number of images that queries of each length are true of."""
 
 from collections.abc import Mapping
 
@@ -10,49 +10,61 @@ from analysis.figures.style import GREY, Look, looks, template
 
 
 def by_length(tables: Mapping[str, pd.DataFrame], k: int = 1, *, dark: bool = False) -> go.Figure:
-    """R@k of each model, by name, in the buckets of `analysis.query_length.by_length`."""
-    title = f"Does a query find its image? T2I R@{k} by number of words"
+    """Plot T2I R@k of each model by the number of words of the caption.
+
+    Args:
+        tables: name of a model -> table of `analysis.query_length.by_length`.
+        k: 1, 5 or 10.
+        dark: for a dark page.
+    """
+    title = f"T2I R@{k} by number of words"
     return _figure(tables, "bucket", "true_images", k, title, "true of %{y:.1f} images", dark)
 
 
 def truncated(tables: Mapping[str, pd.DataFrame], k: int = 1, *, dark: bool = False) -> go.Figure:
-    """R@k of each model, by name, for the first words of every caption, `analysis.query_length.truncated`."""
-    title = f"The first words of every caption: T2I R@{k}"
-    return _figure(tables, "words", "sharing", k, title, "captions of %{y:.1f} images begin so", dark)
+    """Plot T2I R@k of each model for the first words of every caption.
+
+    Args:
+        tables: name of a model -> table of `analysis.query_length.truncated`.
+        k: 1, 5 or 10.
+        dark: for a dark page.
+    """
+    title = f"T2I R@{k} with the first words of every caption"
+    return _figure(tables, "words", "sharing", k, title, "captions of %{y:.1f} images begin like this", dark)
 
 
 def _figure(
-    tables: Mapping[str, pd.DataFrame], x: str, images: str, k: int, title: str, saying: str, dark: bool
+    tables: Mapping[str, pd.DataFrame], x: str, images: str, k: int, title: str, hover: str, dark: bool
 ) -> go.Figure:
-    """Recall with its 95 % bands; beneath, how many images fit such a query, where known, and the queries."""
+    """Recall with 95 % bands; below, the mean number of matching images, if known, and of queries."""
     first = next(iter(tables.values()))  # the queries are the same for every model
     known = bool(first[images].notna().any())
     heights = [0.62, 0.19, 0.19] if known else [0.75, 0.25]
-    drawn = make_subplots(
+    plot = make_subplots(
         rows=len(heights), cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.05
     )
     for name, look in looks(tables).items():
         for trace in _curve(tables[name], x, k, name, look):
-            drawn.add_trace(trace, row=1, col=1)
-    drawn.update_yaxes(title_text=f"R@{k}, %", range=[0, 102], row=1, col=1)
+            plot.add_trace(trace, row=1, col=1)
+    plot.update_yaxes(title_text=f"R@{k}, %", range=[0, 102], row=1, col=1)
     if known:
         line = go.Scatter(
             x=first[x], y=first[images], showlegend=False, mode="lines+markers", line={"color": GREY},
-            marker={"symbol": "circle-open", "size": 8}, hovertemplate=saying + "<extra></extra>",
+            marker={"symbol": "circle-open", "size": 8}, hovertemplate=hover + "<extra></extra>",
         )  # fmt: skip
-        drawn.add_trace(line, row=2, col=1)
-        drawn.update_yaxes(title_text=images.replace("_", " "), type="log", dtick=1, row=2, col=1)
+        plot.add_trace(line, row=2, col=1)
+        plot.update_yaxes(title_text=images.replace("_", " "), type="log", dtick=1, row=2, col=1)
     bars = go.Bar(
         x=first[x], y=first["queries"], showlegend=False, marker={"color": GREY, "opacity": 0.5},
         hovertemplate="%{y} queries<extra></extra>",
     )  # fmt: skip
-    drawn.add_trace(bars, row=len(heights), col=1)
-    drawn.update_yaxes(title_text="queries", row=len(heights), col=1)
-    drawn.update_layout(template=template(dark), title=title, height=520, hovermode="x unified")
-    drawn.update_xaxes(title_text="words in the query", row=len(heights), col=1)
+    plot.add_trace(bars, row=len(heights), col=1)
+    plot.update_yaxes(title_text="queries", row=len(heights), col=1)
+    plot.update_layout(template=template(dark), title=title, height=520, hovermode="x unified")
+    plot.update_xaxes(title_text="words in the query", row=len(heights), col=1)
     if x == "bucket":
-        drawn.update_xaxes(type="category")
-    return drawn
+        plot.update_xaxes(type="category")
+    return plot
 
 
 def _curve(table: pd.DataFrame, x: str, k: int, name: str, look: Look) -> tuple[go.Scatter, go.Scatter]:

@@ -1,4 +1,4 @@
-"""The look of all figures: the app's teal, orange and stone, light or dark, on whatever lies beneath."""
+"""Common style of all plots, for light and dark pages."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,31 +7,31 @@ from typing import Any
 import plotly.graph_objects as go
 
 FONT = "ui-rounded, system-ui, sans-serif"
-# Middle tones, which stand out from white and from near-black alike. Found by search: any two are at least 30
-# apart in CIELAB to normal, deuteranope and protanope eyes. The shapes and dashes tell models apart without.
+# Middle tones, visible on white and on near-black. Any two differ by at least 28 in CIELAB for normal,
+# deuteranope and protanope vision. Symbols and dashes distinguish models without colour.
 COLOURS = ("#0d9488", "#ea580c", "#344cf9", "#c02a33", "#2497fd", "#106a98")
 GREY = "#78716c"
-"""For what belongs to no model."""
+"""For elements that belong to no model."""
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star", "cross")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one model is drawn in every figure."""
+    """Style of one model in every plot."""
 
     colour: str
     symbol: str
     dash: str
 
     def faint(self, opacity: float = 0.18) -> str:
-        """The colour for bands and areas."""
+        """Return the colour with an opacity in [0, 1], for bands and areas."""
         red, green, blue = (int(self.colour[i : i + 2], 16) for i in (1, 3, 5))
         return f"rgba({red}, {green}, {blue}, {opacity})"
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look for each model, in this order; no two alike up to 42 models, all shapes different up to 7."""
+    """Return a style per model. Up to 42 styles differ in colour or symbol, up to 7 in the symbol."""
     return {
         name: Look(COLOURS[i % len(COLOURS)], SYMBOLS[i % len(SYMBOLS)], DASHES[i % len(DASHES)])
         for i, name in enumerate(names)
@@ -39,13 +39,13 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
 
 def figure(*, dark: bool = False, **layout: Any) -> go.Figure:
-    """An empty figure in the house style; `layout` as in `go.Layout`."""
+    """Return an empty plot in the common style, with `layout` as in `go.Layout`."""
     return go.Figure(layout={"template": template(dark), **layout})
 
 
 def template(dark: bool = False) -> go.layout.Template:
-    """What every figure has: system fonts, a transparent ground, quiet grid lines."""
-    ink, quiet, line, paper = (
+    """Return the template of all plots: system fonts, transparent background, light grid lines."""
+    text, quiet, line, paper = (
         ("#e7e5e4", "#a8a29e", "#44403c", "#292524") if dark else ("#292524", "#57534e", "#e7e5e4", "#ffffff")
     )
     axis = {
@@ -54,7 +54,7 @@ def template(dark: bool = False) -> go.layout.Template:
     }  # fmt: skip
     return go.layout.Template(
         layout={
-            "font": {"family": FONT, "size": 13, "color": ink},
+            "font": {"family": FONT, "size": 13, "color": text},
             "title": {"font": {"size": 15}, "x": 0, "y": 1, "yanchor": "top", "pad": {"l": 8, "t": 10}},
             "paper_bgcolor": "rgba(0, 0, 0, 0)",
             "plot_bgcolor": "rgba(0, 0, 0, 0)",
@@ -63,7 +63,7 @@ def template(dark: bool = False) -> go.layout.Template:
             "xaxis": axis,
             "yaxis": axis,
             "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-            "hoverlabel": {"bgcolor": paper, "bordercolor": line, "font": {"family": FONT, "color": ink}},
+            "hoverlabel": {"bgcolor": paper, "bordercolor": line, "font": {"family": FONT, "color": text}},
             "modebar": {"bgcolor": "rgba(0, 0, 0, 0)", "color": quiet, "activecolor": COLOURS[0]},
         }
     )

@@ -1,4 +1,4 @@
-"""Geometry of an embedding space: alignment, uniformity and related measures, with intervals."""
+"""Geometry of an embedding space: alignment, uniformity and related metrics, with intervals."""
 
 from analysis.geometry.measures import alignment, uniformity
 

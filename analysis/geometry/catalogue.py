@@ -1,78 +1,122 @@
-"""What the measures of `analysis.geometry` are called and how to read them."""
+"""Title, unit, range, direction, definition and source of every metric of the embedding space."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How to read a measure. `better`: "lower", "higher" or "" where neither is; `source`: paper or book."""
-
-    title: str
-    sentence: str
-    better: str
-    source: str
-
+from itr_core.metrics.catalogue import Metric
 
 _WANG = "Wang & Isola, ICML 2020, arXiv:2005.10242"
 _ASCL = "AsCL, Fig. 4, arXiv:2405.10029"
 _HUBS = "Radovanović et al., JMLR 11, 2010"
 _RANK = "Roy & Vetterli, EUSIPCO 2007; RankMe, arXiv:2210.02885"
-MEASURES = {
-    "alignment": Measure(
-        "Alignment",
-        "Mean squared distance of a caption to its own image: how near pairs are.",
-        "lower",
-        _WANG,
-    ),
-    "uniformity_images": Measure(
-        "Uniformity of images",
-        "How evenly images fill the sphere: 0 if all are in one point, -4 if spread in all directions.",
-        "lower",
-        _WANG,
-    ),
-    "uniformity_captions": Measure(
-        "Uniformity of captions",
-        "How evenly captions fill the sphere: 0 if all are in one point, -4 if spread in all directions.",
-        "lower",
-        _WANG,
-    ),
-    "uniformity_joint": Measure(
-        "Uniformity of both",
-        "How evenly images and captions together fill the sphere: 0 in one point, -4 in all directions.",
-        "lower",
-        _WANG,
-    ),
-    "modality_gap": Measure(
-        "Modality gap",
-        "Distance between the mean image and the mean caption: 0 if both lie in the same region.",
-        "",
-        "Liang et al., NeurIPS 2022, arXiv:2203.02053",
-    ),
-    "positive_distance": Measure(
-        "Distance of pairs", "Mean distance of a caption to its own image, from 0 to 2.", "lower", _ASCL
-    ),
-    "negative_distance": Measure(
-        "Distance of non-pairs", "Mean distance of a caption to the images of others.", "higher", _ASCL
-    ),
-    "hubness_images": Measure(
-        "Hubness of images",
-        "Skew of how often an image is among the first 10 for a caption: above 1, a few images are found "
-        "for everything.",
-        "lower",
-        _HUBS,
-    ),
-    "hubness_captions": Measure(
-        "Hubness of captions",
-        "Skew of how often a caption is among the first 10 for an image: above 1, a few captions are found "
-        "for everything.",
-        "lower",
-        _HUBS,
-    ),
-    "effective_rank_images": Measure(
-        "Effective rank of images", "How many dimensions the images use in effect.", "higher", _RANK
-    ),
-    "effective_rank_captions": Measure(
-        "Effective rank of captions", "How many dimensions the captions use in effect.", "higher", _RANK
-    ),
+_DISTANCE = "Euclidean distance"
+_UNIFORMITY = (
+    "How evenly {} cover the sphere: 0 if all are one point, about -4 if they point in all directions."
+)
+
+GEOMETRY: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "alignment",
+            "Alignment",
+            "squared distance",
+            (0, 4),
+            "lower",
+            "Mean squared Euclidean distance of a caption to its own image.",
+            _WANG,
+        ),
+        Metric(
+            "uniformity_images",
+            "Uniformity of images",
+            "",
+            (None, 0),
+            "lower",
+            _UNIFORMITY.format("images"),
+            _WANG,
+        ),
+        Metric(
+            "uniformity_captions",
+            "Uniformity of captions",
+            "",
+            (None, 0),
+            "lower",
+            _UNIFORMITY.format("captions"),
+            _WANG,
+        ),
+        Metric(
+            "uniformity_joint",
+            "Joint uniformity",
+            "",
+            (None, 0),
+            "lower",
+            _UNIFORMITY.format("images and captions together"),
+            _WANG,
+        ),
+        Metric(
+            "modality_gap",
+            "Modality gap",
+            _DISTANCE,
+            (0, 2),
+            "",
+            "Distance between the mean image embedding and the mean caption embedding.",
+            "Liang et al., NeurIPS 2022, arXiv:2203.02053",
+        ),
+        Metric(
+            "positive_distance",
+            "Distance of pairs",
+            _DISTANCE,
+            (0, 2),
+            "lower",
+            "Mean distance of a caption to its own image.",
+            _ASCL,
+        ),
+        Metric(
+            "negative_distance",
+            "Distance of non-pairs",
+            _DISTANCE,
+            (0, 2),
+            "higher",
+            "Mean distance of a caption to the images of other captions.",
+            _ASCL,
+        ),
+        Metric(
+            "hubness_images",
+            "Hubness of images",
+            "",
+            (None, None),
+            "lower",
+            "Skewness of the number of captions that have an image among their 10 nearest images. 0: all "
+            "images are found equally often; above 1: a few images are found for many captions.",
+            _HUBS,
+        ),
+        Metric(
+            "hubness_captions",
+            "Hubness of captions",
+            "",
+            (None, None),
+            "lower",
+            "Skewness of the number of images that have a caption among their 10 nearest captions. 0: all "
+            "captions are found equally often; above 1: a few captions are found for many images.",
+            _HUBS,
+        ),
+        Metric(
+            "effective_rank_images",
+            "Effective rank of images",
+            "dimensions",
+            (1, None),
+            "higher",
+            "Number of dimensions that the image embeddings use: exp of the entropy of their normalised "
+            "singular values. At most the dimension of the space.",
+            _RANK,
+        ),
+        Metric(
+            "effective_rank_captions",
+            "Effective rank of captions",
+            "dimensions",
+            (1, None),
+            "higher",
+            "Number of dimensions that the caption embeddings use: exp of the entropy of their normalised "
+            "singular values. At most the dimension of the space.",
+            _RANK,
+        ),
+    )
 }
-"""Name -> how to read it: the rows of `geometry`."""
+"""Name -> metric: the rows of `analysis.geometry.measures.geometry`."""

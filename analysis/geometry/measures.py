@@ -1,165 +1,245 @@
-"""Where embeddings lie: how near pairs are, how evenly the sphere is used, how far apart the modalities."""
+"""Geometry of an embedding space: alignment, uniformity, modality gap, hubness, effective rank, distances."""
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from analysis.blocks import blocks
 from analysis.geometry import estimates
-from analysis.geometry.catalogue import MEASURES
-from analysis.geometry.estimates import Estimate, blocks
+from analysis.geometry.catalogue import GEOMETRY
+from analysis.geometry.estimates import Estimate
+from analysis.neighbours import top_k
+from itr_core.metrics.arrays import as_embeddings, as_image_rows
+from itr_core.metrics.sampling import sample_rows
 
-MOST_POINTS = 10_000
-"""All pairs are looked at among so many points; of more, those of a seeded sample."""
-MOST_DRAWN = 2_000
-"""Images, and captions, behind the negative pairs of a histogram."""
+MAX_POINTS = 10_000
+"""Most points of which all pairs are measured; of more, a seeded sample."""
+MAX_HISTOGRAM_ROWS = 2_000
+"""Most images, and most captions, behind the negative pairs of a histogram."""
 NEAREST = 10
+"""Nearest items that count for hubness."""
 
 
-def alignment(x: np.ndarray, y: np.ndarray, alpha: float = 2.0) -> float:
-    """E ||x - y||^alpha over positive pairs: row i of x (m, d) with row i of y (m, d), unit norm.
+def alignment(x: ArrayLike, y: ArrayLike, alpha: float = 2.0) -> float:
+    """Measure how near positive pairs are: E ||x - y||^alpha over pairs of rows.
 
-    Lower is better, 0 is perfect. Wang & Isola, Understanding Contrastive Representation Learning through
-    Alignment and Uniformity on the Hypersphere, ICML 2020, arXiv:2005.10242.
+    Args:
+        x: (m, d) unit vectors.
+        y: (m, d) unit vectors; row i belongs to row i of x.
+        alpha: exponent, above 0.
 
-    >>> alignment(np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0]]))
+    Returns:
+        The mean, in [0, 2^alpha]; lower is better, 0 is perfect.
+
+    Raises:
+        ValueError: shapes that do not fit, or rows that are not unit vectors.
+
+    References:
+        Wang & Isola, Understanding Contrastive Representation Learning through Alignment and Uniformity on
+        the Hypersphere, ICML 2020, arXiv:2005.10242.
+
+    >>> alignment([[1.0, 0.0]], [[-1.0, 0.0]])
     4.0
     """
+    x, y = as_embeddings(x, "x"), as_embeddings(y, "y")
     if x.shape != y.shape:
         raise ValueError(f"x is {x.shape} and y {y.shape}: each row of one belongs to a row of the other.")
-    _check(x, y, np.arange(len(x)))
-    return float(np.mean(_to_own(x, y, np.arange(len(x))) ** alpha))
+    _check_shapes(x, y)
+    _check_unit(x)
+    _check_unit(y)
+    return float(np.mean(_distance_to_own(x, y, np.arange(len(x))) ** alpha))
 
 
-def uniformity(x: np.ndarray, t: float = 2.0, *, seed: int = 0) -> float:
-    """log E exp(-t ||a - b||^2) over pairs of different rows of x (n, d), unit norm.
+def uniformity(x: ArrayLike, t: float = 2.0, *, seed: int = 0) -> float:
+    """Measure how evenly points cover the sphere: log E exp(-t ||a - b||^2) over pairs of different rows.
 
-    Lower is better; 0 if all are one point, about -2t for the uniform distribution in many dimensions (Wang &
-    Isola, as for `alignment`). Exact for up to 10,000 rows; of more, all pairs of a seeded sample of 10,000,
-    whose error the interval of `geometry` covers.
+    Exact for up to 10,000 rows. Of more, all pairs of a sample of 10,000 rows; the interval that `geometry`
+    reports covers the error of sampling.
 
-    >>> uniformity(np.eye(2))
+    Args:
+        x: (n, d) unit vectors, n at least 2.
+        t: scale, above 0.
+        seed: of the sample.
+
+    Returns:
+        At most 0; lower is better. 0 if all points are equal, about -2t for the uniform distribution in many
+        dimensions.
+
+    Raises:
+        ValueError: another shape, fewer than two rows, or rows that are not unit vectors.
+
+    References:
+        Wang & Isola, ICML 2020, arXiv:2005.10242.
+
+    >>> uniformity([[1, 0], [0, 1]])
     -4.0
     """
-    _check(x, x, np.arange(len(x)))
-    return estimates.uniformity(x[_sample(len(x), seed)], np.arange(min(len(x), MOST_POINTS)), t).value
+    x = as_embeddings(x, "x")
+    _check_shapes(x, x)
+    _check_unit(x)
+    sample = sample_rows(len(x), MAX_POINTS, seed)
+    return estimates.uniformity(x[sample], np.arange(len(sample)), t).value
 
 
-def modality_gap(images: np.ndarray, texts: np.ndarray) -> float:
-    """Distance between the means of images (n, d) and captions (m, d), in [0, 2] for unit rows.
+def modality_gap(images: ArrayLike, texts: ArrayLike) -> float:
+    """Measure the distance between the mean image embedding and the mean caption embedding.
 
-    Liang et al., Mind the Gap, NeurIPS 2022, arXiv:2203.02053.
+    Args:
+        images: (n, d) unit vectors.
+        texts: (m, d) unit vectors.
+
+    Returns:
+        A distance in [0, 2].
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    References:
+        Liang et al., Mind the Gap, NeurIPS 2022, arXiv:2203.02053.
     """
+    images, texts = as_embeddings(images, "images"), as_embeddings(texts, "texts")
+    _check_shapes(images, texts)
     return estimates.modality_gap(images, texts, np.zeros(len(texts), np.int64)).value
 
 
-def pair_distances(
-    images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray, *, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Euclidean distance of each caption to its image (m,) and its mean distance to the others (m,).
+def k_occurrences(queries: ArrayLike, items: ArrayLike, k: int = NEAREST) -> np.ndarray:
+    """Count how often each item is among the k items most similar to a query.
 
-    In [0, 2]; lower is better for the first, higher for the second (AsCL, Fig. 4). Arguments as in
-    `geometry`. Of more than 10,000 images the others are a seeded sample; NaN where there are none.
+    Args:
+        queries: (m, d) unit vectors.
+        items: (n, d) unit vectors.
+        k: number of nearest items, in [1, n].
+
+    Returns:
+        (n,) int64; they add up to m k.
+
+    Raises:
+        ValueError: shapes that do not fit, or k out of range.
     """
-    _check(images, texts, image_of_caption)
-    kept = _sample(len(images), seed)
-    *_, sums, counts = estimates.distance_to_others(images[kept], kept, texts, image_of_caption)
-    return _to_own(images, texts, image_of_caption), np.divide(
-        sums, counts, np.full(len(sums), np.nan), where=counts > 0
-    )
-
-
-def k_occurrences(queries: np.ndarray, items: np.ndarray, k: int = NEAREST) -> np.ndarray:
-    """How often each item (n, d) is among the k most similar to a query (m, d): integers (n,)."""
+    queries, items = as_embeddings(queries, "queries"), as_embeddings(items, "items")
+    _check_shapes(items, queries)
     if not 1 <= k <= len(items):
-        raise ValueError(f"k={k}: of {len(items)} items the nearest can be 1 to {len(items)}.")
+        raise ValueError(f"k={k} must be in [1, {len(items)}], the number of items.")
     counts = np.zeros(len(items), np.int64)
     for block in blocks(len(queries)):
-        nearest = np.argpartition(queries[block] @ items.T, -k, axis=1)[:, -k:]
+        nearest = top_k(queries[block] @ items.T, k)
         counts += np.bincount(nearest.ravel(), minlength=len(items))
     return counts
 
 
-def hubness(queries: np.ndarray, items: np.ndarray, k: int = NEAREST) -> float:
-    """Skewness of the items' k-occurrences: 0 is even; above 1 a few are found for everything.
+def hubness(queries: ArrayLike, items: ArrayLike, k: int = NEAREST) -> float:
+    """Measure hubness: the skewness of the `k_occurrences` of the items.
 
-    Radovanović, Nanopoulos & Ivanović, Hubs in Space, JMLR 11, 2010.
+    Arguments and errors as in `k_occurrences`.
+
+    Returns:
+        0 if all items are found equally often; above 1, a few items are found for many queries.
+
+    References:
+        Radovanović, Nanopoulos & Ivanović, Hubs in Space, JMLR 11, 2010.
     """
     counts = k_occurrences(queries, items, k)
     return estimates.skewness(counts, np.arange(len(counts))).value
 
 
-def effective_rank(x: np.ndarray) -> float:
-    """How many dimensions x (n, d) uses, from 1 to d: exp of the entropy of its singular values' shares.
+def effective_rank(x: ArrayLike) -> float:
+    """Measure how many dimensions embeddings use: exp of the entropy of their normalised singular values.
 
-    Roy & Vetterli, The Effective Rank, EUSIPCO 2007. Of embeddings as they are, not centred: RankMe (Garrido
-    et al., ICML 2023, arXiv:2210.02885).
+    The embeddings are not centred, as in RankMe.
+
+    Args:
+        x: (n, d) embeddings.
+
+    Returns:
+        A number in [1, min(n, d)].
+
+    Raises:
+        ValueError: another shape, or no rows.
+
+    References:
+        Roy & Vetterli, The Effective Rank, EUSIPCO 2007; Garrido et al., RankMe, ICML 2023, arXiv:2210.02885.
     """
+    x = as_embeddings(x, "x")
+    _check_shapes(x, x)
     return estimates.effective_rank(x, np.arange(len(x))).value
 
 
 def geometry(
-    images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray, *, seed: int = 0
+    images: ArrayLike, texts: ArrayLike, image_of_caption: ArrayLike, *, seed: int = 0
 ) -> pd.DataFrame:
-    """All `MEASURES` of a gallery, each with its 95 % interval over images (see `analysis.geometry.estimates`).
+    """Compute every metric of `GEOMETRY` with its 95 % interval over images.
 
-    What needs all pairs takes at most 10,000 points, hubness 10,000 images with their captions; of more, a
-    seeded sample, and its interval is accordingly wider. In the interval of hubness the k-occurrences stay
-    as they are and the items vary.
+    Metrics over all pairs use at most 10,000 points, hubness at most 10,000 images with their captions. Of
+    more, they use a seeded sample, and their intervals are wider. The interval of hubness resamples items
+    whose k-occurrences are fixed. `analysis.geometry.estimates` explains the intervals.
 
     Args:
-        images: (n, d) unit rows.
-        texts: (m, d) unit rows.
-        owner: (m,) image row of each caption.
+        images: (n, d) unit vectors, n at least 2.
+        texts: (m, d) unit vectors, m at least 2.
+        image_of_caption: (m,) image row of each caption.
+        seed: of the samples.
 
     Returns:
-        Index: the names of `MEASURES`; columns value, low, high.
+        Index: the names in `GEOMETRY`. Columns: value, low, high.
 
     Raises:
-        ValueError: shapes that do not fit, rows that are not unit vectors, fewer than two images.
+        ValueError: shapes that do not fit, rows that are not unit vectors, or fewer than two images.
     """
-    _check(images, texts, image_of_caption)
+    images, texts, image_of_caption = _checked(images, texts, image_of_caption)
     n, m = len(images), len(texts)
-    every, own = np.arange(n), _to_own(images, texts, image_of_caption)
-    some_images, some_texts = _sample(n, seed), _sample(m, seed)
-    both = _sample(n + m, seed)
-    of_both = [both[both < n], both[both >= n] - n]
-    kept = np.flatnonzero(np.isin(image_of_caption, some_images))
+    own = _distance_to_own(images, texts, image_of_caption)
+    image_sample, text_sample = sample_rows(n, MAX_POINTS, seed), sample_rows(m, MAX_POINTS, seed)
+    joint = sample_rows(n + m, MAX_POINTS, seed)
+    joint_images, joint_texts = joint[joint < n], joint[joint >= n] - n
+    of_sample = np.flatnonzero(np.isin(image_of_caption, image_sample))  # captions of the sampled images
     found = {
         "alignment": estimates.mean(own**2, image_of_caption),
-        "uniformity_images": estimates.uniformity(images[some_images], some_images),
-        "uniformity_captions": estimates.uniformity(texts[some_texts], image_of_caption[some_texts]),
+        "uniformity_images": estimates.uniformity(images[image_sample], image_sample),
+        "uniformity_captions": estimates.uniformity(texts[text_sample], image_of_caption[text_sample]),
         "uniformity_joint": estimates.uniformity(
-            np.concatenate([images[of_both[0]], texts[of_both[1]]]),
-            np.concatenate([of_both[0], image_of_caption[of_both[1]]]),
+            np.concatenate([images[joint_images], texts[joint_texts]]),
+            np.concatenate([joint_images, image_of_caption[joint_texts]]),
         ),
         "modality_gap": estimates.modality_gap(images, texts, image_of_caption),
         "positive_distance": estimates.mean(own, image_of_caption),
         "negative_distance": estimates.negative_distance(
-            images[some_images], some_images, texts[some_texts], image_of_caption[some_texts]
+            images[image_sample], image_sample, texts[text_sample], image_of_caption[text_sample]
         ),
-        "hubness_images": _hubness(texts[kept], images[some_images], some_images),
-        "hubness_captions": _hubness(images[some_images], texts[kept], image_of_caption[kept]),
-        "effective_rank_images": estimates.effective_rank(images, every),
+        "hubness_images": _hubness(texts[of_sample], images[image_sample], image_sample),
+        "hubness_captions": _hubness(images[image_sample], texts[of_sample], image_of_caption[of_sample]),
+        "effective_rank_images": estimates.effective_rank(images, np.arange(n)),
         "effective_rank_captions": estimates.effective_rank(texts, image_of_caption),
     }
-    table = {name: (found[name].value, *found[name].interval(n)) for name in MEASURES}
+    table = {name: (found[name].value, *found[name].interval(n)) for name in GEOMETRY}
     return pd.DataFrame.from_dict(table, orient="index", columns=["value", "low", "high"])
 
 
 def similarity_histograms(
-    images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray, bins: int = 60, *, seed: int = 0
+    images: ArrayLike, texts: ArrayLike, image_of_caption: ArrayLike, bins: int = 60, *, seed: int = 0
 ) -> pd.DataFrame:
-    """Cosines of captions with their own image (positive) and with the others (negative).
+    """Count the cosines of captions with their own image (positive) and with other images (negative).
 
-    All positive pairs; the negative ones of up to 2,000 images and 2,000 captions, of more a seeded sample.
-    Arguments as in `geometry`.
+    All positive pairs count. Negative pairs are those of at most 2,000 images and 2,000 captions; of more, a
+    seeded sample.
+
+    Args:
+        images: (n, d) unit vectors.
+        texts: (m, d) unit vectors.
+        image_of_caption: (m,) image row of each caption.
+        bins: number of bins.
+        seed: of the samples.
 
     Returns:
-        `bins` rows: left, right (edges, in [-1, 1]), positive, negative (densities: each adds up to 1 over
-        the widths of the bins).
+        One row per bin. Columns: left, right (edges, in [-1, 1]); positive, negative (densities, whose
+        products with the widths of the bins add up to 1).
+
+    Raises:
+        ValueError: as in `geometry`.
     """
-    _check(images, texts, image_of_caption)
-    positive = 1 - _to_own(images, texts, image_of_caption) ** 2 / 2
-    rows, columns = _sample(len(images), seed, MOST_DRAWN), _sample(len(texts), seed, MOST_DRAWN)
+    images, texts, image_of_caption = _checked(images, texts, image_of_caption)
+    positive = 1 - _distance_to_own(images, texts, image_of_caption) ** 2 / 2
+    rows = sample_rows(len(images), MAX_HISTOGRAM_ROWS, seed)
+    columns = sample_rows(len(texts), MAX_HISTOGRAM_ROWS, seed)
     negative = (images[rows] @ texts[columns].T)[rows[:, None] != image_of_caption[columns]]
     edges = np.histogram_bin_edges(np.concatenate([positive, negative]), bins)
     table = pd.DataFrame({"left": edges[:-1], "right": edges[1:]})
@@ -173,35 +253,37 @@ def _hubness(queries: np.ndarray, items: np.ndarray, rows: np.ndarray) -> Estima
     return estimates.skewness(k_occurrences(queries, items, min(NEAREST, len(items))), rows)
 
 
-def _to_own(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> np.ndarray:
-    """The distance of each caption to its image, (m,)."""
+def _distance_to_own(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> np.ndarray:
+    """Return the Euclidean distance of each caption to its image, (m,)."""
     return np.concatenate(
         [np.linalg.norm(images[image_of_caption[b]] - texts[b], axis=1) for b in blocks(len(texts))]
     )
 
 
-def _sample(count: int, seed: int, most: int | None = None) -> np.ndarray:
-    """All rows, or, of more than `most` (10,000), a seeded choice of as many; ascending."""
-    most = most or MOST_POINTS
-    if count <= most:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+def _checked(
+    images: ArrayLike, texts: ArrayLike, image_of_caption: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the pairs as arrays; raise ValueError if they do not fit."""
+    images, texts = as_embeddings(images, "images"), as_embeddings(texts, "texts")
+    _check_shapes(images, texts)
+    image_of_caption = as_image_rows(image_of_caption, len(images), len(texts))
+    _check_unit(images)
+    _check_unit(texts)
+    return images, texts, image_of_caption
 
 
-def _check(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> None:
-    if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1] or not len(texts):
-        raise ValueError(f"Embeddings of shape {images.shape} and {texts.shape}: expected (n, d) and (m, d).")
-    if (
-        image_of_caption.shape != (len(texts),)
-        or image_of_caption.min() < 0
-        or image_of_caption.max() >= len(images)
-    ):
+def _check_shapes(images: np.ndarray, texts: np.ndarray) -> None:
+    if images.shape[1] != texts.shape[1] or not len(images) or not len(texts):
         raise ValueError(
-            f"owner {image_of_caption.shape} must give each of {len(texts)} captions an image row in [0, {len(images)})."
+            f"Embeddings of shape {images.shape} and {texts.shape}: expected (n, d) and (m, d) with at least "
+            "one row each."
         )
-    for x in (images, texts):
-        for block in blocks(len(x)):
-            norms = np.linalg.norm(x[block], axis=1)
-            if not (np.abs(norms - 1) < 1e-2).all():
-                row = int(np.argmin(np.abs(norms - 1) < 1e-2))
-                raise ValueError(f"Row {block.start + row} has norm {norms[row]:.3g}; expected unit vectors.")
+
+
+def _check_unit(x: np.ndarray) -> None:
+    for block in blocks(len(x)):
+        norms = np.linalg.norm(x[block], axis=1)
+        unit = np.abs(norms - 1) < 1e-2
+        if not unit.all():
+            row = int(np.argmin(unit))
+            raise ValueError(f"Row {block.start + row} has norm {norms[row]:.3g}; expected unit vectors.")

@@ -1,1 +1,1 @@
-"""Retrieval misses: the cause of each, what query and answer differ in, and verdicts of people."""
+"""Misses at rank 1: the cause of each, the difference between query and result, and verdicts of people."""

@@ -1,4 +1,4 @@
-"""What of a caption is wrong about an image: by the truth, or by what other captions say of the image."""
+"""The part of a caption that is false of an image: by known truth, or by the image's own captions."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,11 +19,14 @@ CAUSES = (
     | dict.fromkeys(SETTING, "wrong setting")
     | {"relation": "wrong relation"}
 )
-"""Concept -> the cause of a mistake in it, in the order in which they are looked for."""
+"""Concept -> cause of a difference in it, in the order in which concepts are compared: most severe first."""
 
 
 class Difference(NamedTuple):
-    """A caption and an image differ in `concept`: one says "red", the other shows "blue" ("": nothing)."""
+    """Difference of a caption and an image in one concept, such as ("colour", "red", "blue").
+
+    `depicted` is "" if the image shows nothing in place of what the caption says.
+    """
 
     concept: str
     captioned: str
@@ -34,66 +37,67 @@ class Difference(NamedTuple):
 
 
 def difference_by_truth(facts: SceneFacts, meaning: Meaning) -> Difference | None:
-    """The gravest part of a meaning that is false of a scene; None where all of it is true.
+    """Return the most severe part of a meaning that is false of a scene, or None if all of it is true.
 
-    First things that are not there at all, then things that look otherwise, then their number, then place,
-    time and weather, and last how things that are all there stand to each other. `depicted` is what the scene
-    has instead: the most similar thing that the caption does not speak of, or the look, number, setting or
-    relation that is true.
+    The order is: missing objects; attributes of objects; numbers of objects; place, time and weather;
+    relations between objects. `depicted` is what the scene contains instead: the most similar object that
+    the caption does not mention, or the true attribute, number, setting or relation.
     """
     if facts.entail(meaning):
         return None
-    here = [[t for t in facts.scene.things if v.term in KINDS[t.kind].is_a] for v in meaning.things]
-    for variable, things in zip(meaning.things, here, strict=True):
+    matches = [[t for t in facts.scene.things if v.term in KINDS[t.kind].is_a] for v in meaning.things]
+    for variable, things in zip(meaning.things, matches, strict=True):
         if not things:
-            return Difference("object", variable.term, _instead(facts, meaning, variable))
-    for variable, things in zip(meaning.things, here, strict=True):
-        if unlike := min((_unlike(variable, thing) for thing in things), key=len):
-            return unlike[0]
+            return Difference("object", variable.term, _replacement(facts, meaning, variable))
+    for variable, things in zip(meaning.things, matches, strict=True):
+        if differences := min((_attribute_differences(variable, thing) for thing in things), key=len):
+            return differences[0]
     for end, variable in enumerate(meaning.things, 1):
         if not facts.entail(Meaning(meaning.things[:end])):
-            return _miscounted(facts, variable)
+            return _count_difference(facts, variable)
     for field in SETTING:
         captioned, depicted = getattr(meaning, field), getattr(facts.scene, field)
         if captioned not in (None, depicted):
             return Difference(field, captioned, depicted)
-    return _misplaced(facts, meaning)
+    return _relation_difference(facts, meaning)
 
 
-def _unlike(variable: Variable, thing: Thing) -> list[Difference]:
-    """In what a thing differs from its description."""
-    looks = ((field, getattr(variable, field), getattr(thing, field)) for field in ATTRIBUTES)
+def _attribute_differences(variable: Variable, thing: Thing) -> list[Difference]:
+    """Return the attributes in which a thing differs from its description."""
+    attributes = ((field, getattr(variable, field), getattr(thing, field)) for field in ATTRIBUTES)
     return [
         Difference(field, captioned, depicted or "")
-        for field, captioned, depicted in looks
+        for field, captioned, depicted in attributes
         if captioned not in (None, depicted)
     ]
 
 
-def _instead(facts: SceneFacts, meaning: Meaning, variable: Variable) -> str:
-    """The kind, of those the meaning does not name, that is most like what is missing; "" if none is."""
+def _replacement(facts: SceneFacts, meaning: Meaning, variable: Variable) -> str:
+    """Return the kind in the scene that is most similar to a missing one and is not named; "" if none is."""
     kinds = {thing.kind for thing in facts.scene.things}
     named = {other.term for other in meaning.things if other is not variable}
     missing = next(kind.is_a for kind in KINDS.values() if variable.term in kind.is_a)
     missing = missing[missing.index(variable.term) :]
 
-    def likeness(kind: str) -> tuple[int, str]:
+    def similarity(kind: str) -> tuple[int, str]:
         return len(set(KINDS[kind].is_a) & set(missing)), kind
 
-    best = max((kind for kind in kinds if not named & set(KINDS[kind].is_a)), key=likeness, default="")
-    return best if best and likeness(best)[0] else ""
+    best = max((kind for kind in kinds if not named & set(KINDS[kind].is_a)), key=similarity, default="")
+    return best if best and similarity(best)[0] else ""
 
 
-def _miscounted(facts: SceneFacts, variable: Variable) -> Difference:
+def _count_difference(facts: SceneFacts, variable: Variable) -> Difference:
     found = facts.matching(variable).bit_count()
     if variable.least <= found <= (variable.most or found):
-        return Difference("count", f"another {variable.term}", NUMBERS[found])  # what fits is spoken of
+        return Difference(
+            "count", f"another {variable.term}", NUMBERS[found]
+        )  # all that match are already mentioned
     captioned = NUMBERS[variable.least] if variable.most else "several"
     return Difference("count", captioned, NUMBERS[found])
 
 
-def _misplaced(facts: SceneFacts, meaning: Meaning) -> Difference | None:
-    """The first relation that cannot be true together with those before it, and what is true in its place."""
+def _relation_difference(facts: SceneFacts, meaning: Meaning) -> Difference | None:
+    """Return the first relation that contradicts the scene, given those before it, and the true relation."""
     for end, relation in enumerate(meaning.relations, 1):
         before = meaning.relations[: end - 1]
         if not facts.entail(replace(meaning, relations=(*before, relation))):
@@ -108,11 +112,15 @@ def _misplaced(facts: SceneFacts, meaning: Meaning) -> Difference | None:
 
 
 def difference_by_text(caption: Content, others: Sequence[Content]) -> Difference | None:
-    """In what a caption differs from what all captions of an image say together; None: in nothing known.
+    """Return the difference of a caption from all captions of an image together, or None if none is known.
 
-    Captions do not tell everything, so only a contradiction counts for listed words (a colour is named, and
-    another one is named of the image), in the order of `difference_by_truth`; unless no thing at all is
-    common to both, which is looked at first, and any word that the image's captions lack, which comes last.
+    Captions are incomplete, so listed words (`analysis.lexicon`) only count if they contradict: the caption
+    and the image's captions name different colours. Compared in this order: captions without any object in
+    common; contradictions in the order of `CAUSES`; objects that the image's captions do not name.
+
+    Args:
+        caption: content of the caption.
+        others: content of the captions of the image.
     """
     things = set().union(*(other.things for other in others))
     values = set().union(*(other.values for other in others))
@@ -122,7 +130,7 @@ def difference_by_text(caption: Content, others: Sequence[Content]) -> Differenc
     for concept in CAUSES:
         captioned = sorted(word for name, word in caption.values - values if name == concept)
         depicted = sorted(word for name, word in values - caption.values if name == concept)
-        if concept == "relation":  # a thing may be behind one and above another
+        if concept == "relation":  # an object can be behind one and above another
             captioned = [word for word in captioned if OPPOSITES[word] in depicted]
             depicted = [OPPOSITES[word] for word in captioned]
         if captioned and depicted:

@@ -1,4 +1,4 @@
-"""What a person says of a miss, one line of JSON each, in a file that only ever grows."""
+"""Verdicts of people on misses, appended to a file as one line of JSON each."""
 
 import os
 from datetime import UTC, datetime
@@ -15,9 +15,9 @@ JUDGEMENTS: tuple[Judgement, ...] = get_args(Judgement)
 
 
 class Verdict(BaseModel):
-    """Of one miss, named as in the table of `analysis.misses.causes.misses`.
+    """Verdict on one miss, which is identified as in the table of `analysis.misses.causes.misses`.
 
-    gallery: the `checksum` of its manifest, so that rows of another gallery are never mistaken for these.
+    `gallery` is the checksum of the gallery's manifest: rows of another gallery are other items.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,8 +25,8 @@ class Verdict(BaseModel):
     time: datetime
     gallery: str
     direction: Literal["t2i", "i2t"] = Field(
-        validation_alias=AliasChoices("direction", "way")
-    )  # "way" until 0.1
+        validation_alias=AliasChoices("direction", "way")  # the name in files of version 0.1
+    )
     query: NonNegativeInt
     found: NonNegativeInt
     verdict: Judgement
@@ -35,54 +35,73 @@ class Verdict(BaseModel):
 def save_verdict(
     path: Path, *, gallery: str, direction: str, query: int, found: int, verdict: str
 ) -> Verdict:
-    """Append one verdict, with the time, to the file `path`, which need not exist, and return it.
+    """Append a verdict with the current time to a file. Several processes may append at the same time.
 
-    Several processes may append at once. Raises QueryError if a value is not one of a `Verdict`.
+    Args:
+        path: of the file, which is created if it does not exist.
+        gallery: checksum of the gallery's manifest.
+        direction: "t2i" or "i2t".
+        query: row of the query.
+        found: row of the wrong result.
+        verdict: one of `JUDGEMENTS`.
+
+    Raises:
+        QueryError: an invalid value.
     """
     if verdict not in JUDGEMENTS:
-        raise QueryError(f"{verdict!r} is no verdict.{did_you_mean(verdict, JUDGEMENTS)}")
+        raise QueryError(f"Unknown verdict {verdict!r}.{did_you_mean(verdict, JUDGEMENTS)}")
     try:
-        captioned = Verdict.model_validate(
+        checked = Verdict.model_validate(
             {
-                "time": datetime.now(UTC), "gallery": gallery, "direction": direction, "query": query, "found": found,
+                "time": datetime.now(UTC),
+                "gallery": gallery,
+                "direction": direction,
+                "query": query,
+                "found": found,
                 "verdict": verdict,
             }
-        )  # fmt: skip
+        )
     except ValidationError as error:
-        raise QueryError(f"This is no verdict on a miss: {_first(error)}.") from error
+        raise QueryError(f"Invalid verdict: {_first(error)}.") from error
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
         file.seek(0, os.SEEK_END)
         if file.tell():
             file.seek(-1, os.SEEK_END)
-        line = captioned.model_dump_json().encode() + b"\n"
-        cut = file.read(1) not in (b"", b"\n")  # another process was stopped while it wrote
+        line = checked.model_dump_json().encode() + b"\n"
+        cut = file.read(1) not in (b"", b"\n")  # a process was stopped while it wrote the last line
         os.write(file.fileno(), b"\n" * cut + line)  # in one call, so that lines never mix
-    return captioned
+    return checked
 
 
 def read_verdicts(path: Path) -> pd.DataFrame:
-    """Return all verdicts, oldest first, one per row with the fields of `Verdict`; none if there is no file.
+    """Read all verdicts of a file, oldest first.
 
-    A person may say otherwise later: `drop_duplicates(["gallery", "direction", "query", "found"], keep="last")`
-    leaves what holds. Lines cut short by a stopped process are passed over; GalleryError names any other
-    line that is no verdict.
+    There may be several verdicts on a miss; the last one counts:
+    `drop_duplicates(["gallery", "direction", "query", "found"], keep="last")`. Lines that are incomplete
+    because a process was stopped are skipped.
+
+    Returns:
+        One row per verdict with the fields of `Verdict`; no rows if the file does not exist.
+
+    Raises:
+        GalleryError: a line that is no verdict.
     """
-    captioned = []
+    verdicts = []
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     for number, line in enumerate(lines, 1):
         try:
-            captioned.append(Verdict.model_validate_json(line))
+            verdicts.append(Verdict.model_validate_json(line))
         except ValidationError as error:
-            if not _cut_short(line):
+            if not _is_incomplete(line):
                 raise GalleryError(
-                    f"{path}, line {number}, is no verdict: {_first(error)}. Correct or delete the line."
+                    f"{path}, line {number}: invalid verdict ({_first(error)}). Correct or delete the line."
                 ) from error
-    return pd.DataFrame([each.model_dump() for each in captioned], columns=list(Verdict.model_fields))
+    return pd.DataFrame([each.model_dump() for each in verdicts], columns=list(Verdict.model_fields))
 
 
-def _cut_short(line: bytes) -> bool:
-    """Whether this is how a line of ours begins, without its end; also an empty line."""
+def _is_incomplete(line: bytes) -> bool:
+    """Return true for the beginning of a line written by `save_verdict`, and for an empty line."""
     begin = b'{"time":"'
     return not line.endswith(b"}") and (begin.startswith(line) or line.startswith(begin))
 

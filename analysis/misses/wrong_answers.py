@@ -1,4 +1,4 @@
-"""What comes first where it should not: the wrong answers at rank 1, both ways."""
+"""Wrong results at rank 1, in both directions."""
 
 import numpy as np
 import pandas as pd
@@ -10,16 +10,18 @@ _BLOCK = 1 << 24
 
 
 def first_wrong_answers(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> pd.DataFrame:
-    """One row for every query whose rank, as `itr_core.metrics.ranks` counts it, is not 1.
+    """Find every query whose rank (`itr_core.metrics.ranks`) is not 1.
 
     Args:
-        images: (n, d) float32, unit rows. texts: (m, d), likewise.
-        owner: (m,) integers in [0, n), the image of each caption.
+        images: (n, d) float32 unit vectors.
+        texts: (m, d) float32 unit vectors.
+        image_of_caption: (m,) image row of each caption.
 
     Returns:
-        way: "t2i" or "i2t". query: a caption (T2I) or an image (I2T). found: the best image or caption that
-        is not the query's own. rank: of the right answer, ties halved. margin: by how much cosine `found` is
-        ahead of it. firsts: of how many queries `found` is the first answer.
+        One row per query. Columns: direction ("t2i" or "i2t"); query (row of a caption for T2I, of an image
+        for I2T); found (row of the most similar image or caption that is not the query's own); rank (of the
+        right answer, ties count half); margin (cosine of `found` minus that of the right answer); firsts
+        (number of queries with `found` at rank 1).
     """
     images, texts = np.asarray(images), np.asarray(texts)
     n, m = len(images), len(texts)
@@ -31,9 +33,9 @@ def first_wrong_answers(images: np.ndarray, texts: np.ndarray, image_of_caption:
     for start in range(0, n, step := max(1, _BLOCK // m)):
         block = images[start : start + step] @ texts.T
         first_caption[start : start + step] = block.argmax(1)
-        here = np.flatnonzero((image_of_caption >= start) & (image_of_caption < start + step))
-        own[here] = block[image_of_caption[here] - start, here]
-        block[image_of_caption[here] - start, here] = -np.inf
+        pairs = np.flatnonzero((image_of_caption >= start) & (image_of_caption < start + step))
+        own[pairs] = block[image_of_caption[pairs] - start, pairs]
+        block[image_of_caption[pairs] - start, pairs] = -np.inf
         caption[start : start + step], caption_score[start : start + step] = block.argmax(1), block.max(1)
         score = block.max(0)
         better = score > image_score
@@ -42,7 +44,7 @@ def first_wrong_answers(images: np.ndarray, texts: np.ndarray, image_of_caption:
     np.maximum.at(best_own, image_of_caption, own)
 
     t2i, i2t = np.flatnonzero(t2i_rank > 1), np.flatnonzero(i2t_rank > 1)
-    first_caption[i2t] = caption[i2t]  # among equals, the wrong one
+    first_caption[i2t] = caption[i2t]  # of captions with equal scores, the wrong one
     image_firsts = np.bincount(np.where(t2i_rank > 1, image, image_of_caption), minlength=n)
     caption_firsts = np.bincount(first_caption[~np.isnan(i2t_rank)], minlength=m)
     return pd.DataFrame(

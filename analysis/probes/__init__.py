@@ -1,1 +1,1 @@
-"""Probes: captions changed by a word, and how much each word counts."""
+"""Probes: the effect of small changes of a caption, and of its single words, on the score of an image."""

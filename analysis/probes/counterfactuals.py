@@ -1,8 +1,9 @@
-"""Counterfactual captions: does a model rank what is true of an image above what is almost true?
+"""Counterfactual captions: does a model score a true caption higher than a false one that differs slightly?
 
-A probe changes one thing of a caption. On Picturebook, edits have known truth (`itr_core.picturebook.edits`);
-elsewhere words of small lists are swapped (`analysis.probes.word_edits`), and what is swapped in is taken to be
-false. Accuracy is that of SugarCrepe (Hsieh et al., NeurIPS 2023): how often the true caption scores higher.
+A probe changes one thing in a caption. In Picturebook the truth of an edit is known
+(`itr_core.picturebook.edits`). Elsewhere, words are swapped (`analysis.probes.word_edits`) and the edited
+caption is taken as false. The accuracy is that of SugarCrepe (Hsieh et al., NeurIPS 2023): the share of
+probes whose true caption scores higher.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import pandas as pd
 
 from analysis.probes.word_edits import negated, object_words, word_edits
 from itr_core.metrics.bootstrap import image_bootstrap
+from itr_core.metrics.sampling import shuffled_rows
 from itr_core.picturebook.captions import canonical_caption
 from itr_core.picturebook.edits import edits_of
 from itr_core.picturebook.ontology import KINDS
@@ -22,18 +24,20 @@ from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.semantics import Meaning
 from itr_core.picturebook.wording import article
 
-_BLOCK = 1 << 24  # cosines that exist at once
+_BLOCK = 1 << 24
+"""Cosines that exist at once."""
 
 
 class TextEncoder(Protocol):
+    """Anything that encodes texts, such as a `DualEncoder`."""
+
     def encode_texts(self, texts: Sequence[str], /) -> np.ndarray:
-        """Texts -> (N, d) float32, unit rows."""
-        ...
+        """Return one unit vector per text, float32 (N, d)."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A caption that is true of an image, and an edited one; `true`: whether that is true, too."""
+    """A true caption of an image (`before`) and an edited one (`after`), which may be `true`, too."""
 
     kind: str
     before: str
@@ -41,14 +45,15 @@ class Probe:
     true: bool = False
 
 
-def scene_probes(scene: Scene, rng: np.random.Generator) -> list[Probe]:
-    """One probe of each sort of edit that a scene of Picturebook allows, with exact truth.
+def scene_probes(scene: Scene, random: np.random.Generator) -> list[Probe]:
+    """Make one probe of each kind that a scene of Picturebook allows, with exact truth.
 
-    Two sorts are negations. "negate" denies what is there ("no brown dog in a forest"). "without" is true
-    before ("a brown dog without a boat", where there is no boat) and false after ("a brown dog without a
-    tree", where there is one): a model that overhears "without" prefers the latter.
+    The kinds are those of `itr_core.picturebook.edits` and two negations. "negate" denies an object of the
+    scene ("no brown dog in a forest"). "without" is true before ("a brown dog without a boat", in a scene
+    without a boat) and false after ("a brown dog without a tree", in a scene with a tree). A model that
+    ignores "without" prefers the latter.
     """
-    edits = edits_of(scene, rng)
+    edits = edits_of(scene, random)
     probes = [Probe(edit.name, edit.before.text, edit.after.text, edit.true) for edit in edits]
     first = edits[0].before.meaning.things[0]
     plain = canonical_caption(Meaning((first,)))
@@ -59,8 +64,8 @@ def scene_probes(scene: Scene, rng: np.random.Generator) -> list[Probe]:
     absent = [kind.name for kind in KINDS.values() if scene.place in kind.places and kind.name not in here]
     if present and absent:
         start = f"{plain} {setting} without"
-        missing, there = (article(kinds[int(rng.random() * len(kinds))]) for kinds in (absent, present))
-        probes.append(Probe("without", f"{start} {missing}", f"{start} {there}"))
+        missing, shown = (article(kinds[int(random.random() * len(kinds))]) for kinds in (absent, present))
+        probes.append(Probe("without", f"{start} {missing}", f"{start} {shown}"))
     return probes
 
 
@@ -69,26 +74,35 @@ def gallery_probes(
     image_of_caption: np.ndarray,
     truth: SceneRelevance | None = None,
     *,
-    most: int = 500,
+    max_images: int = 500,
     seed: int = 0,
 ) -> tuple[list[Probe], np.ndarray]:
-    """Probes of at most `most` images, drawn at random, and (p,) the image of each probe.
+    """Make probes of a random sample of the captioned images.
 
-    captions: m texts. owner: (m,) the image of each. truth: `SceneRelevance` of Picturebook, if these are its scenes
-    (see `analysis.ground_truth`); otherwise the words of one caption of each image are swapped.
+    Args:
+        captions: m strings.
+        image_of_caption: (m,) image row of each caption.
+        truth: of the scenes, if they are those of Picturebook (see `analysis.ground_truth`). Otherwise words
+            of one caption of each image are swapped.
+        max_images: largest size of the sample.
+        seed: of the sample and the edits.
+
+    Returns:
+        p probes, and the image row of each, int64 (p,).
     """
-    rng = np.random.default_rng(seed)
-    rows = rng.permutation(np.unique(image_of_caption))[:most]
+    random = np.random.default_rng(seed)
+    captioned = np.unique(image_of_caption)
+    rows = captioned[shuffled_rows(random, len(captioned), max_images)]
     objects = [] if truth else object_words(captions)
     probes: list[Probe] = []
     images: list[int] = []
     for row in rows.tolist():
         if truth:
-            made = scene_probes(truth.scenes[row], rng)
+            made = scene_probes(truth.scenes[row], random)
         else:
-            told = [captions[caption] for caption in np.flatnonzero(image_of_caption == row).tolist()]
-            caption = told[int(rng.random() * len(told))]
-            made = [Probe(*edit) for edit in word_edits(caption, rng, objects=objects, told=told)]
+            own = [captions[caption] for caption in np.flatnonzero(image_of_caption == row).tolist()]
+            caption = own[int(random.random() * len(own))]
+            made = [Probe(*edit) for edit in word_edits(caption, random, objects=objects, captions=own)]
         probes += made
         images += [row] * len(made)
     return probes, np.array(images, dtype=np.int64)
@@ -97,34 +111,35 @@ def gallery_probes(
 def probe_table(
     encoder: TextEncoder, images: np.ndarray, probes: Sequence[Probe], rows: np.ndarray | int
 ) -> pd.DataFrame:
-    """What an edit does to the score and the rank of its image; one row per probe.
+    """Measure the effect of each edit on the score and the rank of its image.
 
     Args:
-        encoder: of the captions; its space is that of the images.
-        images: (n, d) float32, unit rows: the gallery.
-        probes: p of them. rows: (p,) the image that each is about, or one for all.
+        encoder: of the captions, in the space of the images.
+        images: (n, d) float32 unit vectors of the gallery.
+        probes: p probes.
+        rows: (p,) image row of each probe, or one row for all.
 
     Returns:
-        kind, before, after, true, image; score: cosine of the image and the edited caption; change: to that
-        of the caption before; rank: of the image among all n for the edited caption (1 is first, ties
-        halved); rank_change: likewise, above 0 where it falls back.
+        One row per probe. Columns: kind, before, after, true, image; score (cosine of the image and the
+        edited caption); change (score minus that of the caption before); rank (of the image among all n for
+        the edited caption, 1 is best, ties count half); rank_change (rank minus that of the caption before).
     """
     rows = np.broadcast_to(np.asarray(rows, dtype=np.int64), len(probes))
-    place: dict[str, int] = {}
+    column: dict[str, int] = {}
     for probe in probes:
         for text in (probe.before, probe.after):
-            place.setdefault(text, len(place))
-    texts = encoder.encode_texts(list(place))
+            column.setdefault(text, len(column))
+    texts = encoder.encode_texts(list(column))
     (score, rank), (old_score, old_rank) = (
-        _scored(images, texts[[place[text] for text in said]], rows)
-        for said in ([probe.after for probe in probes], [probe.before for probe in probes])
+        _scored(images, texts[[column[text] for text in versions]], rows)
+        for versions in ([probe.after for probe in probes], [probe.before for probe in probes])
     )
     table = pd.DataFrame(probes, columns=["kind", "before", "after", "true"]).assign(image=rows)
     return table.assign(score=score, change=score - old_score, rank=rank, rank_change=rank - old_rank)
 
 
 def with_true_captions(probes: Sequence[Probe]) -> list[Probe]:
-    """The probes by their true caption, which comes first as it is: a probe of kind "" that changes nothing.
+    """Group probes by their true caption, and put it first as a probe of kind "" that changes nothing.
 
     >>> [probe.after for probe in with_true_captions([Probe("negate", "a dog", "no dog")])]
     ['a dog', 'no dog']
@@ -137,34 +152,36 @@ def with_true_captions(probes: Sequence[Probe]) -> list[Probe]:
 
 
 def probe_accuracy(table: pd.DataFrame) -> pd.DataFrame:
-    """How often the true caption scores higher than the false one; chance is 0.5, ties count half.
+    """Compute the share of probes whose true caption scores higher than the false one.
+
+    Chance is 0.5, and ties count half. Probes whose edited caption is true are skipped.
 
     Args:
-        table: of `probe_table`; edits that stay true are left out.
+        table: of `probe_table`.
 
     Returns:
-        Index kind, the hardest first; probes, images (how many); accuracy in [0, 1] with its 95 % interval
-        over images, low and high.
+        Index: kind, lowest accuracy first. Columns: probes, images (their numbers); accuracy in [0, 1]; low
+        and high, its 95 % interval over images.
     """
     false = table[~table["true"].astype(bool)]
     rows = {}
-    for kind, some in false.groupby("kind"):
-        right = (1 - np.sign(some["change"].to_numpy())) / 2
-        image = np.unique(some["image"], return_inverse=True)[1]
+    for kind, group in false.groupby("kind"):
+        right = (1 - np.sign(group["change"].to_numpy())) / 2
+        image = np.unique(group["image"], return_inverse=True)[1]
         count = int(image.max()) + 1
-        rows[kind] = (len(some), count, right.mean(), *image_bootstrap(right, image, count))
+        rows[kind] = (len(group), count, right.mean(), *image_bootstrap(right, image, count))
     columns = ["probes", "images", "accuracy", "low", "high"]
     found = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("kind")
     return found.sort_values("accuracy", kind="stable")
 
 
 def _scored(images: np.ndarray, texts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cosine and rank of images[rows[k]] for texts[k]; float64 (k,) twice."""
+    """Return cosine and rank of images[rows[k]] for texts[k], two float64 (k,)."""
     score, rank = np.empty(len(texts)), np.empty(len(texts))
     for start in range(0, len(texts), step := max(1, _BLOCK // len(images))):
-        some = slice(start, start + step)
-        block = texts[some] @ images.T
-        own = np.take_along_axis(block, rows[some, None], axis=1)
-        score[some] = own[:, 0]
-        rank[some] = 0.5 + (block > own).sum(1) + (block == own).sum(1) / 2
+        part = slice(start, start + step)
+        block = texts[part] @ images.T
+        own = np.take_along_axis(block, rows[part, None], axis=1)
+        score[part] = own[:, 0]
+        rank[part] = 0.5 + (block > own).sum(1) + (block == own).sum(1) / 2
     return score, rank

@@ -1,4 +1,4 @@
-"""Edits of any caption by swapping words of small lists; nobody has looked whether the picture agrees."""
+"""Edits of captions by swapping words from lists. The edited captions are taken as false of the image."""
 
 import re
 from collections import Counter
@@ -18,11 +18,11 @@ _OPPOSITES = {
     "in front of": "behind",
     "inside": "outside",
 }
-_TURNED = _OPPOSITES | {after: before for before, after in _OPPOSITES.items()}
-_RELATION = re.compile(rf"\b({'|'.join(sorted(_TURNED, key=len, reverse=True))})\b", re.IGNORECASE)
+_REVERSED = _OPPOSITES | {after: before for before, after in _OPPOSITES.items()}
+_RELATION = re.compile(rf"\b({'|'.join(sorted(_REVERSED, key=len, reverse=True))})\b", re.IGNORECASE)
 _NUMBERS = listed("count")[:4]  # two to five
 _ONE = ("a", "an", "one", "some")
-# These may well be true of an image, whatever it shows.
+# Words that may be true of any image.
 _VAGUE = {"person", "people", "guy", "lady", "kid", "child", "group", "crowd", "couple", "family", "body"}
 _VAGUE |= {"view", "picture", "background", "place", "area", "middle", "edge", "side", "top", "front", "part"}
 _VAGUE |= {"distance", "air", "ground", "lot", "pile", "way"}
@@ -30,41 +30,53 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def word_edits(
-    caption: str, rng: np.random.Generator, *, objects: Sequence[str] = (), told: Sequence[str] = ()
+    caption: str, random: np.random.Generator, *, objects: Sequence[str] = (), captions: Sequence[str] = ()
 ) -> list[tuple[str, str, str]]:
-    """One edit of each sort that can be made: (sort, caption, edited caption).
+    """Make one edit of each kind that the caption allows.
 
-    objects: words to put in the place of one of them (see `object_words`).
-    told: all captions of the image; what they name is never swapped in.
+    The kinds are those of `itr_core.picturebook.edits` and two negations: "negate" denies the first object;
+    "without" compares the caption plus "without" and an absent object with the caption plus "without" and an
+    object that another caption of the image names.
 
-    The sorts are those of `itr_core.picturebook.edits` and two negations: "negate" denies what comes first,
-    "without" compares the caption without something that nobody mentions with the caption without something
-    that another caption does.
+    Args:
+        caption: the caption to edit.
+        random: draws one of the possible edits of each kind.
+        objects: words that can replace each other (see `object_words`).
+        captions: all captions of the image; objects that they name are never swapped in.
+
+    Returns:
+        (kind, caption, edited caption) of each edit.
     """
-    named = {root for each in (caption, *told) for root in content(each).things}
+    named = {root for each in (caption, *captions) for root in content(each).things}
     absent = [word for word in objects if stem(word) not in named]
-    sorts = {
+    candidates = {
         "swap attribute": _swapped(caption, ("colour", "pattern", "size")),
-        "swap object": _other_objects(caption, frozenset(objects), absent),
-        "swap relation": _turned(caption),
+        "swap object": _with_other_objects(caption, frozenset(objects), absent),
+        "swap relation": _with_reversed_relations(caption),
         "change count": _swapped(caption, ("count",)),
         "negate": negated(caption),
     }
     edits = []
-    for sort, ways in sorts.items():
-        if found := list(ways):
-            edits.append((sort, caption, found[int(rng.random() * len(found))]))
+    for kind, edited in candidates.items():
+        if found := list(edited):
+            edits.append((kind, caption, found[int(random.random() * len(found))]))
     own = content(caption).things
-    others = {word for each in told for root, word in content(each).things.items() if root not in own}
+    others = {word for each in captions for root, word in content(each).things.items() if root not in own}
     if absent and (present := sorted(others & set(objects))):
         start = caption.rstrip(". ")
-        missing, there = (words[int(rng.random() * len(words))] for words in (absent, present))
-        edits.append(("without", f"{start} without {_any(missing)}", f"{start} without {_any(there)}"))
+        missing, shown = (words[int(random.random() * len(words))] for words in (absent, present))
+        edits.append(
+            (
+                "without",
+                f"{start} without {_with_article(missing)}",
+                f"{start} without {_with_article(shown)}",
+            )
+        )
     return edits
 
 
 def negated(caption: str) -> Iterator[str]:
-    """Deny the first thing of a caption, if it has an article or a number: "a dog runs" -> "no dog runs".
+    """Yield the caption with its first object denied, if that has an article or a number.
 
     >>> list(negated("Two brown dogs in a forest")), list(negated("dogs"))
     (['No brown dogs in a forest'], [])
@@ -75,11 +87,11 @@ def negated(caption: str) -> Iterator[str]:
             return
 
 
-def compared(before: str, after: str) -> list[tuple[str, str]]:
-    """The words of both texts in order, each run as (what became of it, words): "kept", "gone" or "new".
+def word_diff(before: str, after: str) -> list[tuple[str, str]]:
+    """Return runs of words as ("kept", "removed" or "added", words), in order.
 
-    >>> compared("a red car at night", "a blue car")
-    [('kept', 'a'), ('gone', 'red'), ('new', 'blue'), ('kept', 'car'), ('gone', 'at night')]
+    >>> word_diff("a red car at night", "a blue car")
+    [('kept', 'a'), ('removed', 'red'), ('added', 'blue'), ('kept', 'car'), ('removed', 'at night')]
     """
     old, new = before.split(), after.split()
     runs = []
@@ -87,22 +99,27 @@ def compared(before: str, after: str) -> list[tuple[str, str]]:
         if tag == "equal":
             runs.append(("kept", " ".join(new[k:m])))
         else:
-            runs += [("gone", " ".join(old[i:j]))] * (i < j) + [("new", " ".join(new[k:m]))] * (k < m)
+            runs += [("removed", " ".join(old[i:j]))] * (i < j) + [("added", " ".join(new[k:m]))] * (k < m)
     return runs
 
 
 def object_words(captions: Sequence[str], most: int = 200) -> list[str]:
-    """What captions call things, commonest first: words that come last after an article or a number.
+    """Return words for objects, most frequent first: the last words of noun phrases.
 
-    "dog" and "lawn" in "a young dog on a lawn": a word counts if that is so at least every other time. It is
-    a guess for want of a tagger, and good enough to swap like for like.
+    A noun phrase starts with an article or a number: "dog" and "lawn" in "a young dog on a lawn". A word
+    counts if at least half of its occurrences end a phrase. This is a heuristic in place of a part-of-speech
+    tagger.
+
+    Args:
+        captions: any number of captions.
+        most: largest number of words.
     """
     last: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     for caption in captions:
         words = [*words_of(caption), "."]
         seen.update(words)
-        ends: tuple[str, ...] = ()  # how a word ends that is no longer part of the phrase; (): in no phrase
+        ends: tuple[str, ...] = ()  # endings of a word that follows the phrase; () outside phrases
         for word, following in pairwise(words):
             if word in _ONE:
                 ends = (".", "ing", "ed", "s")
@@ -120,31 +137,31 @@ def object_words(captions: Sequence[str], most: int = 200) -> list[str]:
 
 
 def _swapped(caption: str, concepts: Collection[str]) -> Iterator[str]:
-    said = {value for value in content(caption).values if value[0] in concepts}
+    named = {value for value in content(caption).values if value[0] in concepts}
     for match in _WORD.finditer(caption):
         concept, word = values().get(stem(match[0].lower()), ("", ""))
         if concept in concepts and (concept != "count" or word in _NUMBERS):
             for other in _NUMBERS if concept == "count" else listed(concept):
-                if (concept, other) not in said:
+                if (concept, other) not in named:
                     yield _replaced(caption, match, other)
 
 
-def _other_objects(caption: str, objects: frozenset[str], absent: Sequence[str]) -> Iterator[str]:
+def _with_other_objects(caption: str, objects: frozenset[str], absent: Sequence[str]) -> Iterator[str]:
     for match in _WORD.finditer(caption):
         word = match[0].lower()
         if word in objects:
             for other in absent:
-                if other.endswith("s") == word.endswith("s"):  # one thing for one, several for several
+                if other.endswith("s") == word.endswith("s"):  # singular for singular, plural for plural
                     yield _replaced(caption, match, other)
 
 
-def _turned(caption: str) -> Iterator[str]:
+def _with_reversed_relations(caption: str) -> Iterator[str]:
     for match in _RELATION.finditer(caption):
-        yield _replaced(caption, match, _TURNED[match[0].lower()])
+        yield _replaced(caption, match, _REVERSED[match[0].lower()])
 
 
 def _replaced(caption: str, match: re.Match[str], word: str) -> str:
-    """With `word` for what matched, its capital letter kept and the article before it put right."""
+    """Replace the match by a word, with its capital letter and a fitting article before it."""
     before = caption[: match.start()]
     if article := re.search(r"\b([Aa])n? $", before):
         before = before[: article.start()] + article[1] + ("n " if word[0] in "aeiou" else " ")
@@ -152,5 +169,5 @@ def _replaced(caption: str, match: re.Match[str], word: str) -> str:
     return before + word + caption[match.end() :]
 
 
-def _any(word: str) -> str:
+def _with_article(word: str) -> str:
     return word if word.endswith("s") else ("an " if word[0] in "aeiou" else "a ") + word

@@ -1,4 +1,4 @@
-"""Which words of a query matter for an image, and where in it they are seen."""
+"""Importance of the words of a query for an image, and the patches of the image that each word matches."""
 
 import re
 from collections.abc import Sequence
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
 
 def word_importance(encoder: "TextEncoder", text: str, image: np.ndarray) -> pd.DataFrame:
-    """What the score loses when a word is left out (leave-one-out; Li et al., arXiv:1612.08220).
+    """Measure the drop of the score when a word is removed (leave-one-out; Li et al., arXiv:1612.08220).
 
     Args:
-        text: a query with at least one word. image: (d,), a unit vector.
+        encoder: of the text.
+        text: a query with at least one word.
+        image: (d,) unit vector.
 
     Returns:
-        One row per word: word, start and end (characters of `text`), drop: the cosine with all words minus
-        that without this one. Below 0 the word makes the image fit less.
+        One row per word. Columns: word; start and end (characters of `text`); drop (cosine with all words
+        minus that without this one; below 0, the word lowers the score).
 
     Raises:
         QueryError: no word.
@@ -42,42 +44,54 @@ def word_importance(encoder: "TextEncoder", text: str, image: np.ndarray) -> pd.
 
 
 def word_patch_map(encoder: "Encoder", image: Image.Image, text: str) -> tuple[list[str], np.ndarray]:
-    """How well each word fits each place of an image, by the tokens of both towers.
+    """Compute the cosine of each word with each patch of an image, from the tokens of both towers.
 
-    A word is the mean of its sub-words. Tokens know their neighbours: a place, what lies around it; a word of
-    a causal text tower, what comes before it. Only a model trained on tokens (AsCL) was ever asked that a
-    word fit its place; of others take the map as a hint.
+    A word is the mean of its sub-word tokens. Tokens depend on their context: a patch on the patches around
+    it, a word of a causal text tower on the words before it. Only models trained on tokens (AsCL) learn that
+    a word matches its patch; for other models the map is no more than a hint.
+
+    Args:
+        encoder: a model with tokens.
+        image: of any size; the patches are those of `encoder.prepare`, which may crop it.
+        text: with at least one word.
 
     Returns:
-        The words that the model reads (a long text is cut), and float32 (words, h, h) cosines, rows from the
-        top; a non-square image is seen as `encoder.prepare` crops it.
+        The words that the model reads (long texts are truncated), and float32 (words, h, h), rows from the
+        top.
 
     Raises:
-        QueryError: no word. ModelError: the model has no tokens, or its places form no square.
+        QueryError: no word.
+        ModelError: the model has no tokens, or its patches do not form a square.
     """
     words = _words(text)
     beginnings = [text[: word.end()] for word in words]
     _, _, masks = encoder.encode_texts(beginnings, tokens=True)
-    ends = masks.sum(1)  # sub-words up to the end of each word
+    ends = masks.sum(1)  # number of sub-words up to the end of each word
     _, tokens, mask = encoder.encode_texts([text], tokens=True)
-    _, places = encoder.encode_images([image], tokens=True)
-    side = round(np.sqrt(places.shape[1]))
-    if side * side != places.shape[1]:
-        raise ModelError(f"{encoder.spec} sees {places.shape[1]} places, which form no square to draw.")
+    _, patches = encoder.encode_images([image], tokens=True)
+    side = round(np.sqrt(patches.shape[1]))
+    if side * side != patches.shape[1]:
+        raise ModelError(
+            f"{encoder.spec} divides an image into {patches.shape[1]} patches, which do not form a square."
+        )
     read = [k for k in range(len(words)) if ends[k] > (ends[k - 1] if k else 0)]
     pieces = tokens[0][mask[0]]
     means = np.stack([pieces[(ends[k - 1] if k else 0) : ends[k]].mean(0) for k in read])
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-    return [words[k][0] for k in read], (means @ places[0].T).reshape(-1, side, side)
+    return [words[k][0] for k in read], (means @ patches[0].T).reshape(-1, side, side)
 
 
-def word_places(words: Sequence[str], maps: np.ndarray) -> pd.DataFrame:
-    """Where each word of a `word_patch_map` fits best.
+def best_patches(words: Sequence[str], maps: np.ndarray) -> pd.DataFrame:
+    """Find the best patch of each word.
 
-    Returns word, cosine, row and column (from 1, from the top left), and
+    Args:
+        words: as returned by `word_patch_map`.
+        maps: as returned by `word_patch_map`.
 
-    shades: the word's places in reading order, each in [0, 1] from the least to the greatest cosine of all
-    words, so that a word that fits nowhere stays near 0.
+    Returns:
+        One row per word. Columns: word; cosine, row and column of the best patch (from 1, from the top
+        left); shades (the values of all patches in reading order, scaled so that the smallest value of all
+        words is 0 and the largest is 1: a word that matches nowhere stays near 0).
     """
     low, span = maps.min(), np.ptp(maps) or 1.0
     row, column = np.unravel_index(maps.reshape(len(maps), -1).argmax(1), maps.shape[1:])
@@ -95,5 +109,5 @@ def word_places(words: Sequence[str], maps: np.ndarray) -> pd.DataFrame:
 def _words(text: str) -> Sequence[re.Match[str]]:
     words = list(re.finditer(r"\S+", text))
     if not words:
-        raise QueryError("There is no word to look at; type a few, like 'a dog on a beach'.")
+        raise QueryError("The query has no word. Type a few, such as 'a dog on a beach'.")
     return words

@@ -1,4 +1,4 @@
-"""What a stated false-alarm rate means, on a toy world in which what matches is known."""
+"""The false-alarm rate of the calibration, on synthetic data with known matches."""
 
 import numpy as np
 import pytest
@@ -18,21 +18,21 @@ def unit(x: np.ndarray) -> np.ndarray:
 RNG = np.random.default_rng(0)
 
 
-def captioned(pictures: np.ndarray, image_of_caption: np.ndarray) -> np.ndarray:
-    """Captions near their pictures but for the last component, which tells how vague a caption is."""
-    captions = 4 * pictures[image_of_caption] + 0.5 * RNG.standard_normal((len(image_of_caption), DIM))
+def captions_of(images: np.ndarray, image_of_caption: np.ndarray) -> np.ndarray:
+    """Return captions near their images, except for the last component: a larger one lowers the score."""
+    captions = 4 * images[image_of_caption] + 0.5 * RNG.standard_normal((len(image_of_caption), DIM))
     captions[:, -1] = RNG.uniform(0, 9, len(image_of_caption))
     return unit(captions)
 
 
-def pictures(count: int) -> np.ndarray:
+def random_images(count: int) -> np.ndarray:
     flat = RNG.standard_normal((count, DIM))
     flat[:, -1] = 0
     return unit(flat)
 
 
-IMAGES, OWNER = pictures(1000), np.repeat(np.arange(1000), 3)
-GALLERY = IMAGES, captioned(IMAGES, OWNER), OWNER
+IMAGES, IMAGE_OF_CAPTION = random_images(1000), np.repeat(np.arange(1000), 3)
+GALLERY = IMAGES, captions_of(IMAGES, IMAGE_OF_CAPTION), IMAGE_OF_CAPTION
 CALIBRATION = Calibration.of(*GALLERY)
 
 
@@ -41,34 +41,35 @@ def best(queries: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.05, 0.2])
-def test_false_alarms_are_as_rare_as_stated(rate: float) -> None:
-    queries = captioned(IMAGES, OWNER)
-    alarms = (CALIBRATION.chance(queries, best(queries)) <= rate).mean()
-    assert rate / 3 < alarms < 1.2 * rate  # two tests share the rate, and what both find counts once
+def test_false_alarms_are_as_rare_as_the_stated_rate(rate: float) -> None:
+    queries = captions_of(IMAGES, IMAGE_OF_CAPTION)
+    alarms = (CALIBRATION.p_value(queries, best(queries)) <= rate).mean()
+    # Bonferroni: two tests share the rate, and alarms of both count once.
+    assert rate / 3 < alarms < 1.2 * rate
 
 
-def test_it_tells_more_than_the_score_itself() -> None:
-    matchless = captioned(pictures(1000), OWNER)
-    found = (CALIBRATION.chance(matchless, best(matchless)) <= 0.05).mean()
-    by_score = (best(matchless) <= np.quantile(best(GALLERY[1]), 0.05)).mean()
-    assert found > 0.45  # 0.49 to 0.51, as scikit-learn's version assigns groups to folds
-    assert found > 2 * by_score
+def test_it_detects_more_than_a_threshold_on_the_score() -> None:
+    without_match = captions_of(random_images(1000), IMAGE_OF_CAPTION)
+    detected = (CALIBRATION.p_value(without_match, best(without_match)) <= 0.05).mean()
+    by_score = (best(without_match) <= np.quantile(best(GALLERY[1]), 0.05)).mean()
+    assert detected > 0.45  # 0.49 to 0.51, as scikit-learn's version assigns groups to folds
+    assert detected > 2 * by_score
 
 
-def test_nonsense_scores_too_low_for_anything() -> None:
-    nowhere = -np.eye(DIM, dtype=np.float32)[-1:]
-    assert CALIBRATION.chance(nowhere, best(nowhere))[0] < 0.01
+def test_a_query_unlike_all_captions_has_a_small_p_value() -> None:
+    unrelated = -np.eye(DIM, dtype=np.float32)[-1:]
+    assert CALIBRATION.p_value(unrelated, best(unrelated))[0] < 0.01
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=9))
-def test_a_higher_score_is_never_less_likely_a_match(scores: list[float]) -> None:
+def test_the_p_value_never_falls_with_the_score(scores: list[float]) -> None:
     ordered = np.sort(scores)
-    chances = CALIBRATION.chance(np.repeat(GALLERY[1][:1], len(ordered), axis=0), ordered)
-    assert (np.diff(chances) >= 0).all()
-    assert ((chances > 0) & (chances <= 1)).all()
+    p_values = CALIBRATION.p_value(np.repeat(GALLERY[1][:1], len(ordered), axis=0), ordered)
+    assert (np.diff(p_values) >= 0).all()
+    assert ((p_values > 0) & (p_values <= 1)).all()
 
 
-def test_order_is_nothing_and_scores_are_the_best() -> None:
+def test_the_order_of_captions_does_not_matter() -> None:
     images, texts, image_of_caption = GALLERY
     order = np.random.default_rng(0).permutation(len(texts))
     again = Calibration.of(images, texts[order], image_of_caption[order])
@@ -76,15 +77,15 @@ def test_order_is_nothing_and_scores_are_the_best() -> None:
     np.testing.assert_allclose(again.scores, np.sort(best(texts)), rtol=1e-5)
 
 
-def test_of_many_captions_a_seeded_sample_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.calibration.MOST_CAPTIONS", 500)
+def test_many_captions_are_sampled_with_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.calibration.MAX_CAPTIONS", 500)
     one, same, other = (Calibration.of(*GALLERY, seed=seed) for seed in (0, 0, 1))
     assert len(one.scores) == 500
     np.testing.assert_array_equal(one.excess, same.excess)
     assert (one.scores != other.scores).any()
 
 
-def test_too_few_captions_are_named() -> None:
+def test_too_few_captioned_images_are_refused() -> None:
     images, texts, image_of_caption = GALLERY
     with pytest.raises(GalleryError, match=r"19 images have captions.*20"):
         Calibration.of(images, texts[: 19 * 3], image_of_caption[: 19 * 3])

@@ -1,6 +1,4 @@
-"""Word lists and what captions say by them."""
-
-import doctest
+"""Word lists and the content of captions."""
 
 import pytest
 
@@ -9,17 +7,15 @@ from analysis.lexicon import content, listed, values
 from itr_core.vocabulary import stem
 
 
-def test_examples_hold() -> None:
-    assert doctest.testmod(lexicon).failed == 0
-
-
 def test_no_word_is_in_two_lists() -> None:
     every = [word for texts in lexicon._LISTS.values() for each in texts.split() for word in each.split("/")]
     stems = {word: stem(word) for word in every}
     meanings = {
         (concept, each.split("/")[0]) for concept, texts in lexicon._LISTS.items() for each in texts.split()
     }
-    assert {values()[stems[word]] for word in every} == meanings  # none is overwritten by another's stem
+    assert {
+        values()[stems[word]] for word in every
+    } == meanings  # no stem of one word overwrites that of another
     assert len(every) == len(set(every))
     assert listed("colour")[:2] == ["red", "orange"]
 
@@ -34,8 +30,8 @@ def test_no_word_is_in_two_lists() -> None:
         ("a grey dog", "a gray dog", True),
         ("a man with a hat", "a man without a hat", False),
         ("a man left of a dog", "a man right of a dog", False),
-        ("a dog bites a man", "a man bites a dog", True),  # the order of words is not looked at
+        ("a dog bites a man", "a man bites a dog", True),  # the order of words does not count
     ],
 )
-def test_what_says_as_much(more: str, less: str, says: bool) -> None:
+def test_content_of_one_caption_includes_that_of_another(more: str, less: str, says: bool) -> None:
     assert content(more).says(content(less)) is says

@@ -1,4 +1,4 @@
-"""Maps: PCA against scikit-learn, UMAP by what it promises, and new points placed among the old."""
+"""Maps: PCA against scikit-learn, properties of UMAP, and the placement of new points."""
 
 from collections.abc import Callable
 
@@ -17,10 +17,10 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def clusters() -> tuple[np.ndarray, np.ndarray]:
-    """Three bundles of 60 directions in 16 dimensions, and which is which."""
+    """Return three clusters of 60 unit vectors in 16 dimensions, and the cluster of each."""
     random = np.random.default_rng(0)
-    bundle = np.repeat(np.arange(3), 60)
-    return unit(random.normal(size=(3, 16))[bundle] + 0.3 * random.normal(size=(180, 16))), bundle
+    cluster = np.repeat(np.arange(3), 60)
+    return unit(random.normal(size=(3, 16))[cluster] + 0.3 * random.normal(size=(180, 16))), cluster
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def mapped(clusters: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 # ---- PCA
 
 
-def test_pca_is_that_of_scikit_learn_but_for_signs(clusters: tuple[np.ndarray, np.ndarray]) -> None:
+def test_pca_equals_scikit_learn_except_for_signs(clusters: tuple[np.ndarray, np.ndarray]) -> None:
     ours, theirs = pca_map(clusters[0]), PCA(2).fit_transform(clusters[0])
     np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-5)
     assert ours.dtype == np.float32
@@ -43,13 +43,13 @@ def test_pca_does_not_depend_on_the_order_of_rows(clusters: tuple[np.ndarray, np
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (3, 1), (2, 2)])
-def test_pca_of_very_little(shape: tuple[int, int]) -> None:
+def test_pca_of_few_rows_or_columns_is_finite(shape: tuple[int, int]) -> None:
     points = pca_map(np.eye(4, dtype=np.float32)[: shape[0], : shape[1]])
     assert points.shape == (shape[0], 2)
     assert np.isfinite(points).all()
 
 
-def test_centred_has_no_gap() -> None:
+def test_centring_removes_the_modality_gap() -> None:
     random = np.random.default_rng(0)
     images, texts = unit(random.normal(size=(50, 8)) + 2), unit(random.normal(size=(80, 8)) - 2)
     x = centred(images, texts)
@@ -63,11 +63,13 @@ def test_centred_has_no_gap() -> None:
 # ---- UMAP
 
 
-def test_umap_keeps_neighbours_together(clusters: tuple[np.ndarray, np.ndarray], mapped: np.ndarray) -> None:
+def test_the_nearest_point_on_the_map_is_of_the_same_cluster(
+    clusters: tuple[np.ndarray, np.ndarray], mapped: np.ndarray
+) -> None:
     distance = np.linalg.norm(mapped[:, None] - mapped[None], axis=-1)
     np.fill_diagonal(distance, np.inf)
-    bundle = clusters[1]
-    assert (bundle[distance.argmin(axis=1)] == bundle).all()
+    cluster = clusters[1]
+    assert (cluster[distance.argmin(axis=1)] == cluster).all()
     assert mapped.dtype == np.float32
 
 
@@ -78,7 +80,7 @@ def test_the_same_seed_gives_the_same_map(
     assert not np.array_equal(umap_map(clusters[0], seed=1), mapped)
 
 
-def test_progress_goes_up_to_the_end(clusters: tuple[np.ndarray, np.ndarray]) -> None:
+def test_progress_increases_to_the_total(clusters: tuple[np.ndarray, np.ndarray]) -> None:
     calls: list[tuple[int, int]] = []
     umap_map(clusters[0], progress=lambda done, total: calls.append((done, total)))
     steps = [done for done, _ in calls]
@@ -88,8 +90,8 @@ def test_progress_goes_up_to_the_end(clusters: tuple[np.ndarray, np.ndarray]) ->
 
 
 @pytest.mark.parametrize("step", [1, 40])
-def test_what_progress_raises_ends_the_work(clusters: tuple[np.ndarray, np.ndarray], step: int) -> None:
-    class Enough(Exception):
+def test_an_exception_of_progress_ends_the_work(clusters: tuple[np.ndarray, np.ndarray], step: int) -> None:
+    class StopError(Exception):
         pass
 
     seen: list[int] = []
@@ -97,29 +99,29 @@ def test_what_progress_raises_ends_the_work(clusters: tuple[np.ndarray, np.ndarr
     def stop(done: int, total: int) -> None:
         seen.append(done)
         if done >= step:
-            raise Enough
+            raise StopError
 
-    with pytest.raises(Enough):
+    with pytest.raises(StopError):
         umap_map(clusters[0], progress=stop)
     assert max(seen) <= step + 1
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 11])
-def test_few_points(count: int) -> None:
+def test_maps_of_few_points_are_finite(count: int) -> None:
     points = umap_map(unit(np.random.default_rng(0).normal(size=(count, 5))))
     assert points.shape == (count, 2)
     assert np.isfinite(points).all()
 
 
-def test_equal_rows_are_no_trouble() -> None:
+def test_maps_of_equal_rows_are_finite() -> None:
     points = umap_map(np.repeat(np.eye(4, dtype=np.float32), 6, axis=0))
     assert np.isfinite(points).all()
 
 
-def test_of_many_rows_a_sample_is_mapped_and_the_rest_placed(
+def test_of_many_rows_a_sample_is_mapped_and_the_others_are_placed(
     clusters: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projection, "MOST", 90)
+    monkeypatch.setattr(projection, "MAX_ROWS", 90)
     points = umap_map(clusters[0])
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
     np.fill_diagonal(distance, np.inf)
@@ -129,16 +131,16 @@ def test_of_many_rows_a_sample_is_mapped_and_the_rest_placed(
 # ---- several models
 
 
-def test_maps_of_two_models_lie_alike_and_stay_true_to_each(
+def test_aligned_maps_agree_and_stay_faithful_to_each_model(
     clusters: tuple[np.ndarray, np.ndarray], mapped: np.ndarray
 ) -> None:
-    """The other model has other dimensions, and exchanges two items of each bundle for some of the next."""
+    """The other model has other dimensions and swaps three pairs of items between clusters."""
     x = clusters[0]
     order = np.arange(180)
-    for one, other in ((0, 60), (1, 61), (62, 120)):
-        order[[one, other]] = order[[other, one]]
-    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(24, 16)))[0]
-    other = unit(x[order] @ turn.T)
+    for i, j in ((0, 60), (1, 61), (62, 120)):
+        order[[i, j]] = order[[j, i]]
+    rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(24, 16)))[0]
+    other = unit(x[order] @ rotation.T)
     first, second = aligned_maps([x, other])
 
     def apart(a: np.ndarray, b: np.ndarray) -> float:
@@ -150,7 +152,7 @@ def test_maps_of_two_models_lie_alike_and_stay_true_to_each(
         assert trustworthiness(model, points, n_neighbors=10, metric="cosine") > alone - 0.03
 
 
-def test_procrustes_undoes_turning_mirroring_scaling_and_moving() -> None:
+def test_procrustes_undoes_rotation_reflection_scaling_and_shift() -> None:
     points = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
     moved = 3 * points @ np.array([[0, 1], [1, 0]]) + [5, -7]
     np.testing.assert_allclose(procrustes(moved, points), points, atol=1e-5)
@@ -162,26 +164,26 @@ def test_procrustes_undoes_turning_mirroring_scaling_and_moving() -> None:
 # ---- new points
 
 
-def test_a_known_row_lands_on_its_own_point(
+def test_a_row_of_the_map_is_placed_at_its_own_point(
     clusters: tuple[np.ndarray, np.ndarray], mapped: np.ndarray
 ) -> None:
     placed = Map(clusters[0], mapped).place(clusters[0][::7])
     np.testing.assert_allclose(placed, mapped[::7], atol=1e-3)
 
 
-def test_a_new_row_lands_among_its_own_kind(
+def test_a_new_row_is_placed_in_its_cluster(
     clusters: tuple[np.ndarray, np.ndarray], mapped: np.ndarray
 ) -> None:
-    x, bundle = clusters
+    x, cluster = clusters
     held_out = np.arange(0, 180, 9)
     kept = np.delete(np.arange(180), held_out)
     placed = Map(x[kept], mapped[kept]).place(x[held_out])
-    centres = np.stack([mapped[bundle == each].mean(axis=0) for each in range(3)])
+    centres = np.stack([mapped[cluster == each].mean(axis=0) for each in range(3)])
     nearest = np.linalg.norm(placed[:, None] - centres, axis=-1).argmin(axis=1)
-    np.testing.assert_array_equal(nearest, bundle[held_out])
+    np.testing.assert_array_equal(nearest, cluster[held_out])
 
 
-def test_weights_are_inverse_squared_distances() -> None:
+def test_places_are_weighted_by_inverse_squared_distances() -> None:
     """At 60 and 30 degrees from two rows: squared distances 2 - 2 cos are 1 and 2 - sqrt 3."""
     between = np.array([[0.5, np.sqrt(0.75)]], np.float32)
     placed = Map(np.eye(2, dtype=np.float32), np.array([[0, 0], [1, 10]], np.float32)).place(between)
@@ -189,7 +191,9 @@ def test_weights_are_inverse_squared_distances() -> None:
     np.testing.assert_allclose(placed, [[share, 10 * share]], atol=1e-5)
 
 
-def test_placing_takes_any_number(clusters: tuple[np.ndarray, np.ndarray], mapped: np.ndarray) -> None:
+def test_placing_accepts_any_number_of_rows(
+    clusters: tuple[np.ndarray, np.ndarray], mapped: np.ndarray
+) -> None:
     place: Callable[[np.ndarray], np.ndarray] = Map(clusters[0], mapped).place
     assert place(clusters[0][:0]).shape == (0, 2)
     np.testing.assert_allclose(place(clusters[0])[[600 % 180]], place(clusters[0][[60]]), atol=1e-4)

@@ -1,4 +1,4 @@
-"""Recall by length against plain loops, and what truncation asks of the encoder."""
+"""Recall by query length against plain loops, and the calls of the encoder."""
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,12 @@ def world(images: int, each: int, seed: int = 0) -> tuple[list[str], np.ndarray]
 
 
 def bag(texts: list[str]) -> np.ndarray:
-    """Bags of words as unit vectors."""
+    """Return bags of words as unit vectors."""
     counts = np.array([[text.split().count(word) for word in WORDS] for text in texts], dtype=np.float32)
     return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
 
-def test_buckets_hold_every_query_once_and_their_own_figures() -> None:
+def test_each_query_is_in_one_bucket_and_each_bucket_has_its_recall() -> None:
     captions, image_of_caption = world(300, 4)
     rng = np.random.default_rng(1)
     place, true = rng.integers(1, 15, len(captions)).astype(float), rng.integers(1, 99, len(captions))
@@ -46,9 +46,9 @@ def test_buckets_hold_every_query_once_and_their_own_figures() -> None:
     assert by_length(place, captions, image_of_caption).true_images.isna().all()
 
 
-def test_captions_of_one_image_are_one_draw() -> None:
+def test_the_bootstrap_draws_images_not_captions() -> None:
     captions, image_of_caption = ["a dog"] * 1000, np.repeat(np.arange(100), 10)
-    place = np.where(image_of_caption % 2, 1.0, 9.0)  # all ten of an image find it, or none
+    place = np.where(image_of_caption % 2, 1.0, 9.0)  # all ten captions of an image hit, or none
     together = by_length(place, captions, image_of_caption).iloc[0]
     apart = by_length(place, captions, np.arange(1000)).iloc[0]
     ratio = (together.r1_high - together.r1_low) / (apart.r1_high - apart.r1_low)
@@ -59,25 +59,25 @@ def test_captions_of_one_image_are_one_draw() -> None:
     ("counts", "expected"),
     [
         ({1: 40, 3: 40}, {"1-2": 40, "3-4": 40}),
-        ({1: 5, 3: 40}, {"1-4": 45}),  # too few join the next longer
-        ({3: 40, 14: 5}, {"3-15": 45}),  # at the end, the one before
+        ({1: 5, 3: 40}, {"1-4": 45}),  # merged with the next longer bucket
+        ({3: 40, 14: 5}, {"3-15": 45}),  # the last bucket, merged with the one before
         ({3: 40, 14: 29, 60: 29}, {"3-4": 40, "13+": 58}),
         ({2: 3}, {"1-2": 3}),
         ({0: 30, 60: 30}, {"1-2": 30, "25+": 30}),
     ],
 )
-def test_a_bucket_of_few_joins_its_neighbour(counts: dict[int, int], expected: dict[str, int]) -> None:
+def test_small_buckets_are_merged(counts: dict[int, int], expected: dict[str, int]) -> None:
     captions = [" ".join(["dog"] * words) for words, queries in counts.items() for _ in range(queries)]
     table = by_length(np.ones(len(captions)), captions, np.arange(len(captions)))
     assert dict(zip(table.bucket, table.queries, strict=True)) == expected
 
 
-def test_truncation_asks_for_the_first_words_and_ranks_as_ever() -> None:
+def test_truncated_queries_are_the_first_words_and_ranks_are_the_usual_ones() -> None:
     captions, image_of_caption = world(30, 2)
     images = bag(captions[::2])
     done: list[tuple[int, int]] = []
     table = truncated(
-        bag, images, captions, image_of_caption, longest=12, progress=lambda at, of: done.append((at, of))
+        bag, images, captions, image_of_caption, max_words=12, progress=lambda at, of: done.append((at, of))
     )
     assert table.words.tolist() == list(range(1, 13))
     assert done == [(length, 12) for length in range(1, 13)]
@@ -95,7 +95,7 @@ def test_truncation_asks_for_the_first_words_and_ranks_as_ever() -> None:
         assert row.sharing == pytest.approx(np.mean(same))
 
 
-def test_truncation_ends_with_the_longest_caption_which_stays_whole() -> None:
+def test_the_last_length_is_that_of_the_longest_caption() -> None:
     captions, image_of_caption = ["red dog", "a blue cat on"], np.arange(2)
     table = truncated(bag, bag(captions), captions, image_of_caption)
     assert table.words.tolist() == [1, 2, 3, 4]
@@ -103,25 +103,25 @@ def test_truncation_ends_with_the_longest_caption_which_stays_whole() -> None:
     assert table.sharing.iloc[-1] == 1
 
 
-def test_each_wording_is_encoded_once() -> None:
-    asked: list[list[str]] = []
+def test_each_distinct_text_is_encoded_once() -> None:
+    calls: list[list[str]] = []
 
     def encode(texts: list[str]) -> np.ndarray:
-        asked.append(texts)
+        calls.append(texts)
         return bag(texts)
 
     captions = ["a dog", "a cat", "a dog"]
     truncated(encode, bag(captions), captions, np.arange(3))
-    assert asked == [["a"], ["a cat", "a dog"]]
+    assert calls == [["a"], ["a cat", "a dog"]]
 
 
-def test_of_many_captions_a_seeded_sample_asks_and_all_images_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_captions_are_sampled_but_all_images_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
     captions, image_of_caption = world(200, 2)
     images = bag(captions[::2])
-    whole = truncated(bag, images, captions, image_of_caption, longest=6)
-    monkeypatch.setattr(query_length, "MOST_QUERIES", 150)
+    whole = truncated(bag, images, captions, image_of_caption, max_words=6)
+    monkeypatch.setattr(query_length, "MAX_QUERIES", 150)
     some, same, other = (
-        truncated(bag, images, captions, image_of_caption, longest=6, seed=s) for s in (0, 0, 1)
+        truncated(bag, images, captions, image_of_caption, max_words=6, seed=s) for s in (0, 0, 1)
     )
     assert (some.queries == 150).all()
     pd.testing.assert_frame_equal(some, same)
@@ -131,7 +131,7 @@ def test_of_many_captions_a_seeded_sample_asks_and_all_images_answer(monkeypatch
     assert some.sharing.iloc[0] == pytest.approx(whole.sharing.iloc[0], rel=0.3)
 
 
-def test_what_progress_raises_ends_the_work() -> None:
+def test_an_exception_of_progress_ends_the_work() -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
@@ -139,10 +139,10 @@ def test_what_progress_raises_ends_the_work() -> None:
         truncated(bag, bag(["a dog"]), ["a dog"], np.zeros(1, np.int64), progress=stop)
 
 
-def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match="1 captions, 2 ranks and 1 owners"):
+def test_wrong_input_is_named() -> None:
+    with pytest.raises(ValueError, match="1 captions, 2 ranks and 1 image rows"):
         by_length(np.ones(2), ["a dog"], np.zeros(1, np.int64))
     with pytest.raises(ValueError, match="0 captions, 0 ranks"):
         by_length(np.ones(0), [], np.zeros(0, np.int64))
-    with pytest.raises(ValueError, match="1 captions and 2 owners"):
+    with pytest.raises(ValueError, match="1 captions and 2 image rows"):
         truncated(bag, bag(["a dog"]), ["a dog"], np.zeros(2, np.int64))

@@ -14,6 +14,7 @@ from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
+from itr_core.gallery.names import unique_names
 from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
 from itr_core.system.files import cache_dir
@@ -41,11 +42,7 @@ class Galleries:
 
     def __init__(self, wanted: Sequence[str], model: str | None) -> None:
         self._model = model
-        self._wanted: dict[str, str] = {}
-        for spec in wanted:
-            name = _name(spec)
-            taken = sum(other == name or other.startswith(f"{name} ") for other in self._wanted)
-            self._wanted[f"{name} {taken + 1}" if taken else name] = spec
+        self._wanted = dict(zip(unique_names(map(_name, wanted)), wanted, strict=True))
         self._slots = {name: _Slot() for name in self._wanted}
         self._encoders: dict[str, DualEncoder] = {}
         threading.Thread(target=self._load_all, name="galleries", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What stands in the figures of geometry and query length, and that it stands there for every model."""
+"""Plots of geometry and query length show the values of their tables for every model."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ def geometry() -> dict[str, pd.DataFrame]:
     }
 
 
-def test_plane_shows_every_model_by_its_own_shape_with_intervals(geometry: dict[str, pd.DataFrame]) -> None:
+def test_plane_shows_each_model_with_its_own_symbol_and_intervals(geometry: dict[str, pd.DataFrame]) -> None:
     a, b = plane(geometry).data
     assert (a.name, a.x, a.y) == ("a", (-3,), (0.5,))
     assert a.error_y.array[0] == pytest.approx(0.2)
@@ -28,10 +28,10 @@ def test_plane_shows_every_model_by_its_own_shape_with_intervals(geometry: dict[
     assert [note.text for note in plane(geometry).layout.annotations] == ["better"]
 
 
-def test_similarities_have_a_panel_for_each_model_and_one_legend() -> None:
+def test_similarities_have_a_panel_per_model_and_one_legend() -> None:
     table = pd.DataFrame({"left": [0, 0.5], "right": [0.5, 1], "positive": [0, 2.0], "negative": [1.5, 0.5]})
     drawn = similarities({"a": table, "b": table})
-    assert [trace.name for trace in drawn.data] == ["not a pair", "a pair"] * 2
+    assert [trace.name for trace in drawn.data] == ["non-pairs", "pairs"] * 2
     assert [trace.showlegend for trace in drawn.data] == [True, True, False, False]
     assert list(drawn.data[1].x) == [0.25, 0.75]
     assert list(drawn.data[1].y) == [0, 2]
@@ -39,14 +39,14 @@ def test_similarities_have_a_panel_for_each_model_and_one_legend() -> None:
     assert {note.text for note in drawn.layout.annotations} == {"a", "b"}
 
 
-def lengths(x: str, images: str, values: list, fits: float) -> pd.DataFrame:
+def lengths(x: str, images: str, values: list[str] | list[int], fits: float) -> pd.DataFrame:
     table = pd.DataFrame({x: values, "queries": 40, images: fits, "median_rank": 3.0})
     for k in (1, 5, 10):
         table = table.assign(**{f"r{k}": 10.0 * k, f"r{k}_low": 9.0 * k, f"r{k}_high": 11.0 * k})
     return table
 
 
-def test_curves_have_bands_and_beneath_stands_what_makes_short_queries_hard() -> None:
+def test_curves_have_bands_above_the_numbers_of_true_images_and_of_queries() -> None:
     table = lengths("bucket", "true_images", ["1-2", "3-4"], 12.5)
     drawn = by_length({"a": table, "b": table}, k=5)
     band, curve, *_, fits, bars = drawn.data
@@ -57,10 +57,10 @@ def test_curves_have_bands_and_beneath_stands_what_makes_short_queries_hard() ->
     assert list(bars.y) == [40, 40]
     assert drawn.data[3].line.dash != curve.line.dash
     assert "R@5" in drawn.layout.title.text
-    assert drawn.layout.xaxis.type == "category"  # 3-4 is no date
+    assert drawn.layout.xaxis.type == "category"  # else plotly reads 3-4 as a date
 
 
-def test_without_truth_there_is_no_panel_for_it() -> None:
+def test_without_known_truth_there_is_no_panel_of_true_images() -> None:
     assert len(by_length({"a": lengths("bucket", "true_images", ["1-2"], np.nan)}).data) == 3
     words = truncated({"a": lengths("words", "sharing", [1, 2, 3], 4.0)}, dark=True)
     assert len(words.data) == 4

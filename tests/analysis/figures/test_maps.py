@@ -1,4 +1,4 @@
-"""What stands in the figure of a map."""
+"""The plot of a map shows each point of both modalities once, with its key, text and colour."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def maps() -> dict[str, Map]:
     }
 
 
-def test_modalities_differ_in_more_than_colour(maps: dict[str, Map]) -> None:
+def test_modalities_differ_in_symbol_and_colour(maps: dict[str, Map]) -> None:
     captions, images = embedding_map(maps).data
     assert (captions.name, images.name) == ("captions", "images")
     assert captions.marker.symbol != images.marker.symbol
@@ -26,7 +26,7 @@ def test_modalities_differ_in_more_than_colour(maps: dict[str, Map]) -> None:
     assert list(images.customdata) == ["images:0", "images:1", "images:2"]
 
 
-def test_only_the_rows_asked_for(maps: dict[str, Map]) -> None:
+def test_only_the_requested_rows_are_drawn(maps: dict[str, Map]) -> None:
     rows = {"images": np.array([2]), "captions": np.array([0, 3])}
     text = {"images": ["a", "b", "c"], "captions": ["p", "q", "r", "<i>s</i>"]}
     captions, images = embedding_map(maps, rows=rows, text=text, webgl=False).data
@@ -34,24 +34,24 @@ def test_only_the_rows_asked_for(maps: dict[str, Map]) -> None:
     assert list(captions.hovertext) == ["p", "&lt;i&gt;s&lt;/i&gt;"]
 
 
-def test_a_category_has_one_colour_in_both_modalities(maps: dict[str, Map]) -> None:
+def test_a_category_has_the_same_colour_in_both_modalities(maps: dict[str, Map]) -> None:
     kinds = {"images": ["cat", "dog", "dog"], "captions": ["dog", "cow", "cow", "dog"]}
     colours: dict[str, set[str]] = {}
     for trace in embedding_map(maps, colour=kinds).data:
         colours.setdefault(trace.name.partition(",")[0], set()).add(trace.marker.color)
     assert {kind: len(found) for kind, found in colours.items()} == {"cat": 1, "cow": 1, "dog": 1}
     assert len(set.union(*colours.values())) == 3
-    assert colours["dog"] == {GREY}  # the commonest
+    assert colours["dog"] == {GREY}  # the most frequent
 
 
-def test_numbers_share_one_scale(maps: dict[str, Map]) -> None:
+def test_numbers_share_one_colour_scale(maps: dict[str, Map]) -> None:
     drawn = embedding_map(maps, colour={"images": [1, 2, 3], "captions": [4, 5, 6, 7]}, colour_title="words")
     assert [trace.marker.coloraxis for trace in drawn.data] == ["coloraxis"] * 2
     assert list(drawn.data[1].marker.color) == [1, 2, 3]
     assert drawn.layout.coloraxis.colorbar.title.text == "words"
 
 
-def test_the_query_stands_out_and_one_modality_alone_will_do(maps: dict[str, Map]) -> None:
+def test_a_query_is_a_star_on_the_map_of_one_modality(maps: dict[str, Map]) -> None:
     points, query = embedding_map({"images": maps["images"]}, query=np.array([7.0, 8.0]), dark=True).data
     assert points.name == "images"
     assert (query.marker.symbol, list(query.x), list(query.y)) == ("star", [7], [8])

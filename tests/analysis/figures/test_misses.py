@@ -1,9 +1,7 @@
-"""Figures of errors and probes show the numbers of their tables, and text only as text."""
+"""Plots of misses and probes show the values of their tables, and escape words of users."""
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from analysis.figures import misses, probes
 from analysis.misses.causes import ALL_CAUSES
@@ -16,34 +14,38 @@ def table() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_causes_of_every_model_both_ways(table: pd.DataFrame, dark: bool) -> None:
+def test_causes_of_each_model_in_both_directions(table: pd.DataFrame, dark: bool) -> None:
     drawn = misses.causes({"one": table, "two": table[:3]}, dark=dark)
     assert [(bar.name, bar.showlegend) for bar in drawn.data] == [
         ("one", True), ("one", False), ("two", True), ("two", False)
     ]  # fmt: skip
     shown = dict(zip(drawn.data[0].y, drawn.data[0].x, strict=True))
     assert shown == pytest.approx(dict.fromkeys(ALL_CAUSES, 0) | {"false negative": 200 / 3, "hub": 100 / 3})
-    assert list(drawn.data[3].x) == [0] * len(ALL_CAUSES)  # model two has no misses there
+    assert list(drawn.data[3].x) == [0] * len(ALL_CAUSES)  # model two has no I2T misses
     assert [bar.customdata[2] for bar in drawn.data] == ["t2i hub", "i2t hub", "t2i hub", "i2t hub"]
 
 
-def test_confusion_of_one_concept() -> None:
+def test_confusion_shows_one_concept() -> None:
     rows = [("colour", "red", "blue", 3), ("colour", "red", "green", 1), ("colour", "grey", "blue", 2)]
-    table = pd.DataFrame([*rows, ("object", "dog", "cat", 9)], columns=["concept", "said", "shown", "misses"])
+    table = pd.DataFrame(
+        [*rows, ("object", "dog", "cat", 9)], columns=["concept", "captioned", "depicted", "misses"]
+    )
     (cells,) = misses.confusion(table, "colour").data
     assert (list(cells.y), list(cells.x)) == (["red", "grey"], ["blue", "green"])
     assert cells.z.tolist() == [[3, 1], [2, 0]]
     assert cells.text.tolist() == [["3", "1"], ["2", ""]]
 
 
-def test_large_confusions_are_cut_to_what_can_be_read() -> None:
+def test_a_large_confusion_table_is_cut_to_15_words() -> None:
     words = [f"word {n}" for n in range(40)]
-    table = pd.DataFrame({"concept": "object", "said": words, "shown": words, "misses": range(40, 0, -1)})
+    table = pd.DataFrame(
+        {"concept": "object", "captioned": words, "depicted": words, "misses": range(40, 0, -1)}
+    )
     (cells,) = misses.confusion(table, "object").data
     assert list(cells.y) == list(cells.x) == words[:15]
 
 
-def test_accuracy_with_its_interval() -> None:
+def test_accuracy_has_error_bars() -> None:
     row = {"probes": 7, "images": 5, "accuracy": 0.6, "low": 0.5, "high": 0.9}
     table = pd.DataFrame([row], index=pd.Index(["negate"], name="kind"))
     points = probes.accuracy({"one": table, "two": table}).data
@@ -53,21 +55,9 @@ def test_accuracy_with_its_interval() -> None:
     assert points[0].error_x.arrayminus[0] == pytest.approx(10)
 
 
-def test_words_of_a_visitor_are_no_markup() -> None:
+def test_words_of_a_query_are_escaped() -> None:
     table = pd.DataFrame({"word": ["<b>dog</b>", "red"], "start": [0, 4], "end": [3, 7], "drop": [0.2, -0.1]})
     drawn = probes.importance(table)
     assert drawn.layout.xaxis.ticktext[0] == "&lt;b&gt;dog&lt;/b&gt;"
     assert list(drawn.data[0].y) == [0.2, -0.1]
     assert len(set(drawn.data[0].marker.color)) == 2
-    drawn = probes.word_patches(["<b>"], np.zeros((1, 2, 2)), Image.new("RGB", (9, 9)))
-    assert drawn.layout.annotations[0].text == "&lt;b&gt;"
-
-
-def test_a_map_for_every_word_over_the_picture() -> None:
-    maps = np.arange(7 * 9, dtype=np.float32).reshape(7, 3, 3)
-    drawn = probes.word_patches(list("abcdefg"), maps, Image.new("RGBA", (900, 900)))
-    assert [cells.z.tolist() for cells in drawn.data] == maps.tolist()
-    assert len(drawn.layout.images) == 7
-    assert all(image.source.startswith("data:image/webp;base64,") for image in drawn.layout.images)
-    assert drawn.layout.yaxis.range == (2.5, -0.5)  # the first row of places is at the top
-    assert len(drawn.to_json()) < 50_000

@@ -1,4 +1,4 @@
-"""Colours of the figures, for eyes and grounds of every kind; looks of models."""
+"""Colours of plots are visible on light and dark pages and differ for colour-blind readers."""
 
 import itertools
 
@@ -27,27 +27,27 @@ def lab(light: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("eye", EYES)
-def test_any_two_colours_differ_to_every_eye(eye: str) -> None:
+def test_any_two_colours_differ_for_every_kind_of_vision(eye: str) -> None:
     seen = {colour: lab(np.array(EYES[eye]) @ linear(colour)) for colour in COLOURS}
     near = {(a, b): np.linalg.norm(seen[a] - seen[b]) for a, b in itertools.combinations(COLOURS, 2)}
-    assert min(near.values()) > 28, min(near, key=near.get)
+    assert min(near.values()) > 28, min(near, key=near.__getitem__)
 
 
 @pytest.mark.parametrize("ground", ["#ffffff", "#1c1917"])
-def test_colours_stand_out_from_both_grounds(ground: str) -> None:
+def test_colours_contrast_with_light_and_dark_backgrounds(ground: str) -> None:
     for colour in COLOURS:
         dark, light = sorted(float(TO_XYZ[1] @ linear(c)) for c in (colour, ground))
         assert (light + 0.05) / (dark + 0.05) > 2.9, colour
 
 
-def test_looks_differ_by_shape_and_never_repeat() -> None:
+def test_styles_differ_in_symbol_up_to_7_and_never_repeat_up_to_42() -> None:
     few, many = looks("abcdefg"), looks(str(i) for i in range(42))
     assert len({look.symbol for look in few.values()}) == 7
     assert len({(look.colour, look.symbol) for look in many.values()}) == 42
     assert few["a"].faint(0.5) == "rgba(13, 148, 136, 0.5)"
 
 
-def test_figures_ask_for_no_font_of_a_service_and_let_the_ground_through() -> None:
+def test_plots_load_no_fonts_and_have_a_transparent_background() -> None:
     for dark in (False, True):
         drawn = figure(dark=dark).to_json()
         assert "system-ui" in drawn

@@ -1,4 +1,4 @@
-"""Causes of misses: by truth against a plain loop, by text on captions made for it."""
+"""Causes of misses: by truth against a plain loop, and by text on examples."""
 
 import numpy as np
 import pandas as pd
@@ -7,6 +7,7 @@ import pytest
 from analysis.misses.causes import ALL_CAUSES, confusion, misses, most_confident, shares, worst
 from analysis.misses.differences import CAUSES
 from itr_core.pairs import load_pairs
+from itr_core.pairs.pairset import Relevance
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.semantics import entails
@@ -18,10 +19,10 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def judge(
-    captions: list[str], similarity: np.ndarray, image_of_caption: list[int], truth: object = None
+    captions: list[str], similarity: np.ndarray, image_of_caption: list[int], truth: Relevance | None = None
 ) -> pd.DataFrame:
-    """Misses where each image is a direction of its own and each caption has the given cosines (n, m)."""
-    rest = np.sqrt(1 - np.square(similarity).sum(0))  # along a direction of its own
+    """Return the misses for orthogonal images and captions with the given cosines (n, m)."""
+    rest = np.sqrt(1 - np.square(similarity).sum(0))  # along a direction of the caption alone
     texts = np.concatenate([similarity.T, np.diag(rest)], axis=1)
     images = np.eye(*[texts.shape[1]] * 2)[: len(similarity)]
     return misses(
@@ -32,14 +33,14 @@ def judge(
 @pytest.fixture(scope="module")
 def picturebook() -> tuple[SceneRelevance, list[str], np.ndarray]:
     scenes = [scene_of("val", index) for index in range(60)]
-    told = [captions_of(scene) for scene in scenes]
-    truth = SceneRelevance(scenes, [caption.meaning for each in told for caption in each])
-    return truth, [caption.text for each in told for caption in each], np.repeat(np.arange(60), 5)
+    captions = [caption for scene in scenes for caption in captions_of(scene)]
+    truth = SceneRelevance(scenes, [caption.meaning for caption in captions])
+    return truth, [caption.text for caption in captions], np.repeat(np.arange(60), 5)
 
 
 @pytest.fixture(scope="module")
 def table(picturebook: tuple[SceneRelevance, list[str], np.ndarray]) -> pd.DataFrame:
-    """Of a poor model, which knows hardly anything."""
+    """Misses of a poor model."""
     truth, captions, image_of_caption = picturebook
     rng = np.random.default_rng(0)
     images = unit(rng.normal(size=(60, 16)))
@@ -47,28 +48,29 @@ def table(picturebook: tuple[SceneRelevance, list[str], np.ndarray]) -> pd.DataF
     return misses(images, texts, image_of_caption, captions, truth)
 
 
-def test_hidden_positives_are_what_is_true(
+def test_false_negatives_are_the_true_results(
     picturebook: tuple[SceneRelevance, list[str], np.ndarray], table: pd.DataFrame
 ) -> None:
     truth, _, image_of_caption = picturebook
     assert set(table["direction"]) == {"t2i", "i2t"}
-    for row in table.itertuples():
-        caption, image = (row.query, row.found) if row.direction == "t2i" else (row.found, row.query)
+    for row in table.to_dict("records"):
+        query, found = row["query"], row["found"]
+        caption, image = (query, found) if row["direction"] == "t2i" else (found, query)
         assert image != image_of_caption[caption]
-        assert (row.cause == "false negative") == entails(truth.scenes[image], truth.meanings[caption])
-        assert (row.cause == "false negative") == (row.concept == "")
+        assert (row["cause"] == "false negative") == entails(truth.scenes[image], truth.meanings[caption])
+        assert (row["cause"] == "false negative") == (row["concept"] == "")
     assert set(table["by"]) <= {"truth", "embeddings"}
-    assert "unknown" not in set(table["cause"])  # what is false is known in all of Picturebook
+    assert "unknown" not in set(table["cause"])  # in Picturebook every difference is known
 
 
-def test_the_cause_is_that_of_the_difference(table: pd.DataFrame) -> None:
+def test_the_cause_follows_from_the_concept_of_the_difference(table: pd.DataFrame) -> None:
     wrong = table[~table["cause"].isin(ALL_CAUSES[:3])]
     assert len(wrong) > 50
     assert (wrong["concept"].map(CAUSES) == wrong["cause"]).all()
     assert (wrong["by"] == "truth").all()
 
 
-def test_judgments_without_scenes_tell_hidden_positives_and_leave_the_rest_to_text(
+def test_judgments_without_scenes_decide_false_negatives_and_texts_the_rest(
     picturebook: tuple[SceneRelevance, list[str], np.ndarray], table: pd.DataFrame
 ) -> None:
     pairs = load_pairs("picturebook:val@60")
@@ -84,7 +86,7 @@ def test_judgments_without_scenes_tell_hidden_positives_and_leave_the_rest_to_te
     assert truth is not pairs.relevance
 
 
-def test_by_text_both_ways() -> None:
+def test_causes_by_text_in_both_directions() -> None:
     captions = ["a red car", "a parked red car", "a blue car", "two dogs on a lawn"]
     similarity = np.array([[0.4, 0, 0, 0.3], [0.5, 0.6, 0.5, 0], [0, 0, 0.4, 0], [0, 0, 0, 0.2]])
     table = judge(captions, similarity, [0, 1, 2, 3])
@@ -102,52 +104,55 @@ def test_by_text_both_ways() -> None:
     ]
 
 
-def test_images_that_look_the_same() -> None:
+def test_images_with_similar_embeddings_are_near_duplicates() -> None:
     rng = np.random.default_rng(0)
     images = unit(rng.normal(size=(20, 32)))
     images[1] = unit(images[0] + 0.01 * rng.normal(size=32))
     texts = images.copy()
-    texts[[0, 3]] = images[[1, 4]]  # the first finds its double, the third a stranger
+    texts[[0, 3]] = images[[1, 4]]  # caption 0 finds the near-duplicate of its image, caption 3 another image
     captions = [f"word{chr(97 + row)}" for row in range(20)]
     table = misses(images, texts, np.arange(20), captions)
-    t2i = table[table["direction"] == "t2i"].set_index("query")
-    assert t2i.loc[0, ["found", "cause", "by"]].tolist() == [1, "near-duplicate", "embeddings"]
-    assert t2i.loc[3, ["found", "cause", "by"]].tolist() == [4, "wrong object", "text"]
-    # A space in which all vectors lie close together tells the same, as distances are relative.
-    narrow = [unit(x + 3 * np.ones(32)) for x in (images, texts)]
-    again = misses(*narrow, np.arange(20), captions)
+    t2i = table[table["direction"] == "t2i"]
+    rows = {row["query"]: (row["found"], row["cause"], row["by"]) for row in t2i.to_dict("records")}
+    assert rows[0] == (1, "near-duplicate", "embeddings")
+    assert rows[3] == (4, "wrong object", "text")
+    # The same causes in a space where all vectors are close together, since distances are relative.
+    images, texts = unit(images + 3 * np.ones(32)), unit(texts + 3 * np.ones(32))
+    again = misses(images, texts, np.arange(20), captions)
     assert again.loc[again["direction"] == "t2i", "cause"].tolist() == t2i["cause"].tolist()
 
 
 class _Judged:
-    """Everything true of the images in `pairs`, and nothing else."""
+    """Judgments: the pairs (image, caption) in `true` are true, all others are not."""
 
     def __init__(self, n: int, m: int, true: list[tuple[int, int]]) -> None:
         self.cells = np.zeros((n, m), bool)
         self.cells[tuple(np.transpose(true))] = True
 
-    def matrix(self, images: object = slice(None)) -> np.ndarray:
+    def matrix(self, images: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Rows of the judgments."""
         return self.cells[images]
 
-    def grade(self, images: object = slice(None)) -> np.ndarray:
+    def grade(self, images: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Rows of the judgments as numbers."""
         return self.cells[images].astype(np.float32)
 
 
-def test_an_image_of_which_everything_is_true_of_the_other_is_a_near_duplicate() -> None:
+def test_an_image_whose_captions_are_all_true_of_the_other_is_a_near_duplicate() -> None:
     captions = ["a dog in the sun", "a dog", "a house", "a tree"]
     similarity = np.array([[0.1, 0, 0, 0], [0.6, 0.7, 0, 0], [0, 0, 0.5, 0.6], [0, 0, 0, 0.5]])
     truth = _Judged(4, 4, [(0, 0), (0, 1), (1, 1), (2, 2), (3, 3)])
     table = judge(captions, similarity, [0, 1, 2, 3], truth)
     assert table.loc[table["direction"] == "t2i", ["query", "found", "cause", "by"]].to_numpy().tolist() == [
-        [0, 1, "near-duplicate", "truth"],  # all that is said of image 1 is true of image 0
+        [0, 1, "near-duplicate", "truth"],  # all captions of image 1 are true of image 0
         [3, 2, "wrong object", "text"],
     ]
 
 
-def test_a_hub_answers_more_queries_than_chance_explains() -> None:
+def test_a_hub_is_found_by_more_queries_than_chance_explains() -> None:
     rng = np.random.default_rng(0)
     similarity = np.diag(np.full(40, 0.4))
-    similarity[7, :9] = 0.5  # expected is one query an image; nine have a probability of 1e-6
+    similarity[7, :9] = 0.5  # one query per image is expected; nine have a probability of 1e-6
     similarity[8, 9] = similarity[8, 10] = 0.5
     captions = [f"{a}{b}{b}{a}" for a, b in rng.choice(list("bcdfghjklm"), (40, 2))]
     table = judge(captions, similarity, list(range(40)))
@@ -157,7 +162,7 @@ def test_a_hub_answers_more_queries_than_chance_explains() -> None:
     assert not t2i.loc[t2i["found"] == 8, "cause"].eq("hub").any()
 
 
-def test_tables_of_misses() -> None:
+def test_tables_derived_from_misses() -> None:
     table = pd.DataFrame(
         [
             ("t2i", 9.0, 0.1, "wrong object", "object", "dog", "fox"),
@@ -182,16 +187,16 @@ def test_tables_of_misses() -> None:
     )
 
 
-def test_a_perfect_model_makes_empty_tables() -> None:
+def test_a_perfect_model_has_empty_tables() -> None:
     eye = np.eye(3, dtype=np.float32)
     table = misses(eye, eye, np.arange(3), ["a", "b", "c"])
     assert table.empty
     assert confusion(table).empty
     assert worst(table).empty
-    assert (shares(table) == 0).all(axis=None)
+    assert (shares(table).to_numpy() == 0).all()
 
 
-def test_captions_that_do_not_fit_are_named() -> None:
+def test_a_wrong_number_of_captions_is_refused() -> None:
     eye = np.eye(3, dtype=np.float32)
-    with pytest.raises(ValueError, match="2 captions, but owner tells the image of 3"):
+    with pytest.raises(ValueError, match="2 captions, but image_of_caption has 3 entries"):
         misses(eye, eye, np.arange(3), ["a", "b"])

@@ -1,4 +1,4 @@
-"""What of a caption is false, on scenes made for it and, for all of Picturebook, against entailment."""
+"""Differences of captions and scenes, on one scene by hand and on Picturebook against entailment."""
 
 import numpy as np
 import pytest
@@ -12,9 +12,16 @@ from itr_core.picturebook.semantics import Meaning, Relation, SceneFacts, Variab
 from itr_core.picturebook.splits import scene_of
 
 
-def thing(kind: str, colour: str | None, x: float, **more: str) -> Thing:
-    return Thing(**{"kind": kind, "colour": colour, "pattern": "plain", "size": "medium", "state": None,
-                    "x": x, "y": 0.8} | more)  # fmt: skip
+def thing(
+    kind: str,
+    colour: str | None,
+    x: float,
+    *,
+    pattern: str = "plain",
+    size: str = "medium",
+    state: str | None = None,
+) -> Thing:
+    return Thing(kind=kind, colour=colour, pattern=pattern, size=size, state=state, x=x, y=0.8)
 
 
 SCENE = Scene(
@@ -37,7 +44,7 @@ DOG, COW, CAR = (Variable(kind) for kind in ("dog", "cow", "car"))
     [
         (Meaning((DOG, COW), (Relation("left of", 0, 1),), "farm", "day", "clear"), None),
         (Meaning((Variable("cat"),)), ("object", "cat", "dog")),  # both are pets
-        (Meaning((DOG, Variable("cat"))), ("object", "cat", "cow")),  # the dogs are spoken of
+        (Meaning((DOG, Variable("cat"))), ("object", "cat", "cow")),  # the caption already mentions the dogs
         (Meaning((Variable("boat"),)), ("object", "boat", "car")),
         (Meaning((Variable("apple"),)), ("object", "apple", "")),
         (Meaning((Variable("plant"),), place="beach"), ("object", "plant", "")),
@@ -55,12 +62,14 @@ DOG, COW, CAR = (Variable(kind) for kind in ("dog", "cow", "car"))
         (Meaning((DOG, COW), (Relation("above", 0, 1),)), ("relation", "above", "left of")),
     ],
 )
-def test_the_gravest_part_that_is_false(meaning: Meaning, difference: tuple[str, str, str] | None) -> None:
+def test_the_most_severe_part_that_is_false(
+    meaning: Meaning, difference: tuple[str, str, str] | None
+) -> None:
     assert difference_by_truth(SceneFacts(SCENE), meaning) == difference
 
 
-def test_in_all_of_picturebook_a_difference_is_what_entailment_says() -> None:
-    """There is one if and only if the meaning is false; put right, what it names is true by itself."""
+def test_on_picturebook_differences_agree_with_entailment() -> None:
+    """There is a difference if and only if the meaning is false, and what it calls depicted is true."""
     scenes = [scene_of("val", index) for index in range(40)]
     seen = set()
     for scene in scenes:
@@ -79,11 +88,11 @@ def test_in_all_of_picturebook_a_difference_is_what_entailment_says() -> None:
                 if found.concept == "object":
                     assert not entails(scene, Meaning((Variable(found.captioned),)))
                     assert not found.depicted or entails(scene, Meaning((Variable(found.depicted),)))
-    assert seen | {"relation"} == CAUSES.keys()  # strangers hardly ever differ in nothing else
+    assert seen | {"relation"} == CAUSES.keys()  # scenes hardly ever differ in a relation alone
 
 
-def test_a_known_edit_is_recognised() -> None:
-    """Swapped objects and relations and changed counts are found as such; attributes as any look."""
+def test_known_edits_are_recognised() -> None:
+    """An edit of an attribute counts as recognised by any attribute."""
     kinds = {
         "swap attribute": "wrong attribute",
         "swap object": "wrong object",
@@ -91,17 +100,17 @@ def test_a_known_edit_is_recognised() -> None:
         "swap relation": "wrong relation",
     }
     right = dict.fromkeys(kinds, 0)
-    of = dict.fromkeys(kinds, 0)
+    total = dict.fromkeys(kinds, 0)
     for index in range(200):
         scene = scene_of("val", index)
         for edit in edits_of(scene, np.random.default_rng(index)):
             if edit.name in kinds:
                 found = difference_by_truth(SceneFacts(scene), edit.after.meaning)
                 assert found is not None
-                of[edit.name] += 1
+                total[edit.name] += 1
                 right[edit.name] += CAUSES[found.concept] == kinds[edit.name]
-    shares = {name: right[name] / of[name] for name in kinds}
-    # What was swapped in may be there, in another colour or number: then the look or the number is wrong.
+    shares = {name: right[name] / total[name] for name in kinds}
+    # The swapped-in object may be in the scene, in another colour or number: then that is the difference.
     assert shares["change count"] == shares["swap relation"] == 1
     assert shares["swap attribute"] > 0.9
     assert shares["swap object"] > 0.8
@@ -117,7 +126,7 @@ def test_a_known_edit_is_recognised() -> None:
         ("a tiny dog", ["a large dog"], ("size", "small", "big")),
         ("a dog at night", ["a dog in daylight"], ("time", "night", "day")),
         ("a dog left of a cat", ["a dog to the right of a cat"], ("relation", "left", "right")),
-        ("a red car", ["a car"], None),  # nobody said what colour it has
+        ("a red car", ["a car"], None),  # the colour of the car is not mentioned
         ("a man with a hat", ["a man"], ("object", "hat", "")),
         ("it is", ["a man"], None),
         ("a man", [], ("object", "man", "")),
@@ -127,6 +136,6 @@ def test_difference_by_text(caption: str, image: list[str], difference: tuple[st
     assert difference_by_text(content(caption), [content(each) for each in image]) == difference
 
 
-def test_it_reads_as_one_line() -> None:
+def test_a_difference_as_text() -> None:
     assert str(Difference("colour", "red", "blue")) == "colour: red -> blue"
     assert str(Difference("object", "dog", "")) == "object: dog -> ?"

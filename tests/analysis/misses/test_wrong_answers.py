@@ -1,4 +1,4 @@
-"""Wrong answers at rank 1 against a loop over all queries."""
+"""Wrong results at rank 1 against a loop over all queries."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def unit(x: np.ndarray) -> np.ndarray:
 def by_loop(
     images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray
 ) -> list[tuple[str, int, int, int]]:
-    """(way, query, found, rank of the right answer); random vectors have no ties."""
+    """Return (direction, query, found, rank of the right answer); random vectors have no ties."""
     scores, found = images @ texts.T, []
     for caption in range(len(texts)):
         order = list(np.argsort(-scores[:, caption]))
@@ -34,7 +34,7 @@ def by_loop(
 
 
 @given(st.integers(0, 9999), st.integers(1, 6), st.integers(1, 15), st.sampled_from([1, 40, 10_000]))
-def test_they_are_those_of_the_loop(seed: int, n: int, m: int, cells: int) -> None:
+def test_wrong_results_are_those_of_the_loop(seed: int, n: int, m: int, cells: int) -> None:
     rng = np.random.default_rng(seed)
     images, texts = unit(rng.normal(size=(n, 4))), unit(rng.normal(size=(m, 4)))
     image_of_caption = rng.integers(0, n, m)  # in no order; some images have no captions
@@ -46,17 +46,18 @@ def test_they_are_those_of_the_loop(seed: int, n: int, m: int, cells: int) -> No
     ] == by_loop(images, texts, image_of_caption)
     scores = images @ texts.T
     first_image, first_caption = scores.argmax(0), scores.argmax(1)[np.isin(np.arange(n), image_of_caption)]
-    for row in table.itertuples():
-        firsts = first_image if row.direction == "t2i" else first_caption
-        assert row.firsts == (firsts == row.found).sum()
-        if row.direction == "t2i":
-            gap = scores[row.found, row.query] - scores[image_of_caption[row.query], row.query]
+    for row in table.to_dict("records"):
+        query, found = row["query"], row["found"]
+        firsts = first_image if row["direction"] == "t2i" else first_caption
+        assert row["firsts"] == (firsts == found).sum()
+        if row["direction"] == "t2i":
+            gap = scores[found, query] - scores[image_of_caption[query], query]
         else:
-            gap = scores[row.query, row.found] - scores[row.query, image_of_caption == row.query].max()
-        assert row.margin == pytest.approx(gap, abs=1e-6)
+            gap = scores[query, found] - scores[query, image_of_caption == query].max()
+        assert row["margin"] == pytest.approx(gap, abs=1e-6)
 
 
-def test_an_equal_rival_makes_a_miss_and_is_what_was_found() -> None:
+def test_another_image_with_the_same_score_makes_a_miss() -> None:
     images = unit(np.array([[1, 0], [1, 0]]))
     table = first_wrong_answers(images, images, np.arange(2))
     assert table[["direction", "query", "found", "rank", "margin"]].to_numpy().tolist() == [
@@ -67,7 +68,7 @@ def test_an_equal_rival_makes_a_miss_and_is_what_was_found() -> None:
     ]
 
 
-def test_a_perfect_model_has_none() -> None:
+def test_a_perfect_model_has_no_misses() -> None:
     table = first_wrong_answers(np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32), np.arange(3))
     assert table.empty
     assert list(table) == ["direction", "query", "found", "rank", "margin", "firsts"]

@@ -1,4 +1,4 @@
-"""Counterfactual captions against entailment, and their tables against a model that can be worked out."""
+"""Probes against entailment, and their tables for a model whose scores follow by hand."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,10 @@ from itr_core.picturebook.wording import article
 
 
 class Letters:
-    """Counts the letters a to d."""
+    """Encodes a text by the counts of the letters a to d."""
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return unit vectors (N, 4), or zeros for texts without these letters."""
         counts = np.array([[text.count(letter) for letter in "abcd"] for text in texts], np.float32).reshape(
             -1, 4
         )
@@ -45,18 +46,18 @@ def test_scores_and_ranks_before_and_after() -> None:
     ]
     assert table["score"].tolist() == pytest.approx([0, 1 / 5**0.5, 1 / 3**0.5])
     assert table["change"].tolist() == pytest.approx([-1, -1 / 5**0.5, 1 / 3**0.5 - 1 / 2**0.5])
-    assert table["rank"].tolist() == [3, 2, 2]  # "b": one is better, and three are equal
+    assert table["rank"].tolist() == [3, 2, 2]  # "b": one image is better, and three are equal
     assert table["rank_change"].tolist() == [2, 1, 0.5]
 
 
-def test_one_image_stands_for_all() -> None:
+def test_one_row_can_stand_for_all_probes() -> None:
     probes = [Probe("x", "a", "b"), Probe("x", "b", "a")]
     one, all_ = (probe_table(Letters(), IMAGES, probes, rows) for rows in (1, np.array([1, 1])))
     pd.testing.assert_frame_equal(one, all_)
     assert probe_table(Letters(), IMAGES, [], 0).empty
 
 
-def test_accuracy_counts_true_above_false_and_ties_half() -> None:
+def test_accuracy_counts_higher_true_captions_and_half_of_the_ties() -> None:
     table = pd.DataFrame(
         {
             "kind": ["x", "x", "x", "y", "y"],
@@ -68,57 +69,54 @@ def test_accuracy_counts_true_above_false_and_ties_half() -> None:
     found = probe_accuracy(table)
     assert found.index.tolist() == ["x", "y"]
     assert found[["probes", "images", "accuracy"]].to_numpy().tolist() == [[3, 2, 0.5], [1, 1, 1.0]]
-    assert found.loc["x", ["low", "high"]].tolist() == [0.5, 0.5]  # any draw of the two images gives a half
+    assert (found["low"]["x"], found["high"]["x"]) == (0.5, 0.5)  # any draw of the two images gives one half
     assert probe_accuracy(table[table["true"]]).empty
 
 
-def test_accuracy_of_a_coin_is_a_half_within_its_interval() -> None:
+def test_the_interval_of_random_scores_contains_one_half() -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
         {"kind": "x", "true": False, "image": np.arange(400), "change": rng.normal(size=400)}
     )
-    row = probe_accuracy(table).loc["x"]
+    (row,) = probe_accuracy(table).to_dict("records")
     assert row["low"] < 0.5 < row["high"]
     assert row["high"] - row["low"] == pytest.approx(4 * 0.5 / 400**0.5, rel=0.15)
 
 
-def test_probes_of_scenes_are_true_before_and_as_they_say_after() -> None:
+def test_probes_of_scenes_have_the_truth_that_they_state() -> None:
     seen = set()
     for index in range(40):
         scene = scene_of("val", index)
-        here = {term for thing in scene.things for term in KINDS[thing.kind].is_a}
+        terms = {term for thing in scene.things for term in KINDS[thing.kind].is_a}
         for probe in scene_probes(scene, np.random.default_rng(index)):
             seen.add(probe.kind)
             assert probe.true == (probe.kind in EDITS and EDITS[probe.kind][1])
             if probe.kind == "without":
-                (start, missing), (same, there) = (
+                (start, missing), (same, shown) = (
                     text.rsplit(" without ", 1) for text in (probe.before, probe.after)
                 )
                 assert start == same
-                assert missing in {article(kind) for kind in KINDS if kind not in here}
-                assert there in {article(kind) for kind in here}
+                assert missing in {article(kind) for kind in KINDS if kind not in terms}
+                assert shown in {article(kind) for kind in terms}
             if probe.kind == "negate":
                 assert probe.after.startswith("no ")
                 assert probe.before.split()[-2:] == probe.after.split()[-2:]
     assert seen == {*EDITS, "negate", "without"}
 
 
-def test_a_gallery_s_probes_are_drawn_from_its_images() -> None:
+def test_probes_of_a_gallery_are_of_a_sample_of_its_images() -> None:
     scenes = [scene_of("val", index) for index in range(8)]
-    told = [captions_of(scene) for scene in scenes]
-    truth = SceneRelevance(scenes, [caption.meaning for each in told for caption in each])
-    captions, image_of_caption = (
-        [caption.text for each in told for caption in each],
-        np.repeat(np.arange(8), 5),
-    )
+    every = [caption for scene in scenes for caption in captions_of(scene)]
+    truth = SceneRelevance(scenes, [caption.meaning for caption in every])
+    captions, image_of_caption = [caption.text for caption in every], np.repeat(np.arange(8), 5)
 
-    probes, rows = gallery_probes(captions, image_of_caption, truth, most=5)
+    probes, rows = gallery_probes(captions, image_of_caption, truth, max_images=5)
     assert len(probes) == len(rows)
     assert len(set(rows.tolist())) == 5
-    assert gallery_probes(captions, image_of_caption, truth, most=5)[0] == probes
-    assert gallery_probes(captions, image_of_caption, truth, most=5, seed=1)[0] != probes
+    assert gallery_probes(captions, image_of_caption, truth, max_images=5)[0] == probes
+    assert gallery_probes(captions, image_of_caption, truth, max_images=5, seed=1)[0] != probes
 
-    probes, rows = gallery_probes(captions, image_of_caption, most=8)
+    probes, rows = gallery_probes(captions, image_of_caption, max_images=8)
     assert set(rows.tolist()) <= set(range(8))
     assert not any(probe.true for probe in probes)
     for probe, row in zip(probes, rows, strict=True):
@@ -126,14 +124,14 @@ def test_a_gallery_s_probes_are_drawn_from_its_images() -> None:
             assert probe.before in captions[5 * row : 5 * row + 5]
 
 
-def test_true_captions_come_first_and_change_nothing() -> None:
+def test_true_captions_come_first_with_no_change() -> None:
     probes = [Probe("x", "a", "b"), Probe("y", "ab", "abc", true=True), Probe("z", "a", "c")]
-    told = with_true_captions(probes)
-    assert [(probe.kind, probe.after) for probe in told] == [
+    grouped = with_true_captions(probes)
+    assert [(probe.kind, probe.after) for probe in grouped] == [
         ("", "a"), ("x", "b"), ("z", "c"), ("", "ab"), ("y", "abc")
     ]  # fmt: skip
-    table = probe_table(Letters(), IMAGES, told, 0)
+    table = probe_table(Letters(), IMAGES, grouped, 0)
     true = table[table["kind"] == ""]
-    assert true[["change", "rank_change"]].eq(0).all(axis=None)
+    assert (true[["change", "rank_change"]].to_numpy() == 0).all()
     assert true["score"].tolist() == pytest.approx([1, 1 / 2**0.5])
     assert with_true_captions([]) == []

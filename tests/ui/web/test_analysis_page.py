@@ -141,7 +141,7 @@ def test_a_search_leads_to_its_place_on_the_map(page: Page, app_url: str) -> Non
     assert page.evaluate(f"document.querySelector('{MAP}')._fullData.at(-1).marker.symbol") == "star"
     page.get_by_label("Coloured by").click()
     page.get_by_role("option", name="error").click()
-    expect(page.locator("#map .legendtext").first).to_contain_text("found at once")
+    expect(page.locator("#map .legendtext").first).to_contain_text("right at rank 1")
 
 
 @pytest.mark.ui

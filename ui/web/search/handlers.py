@@ -181,7 +181,7 @@ class SearchHandlers:
         calibration = self.galleries.calibration(gallery or self.galleries.names[0])
         if calibration is None or not hits:
             return 1.0
-        return float(calibration.chance(searcher.embed_text(query)[None], np.array([hits[0].score]))[0])
+        return float(calibration.p_value(searcher.embed_text(query)[None], np.array([hits[0].score]))[0])
 
     def _searcher(self, gallery: str, timeout: float = 0) -> Searcher:
         return self.galleries.searcher(gallery or self.galleries.names[0], timeout)

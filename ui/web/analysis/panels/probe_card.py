@@ -8,8 +8,8 @@ import pandas as pd
 
 from analysis.gallery_analysis import GalleryAnalysis
 from analysis.probes.counterfactuals import probe_table
-from analysis.probes.word_edits import compared
-from analysis.probes.word_importance import word_importance, word_patch_map, word_places
+from analysis.probes.word_edits import word_diff
+from analysis.probes.word_importance import best_patches, word_importance, word_patch_map
 from itr_core.errors import ImageError, ModelError, QueryError
 from itr_core.pairs.decoding import decode_image
 from itr_core.retrieval.searcher import Searcher
@@ -70,7 +70,7 @@ class ProbeCard:
         probes = self.analysis.image_probes(self.row, self.caption)
         table = probe_table(self.searcher, self.analysis.images, probes, self.row)
         rows = [
-            row | {"name": KINDS.get(row["kind"], row["kind"]), "runs": compared(row["before"], row["after"])}
+            row | {"name": KINDS.get(row["kind"], row["kind"]), "runs": word_diff(row["before"], row["after"])}
             for row in table.to_dict("records")
         ]
         return html.render("probes.html", rows=rows, exact=self.analysis.truth is not None)
@@ -78,7 +78,7 @@ class ProbeCard:
     def _places(self) -> pd.DataFrame:
         picture = decode_image(self.thumbnail)
         with self.searcher.encoder.lock:
-            return word_places(*word_patch_map(self.searcher.encoder, picture, self.caption))
+            return best_patches(*word_patch_map(self.searcher.encoder, picture, self.caption))
 
 
 def find(analysis: GalleryAnalysis, searcher: Searcher, query: str) -> tuple[int, int]:

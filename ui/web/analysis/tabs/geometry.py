@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from analysis.geometry.catalogue import MEASURES
+from analysis.geometry.catalogue import GEOMETRY
 from ui.web import html
 from ui.web.analysis.plot import drawn, plot
 from ui.web.analysis.tab import Desk, Tab
@@ -46,15 +46,15 @@ def space_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
 
 def _rows(tables: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
-    for name, measure in MEASURES.items():
+    for name, metric in GEOMETRY.items():
         values = [table.loc[name] for table in tables.values()]
-        arxiv = re.search(r"arXiv:([\d.]+\d)", measure.source)
+        arxiv = re.search(r"arXiv:([\d.]+\d)", metric.source)
         rows.append(
             {
-                "title": measure.title,
-                "sentence": measure.sentence,
-                "better": measure.better,
-                "source": measure.source,
+                "title": metric.title,
+                "sentence": metric.definition,
+                "better": metric.better,
+                "source": metric.source,
                 "link": f"https://arxiv.org/abs/{arxiv[1]}" if arxiv else "",
                 "values": [
                     {"value": _short(each.value), "interval": f"{_short(each.low)} to {_short(each.high)}"}
