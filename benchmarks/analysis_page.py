@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 from playwright.sync_api import Browser, sync_playwright
+from provenance import build_command
 from reporting import ResultsOption, report
 from results import Cell, Column, Range, Row, Table
 
@@ -60,7 +61,9 @@ def main(
                 "colour": _range([first, *later], "colour"),
             }
             rows.append(Row(title=f"{manifest.images + manifest.captions:,} points", cells=cells))
-    report("analysis_page", {"seconds": Table(columns=COLUMNS, rows=rows)}, results, [f"Visits: {rounds}."])
+    table = Table(columns=COLUMNS, rows=rows)
+    notes = [f"Visits: {rounds}."]
+    report("analysis_page", {"seconds": table}, results, notes, first=[*map(build_command, galleries)])
 
 
 def _range(visits: list[dict[str, float]], step: str) -> Range:

@@ -170,7 +170,7 @@ def table(
     if not row:
         notes = ["Mean ± standard deviation over seeds; in brackets the difference to the baseline, 95 %."]
         row_commands = {name: commands(setting, name) for name in names}
-        report(f"methods_{setting}", tables_of(runs), results, notes, row_commands)
+        report(f"methods_{setting}", tables_of(runs), results, notes, row_commands=row_commands)
         return
     for metrics in METRICS.values():
         if part := table_of(names, metrics, runs, against):

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from provenance import build_command
 from reporting import ResultsOption, report
 from results import Column, Measurement, Row, Table
 
@@ -69,7 +70,7 @@ def main(
             title="edit", columns={"accuracy": Column(title="accuracy", unit="%")}, rows=accuracy
         ),
     }
-    report("misses", tables, results, notes)
+    report("misses", tables, results, notes, first=[build_command(gallery)])
 
 
 def _percent(value: float, low: float, high: float) -> Measurement:

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from results import Machine
 
+from itr_core import Gallery
+
 PACKAGES = (
     "pairscope",
     "torch",
@@ -39,6 +41,14 @@ def command_line(arguments: Sequence[str] | None = None) -> str:
         if "--results" not in (before, word) and not word.startswith("--results="):
             kept.append(word)
     return shlex.join(["python", f"benchmarks/{Path(script).name}", *kept])
+
+
+def build_command(folder: Path) -> str:
+    """Return the command that builds the gallery in a folder."""
+    manifest = Gallery.open(folder).manifest
+    return shlex.join(
+        ["pairscope", "build", manifest.source, "--model", manifest.model, "--out", str(folder)]
+    )
 
 
 def machine() -> Machine:

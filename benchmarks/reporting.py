@@ -28,6 +28,8 @@ def report(
     tables: Mapping[str, Table],
     folder: Path | None,
     notes: Sequence[str] = (),
+    *,
+    first: Sequence[str] = (),
     row_commands: Mapping[str, list[str]] | None = None,
 ) -> Result:
     """Print the tables of a benchmark that has just run and, with a folder, write them as a result.
@@ -37,13 +39,14 @@ def report(
         tables: what was measured.
         folder: value of the option `--results`; None writes nothing.
         notes: see `Result`.
+        first: commands that must run before this one, such as those that build its galleries.
         row_commands: see `Result`.
 
     Returns:
         The result, with the command line, date, machine and versions of this process.
     """
     result = Result(
-        commands=[command_line()],
+        commands=[*first, command_line()],
         date=datetime.now(UTC).replace(microsecond=0),
         machine=machine(),
         versions=versions(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from provenance import build_command
 from reporting import ResultsOption, report
 from results import Column, Measurement, Row, Table
 
@@ -40,7 +41,7 @@ def main(
                     cells[str(name)] = Measurement(value=value, low=low, high=high)
         rows.append(Row(title=folder.resolve().name, cells={**cells}))
     table = Table(title="gallery", columns=COLUMNS, rows=rows)
-    report("starter_geometry", {"geometry": table}, results)
+    report("starter_geometry", {"geometry": table}, results, first=[*map(build_command, galleries)])
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ import datetime
 from pathlib import Path
 
 import pytest
-from provenance import command_line, machine, versions
+from provenance import build_command, command_line, machine, versions
 from reporting import report
 from results import Column, Row, Table, load
+
+from itr_core import Gallery, load_encoder, load_pairs
 
 TABLES = {"t": Table(columns={"a": Column(title="A")}, rows=[Row(title="x", cells={"a": 1.0})])}
 
@@ -27,10 +29,10 @@ def test_a_result_records_command_date_machine_and_versions(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["/somewhere/benchmarks/x.py", "--results", str(tmp_path), "a b"])
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    written = report("x", TABLES, tmp_path, row_commands={"x": ["train"]})
+    written = report("x", TABLES, tmp_path, first=["pairscope build"], row_commands={"x": ["train"]})
     result = load("x", tmp_path)
     assert result == written
-    assert result.commands == ["python benchmarks/x.py 'a b'"]
+    assert result.commands == ["pairscope build", "python benchmarks/x.py 'a b'"]
     assert result.date is not None
     assert before <= result.date <= datetime.datetime.now(datetime.UTC)
     assert result.machine == machine()
@@ -49,6 +51,17 @@ def test_a_result_records_command_date_machine_and_versions(
 )
 def test_the_command_line_is_as_typed_but_for_where_results_go(arguments: list[str], expected: str) -> None:
     assert command_line(arguments) == expected
+
+
+def test_a_gallery_knows_the_command_that_builds_it(
+    configs: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pairs, encoder = load_pairs(f"folder:{world}", limit=3), load_encoder("tiny/none", device="cpu")
+    Gallery.build(pairs, encoder, "a gallery")
+    assert build_command(Path("a gallery")) == (
+        f"pairscope build folder:{world} --model tiny/none --out 'a gallery'"
+    )
 
 
 def test_machine_and_versions_are_known_here() -> None:
