@@ -43,7 +43,7 @@ def main(
         table = misses(
             image_embeddings, np.asarray(opened.text_embeddings), image_of_caption, captions, relevance
         )
-        notes.append(f"Causes by {method}: {time.perf_counter() - start:.1f} s.")
+        typer.echo(f"Causes by {method} took {time.perf_counter() - start:.1f} s.")
         typer.echo(confusion(table).groupby("concept", sort=False).head(3).to_string(index=False) + "\n")
         counts = table["direction"].value_counts()
         for direction, share in shares(table).items():
