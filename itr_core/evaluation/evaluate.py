@@ -1,4 +1,4 @@
-"""A model on a source: figures with intervals, with what was measured, and beside another model's."""
+"""Evaluation of a model on a source: metrics with intervals and provenance, and comparison of two models."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,66 +30,72 @@ def evaluate(
     sts: str | Path | None = None,
     against: DualEncoder | None = None,
 ) -> dict[str, Any]:
-    """Measure a model on all images and captions of a source.
+    """Evaluate a model on all images and captions of a source.
 
     Args:
         encoder: any dual encoder.
-        pairs: images that cannot be decoded are left out with their captions, and named.
-        image_features: (len(pairs), f) float, what enters the image tower's last projection, in place of the
-            images themselves (see `DualEncoder.image_features`).
-        protocols: names of `itr_core.evaluation.protocols.PROTOCOLS`; each function there says what it measures.
-        rerank: u1 in [0, 1] to measure retrieval in two steps, too (see `reranked_ranks`), which takes the
-            tokens of all images and captions, 4 d bytes each, and a millisecond or two a query.
-        judgments: a file of Flickr8k's expert judgments, see `itr_core.evaluation.human_judgments.expert_judgments`.
+        pairs: the source; images that cannot be decoded are skipped with their captions, and reported.
+        image_features: (len(pairs), f) float, inputs of the last projection of the image tower, instead of
+            the images.
+        protocols: names in `itr_core.evaluation.protocols.PROTOCOLS`.
+        rerank: u1 in [0, 1], to also evaluate retrieval with re-ranking (see `reranked_ranks`). It needs the
+            tokens of all images and captions, 4 d bytes each, and one or two milliseconds per query.
+        judgments: a file of expert judgments of Flickr8k, see
+            `itr_core.evaluation.human_judgments.expert_judgments`.
         sts: a file of lines `text1 <tab> text2 <tab> score`; `sts_spearman` is the rank correlation of cosine
-            and score, its interval one over lines.
-        against: another model to compare with on the same queries.
+            and score, with an interval over lines.
+        against: another model, to compare with on the same queries.
 
     Returns:
-        Every figure under its name: the keys of `itr_core.metrics.retrieval_metrics`, others with their
-        protocol first, such as `exact_t2i_map_at_r` and `reranked_rsum`. Recalls, precisions and shares in
-        percent, correlations in [-1, 1]. Also `model`, `source`, `n_images`, `n_captions`, `model_sha256`,
-        `source_sha256`, `code_version`, `skipped` (a list of reasons, each naming its image), and `rows`,
-        one for each figure: `protocol`, `direction`, `metric`, `value`, `low` and `high` (95 %, see
-        `itr_core.metrics.bootstrap`; None without queries), `queries`, and again what was measured. With
-        `against`, rows also have `against`, `against_sha256`, `against_value`, and, of the value minus that,
-        `difference`, `difference_low`, `difference_high` and the two-sided `p`.
+        Every metric by name: the keys of `itr_core.metrics.retrieval_metrics`, and others with their
+            protocol as prefix, such as `exact_t2i_map_at_r` and `reranked_rsum`. Recalls, precisions and
+            shares are in percent, correlations in [-1, 1]. Further keys are `model`, `source`, `n_images`,
+            `n_captions`, `model_sha256`, `source_sha256`, `code_version`, `skipped` (a list of reasons,
+            each naming its image), and `rows`, one per
+        metric: `protocol`, `direction`, `metric`, `value`, `low` and `high` (95 % interval, see
+            `itr_core.metrics.bootstrap`; None without queries), `queries`, and the provenance. With
+            `against`, rows
+        also have `against`, `against_sha256`, `against_value`, `difference` (value minus `against_value`),
+        `difference_low`, `difference_high` and the two-sided `p`.
 
     Raises:
-        SourceError: no captions, features that do not fit the source, or a protocol that asks for what the
-            source has not.
-        ModelError: `rerank` of a model without tokens; features of one model `against` another.
+        PairscopeError: an unknown protocol.
+        SourceError: no captions, features that do not match the source, or a protocol that needs data which
+            the source does not have.
+        ModelError: `rerank` with a model without tokens, or `image_features` together with `against`.
     """
     for name in protocols:
         if name not in PROTOCOLS:
-            raise PairscopeError(f"There is no protocol {name!r}.{did_you_mean(name, PROTOCOLS)}")
+            raise PairscopeError(f"Unknown protocol {name!r}.{did_you_mean(name, PROTOCOLS)}")
     if against is not None and image_features is not None:
-        raise ModelError("Cached features belong to one image tower; compare two models on the images.")
+        raise ModelError(
+            "Image features belong to one image tower; compare two models on the images instead."
+        )
 
     def measured(model: DualEncoder, skipped: list[str]) -> tuple[Embedded, list[MetricSamples]]:
-        source, again = _embed(model, pairs, image_features, rerank, skipped)
-        figures = [figure for name in protocols for figure in PROTOCOLS[name](source)] + again
+        source, reranked = _embed(model, pairs, image_features, rerank, skipped)
+        metrics = [metric for name in protocols for metric in PROTOCOLS[name](source)] + reranked
         if judgments is not None:
-            figures += expert_judgments(Path(judgments), source.pairs, source.images, source.texts)
-        return source, figures if sts is None else [*figures, _sts(model, Path(sts))]
+            metrics += expert_judgments(Path(judgments), source.pairs, source.images, source.texts)
+        return source, metrics if sts is None else [*metrics, _sts(model, Path(sts))]
 
     skipped = [f"{name}: {reason}" for name, reason in pairs.skipped]
-    source, figures = measured(encoder, skipped)
-    about = {
+    source, metrics = measured(encoder, skipped)
+    provenance = {
         "model": encoder.spec,
         "model_sha256": encoder.fingerprint,
         "source": pairs.source,
         "source_sha256": pairs.fingerprint,
         "code_version": code_version(),
     }
-    rows = [_row(figure) | about for figure in figures]
+    rows = [_row(metric) | provenance for metric in metrics]
     if against is not None:
         other = {"against": against.spec, "against_sha256": against.fingerprint}
-        for row, ours, theirs in zip(rows, figures, measured(against, [])[1], strict=True):
-            row |= other | _difference(ours, theirs)
+        for row, ours, theirs in zip(rows, metrics, measured(against, [])[1], strict=True):
+            row.update(other | _difference(ours, theirs))
     return (
-        {figure.name: row["value"] for figure, row in zip(figures, rows, strict=True)}
-        | about
+        {metric.name: row["value"] for metric, row in zip(metrics, rows, strict=True)}
+        | provenance
         | {"n_images": len(source.images), "n_captions": len(source.texts), "skipped": skipped, "rows": rows}
     )
 
@@ -101,15 +107,17 @@ def _embed(
     rerank: float | None,
     skipped: list[str],
 ) -> tuple[Embedded, list[MetricSamples]]:
-    """The source in the model's space, and what it finds in two steps, for which tokens are needed."""
+    """Embed the source; with `rerank`, also return the metrics of retrieval with re-ranking."""
     if not any(pairs.captions):
-        raise SourceError("There is no image with a caption, so nothing to measure recall with.")
+        raise SourceError("No image has a caption, so recall cannot be computed.")
     if image_features is not None:
         if rerank is not None:
-            raise ModelError("Cached features have no patches to rank again by; evaluate on the images.")
+            raise ModelError(
+                "Image features have no patch tokens for re-ranking; evaluate on the images instead."
+            )
         if len(image_features) != len(pairs):
             raise SourceError(
-                f"{len(image_features)} rows of features, {len(pairs)} images in {pairs.source}."
+                f"{len(image_features)} rows of features, but {len(pairs)} images in {pairs.source}."
             )
         with torch.inference_mode():
             features = torch.as_tensor(image_features, dtype=encoder.dtype, device=encoder.device)
@@ -122,7 +130,7 @@ def _embed(
     if rerank is None:
         images = encoder.encode_images(decoded)
     else:
-        images, places = encoder.encode_images(decoded, tokens=True)
+        images, patches = encoder.encode_images(decoded, tokens=True)
     usable = pairs if len(kept) == len(pairs) else pairs.select(kept)
     captions, image_of_caption = usable.flat_captions()
     if not captions:
@@ -130,12 +138,12 @@ def _embed(
     if rerank is None:
         return Embedded(usable, images, encoder.encode_texts(captions)), []
     texts, words, mask = encoder.encode_texts(captions, tokens=True)
-    again = reranked_ranks((images, places), (texts, words, mask), image_of_caption, u1=rerank)
-    return Embedded(usable, images, texts), recalls("reranked", *again, image_of_caption)
+    t2i, i2t = reranked_ranks((images, patches), (texts, words, mask), image_of_caption, u1=rerank)
+    return Embedded(usable, images, texts), recalls("reranked", t2i, i2t, image_of_caption)
 
 
 def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[Image.Image]:
-    """Yield the images that can be decoded; note their rows in `kept`, the others' reasons in `skipped`."""
+    """Yield the decodable images; append their rows to `kept`, and the reasons of the others to `skipped`."""
     for row in range(len(pairs)):
         try:
             image = pairs.image(row)
@@ -152,30 +160,30 @@ def _sts(encoder: DualEncoder, path: Path) -> MetricSamples:
     return spearman("sts", "", cosine, scores, np.arange(len(scores)), len(scores))
 
 
-def _row(figure: MetricSamples) -> dict[str, Any]:
-    low, high = interval(figure.bootstrap())
+def _row(metric: MetricSamples) -> dict[str, Any]:
+    low, high = interval(metric.bootstrap())
     return {
-        "protocol": figure.protocol,
-        "direction": figure.direction,
-        "metric": figure.metric,
-        "value": _known(figure.value),
-        "low": _known(low),
-        "high": _known(high),
-        "queries": sum(len(part.values) for part in figure.parts),
+        "protocol": metric.protocol,
+        "direction": metric.direction,
+        "metric": metric.metric,
+        "value": _none_if_nan(metric.value),
+        "low": _none_if_nan(low),
+        "high": _none_if_nan(high),
+        "queries": sum(len(part.values) for part in metric.parts),
     }
 
 
 def _difference(ours: MetricSamples, theirs: MetricSamples) -> dict[str, Any]:
     difference = ours.minus(theirs)
     return {
-        "against_value": _known(theirs.value),
-        "difference": _known(difference.difference),
-        "difference_low": _known(difference.low),
-        "difference_high": _known(difference.high),
-        "p": _known(difference.p),
+        "against_value": _none_if_nan(theirs.value),
+        "difference": _none_if_nan(difference.difference),
+        "difference_low": _none_if_nan(difference.low),
+        "difference_high": _none_if_nan(difference.high),
+        "p": _none_if_nan(difference.p),
     }
 
 
-def _known(value: float) -> float | None:
-    """JSON has no NaN."""
+def _none_if_nan(value: float) -> float | None:
+    """Return None for NaN, which JSON does not have."""
     return None if np.isnan(value) else value

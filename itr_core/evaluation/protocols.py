@@ -1,4 +1,4 @@
-"""What is measured of an embedded source: a function for every protocol."""
+"""Evaluation protocols: functions that compute the metrics of an embedded source."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,13 +20,14 @@ from itr_core.pairs import PairSet
 from itr_core.supervision.labels import label_matrix
 
 COCO_1K, FOLDS = 5000, 5
-COMPARED = 5000
-"""Most captions that are compared with others in `uni_modal`."""
+"""Number of images and folds of the COCO 1K protocol."""
+MAX_COMPARED = 5000
+"""Maximum number of captions that `uni_modal` compares with other captions."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """A source as a model sees it: `images` (n, d) and `texts` (m, d), unit norm, captions image by image."""
+    """A source embedded by a model: `images` (n, d) and `texts` (m, d), unit norm, sorted by image."""
 
     pairs: PairSet
     images: np.ndarray
@@ -39,13 +40,13 @@ class Embedded:
 
     @cached_property
     def truth(self) -> PackedRelevance | None:
-        """What is true beyond the pairs, where the source knows."""
+        """The relevance beyond the given pairs, if the source has it."""
         if self.pairs.relevance is None:
             return None
         return PackedRelevance(self.pairs.relevance, len(self.images), len(self.texts))
 
-    def asked(self, protocol: str, direction: str) -> QuerySet:
-        """All captions (T2I, T2T) or all images (I2T, I2I) as queries."""
+    def queries(self, protocol: str, direction: str) -> QuerySet:
+        """Return all captions (T2I, T2T) or all images (I2T, I2I) as queries."""
         n = len(self.images)
         return QuerySet(
             protocol, direction, self.image_of_caption if direction.startswith("t") else np.arange(n), n
@@ -53,10 +54,12 @@ class Embedded:
 
     @cached_property
     def t2i(self) -> CosineSimilarity:
+        """Similarity of captions (rows) and images."""
         return CosineSimilarity(self.texts, self.images)
 
     @cached_property
     def i2t(self) -> CosineSimilarity:
+        """Similarity of images (rows) and captions."""
         return CosineSimilarity(self.images, self.texts)
 
 
@@ -64,16 +67,16 @@ Protocol = Callable[[Embedded], list[MetricSamples]]
 
 
 def standard(source: Embedded) -> list[MetricSamples]:
-    """The given pairs are all that is right, and the whole source is ranked."""
+    """Only the given pairs are relevant; each query ranks the whole source."""
     return recalls("standard", *ranks(source.i2t, source.image_of_caption), source.image_of_caption)
 
 
 def coco_1k(source: Embedded) -> list[MetricSamples]:
-    """As `standard`, in five folds of 1,000 consecutive images."""
+    """Compute `standard` in five folds of 1,000 consecutive images."""
     if len(source.images) != COCO_1K:
         raise SourceError(
-            f"The coco-1k protocol takes five folds of 1,000 images; {source.pairs.source} has "
-            f"{len(source.images):,} usable ones. The standard protocol takes any number."
+            f"The coco-1k protocol needs five folds of 1,000 images; {source.pairs.source} has "
+            f"{len(source.images):,} usable ones. The standard protocol works with any number."
         )
     return recalls(
         "coco-1k", *fold_ranks(source.i2t, source.image_of_caption, FOLDS), source.image_of_caption
@@ -81,16 +84,16 @@ def coco_1k(source: Embedded) -> list[MetricSamples]:
 
 
 def exact(source: Embedded) -> list[MetricSamples]:
-    """All that is true is right: R@K, mAP@R, R-Precision, nDCG@10, and what the given pairs hide.
+    """All true items are relevant: R@K, mAP@R, R-Precision, nDCG@10 and the share of false negatives.
 
-    `false_negatives`: of the queries that R@1 of the given pairs calls missed, the share whose first answer is
-    true. `unannotated_first_answers`: the share of such answers among the first answers to all queries.
+    `false_negatives`: the percentage of misses at rank 1 (by the given pairs) whose first answer is true.
+    `unannotated_first_answers`: the percentage of all queries whose first answer is true but not annotated.
     """
     truth, relevance = source.truth, source.pairs.relevance
     if truth is None or relevance is None:
         raise SourceError(
-            f"{source.pairs.source} does not say what is true beyond its pairs, as the exact protocol asks. "
-            "Picturebook does; for COCO's test split there are eccv and cxc."
+            f"{source.pairs.source} has no relevance beyond its pairs, which the exact protocol needs. "
+            "Picturebook has; for the COCO test split there are the protocols eccv and cxc."
         )
     rows, image_of_caption = np.arange(len(source.images)), source.image_of_caption
     chunks = [slice(start, start + CHUNK) for start in range(0, len(rows), CHUNK)]
@@ -98,49 +101,54 @@ def exact(source: Embedded) -> list[MetricSamples]:
         "t2i": ndcg((source.i2t[chunk].T, relevance.grade(chunk).T) for chunk in chunks),
         "i2t": np.concatenate([ndcg([(source.i2t[chunk], relevance.grade(chunk))]) for chunk in chunks]),
     }
-    figures: list[MetricSamples] = []
+    samples: list[MetricSamples] = []
     for direction, similarity, relevant, given in (
         ("t2i", source.t2i, truth.by_caption, _equal(image_of_caption, rows)),
         ("i2t", source.i2t, truth.by_image, _equal(rows, image_of_caption)),
     ):
-        asked = source.asked("exact", direction)
+        queries = source.queries("exact", direction)
         true, pair = first_answers(similarity, relevant, given)
-        hidden = (true & ~pair).astype(float)
-        if direction == "i2t":  # images without captions are no queries of R@1
-            hidden[np.bincount(image_of_caption, minlength=len(rows)) == 0] = np.nan
-        figures += asked.recalls(similarity, relevant) + asked.precisions(similarity, relevant)
-        figures += [
-            asked.mean("ndcg10", gain[direction]),
-            asked.mean("false_negatives", np.where(pair, np.nan, hidden)),
-            asked.mean("unannotated_first_answers", hidden),
+        unannotated = (true & ~pair).astype(float)
+        if direction == "i2t":  # images without captions are not queries of R@1
+            unannotated[np.bincount(image_of_caption, minlength=len(rows)) == 0] = np.nan
+        samples += queries.recalls(similarity, relevant) + queries.precisions(similarity, relevant)
+        samples += [
+            queries.mean("ndcg10", gain[direction]),
+            queries.mean("false_negatives", np.where(pair, np.nan, unannotated)),
+            queries.mean("unannotated_first_answers", unannotated),
         ]
-    return figures
+    return samples
 
 
 def uni_modal(source: Embedded) -> list[MetricSamples]:
-    """Like finds like, the query itself left out, and how captions that mean the same lie.
+    """Retrieval within a modality without the query itself, and correlation of text similarity with meaning.
 
-    T2T: right are the other captions of the query's image. I2I: right are images of which a caption of the
-    query's is true or, where only the pairs are known, those that share a label of the source's own; without
-    labels it is left out. Where truth is known, also the rank correlation (Spearman) between the cosine of
-    two captions and the share of images that both are true of among those that either is true of. Each of at
-    most 5,000 captions, drawn by a fixed seed, is compared with another one of its image and one of another.
+    T2T: the other captions of the image of the query are relevant. I2I: images of which a caption of the
+    query is true are relevant; if only pairs are known, images that share a label of the source; without
+    labels, I2I is skipped. If relevance is known, also the rank correlation (Spearman) between the cosine
+    of two captions and the overlap (intersection over union) of the sets of images of which they are true.
+    At most 5,000 captions, sampled with a fixed seed, are each compared with another caption of the same
+    image and with a caption of another image.
     """
-    figures: list[MetricSamples] = []
+    samples: list[MetricSamples] = []
     same = _equal(source.image_of_caption, source.image_of_caption)
-    for direction, embeddings, right in (("t2t", source.texts, same), ("i2i", source.images, _alike(source))):
-        if right is not None:
+    relevant_images = _relevant_images(source)
+    for direction, embeddings, relevant in (
+        ("t2t", source.texts, same),
+        ("i2i", source.images, relevant_images),
+    ):
+        if relevant is not None:
             similarity = _without_self(CosineSimilarity(embeddings, embeddings), -np.inf)
-            asked, others = source.asked("uni-modal", direction), _without_self(right, False)
-            figures += asked.recalls(similarity, others) + asked.precisions(similarity, others)
-    return figures if source.truth is None else [*figures, _shared_meaning(source, source.truth)]
+            queries, others = source.queries("uni-modal", direction), _without_self(relevant, False)
+            samples += queries.recalls(similarity, others) + queries.precisions(similarity, others)
+    return samples if source.truth is None else [*samples, _shared_meaning(source, source.truth)]
 
 
 def labels(source: Embedded) -> list[MetricSamples]:
-    """Label mAP in both windows of `label_precision`: right is what shares a label.
+    """Label mAP in both windows of `label_precision`: items that share a label are relevant.
 
-    Every caption has the labels of its image. They are the source's own or, where it has none, the concepts
-    that its captions name.
+    A caption has the labels of its image: those of the source or, if it has none, the concepts that the
+    captions of the image name.
     """
     has = _labels(source, "source" if any(source.pairs.labels or ()) else "concepts")
     windows = {
@@ -148,27 +156,27 @@ def labels(source: Embedded) -> list[MetricSamples]:
         "i2t": label_precision(source.i2t, has, has[source.image_of_caption]),
     }
     return [
-        source.asked("labels", direction).mean(window.replace("@", "_at_"), values)
+        source.queries("labels", direction).mean(window.replace("@", "_at_"), values)
         for direction, found in windows.items()
         for window, values in found.items()
     ]
 
 
 def eccv(source: Embedded) -> list[MetricSamples]:
-    """ECCV Caption: what else is right on COCO's test split, for the queries that its authors had judged."""
+    """ECCV Caption: additional positives on the COCO test split, for the queries that were judged."""
     return [
-        figure
-        for asked, similarity, right in _judged("eccv", source)
-        for figure in asked.recalls(similarity, right) + asked.precisions(similarity, right)
+        metric
+        for queries, similarity, relevant in _judged("eccv", source)
+        for metric in queries.recalls(similarity, relevant) + queries.precisions(similarity, relevant)
     ]
 
 
 def cxc(source: Embedded) -> list[MetricSamples]:
-    """CxC: the same of Crisscrossed Captions, which reports recalls."""
+    """CxC: additional positives of Crisscrossed Captions, which reports recalls."""
     return [
-        figure
-        for asked, similarity, right in _judged("cxc", source)
-        for figure in asked.recalls(similarity, right)
+        metric
+        for queries, similarity, relevant in _judged("cxc", source)
+        for metric in queries.recalls(similarity, relevant)
     ]
 
 
@@ -184,11 +192,11 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def _judged(name: str, source: Embedded) -> Iterator[tuple[QuerySet, CosineSimilarity, LazySimilarity]]:
-    """Both ways: what is asked, its similarity to all items, and what is right."""
-    for direction, (queries, relevant) in coco_positives(name, source.pairs).items():
-        every, all_rows = source.asked(name, direction), source.t2i if direction == "t2i" else source.i2t
-        asked = replace(every, image=every.image[queries])
-        yield asked, CosineSimilarity(all_rows.images[queries], all_rows.captions), relevant
+    """Yield for both directions: judged queries, their similarity to all items, and relevant items."""
+    for direction, (rows, relevant) in coco_positives(name, source.pairs).items():
+        every, similarity = source.queries(name, direction), source.t2i if direction == "t2i" else source.i2t
+        judged = replace(every, image=every.image[rows])
+        yield judged, CosineSimilarity(similarity.images[rows], similarity.captions), relevant
 
 
 def _equal(queries: np.ndarray, items: np.ndarray) -> LazySimilarity:
@@ -196,7 +204,7 @@ def _equal(queries: np.ndarray, items: np.ndarray) -> LazySimilarity:
 
 
 def _without_self(square: Rows, value: float) -> LazySimilarity:
-    """A square matrix with `value` on its diagonal."""
+    """Return a square matrix with `value` on its diagonal."""
 
     def read(rows: slice) -> np.ndarray:
         block = np.array(square[rows])
@@ -207,41 +215,43 @@ def _without_self(square: Rows, value: float) -> LazySimilarity:
     return LazySimilarity((square.shape[0], square.shape[1]), read)
 
 
-def _alike(source: Embedded) -> LazySimilarity | None:
-    """Which images are right answers to which (n, n)."""
+def _relevant_images(source: Embedded) -> LazySimilarity | None:
+    """Return which images are relevant to which, (n, n) bool, or None if unknown."""
     n, truth, image_of_caption = len(source.images), source.truth, source.image_of_caption
     if truth is not None:
 
-        def one_caption_is_true(rows: slice) -> np.ndarray:
+        def by_captions(rows: slice) -> np.ndarray:
             first, stop = np.searchsorted(image_of_caption, (rows.start, min(rows.stop, n)))
-            right = np.zeros((min(rows.stop, n) - rows.start, n), bool)
-            np.logical_or.at(right, image_of_caption[first:stop] - rows.start, truth.by_caption[first:stop])
-            return right
+            relevant = np.zeros((min(rows.stop, n) - rows.start, n), bool)
+            np.logical_or.at(
+                relevant, image_of_caption[first:stop] - rows.start, truth.by_caption[first:stop]
+            )
+            return relevant
 
-        return LazySimilarity((n, n), one_caption_is_true)
+        return LazySimilarity((n, n), by_captions)
     if any(source.pairs.labels or ()):
-        weight = _labels(source, "source").astype(np.float32)
-        return LazySimilarity((n, n), lambda rows: weight[rows] @ weight.T > 0)
+        has_label = _labels(source, "source").astype(np.float32)
+        return LazySimilarity((n, n), lambda rows: has_label[rows] @ has_label.T > 0)
     return None
 
 
 def _labels(source: Embedded, kind: str) -> np.ndarray:
-    """Which image has which label, (n, C) bool."""
+    """Return which image has which label, (n, C) bool."""
     return label_matrix(source.pairs, kind, lambda: (source.images, source.images), seed=0)[1]
 
 
 def _shared_meaning(source: Embedded, truth: PackedRelevance) -> MetricSamples:
     m, image_of_caption = len(source.texts), source.image_of_caption
     random = np.random.default_rng(0)
-    captions = np.sort(shuffled_rows(random, m, COMPARED))
+    captions = np.sort(shuffled_rows(random, m, MAX_COMPARED))
     first = np.searchsorted(image_of_caption, image_of_caption[captions])
     count = np.searchsorted(image_of_caption, image_of_caption[captions], side="right") - first
     sibling = (
         first + (captions - first + 1 + (random.random(len(captions)) * (count - 1)).astype(int)) % count
     )
-    stranger = random.integers(m, size=len(captions))
-    keep = np.concatenate([count > 1, image_of_caption[stranger] != image_of_caption[captions]])
-    a, b = np.tile(captions, 2)[keep], np.concatenate([sibling, stranger])[keep]
+    other = random.integers(m, size=len(captions))
+    keep = np.concatenate([count > 1, image_of_caption[other] != image_of_caption[captions]])
+    a, b = np.tile(captions, 2)[keep], np.concatenate([sibling, other])[keep]
     overlap = np.concatenate(list(_overlaps(truth, a, b)))
     cosine = np.einsum("ij,ij->i", source.texts[a], source.texts[b])
     return spearman("uni-modal", "t2t", cosine, overlap, image_of_caption[a], len(source.images))
@@ -249,5 +259,5 @@ def _shared_meaning(source: Embedded, truth: PackedRelevance) -> MetricSamples:
 
 def _overlaps(truth: PackedRelevance, a: np.ndarray, b: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(a), CHUNK):
-        one, other = truth.columns(a[start : start + CHUNK]), truth.columns(b[start : start + CHUNK])
-        yield (one & other).sum(axis=0) / np.maximum(1, (one | other).sum(axis=0))
+        of_a, of_b = truth.columns(a[start : start + CHUNK]), truth.columns(b[start : start + CHUNK])
+        yield (of_a & of_b).sum(axis=0) / np.maximum(1, (of_a | of_b).sum(axis=0))

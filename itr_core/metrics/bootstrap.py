@@ -1,10 +1,10 @@
-"""How far a figure could be off, and whether two models differ: the bootstrap over images.
+"""The bootstrap over images: confidence intervals of metrics, and comparison of two models.
 
-The captions of one image are not independent of one another, so whole images are drawn, with all queries
-that belong to them; to draw queries would make intervals too narrow. `scipy.stats.bootstrap`, which the tests
-compare this with, draws the rows of one sample and keeps all of its draws; here what is drawn (an image) and
-what is averaged (its queries) differ, memory does not grow with the number of draws, and figures that are
-measured on the same images see the same draws, so that they can be added up or compared.
+The captions of one image are not independent, so whole images are drawn with all their queries; drawing
+queries would make intervals too narrow. `scipy.stats.bootstrap`, with which the tests compare this module,
+draws rows of one sample and keeps all draws. Here the drawn unit (an image) and the averaged unit (a query)
+differ, memory does not grow with the number of draws, and metrics of the same images use the same draws, so
+that they can be added and compared.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,13 +16,15 @@ from numpy.typing import ArrayLike
 from itr_core.metrics.arrays import as_array, as_image_rows
 
 DRAWS = 1000
+"""Default number of draws."""
 Statistic = Callable[[np.ndarray], float]
+"""Maps the values of queries to a number, such as their mean."""
 
 
 class Difference(NamedTuple):
     """A metric of one model minus that of another, its 95 % interval over images and the two-sided p value.
 
-    All four are NaN where no draw has a query.
+    All four are NaN if no draw has a query.
     """
 
     difference: float
@@ -40,19 +42,19 @@ def image_bootstrap(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The 95 % percentile interval of a statistic of queries, over draws of n_images images with replacement.
+    """Compute the 95 % percentile interval of a statistic of queries over draws of images with replacement.
 
     Args:
-        values: (q,) a number for each query, such as 1.0 for a hit, or (q, c), several; no NaN. Without any
-            query, the interval is NaN.
-        image_of_query: (q,) integers in [0, n_images). Images may have any number of queries, also none.
+        values: (q,) one number per query, such as 1.0 for a hit, or (q, c) several; without NaN. Without
+            queries the interval is NaN.
+        image_of_query: (q,) integers in [0, n_images). Images may have any number of queries, including none.
         n_images: number of images of the source.
-        statistic: (any number of values, ...) -> float; the mean is the fastest by far.
+        statistic: maps values to a number; the mean is the fastest by far.
         draws: number of draws.
         seed: the same seed and n_images give the same draws of images.
 
     Raises:
-        ValueError: shapes that do not fit, NaN in the values.
+        ValueError: inconsistent shapes, or NaN in the values.
 
     References:
         Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13.
@@ -69,15 +71,15 @@ def resampled(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> np.ndarray:
-    """The statistic in every draw of images, (draws,) float64; NaN where a draw holds no query.
+    """Compute the statistic in every draw of images, (draws,) float64; NaN if a draw has no query.
 
-    With the same seed and n_images, sums and differences of what is returned are those of the same draws:
-    rSum is the sum of six recalls. Arguments and errors as in `image_bootstrap`.
+    Results with the same seed and n_images use the same draws, so that they can be added or subtracted:
+    rSum is the sum of six recalls. Arguments and errors are those of `image_bootstrap`.
     """
     values = as_array(values)
     image_of_query = as_image_rows(image_of_query, n_images, len(values), "image_of_query")
     if np.isnan(values).any():
-        raise ValueError("There is NaN among the values; leave out queries without a right answer first.")
+        raise ValueError("The values contain NaN; remove queries without a correct item first.")
     if statistic is np.mean:
         sums = np.bincount(image_of_query, values, n_images)
         queries = np.bincount(image_of_query, minlength=n_images)
@@ -92,7 +94,7 @@ def resampled(
 
 
 def interval(drawn: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of what was drawn (draws,); draws that are NaN are left out, here and below."""
+    """Return the central 95 % of draws (draws,); NaN draws are ignored."""
     drawn = drawn[~np.isnan(drawn)]
     if not drawn.size:
         return np.nan, np.nan
@@ -101,9 +103,10 @@ def interval(drawn: np.ndarray) -> tuple[float, float]:
 
 
 def two_sided_p(differences: np.ndarray) -> float:
-    """Twice the share of draws (draws,) on the rarer side of zero, at most 1 and never 0.
+    """Return twice the fraction of draws (draws,) on the rarer side of zero, in (0, 1].
 
-    It agrees with `interval`: below 0.05 where, but for a draw or two, the interval leaves zero out.
+    It is consistent with `interval`: it is below 0.05 if the interval excludes zero, up to one or two
+    draws. NaN draws are ignored.
     """
     differences = differences[~np.isnan(differences)]
     if not differences.size:
@@ -113,7 +116,7 @@ def two_sided_p(differences: np.ndarray) -> float:
 
 
 def _times_drawn(n_images: int, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image is in a draw of n_images with replacement: (n_images,), draw by draw."""
+    """Yield, for each draw of n_images with replacement, how often each image is drawn: (n_images,)."""
     random = np.random.default_rng(seed)
     for _ in range(draws):
         yield np.bincount(random.integers(n_images, size=n_images), minlength=n_images)

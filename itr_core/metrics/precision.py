@@ -10,10 +10,10 @@ from itr_core.metrics.similarity import RelevanceRows, Rows, as_relevance, as_ro
 def precision_at_r(
     similarity: Rows | ArrayLike, relevant: RelevanceRows | ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""How many of the things true of a query come first: AP@R and R-Precision of every query, in [0, 1].
+    r"""Compute AP@R and R-Precision of every query, in [0, 1].
 
-    With R the number of items that are relevant to the query, and P(r) the share of relevant ones among the
-    first r:
+    With R the number of items that are relevant to the query, and P(r) the fraction of relevant items among
+    the first r:
 
         AP@R        = 1/R sum_{r <= R} [item r is relevant] P(r)        (its mean over queries is mAP@R)
         R-Precision = P(R)
@@ -24,10 +24,10 @@ def precision_at_r(
         relevant: (n_query, n_item) bool; read in the same blocks.
 
     Returns:
-        (n_query,) float64 twice; NaN for queries to which nothing is relevant.
+        (n_query,) float64 twice; NaN for queries without relevant items.
 
     Raises:
-        ValueError: shapes that do not fit, NaN in the similarity.
+        ValueError: inconsistent shapes, or NaN in the similarity.
 
     References:
         Musgrave et al., A Metric Learning Reality Check, ECCV 2020; Chun et al., ECCV Caption, ECCV 2022.
@@ -54,10 +54,12 @@ def precision_at_r(
 def label_map(
     similarity: Rows | ArrayLike, query_labels: ArrayLike, item_labels: ArrayLike
 ) -> dict[str, float]:
-    """Mean average precision in percent, where an item is relevant to a query if they share a label.
+    """Compute label mAP in percent: an item is relevant to a query if they share a label.
 
-    The means of `label_precision`, whose arguments these are, over queries to which any item is relevant.
-    Raises ValueError as it does, and where there is no such query.
+    It is the mean of `label_precision`, with the same arguments, over queries with relevant items.
+
+    Raises:
+        ValueError: as `label_precision`, and if no query has a relevant item.
 
     >>> label_map(np.array([[3, 2, 1]]), np.array([[True]]), np.array([[True], [False], [True]]))
     {'map@n_query': 100.0, 'map@all': 83.33333333333333}
@@ -71,12 +73,12 @@ def label_map(
 def label_precision(
     similarity: Rows | ArrayLike, query_labels: ArrayLike, item_labels: ArrayLike
 ) -> dict[str, np.ndarray]:
-    """Average precision of every query, where an item is relevant to a query if they share a label.
+    """Compute the average precision of every query; an item is relevant to a query if they share a label.
 
-    AP of a query = mean, over the relevant items in the window, of the precision at each one's rank. The
-    window of `map@n_query`, which CRCGS and others report, is the first n_query ranks, with n_query the
-    number of queries; a query that finds nothing relevant there counts 0. That of `map@all` is the whole
-    ranking. Equal scores rank in the order of the items.
+    AP of a query is the mean, over the relevant items in a window, of the precision at their ranks. The
+    window of `map@n_query`, which CRCGS and others report, is the first n_query ranks, where n_query is the
+    number of queries; a query without relevant items in the window has AP 0. The window of `map@all` is the
+    whole ranking. Equal scores rank in the order of the items.
 
     Args:
         similarity: (n_query, n_item), higher is better, integers or floats; read in blocks of rows.
@@ -84,14 +86,14 @@ def label_precision(
         item_labels: (n_item, C) bool.
 
     Returns:
-        Name of the window -> (n_query,) float64 in [0, 1]; NaN for queries to which no item at all is
-        relevant.
+        Name of the window -> (n_query,) float64 in [0, 1]; NaN for queries without relevant items.
 
     Raises:
-        ValueError: shapes that do not fit, NaN in the similarity.
+        ValueError: inconsistent shapes, or NaN in the similarity.
 
-    One query ranks three items: relevant, not, relevant. Within the first rank all is right; over all, the
-    precision is 1/1 at the first and 2/3 at the second find, on average 5/6.
+    Example: one query ranks three items: relevant, not relevant, relevant. Within the first rank the
+    precision is 1; over all ranks it is 1/1 at the first and 2/3 at the second relevant item, on average
+    5/6.
     """
     similarity = as_rows(similarity)
     query_labels, item_labels = as_array(query_labels), as_array(item_labels)
@@ -108,9 +110,9 @@ def label_precision(
         )
     windows = {"map@n_query": min(n_query, n_item), "map@all": n_item}
     found = {name: np.full(n_query, np.nan) for name in windows}
-    carried = item_labels.T.astype(np.float32)
+    transposed = item_labels.T.astype(np.float32)
     for rows, block in blocks(similarity):
-        relevant = query_labels[rows].astype(np.float32) @ carried > 0
+        relevant = query_labels[rows].astype(np.float32) @ transposed > 0
         ranked = np.take_along_axis(relevant, np.argsort(-block, axis=1, kind="stable"), axis=1)
         some = ranked.any(axis=1)
         ranked = ranked[some]

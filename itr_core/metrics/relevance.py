@@ -1,6 +1,6 @@
-"""Measures under a fuller truth than the given pairs: what is true of a query, all of it, and by how much.
+"""Metrics for full relevance instead of given pairs: best rank, false negatives, nDCG.
 
-Pure functions of a similarity matrix and a matrix of truth; `itr_core.metrics.precision_at_r` is another.
+Pure functions of a similarity matrix and a relevance matrix (as is `itr_core.metrics.precision_at_r`).
 """
 
 from collections.abc import Iterable
@@ -13,13 +13,20 @@ from itr_core.metrics.similarity import RelevanceRows, Rows, as_relevance, as_ro
 
 
 def true_ranks(similarity: Rows | ArrayLike, relevant: RelevanceRows | ArrayLike) -> np.ndarray:
-    """Rank of the best item that is true of each query, 1 = best; ties as in `itr_core.metrics.ranks`.
+    """Compute the rank of the best relevant item of each query, 1 = best; ties as in `ranks`.
 
-    Recall at k over all true items is the share of queries whose rank is at most k. Where the given pairs are
-    all that is true, it is the recall of `retrieval_metrics`.
+    R@k over all relevant items is the fraction of queries whose rank is at most k. If only the given pairs
+    are relevant, it equals the recall of `retrieval_metrics`.
 
-    similarity: (n_query, n_item). relevant: the same shape, bool. Returns (n_query,) float64, NaN for queries
-    of which nothing is true. Raises ValueError: shapes that do not fit, NaN in the similarity.
+    Args:
+        similarity: (n_query, n_item).
+        relevant: (n_query, n_item) bool.
+
+    Returns:
+        (n_query,) float64, NaN for queries without relevant items.
+
+    Raises:
+        ValueError: inconsistent shapes, or NaN in the similarity.
 
     >>> true_ranks(np.array([[.9, .8, .7], [.9, .8, .7]]), np.array([[False, True, True], [False] * 3]))
     array([ 2., nan])
@@ -38,10 +45,21 @@ def true_ranks(similarity: Rows | ArrayLike, relevant: RelevanceRows | ArrayLike
 def first_answers(
     similarity: Rows | ArrayLike, relevant: RelevanceRows | ArrayLike, given: RelevanceRows | ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each query's first answer is true of it, and whether it is a given pair: (n_query,) bool twice.
+    """Return whether the first answer to each query is relevant, and whether it is a given pair.
 
-    A first answer that is true but not given is a *false negative*: R@1 counts it as a miss. Of equal scores
-    the first counts. Arguments (n_query, n_item) and errors as in `true_ranks`.
+    A first answer that is relevant but not given is a *false negative*: R@1 counts it as a miss. Of equal
+    scores, the first item is the first answer.
+
+    Args:
+        similarity: (n_query, n_item).
+        relevant: (n_query, n_item) bool, all relevant items.
+        given: (n_query, n_item) bool, the annotated pairs.
+
+    Returns:
+        (n_query,) bool twice.
+
+    Raises:
+        ValueError: as `true_ranks`.
     """
     similarity = as_rows(similarity)
     relevant, given = as_relevance(relevant), as_relevance(given)

@@ -1,4 +1,4 @@
-"""A figure with the queries behind it: what an interval, or a comparison of two models, is made of."""
+"""A metric with its values per query, from which intervals and comparisons are computed."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from itr_core.metrics.similarity import RelevanceRows, Rows
 
 
 class Queries(NamedTuple):
-    """Values (q,) or (q, c) of queries, and the row (q,) of each one's image among n_images."""
+    """Values of queries, (q,) or (q, c), and the row (q,) of the image of each among n_images."""
 
     values: np.ndarray
     image: np.ndarray
@@ -22,9 +22,9 @@ class Queries(NamedTuple):
 
 @dataclass(frozen=True)
 class MetricSamples:
-    """A statistic of queries, summed over `parts`: one, or for rSum its six recalls.
+    """A metric as a statistic of queries, summed over `parts`: one part, or for rSum the six recalls.
 
-    `direction` is t2i, i2t, i2i or t2t; empty where that does not apply.
+    `direction` is t2i, i2t, i2i or t2t, or empty if the metric has no direction.
     """
 
     protocol: str
@@ -35,17 +35,17 @@ class MetricSamples:
 
     @property
     def name(self) -> str:
-        """Unique among the figures of a model: t2i_r1, rsum, exact_t2i_map_at_r."""
+        """Name with protocol and direction, unique for a model: t2i_r1, rsum, exact_t2i_map_at_r."""
         protocol = "" if self.protocol == "standard" else self.protocol
         return "_".join(filter(None, (protocol, self.direction, self.metric))).replace("-", "_")
 
     @property
     def value(self) -> float:
-        """What all queries give together; NaN where there are none."""
+        """Value over all queries; NaN without queries."""
         return sum(float(self.statistic(part.values)) if len(part.values) else np.nan for part in self.parts)
 
     def bootstrap(self) -> np.ndarray:
-        """The value in every draw of images (draws,); all figures of a source see the same draws."""
+        """Compute the value in every draw of images, (draws,); all metrics of a source use the same draws."""
         return np.sum([resampled(*part, self.statistic) for part in self.parts], axis=0)
 
     def minus(self, other: "MetricSamples") -> Difference:
@@ -68,7 +68,7 @@ class MetricSamples:
 
 @dataclass(frozen=True)
 class QuerySet:
-    """The queries of one protocol in one way: the row (q,) of each one's image among n_images."""
+    """The queries of a protocol in one direction, with the row (q,) of the image of each among n_images."""
 
     protocol: str
     direction: str
@@ -76,22 +76,22 @@ class QuerySet:
     n_images: int
 
     def mean(self, metric: str, values: np.ndarray) -> MetricSamples:
-        """The mean of values (q,), times 100; NaN stands for a query without a right answer, left out."""
-        some = ~np.isnan(values)
+        """Return 100 times the mean of values (q,); queries with NaN (no correct item) are excluded."""
+        valid = ~np.isnan(values)
         return MetricSamples(
             self.protocol,
             self.direction,
             metric,
-            (Queries(100 * values[some], self.image[some], self.n_images),),
+            (Queries(100 * values[valid], self.image[valid], self.n_images),),
         )
 
     def recalls(self, similarity: Rows, relevant: RelevanceRows) -> list[MetricSamples]:
-        """R@K over all that is right; both arguments are (q, n_items)."""
+        """Return R@K over all relevant items; both arguments are (q, n_items)."""
         rank = true_ranks(similarity, relevant)
         return [self.mean(f"r{k}", np.where(np.isnan(rank), np.nan, rank <= k)) for k in CUTOFFS]
 
     def precisions(self, similarity: Rows, relevant: RelevanceRows) -> list[MetricSamples]:
-        """mAP@R and R-Precision; both arguments are (q, n_items)."""
+        """Return mAP@R and R-Precision; both arguments are (q, n_items)."""
         ap, precision = precision_at_r(similarity, relevant)
         return [self.mean("map_at_r", ap), self.mean("r_precision", precision)]
 
@@ -99,17 +99,17 @@ class QuerySet:
 def recalls(
     protocol: str, t2i: np.ndarray, i2t: np.ndarray, image_of_caption: np.ndarray
 ) -> list[MetricSamples]:
-    """R@K both ways, rSum and median ranks of what `itr_core.metrics.ranks` returns."""
-    asked = np.flatnonzero(~np.isnan(i2t))
-    ways = {"t2i": (t2i, image_of_caption), "i2t": (i2t[asked], asked)}
+    """Return R@K in both directions, rSum and median ranks, from the results of `itr_core.metrics.ranks`."""
+    captioned = np.flatnonzero(~np.isnan(i2t))
+    directions = {"t2i": (t2i, image_of_caption), "i2t": (i2t[captioned], captioned)}
     hits = [
         QuerySet(protocol, direction, image, len(i2t)).mean(f"r{k}", (rank <= k).astype(float))
-        for direction, (rank, image) in ways.items()
+        for direction, (rank, image) in directions.items()
         for k in CUTOFFS
     ]
     total = MetricSamples(protocol, "", "rsum", tuple(part for each in hits for part in each.parts))
     medians = [
         MetricSamples(protocol, direction, "medr", (Queries(rank, image, len(i2t)),), np.median)
-        for direction, (rank, image) in ways.items()
+        for direction, (rank, image) in directions.items()
     ]
     return [*hits, total, *medians]

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 from itr_core.metrics.arrays import as_array
 
 BLOCK_ROWS = 256
+"""Number of rows per block."""
 
 
 class Rows(Protocol):
-    """A matrix read a few rows at a time: an array, a tensor, a `CosineSimilarity` or a `LazySimilarity`."""
+    """A matrix that is read in blocks of rows: an array, a tensor, or a class of this module."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,7 +58,7 @@ class CosineSimilarity:
 
 @dataclass(frozen=True)
 class LazySimilarity:
-    """An (n, m) matrix that `read` makes a few rows at a time, from a slice of its rows."""
+    """An (n, m) matrix whose rows are computed by `read`, a function of a slice of rows."""
 
     shape: tuple[int, int]
     read: Callable[[slice], np.ndarray]

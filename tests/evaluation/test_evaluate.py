@@ -42,9 +42,7 @@ def expected(encoder: DualEncoder, pairs: PairSet, rows: list[int]) -> dict[str,
     return retrieval_metrics(images @ texts.T, np.array(image_of_caption))
 
 
-def test_figures_are_those_of_the_embeddings_and_say_what_was_measured(
-    encoder: DualEncoder, folder: Path
-) -> None:
+def test_metrics_equal_those_of_the_embeddings_with_provenance(encoder: DualEncoder, folder: Path) -> None:
     pairs = load_pairs(f"folder:{folder}")
     result = evaluate(encoder, pairs)
     figures = expected(encoder, pairs, list(range(12)))
@@ -55,7 +53,7 @@ def test_figures_are_those_of_the_embeddings_and_say_what_was_measured(
     assert result["skipped"] == []
 
 
-def test_undecodable_images_leave_with_their_captions(encoder: DualEncoder, folder: Path) -> None:
+def test_undecodable_images_are_skipped_with_their_captions(encoder: DualEncoder, folder: Path) -> None:
     pairs = load_pairs(f"folder:{folder}")
     (folder / "05.png").write_bytes((folder / "05.png").read_bytes()[:80])
     result = evaluate(encoder, pairs)
@@ -66,24 +64,24 @@ def test_undecodable_images_leave_with_their_captions(encoder: DualEncoder, fold
     assert result["skipped"][0].startswith("05.png")
 
 
-def test_features_stand_for_the_images(encoder: DualEncoder, folder: Path) -> None:
+def test_image_features_replace_images(encoder: DualEncoder, folder: Path) -> None:
     pairs = load_pairs(f"folder:{folder}")
     features = encoder.image_features(pairs.image(row) for row in range(12))
     assert evaluate(encoder, pairs, features) == evaluate(encoder, pairs)
-    with pytest.raises(SourceError, match="11 rows of features, 12 images"):
+    with pytest.raises(SourceError, match="11 rows of features, but 12 images"):
         evaluate(encoder, pairs, features[1:])
 
 
-def test_no_captions_no_figures(encoder: DualEncoder, tmp_path: Path) -> None:
+def test_a_source_without_captions_is_refused(encoder: DualEncoder, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    with pytest.raises(SourceError, match="no image with a caption"):
+    with pytest.raises(SourceError, match="No image has a caption"):
         evaluate(encoder, load_pairs(f"folder:{tmp_path}"))
 
 
 # -- rows ------------------------------------------------------------------------------------------------
 
 
-def test_every_row_says_what_was_measured_and_how_sure_it_is(encoder: DualEncoder, folder: Path) -> None:
+def test_every_row_has_provenance_and_interval(encoder: DualEncoder, folder: Path) -> None:
     pairs = load_pairs(f"folder:{folder}")
     result = evaluate(encoder, pairs, protocols=["standard", "uni-modal"])
     for row in result["rows"]:
@@ -109,7 +107,7 @@ def test_every_row_says_what_was_measured_and_how_sure_it_is(encoder: DualEncode
     json.dumps(result, allow_nan=False)
 
 
-def test_two_models_are_compared_query_by_query(encoder: DualEncoder, folder: Path) -> None:
+def test_two_models_are_compared_on_the_same_queries(encoder: DualEncoder, folder: Path) -> None:
     pairs = load_pairs(f"folder:{folder}")
     other = load_encoder("picturebook-resnet/none", device="cpu")
     result = evaluate(encoder, pairs, against=other)
@@ -129,7 +127,7 @@ def test_two_models_are_compared_query_by_query(encoder: DualEncoder, folder: Pa
     assert {**result, "rows": 0} == {**evaluate(encoder, pairs), "rows": 0}
 
 
-def test_files_of_judgments_add_figures(encoder: DualEncoder, folder: Path, tmp_path: Path) -> None:
+def test_files_of_judgments_add_metrics(encoder: DualEncoder, folder: Path, tmp_path: Path) -> None:
     pairs = load_pairs(f"folder:{folder}")
     judged = [f"{name}\t{name}#0\t{k % 4 + 1}\t1\t2" for k, name in enumerate(pairs.image_ids) if k % 4]
     (tmp_path / "expert.txt").write_text("\n".join(judged))
@@ -144,11 +142,11 @@ def test_files_of_judgments_add_figures(encoder: DualEncoder, folder: Path, tmp_
     assert result["judgments_accuracy"] is None  # no image has two judged captions
 
 
-def test_what_cannot_be_measured_is_refused(encoder: DualEncoder, folder: Path) -> None:
+def test_impossible_evaluations_are_refused(encoder: DualEncoder, folder: Path) -> None:
     pairs = load_pairs(f"folder:{folder}")
     with pytest.raises(PairscopeError, match="Did you mean 'exact'"):
         evaluate(encoder, pairs, protocols=["exakt"])
-    with pytest.raises(SourceError, match="what is true beyond its pairs"):
+    with pytest.raises(SourceError, match="has no relevance beyond its pairs"):
         evaluate(encoder, pairs, protocols=["exact"])
     with pytest.raises(ModelError, match="belong to one image tower"):
         evaluate(encoder, pairs, np.zeros((12, 192)), against=encoder)

@@ -59,7 +59,7 @@ def test_karpathy_orders_captions_by_their_ids(eccv: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "judged"), [("eccv", "eccv_gts"), ("cxc", "cxc_gts")])
-def test_figures_are_those_of_the_package(eccv: Any, coco: Embedded, name: str, judged: str) -> None:
+def test_metrics_equal_those_of_eccv_caption(eccv: Any, coco: Embedded, name: str, judged: str) -> None:
     captions = eccv.coco_ids.tolist()
     images = [int(image_id) for image_id in coco.pairs.image_ids]
     asked = getattr(eccv, judged)
@@ -87,7 +87,7 @@ def test_figures_are_those_of_the_package(eccv: Any, coco: Embedded, name: str, 
     assert 20 < found[f"{name}_t2i_r1"] < 80
 
 
-def test_coco_1k_is_that_of_the_package(eccv: Any, coco: Embedded) -> None:
+def test_coco_1k_equals_eccv_caption(eccv: Any, coco: Embedded) -> None:
     """It looks at the items of a query's own fold alone, so these are all it need be given."""
     captions = eccv.coco_ids.tolist()
     images = [int(image_id) for image_id in coco.pairs.image_ids]
@@ -103,7 +103,7 @@ def test_coco_1k_is_that_of_the_package(eccv: Any, coco: Embedded) -> None:
             assert found[f"coco_1k_{direction}_r{k}"] == pytest.approx(100 * value)
 
 
-def test_a_part_of_the_split_knows_only_what_lies_in_it(eccv: Any, coco: Embedded) -> None:
+def test_a_part_of_the_split_has_only_its_own_positives(eccv: Any, coco: Embedded) -> None:
     chosen = sorted(eccv.eccv_gts["i2t"])[:40]
     part = pair_set({str(image): 5 for image in chosen} | {"not COCO": 2})
     positives = coco_positives("eccv", part)
@@ -127,7 +127,7 @@ def test_a_part_of_the_split_knows_only_what_lies_in_it(eccv: Any, coco: Embedde
 # -- Flickr8k --------------------------------------------------------------------------------------------
 
 
-def test_expert_judgments_by_hand(tmp_path: Path) -> None:
+def test_expert_judgments_equal_explicit_values(tmp_path: Path) -> None:
     pairs = pair_set({"a.jpg": 2, "b.jpg": 0, "c.jpg": 3})
     images = np.eye(3, dtype=np.float32)
     texts = np.array([[0.9, 0, 0], [0.5, 0, 0.7], [0.5, 0, 0.1], [0.2, 0, 0.8], [0.5, 0, 0.5]], np.float32)

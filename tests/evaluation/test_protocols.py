@@ -1,5 +1,7 @@
 """Protocols on embeddings made up: every figure against a loop over the truth as the source tells it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -52,7 +54,7 @@ def mean(found: list[dict[str, float]]) -> dict[str, float]:
     return {name: 100 * float(np.mean([one[name] for one in found])) for name in found[0]}
 
 
-def test_packed_truth_reads_either_way(world: Embedded, truth: np.ndarray) -> None:
+def test_packed_relevance_is_readable_in_both_directions(world: Embedded, truth: np.ndarray) -> None:
     assert world.pairs.relevance is not None
     packed = PackedRelevance(world.pairs.relevance, *truth.shape)
     np.testing.assert_array_equal(packed.by_image[slice(3, 99)], truth[3:])
@@ -76,7 +78,7 @@ def test_intervals_are_those_of_the_bootstrap_and_rsum_is_drawn_whole(world: Emb
     np.testing.assert_allclose(figures["rsum"].bootstrap(), sum(recalls))
 
 
-def test_exact_counts_all_that_is_true(world: Embedded, truth: np.ndarray) -> None:
+def test_exact_equals_explicit_sums_over_all_true_items(world: Embedded, truth: np.ndarray) -> None:
     found, score = values(exact(world)), world.images @ world.texts.T
     for direction, scores, true, given in (
         ("t2i", score.T, truth.T, [{image_of_caption} for image_of_caption in world.image_of_caption]),
@@ -109,20 +111,20 @@ def test_exact_gains_are_the_grades_of_the_source(world: Embedded) -> None:
         assert found[f"exact_{direction}_ndcg10"] == pytest.approx(100 * np.mean(each), rel=1e-5)
 
 
-def test_exact_needs_to_know_more_than_the_pairs() -> None:
+def test_exact_needs_relevance_beyond_the_pairs() -> None:
     pairs = PairSet(
         Dataset.from_dict({"image": [None], "captions": [["a"]], "image_id": ["0"]}), source="made:up"
     )
-    with pytest.raises(SourceError, match=r"made:up does not say what is true beyond its pairs"):
+    with pytest.raises(SourceError, match=r"made:up has no relevance beyond its pairs"):
         exact(Embedded(pairs, unit(1, 0), unit(1, 1)))
 
 
-def test_like_finds_like_without_itself(world: Embedded, truth: np.ndarray) -> None:
+def test_uni_modal_retrieval_excludes_the_query(world: Embedded, truth: np.ndarray) -> None:
     found = values(uni_modal(world))
     siblings = [
         of_order(
             ordered(world.texts @ text, c),
-            set(np.flatnonzero(world.image_of_caption == world.image_of_caption[c])) - {c},
+            set(np.flatnonzero(world.image_of_caption == world.image_of_caption[c]).tolist()) - {c},
         )
         for c, text in enumerate(world.texts)
     ]
@@ -130,26 +132,31 @@ def test_like_finds_like_without_itself(world: Embedded, truth: np.ndarray) -> N
         assert found[f"uni_modal_t2t_{name}"] == pytest.approx(value), name
     images = []
     for i, image in enumerate(world.images):
-        right = set(np.flatnonzero(truth[:, world.image_of_caption == i].any(axis=1))) - {i}
+        right = set(np.flatnonzero(truth[:, world.image_of_caption == i].any(axis=1)).tolist()) - {i}
         if right:
             images.append(of_order(ordered(world.images @ image, i), right))
     for name, value in mean(images).items():
         assert found[f"uni_modal_i2i_{name}"] == pytest.approx(value), name
 
 
-def test_shared_meaning_is_seen_by_embeddings_that_have_it(world: Embedded, truth: np.ndarray) -> None:
-    """Captions embedded as the images they are true of: cosine and overlap agree; random ones do not."""
-    told = truth.T / np.linalg.norm(truth.T, axis=1, keepdims=True)
-    knowing = Embedded(world.pairs, np.eye(70, dtype=np.float32), told.astype(np.float32))
-    assert values(uni_modal(knowing))["uni_modal_t2t_spearman"] > 0.99
+def test_spearman_is_high_for_embeddings_of_the_meaning(world: Embedded, truth: np.ndarray) -> None:
+    """If captions are embedded as the set of images they are true of, cosine and overlap agree."""
+    meanings = truth.T / np.linalg.norm(truth.T, axis=1, keepdims=True)
+    informed = Embedded(world.pairs, np.eye(70, dtype=np.float32), meanings.astype(np.float32))
+    assert values(uni_modal(informed))["uni_modal_t2t_spearman"] > 0.99
     assert abs(values(uni_modal(world))["uni_modal_t2t_spearman"]) < 0.1
 
 
-def test_siblings_and_strangers_are_compared(world: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = []
-    monkeypatch.setattr(
-        protocols, "_overlaps", lambda truth, a, b: compared.append((a, b)) or iter([np.arange(len(a))])
-    )
+def test_captions_of_the_same_and_of_other_images_are_compared(
+    world: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def spy(truth: object, a: np.ndarray, b: np.ndarray) -> Iterator[np.ndarray]:
+        compared.append((a, b))
+        return iter([np.arange(len(a))])
+
+    monkeypatch.setattr(protocols, "_overlaps", spy)
     uni_modal(world)
     a, b = compared[0]
     same = world.image_of_caption[a] == world.image_of_caption[b]
@@ -170,7 +177,7 @@ def labelled() -> Embedded:
     return Embedded(PairSet(Dataset.from_dict(columns), source="made:up"), unit(4, 2), unit(4, 3))
 
 
-def test_images_that_share_a_label_are_alike_where_nothing_else_is_known(labelled: Embedded) -> None:
+def test_images_with_a_common_label_are_relevant_without_relevance(labelled: Embedded) -> None:
     right: list[set[int]] = [{1}, {0, 2}, {1}]  # no image shares z
     expected = mean([of_order(ordered(labelled.images @ labelled.images[i], i), right[i]) for i in range(3)])
     found = values(uni_modal(labelled))
@@ -185,7 +192,9 @@ def test_label_map_of_captions_and_images(labelled: Embedded) -> None:
     sets = [{"x"}, {"x", "y"}, {"y"}, {"z"}]
     of_caption = [sets[image] for image in labelled.image_of_caption]
 
-    def average(queries: np.ndarray, items: np.ndarray, mine: list, theirs: list, window: int) -> float:
+    def average(
+        queries: np.ndarray, items: np.ndarray, mine: list[set[str]], theirs: list[set[str]], window: int
+    ) -> float:
         found = []
         for query, own in zip(queries, mine, strict=True):
             hits = [bool(own & theirs[i]) for i in ordered(items @ query)]
@@ -202,18 +211,18 @@ def test_label_map_of_captions_and_images(labelled: Embedded) -> None:
     assert found["labels_i2t_map_at_n_query"] == pytest.approx(average(*i2t, 4))
 
 
-def test_concepts_stand_for_labels(world: Embedded) -> None:
+def test_concepts_replace_missing_labels(world: Embedded) -> None:
     pairs = PairSet(world.pairs.dataset.remove_columns("labels"), source="made:up")
     found = values(labels(Embedded(pairs, world.images, world.texts)))
     assert 0 < found["labels_t2i_map_at_all"] < 100
 
 
-def test_protocols_are_named_as_they_call_their_figures(world: Embedded) -> None:
+def test_metrics_have_the_name_of_their_protocol(world: Embedded) -> None:
     for name in ("standard", "exact", "uni-modal", "labels"):
         assert {figure.protocol for figure in PROTOCOLS[name](world)} == {name}
 
 
-def test_nothing_asked_is_no_figure() -> None:
+def test_metrics_without_queries_are_none() -> None:
     figure = QuerySet("exact", "t2i", np.arange(3), 3).mean("r1", np.full(3, np.nan))
     assert np.isnan(figure.value)
     assert np.isnan(figure.bootstrap()).all()

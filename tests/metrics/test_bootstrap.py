@@ -10,7 +10,7 @@ from itr_core.metrics.bootstrap import image_bootstrap, interval, resampled, two
 from itr_core.metrics.samples import MetricSamples, Queries, QuerySet
 
 
-def test_one_query_an_image_equals_scipy_draw_by_draw() -> None:
+def test_one_query_per_image_equals_scipy_for_each_draw() -> None:
     values = np.random.default_rng(0).random(200)
     reference = stats.bootstrap(
         (values,), np.mean, n_resamples=500, method="percentile", rng=np.random.default_rng(7)
@@ -23,7 +23,7 @@ def test_one_query_an_image_equals_scipy_draw_by_draw() -> None:
 
 
 @given(st.integers(0, 9999))
-def test_mean_and_any_other_statistic_take_all_queries_of_the_images_drawn(seed: int) -> None:
+def test_statistics_use_all_queries_of_the_drawn_images(seed: int) -> None:
     random = np.random.default_rng(seed)
     values, image_of_caption = (
         random.random(12),
@@ -45,7 +45,7 @@ def test_mean_and_any_other_statistic_take_all_queries_of_the_images_drawn(seed:
         )
 
 
-def test_captions_that_agree_are_one_observation() -> None:
+def test_identical_captions_count_as_one_observation() -> None:
     """Five equal queries an image say no more than one: the interval of queries drawn one by one is wrong."""
     hits = (np.random.default_rng(0).random(400) < 0.3).astype(float)
     once = image_bootstrap(hits, np.arange(400), 400)
@@ -54,7 +54,7 @@ def test_captions_that_agree_are_one_observation() -> None:
     assert once == pytest.approx((hits.mean() - 1.96 * error, hits.mean() + 1.96 * error), abs=error / 4)
 
 
-def test_interval_covers_the_truth_nineteen_times_of_twenty() -> None:
+def test_interval_has_95_percent_coverage() -> None:
     random = np.random.default_rng(0)
     covered = 0
     for _ in range(300):
@@ -65,7 +65,7 @@ def test_interval_covers_the_truth_nineteen_times_of_twenty() -> None:
     assert 0.90 < covered / 300 < 0.98
 
 
-def test_a_statistic_of_two_columns_sees_whole_rows() -> None:
+def test_a_statistic_of_two_columns_receives_whole_rows() -> None:
     random = np.random.default_rng(0)
     x, image_of_caption = random.random(60), np.repeat(np.arange(20), 3)
     both = np.stack([x, 2 * x + 1], axis=1)
@@ -116,7 +116,7 @@ def test_only_the_same_metric_of_as_many_images_can_be_compared() -> None:
         ours.minus(QuerySet("standard", "i2t", np.arange(3), 3).mean("r5", np.ones(3)))
 
 
-def test_p_of_models_that_do_not_differ_is_spread_evenly() -> None:
+def test_p_is_uniform_for_equal_models() -> None:
     random = np.random.default_rng(0)
     rows = np.arange(100)
     p = [two_sided_p(resampled(random.standard_normal(100), rows, 100, draws=200)) for _ in range(300)]
@@ -131,7 +131,7 @@ def test_p_counts_the_rarer_side() -> None:
     assert np.isnan(two_sided_p(np.array([np.nan])))
 
 
-def test_queries_that_no_draw_need_contain() -> None:
+def test_draws_without_queries_are_ignored() -> None:
     assert np.isnan(image_bootstrap(np.array([]), np.array([], dtype=int), 5)).all()
     assert image_bootstrap(np.array([3.0]), np.array([1]), 5) == (3, 3)  # some draws have no query at all
     assert np.isnan(interval(np.array([np.nan]))).all()

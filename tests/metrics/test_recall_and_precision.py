@@ -70,7 +70,7 @@ def test_metrics_ignore_order_and_monotone_rescaling(
     )
 
 
-def test_several_captions_per_image_take_the_best_and_count_no_sibling_as_rival() -> None:
+def test_with_several_captions_the_best_counts_and_siblings_do_not() -> None:
     similarity = np.array([[0.9, 0.8, 0.85], [0.1, 0.2, 0.15]])
     result = retrieval_metrics(similarity, np.array([0, 0, 1]))
     assert result["i2t_r1"] == 50.0  # image 0 finds .9; image 1 prefers .2, which is not its own
@@ -83,7 +83,7 @@ def test_collapsed_model_is_at_chance_not_perfect() -> None:
     assert result["t2i_medr"] == 50.5
 
 
-def test_images_without_captions_are_rivals_but_no_queries() -> None:
+def test_images_without_captions_are_items_but_not_queries() -> None:
     similarity = np.array([[0.5], [0.9]])
     t2i, i2t = ranks(similarity, np.array([0]))
     assert t2i.tolist() == [2]
@@ -170,7 +170,7 @@ def test_label_map_equals_the_loop_in_both_windows(seed: int, q: int, n: int, ro
     assert label_map(similarity.astype(np.float32), query, item) == found
 
 
-def test_label_map_windows_differ_where_the_right_answers_come_late() -> None:
+def test_label_map_windows_differ_if_relevant_items_rank_low() -> None:
     labels = np.eye(2, dtype=bool)
     found = label_map(np.array([[4, 3, 2, 1], [4, 3, 2, 1]]), labels, labels[[0, 0, 1, 1]])
     assert found["map@n_query"] == 50.0  # the second query finds nothing among the first two
@@ -210,7 +210,7 @@ def test_precision_at_r_equals_the_loop(seed: int, q: int, n: int) -> None:
         assert precision[row] == pytest.approx(sum(right) / count)
 
 
-def test_precision_at_r_of_one_right_answer_is_recall_at_1() -> None:
+def test_precision_at_r_with_one_relevant_item_is_recall_at_1() -> None:
     similarity = np.random.default_rng(0).random((300, 300))
     ap, precision = precision_at_r(similarity, np.eye(300, dtype=bool))
     assert np.array_equal(ap, ranks(similarity.T, np.arange(300))[0] == 1)
@@ -223,7 +223,7 @@ def test_precision_at_r_of_one_right_answer_is_recall_at_1() -> None:
 
 
 @given(st.integers(0, 9999), st.integers(1, 4), st.integers(1, 4))
-def test_folds_are_ranked_each_alone(seed: int, folds: int, size: int) -> None:
+def test_folds_are_ranked_separately(seed: int, folds: int, size: int) -> None:
     random = np.random.default_rng(seed)
     n = folds * size
     image_of_caption = random.permutation(
@@ -242,5 +242,5 @@ def test_folds_are_ranked_each_alone(seed: int, folds: int, size: int) -> None:
 
 
 def test_folds_must_be_equal() -> None:
-    with pytest.raises(ValueError, match="7 images cannot be cut into 5"):
+    with pytest.raises(ValueError, match="7 images cannot be divided into 5"):
         fold_ranks(np.zeros((7, 7)), np.arange(7))

@@ -70,7 +70,7 @@ def test_true_ranks_equal_the_loop_for_any_block_size(case: Case, rows: int) -> 
 
 
 @given(cases(ties=True))
-def test_where_only_the_pairs_are_true_ranks_are_the_ordinary_ones(case: Case) -> None:
+def test_true_ranks_equal_ranks_if_only_the_pairs_are_relevant(case: Case) -> None:
     similarity, _ = case
     image_of_caption = np.random.default_rng(0).integers(0, len(similarity), similarity.shape[1])
     pairs = image_of_caption == np.arange(len(similarity))[:, None]
@@ -89,7 +89,7 @@ def test_first_answers_distinguish_a_false_negative_from_a_mistake() -> None:
 
 
 @given(cases(ties=True), st.integers(1, 6), st.integers(1, 12))
-def test_ndcg_by_parts_is_that_of_the_whole_and_of_scikit_learn(case: Case, part: int, k: int) -> None:
+def test_ndcg_in_parts_equals_the_whole_and_scikit_learn(case: Case, part: int, k: int) -> None:
     similarity, relevant = case
     gain = relevant * np.random.default_rng(0).random(relevant.shape).astype(np.float32)
     cuts = range(0, similarity.shape[1], part)
@@ -105,7 +105,7 @@ def test_ndcg_by_parts_is_that_of_the_whole_and_of_scikit_learn(case: Case, part
             assert np.isnan(own)
 
 
-def test_ndcg_ranges_from_the_worst_order_to_the_best() -> None:
+def test_ndcg_of_the_worst_and_the_best_order() -> None:
     gain = np.array([[0.5, 1.0, 0.0]])
     assert ndcg([(gain, gain)]) == [1]
     assert ndcg([(-gain, gain)])[0] == pytest.approx((0.5 / np.log2(3) + 1 / 2) / (1 + 0.5 / np.log2(3)))
