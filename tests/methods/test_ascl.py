@@ -228,7 +228,7 @@ def test_gradients_reach_the_encoder_outputs_without_changing_them(options: dict
     if options.get("negatives") != "feature":
         leaves.append(present(out.negative).text)
     if options:
-        leaves += [present(out.image_tokens), present(out.text_tokens), present(out.positive).tokens]
+        leaves += [present(out.image_tokens), present(out.text_tokens), present(present(out.positive).tokens)]
     before = [leaf.clone() for leaf in leaves]
     for leaf in leaves:
         leaf.requires_grad_()
