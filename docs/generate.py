@@ -39,6 +39,11 @@ TRAINING_GROUPS = {
     ),
 }  # fmt: skip
 """Every field of `TrainConfig`, in the order of the page."""
+JSON_TYPES = {
+    "array": "list", "boolean": "true or false", "integer": "integer", "number": "number",
+    "object": "mapping", "string": "text",
+}  # fmt: skip
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 METHOD_ORDER = ("infonce", "crcgs", "coder", "ascl", "cusa")
 
 
@@ -66,21 +71,24 @@ def training_options() -> str:
     """The fields of `TrainConfig` in groups, and the options of every method."""
     from itr_core.training.config import TrainConfig
 
-    module = griffe.load("itr_core.training.config", search_paths=[str(ROOT)])
-    texts = {
-        name: _one_line(member.docstring.value)
-        for name, member in module["TrainConfig"].members.items()
-        if name in inspect.signature(TrainConfig).parameters and member.docstring
-    }
-    _complete("TRAINING_GROUPS", [name for group in TRAINING_GROUPS.values() for name in group], texts)
+    fields = TrainConfig.model_json_schema()["properties"]
+    _complete("TRAINING_GROUPS", [name for group in TRAINING_GROUPS.values() for name in group], fields)
     parts = [
         f"# Training options\n\n{NOTE}\n"
         "Settings of [`train`](api/core.md#itr_core.training.train) and of `pairscope train`, where "
-        "`batch_size` is `--batch-size`. Shares and probabilities are in [0, 1].\n"
+        "`batch_size` is `--batch-size`.\n"
     ]
     for title, names in TRAINING_GROUPS.items():
-        rows = [(f"`{name}`", _default(TrainConfig, name), texts[name]) for name in names]
-        parts.append(f"## {title}\n\n{_table(('setting', 'default', 'meaning'), rows)}")
+        rows = [
+            (
+                f"`{name}`",
+                _default(fields[name]),
+                _allowed(fields[name]),
+                _one_line(fields[name]["description"]),
+            )
+            for name in names
+        ]
+        parts.append(f"## {title}\n\n{_table(('setting', 'default', 'allowed', 'meaning'), rows)}")
     parts.append(
         "## Options of the methods\n\nGiven as `--options NAME=VALUE`, repeated for several. "
         "[The four methods](../explanation/methods.md) explains the symbols.\n"
@@ -173,11 +181,20 @@ def _complete(where: str, described: Iterable[str], known: Iterable[str]) -> Non
         raise SystemExit(f"docs/generate.py: {where} and the code differ in {', '.join(sorted(difference))}.")
 
 
-def _default(config: type, name: str) -> str:
-    default = inspect.signature(config).parameters[name].default
-    if default is inspect.Parameter.empty:
+def _default(field: dict[str, Any]) -> str:
+    if "default" not in field and field.get("type") == "string":
         return "required"
+    default = field.get("default")
     return f"`{default}`" if isinstance(default, int | float | str) else "none"
+
+
+def _allowed(field: dict[str, Any]) -> str:
+    """The values of a field, from its JSON schema."""
+    field = next(kind for kind in field.get("anyOf", [field]) if kind["type"] != "null") | field
+    if "enum" in field:
+        return _code(field["enum"])
+    bounds = [f"{sign} {field[name]}" for name, sign in BOUNDS.items() if name in field]
+    return " ".join([JSON_TYPES[field["type"]], " and ".join(bounds)]).strip()
 
 
 def _method_options(name: str) -> str:
