@@ -98,29 +98,19 @@ def training_options() -> str:
 
 
 def metrics() -> str:
-    """Every metric: titles from the code, definitions from `reference/_metrics.md`."""
-    from analysis.geometry.catalogue import MEASURES
-    from ui.cli.evaluate import NAMES
+    """Every metric: the catalogues of the code, with the formulas of `reference/_formulas.md`."""
+    from analysis.geometry.catalogue import GEOMETRY
+    from itr_core.metrics.catalogue import METRICS
 
-    titles = NAMES | {name: measure.title for name, measure in MEASURES.items()}
-    before = {name: f"{measure.sentence}\n\n" for name, measure in MEASURES.items()}
-    after = {
-        name: f" {_direction(measure.better)} Source: {_linked(measure.source)}."
-        for name, measure in MEASURES.items()
-    }
-    text = (DOCS / "reference" / "_metrics.md").read_text(encoding="utf-8")
-    described = ", ".join(re.findall(r"^## (.+)$", text, re.MULTILINE)).split(", ")
-    _complete("docs/reference/_metrics.md", described, titles)
-
-    def section(match: re.Match[str]) -> str:
-        (name, *others), body = match[1].split(", "), match[2].strip()
-        heading = f"### {', '.join(titles[each] for each in (name, *others))} {{ #{name} }}"
-        anchors = "".join(f'<span id="{other}"></span>' for other in others)
-        return f"{heading}\n\n{anchors}{before.get(name, '')}{body}{after.get(name, '')}\n\n"
-
-    text = re.sub(r"^## ([^\n]+)\n(.*?)(?=^#|\Z)", section, text, flags=re.DOTALL | re.MULTILINE)
-    text = re.sub(r"^# ", "## ", text, flags=re.MULTILINE)
-    return f"# Metrics\n\n{NOTE}\n{text.strip()}\n"
+    parts = re.split(r"^## (\w+)$", _read("reference/_formulas.md"), flags=re.MULTILINE)
+    formulas = dict(zip(parts[1::2], parts[2::2], strict=True))
+    if unknown := formulas.keys() - METRICS.keys() - GEOMETRY.keys():
+        raise SystemExit(f"docs/reference/_formulas.md: no metric is called {', '.join(sorted(unknown))}.")
+    text = _read("reference/_metrics.md").replace("# Metrics\n", f"# Metrics\n\n{NOTE}", 1)
+    for place, catalogue in ("retrieval", METRICS), ("geometry", GEOMETRY):
+        sections = [_metric(metric, formulas.get(name, "").strip()) for name, metric in catalogue.items()]
+        text = text.replace(f"<!-- {place} -->\n", "\n".join(sections))
+    return text
 
 
 def layers() -> str:
@@ -242,12 +232,29 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _direction(better: str) -> str:
-    return f"{better.capitalize()} is better." if better else "Neither direction is better in itself."
+def _metric(metric: Any, formula: str) -> str:
+    title = metric.title.capitalize() if metric.title.islower() else metric.title
+    heading = f"### {title} {{ #{metric.name} }}"
+    facts = [f"`{metric.name}`", _range(*metric.range, unit=metric.unit)]
+    facts += [f"{metric.better} is better"] if metric.better else []
+    facts += [f"Source: {_linked(metric.source)}"] if metric.source else []
+    paragraphs = [heading, metric.definition, formula, f"{' · '.join(facts)}\n{{ .facts }}"]
+    return "\n\n".join(filter(None, paragraphs)) + "\n"
+
+
+def _range(low: float | None, high: float | None, unit: str) -> str:
+    text = "any number"
+    if low is not None or high is not None:
+        text = f"at most {high}" if low is None else f"at least {low}" if high is None else f"{low} to {high}"
+    return f"{text} %" if unit == "%" else f"{text} ({unit})" if unit else text
 
 
 def _linked(source: str) -> str:
     return re.sub(r"arXiv:(\d+\.\d+)", r"[arXiv:\1](https://arxiv.org/abs/\1)", source)
+
+
+def _read(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
 
 
 def _package(container: str, name: str) -> str:

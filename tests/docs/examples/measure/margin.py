@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from analysis.blocks import blocks
 from analysis.geometry import estimates
-from analysis.geometry.estimates import Estimate, blocks
+from analysis.geometry.estimates import Estimate
 
 
 def caption_margin(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> Estimate:
