@@ -4,6 +4,7 @@ import numpy as np
 
 from itr_core import DualEncoder, load_pairs
 from itr_core.metrics import retrieval_metrics
+from itr_core.metrics.catalogue import title_of
 from itr_core.picturebook.captions import kind_queries, telegraphic_queries
 from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.source import scene_of_id
@@ -15,14 +16,9 @@ TITLES = {
     "kinds_p10": "one-word queries: first 10 images that contain the kind",
     "typed_top5": "typed queries: a fully correct image among the first 5",
     "t2i_r1": "all captions, T2I R@1",
-    "t2i_r5": "T2I R@5",
-    "t2i_r10": "T2I R@10",
-    "i2t_r1": "I2T R@1",
-    "i2t_r5": "I2T R@5",
-    "i2t_r10": "I2T R@10",
-    "rsum": "rSum",
-    "t2i_medr": "T2I median rank",
-    "i2t_medr": "I2T median rank",
+} | {
+    name: title_of(name)
+    for name in ("t2i_r5", "t2i_r10", "i2t_r1", "i2t_r5", "i2t_r10", "rsum", "t2i_medr", "i2t_medr")
 }
 
 

@@ -62,7 +62,7 @@ def as_image_rows(values: ArrayLike, n_images: int, count: int, name: str = "ima
     )
     if not whole:
         raise ValueError(f"{name} must contain whole numbers, got {given.dtype.name} values that are not.")
-    rows = given.astype(np.int64)
+    rows = given.astype(np.int64, copy=False)
     if count and (rows.min() < 0 or rows.max() >= n_images):
         raise ValueError(f"{name} must lie in [0, {n_images}), got {rows.min()} to {rows.max()}.")
     return rows

@@ -196,3 +196,13 @@ def metric_of(name: str) -> tuple[Metric, str]:
     """
     direction, _, metric = name.partition("_")
     return (METRICS[metric], direction) if direction in _QUERIES else (METRICS[name], "")
+
+
+def title_of(name: str) -> str:
+    """Return the title of a metric with its direction.
+
+    >>> title_of("t2i_r1")
+    'T2I R@1'
+    """
+    metric, direction = metric_of(name)
+    return metric.title_in(direction)
