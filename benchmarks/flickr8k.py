@@ -67,7 +67,13 @@ COLUMNS = {
 
 
 def main(
-    part: Annotated[Part, typer.Argument(help="What to train; see above.")],
+    part: Annotated[
+        Part,
+        typer.Argument(
+            help="features: train on features of the original photos; photos: on the stored photos with a "
+            "frozen image trunk; finetune: continue the model of `photos` and train all weights."
+        ),
+    ],
     data: Annotated[
         Path, typer.Argument(help="Folder with flickr8k/, glove200_flickr8k/, mobilenetv2_100/.")
     ],

@@ -45,9 +45,15 @@ from itr_core import load_pairs, train
 from itr_core.encoders.loading import STARTERS
 from itr_core.errors import did_you_mean
 
-app = typer.Typer(help=__doc__, no_args_is_help=True)
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
-SettingArgument = Annotated[Setting, typer.Argument(help="Start, data and budget; see above.")]
+SettingArgument = Annotated[
+    Setting,
+    typer.Argument(
+        help="picturebook: continue starter:infonce on Picturebook; flickr8k: train on features of Flickr8k "
+        "photos from random weights."
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Folder of the runs and of what was measured of them.")]
 Data = Annotated[
     Path | None,

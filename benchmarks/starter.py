@@ -78,7 +78,7 @@ EXACT = {
     "exact_t2i_r1": "T2I R@1 over all true pairs",
     "exact_t2i_false_negatives": "misses at rank 1 that are false negatives",
 }
-app = typer.Typer(help=__doc__, no_args_is_help=True)
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 
 @app.command()
