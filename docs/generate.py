@@ -235,7 +235,8 @@ def _one_line(text: str) -> str:
 def _metric(metric: Any, formula: str) -> str:
     title = metric.title.capitalize() if metric.title.islower() else metric.title
     heading = f"### {title} {{ #{metric.name} }}"
-    facts = [f"`{metric.name}`", _range(*metric.range, unit=metric.unit)]
+    low, high = metric.range
+    facts = [f"`{metric.name}`", _range(low, high, metric.unit)]
     facts += [f"{metric.better} is better"] if metric.better else []
     facts += [f"Source: {_linked(metric.source)}"] if metric.source else []
     paragraphs = [heading, metric.definition, formula, f"{' · '.join(facts)}\n{{ .facts }}"]
