@@ -38,7 +38,7 @@ requirements.txt: pyproject.toml  ## what a Hugging Face Space installs, from py
 	$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > $@
 
 clean:          ## remove the environment and caches of tools
-	rm -rf .venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -77,6 +77,17 @@ def test_the_search_index_is_part_of_the_site(site: Path) -> None:
     assert "hardest negative" in (site / "search" / "search_index.json").read_text(encoding="utf-8")
 
 
+def test_the_architecture_names_every_package() -> None:
+    page = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    parts = [
+        path.parent for package in ("itr_core", "analysis") for path in ROOT.glob(f"{package}/*/__init__.py")
+    ]
+    parts += [path for path in ROOT.glob("itr_core/*.py") if path.stem != "__init__"]
+    assert [
+        part.name for part in parts if f"`{part.name}`" not in page and f"`{part.name}/`" not in page
+    ] == []
+
+
 def test_the_pages_name_everything_there_is() -> None:
     specs = (DOCS / "reference" / "sources-and-models.md").read_text(encoding="utf-8")
     starters = {path.parent.name for path in (ROOT / "assets" / "models").glob("*/open_clip_config.json")}
