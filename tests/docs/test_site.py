@@ -97,3 +97,10 @@ def test_the_pages_name_everything_there_is() -> None:
     assert [name for name in PROTOCOLS if f"| `{name}` |" not in evaluate] == []
     methods = (DOCS / "explanation" / "methods.md").read_text(encoding="utf-8")
     assert [name for name in METHODS if f"{{ #{name} }}" not in methods] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md"])
+def test_links_of_the_repository_lead_somewhere(name: str) -> None:
+    file = ROOT / name
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", file.read_text(encoding="utf-8"))
+    assert [link for link in links if not (file.parent / link).exists()] == []
