@@ -115,7 +115,7 @@ class PairBatchDataset(Dataset[LoadedBatch]):
             image_id=torch.from_numpy(image_of_caption),
             captions=list(texts),
             caption_id=torch.from_numpy(caption_ids),
-            **{"image" if values.dtype == torch.uint8 else "image_features": values},
+            **{"image" if self.images.are_pixels else "image_features": values},
             **extra,
         )
         return LoadedBatch(epoch, pairs, self.images.unusable)

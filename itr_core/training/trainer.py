@@ -214,7 +214,7 @@ class Trainer:
         )
 
     def _stop_anywhere(self, stop: threading.Event) -> bool:
-        """Return whether any process was told to stop, so that all stop after the same step."""
+        """Return whether any process received a stop signal, so that all stop after the same step."""
         if stop.is_set():
             self.accelerator.set_trigger()
         return self.accelerator.check_trigger()

@@ -100,6 +100,8 @@ def test_a_batch_without_a_readable_image_is_an_error() -> None:
     class Unreadable:
         """Images none of which can be decoded."""
 
+        are_pixels = True
+
         def __init__(self) -> None:
             self.unusable = {0: "a.jpg: truncated"}
 
