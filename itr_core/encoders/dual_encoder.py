@@ -90,10 +90,10 @@ class DualEncoder(nn.Module):
     """
 
     lock: ClassVar[AbstractContextManager[object]] = RLock()
-    """Hold it around the encode methods where several threads answer queries.
+    """Held by each of several threads while it calls an encode method.
 
-    Tokenizers are not thread-safe, and one tower uses all cores, so two at a time are slower than one after
-    the other. One lock for all encoders of the process, because they share the cores.
+    Tokenizers are not thread-safe, and one tower uses all cores, so encoding two queries at a time is slower
+    than one after the other. All encoders of a process share the lock, because they share the cores.
     """
 
     def __init__(self, spec: str, loaded: LoadedModel) -> None:

@@ -57,7 +57,7 @@ class Searcher:
     S_local compares every word with every patch (AsCL, see `itr_core.encoders.token_similarity`).
 
     Args:
-        gallery: what is searched.
+        gallery: the gallery to search.
         encoder: the model that embedded the gallery.
         u1: weight of the local similarity in re-ranking, in [0, 1]; for a model trained with AsCL, the value
             of its training.

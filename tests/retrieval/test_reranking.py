@@ -76,5 +76,5 @@ def test_evaluate_reports_ranks_with_and_without_reranking() -> None:
     assert again.keys() == {f"reranked_{name}" for name in plain if name[:3] in ("t2i", "i2t", "rsu")}
     assert figures.pop("rows")[: len(rows := plain.pop("rows"))] == rows
     assert {name: figures[name] for name in plain} == plain
-    with pytest.raises(ModelError, match="no patches"):
+    with pytest.raises(ModelError, match="no patch tokens"):
         evaluate(encoder, pairs, np.zeros((6, 192), np.float32), rerank=0.8)
