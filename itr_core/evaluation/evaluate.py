@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from itr_core.encoders.dual_encoder import DualEncoder
+from itr_core.encoders import DualEncoder, Encoder
 from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
 from itr_core.evaluation.human_judgments import expert_judgments, read_sts, spearman
 from itr_core.evaluation.protocols import PROTOCOLS, Embedded
@@ -20,7 +20,7 @@ from itr_core.system.provenance import code_version
 
 
 def evaluate(
-    encoder: DualEncoder,
+    encoder: Encoder,
     pairs: PairSet,
     image_features: np.ndarray | None = None,
     *,
@@ -28,12 +28,12 @@ def evaluate(
     rerank: float | None = None,
     judgments: str | Path | None = None,
     sts: str | Path | None = None,
-    against: DualEncoder | None = None,
+    against: Encoder | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on all images and captions of a source.
 
     Args:
-        encoder: any dual encoder.
+        encoder: the model; with `image_features`, a `DualEncoder`.
         pairs: the source; images that cannot be decoded are skipped with their captions, and reported.
         image_features: (len(pairs), f) float, inputs of the last projection of the image tower, instead of
             the images.
@@ -72,7 +72,7 @@ def evaluate(
             "Image features belong to one image tower; compare two models on the images instead."
         )
 
-    def measured(model: DualEncoder, skipped: list[str]) -> tuple[Embedded, list[MetricSamples]]:
+    def measured(model: Encoder, skipped: list[str]) -> tuple[Embedded, list[MetricSamples]]:
         source, reranked = _embed(model, pairs, image_features, rerank, skipped)
         metrics = [metric for name in protocols for metric in PROTOCOLS[name](source)] + reranked
         if judgments is not None:
@@ -101,7 +101,7 @@ def evaluate(
 
 
 def _embed(
-    encoder: DualEncoder,
+    encoder: Encoder,
     pairs: PairSet,
     image_features: np.ndarray | None,
     rerank: float | None,
@@ -119,6 +119,8 @@ def _embed(
             raise SourceError(
                 f"{len(image_features)} rows of features, but {len(pairs)} images in {pairs.source}."
             )
+        if not isinstance(encoder, DualEncoder):
+            raise ModelError(f"{encoder.spec} cannot project image features; evaluate on the images instead.")
         with torch.inference_mode():
             features = torch.as_tensor(image_features, dtype=encoder.dtype, device=encoder.device)
             projected = encoder.project(features)
@@ -154,7 +156,7 @@ def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[
         yield image
 
 
-def _sts(encoder: DualEncoder, path: Path) -> MetricSamples:
+def _sts(encoder: Encoder, path: Path) -> MetricSamples:
     first, second, scores = read_sts(path)
     cosine = np.einsum("ij,ij->i", encoder.encode_texts(first), encoder.encode_texts(second))
     return spearman("sts", "", cosine, scores, np.arange(len(scores)), len(scores))
