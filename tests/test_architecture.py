@@ -56,7 +56,8 @@ def test_no_code_unpickles() -> None:
     [
         ("itr_core", {"torch", "open_clip", "datasets", "sklearn"}),
         ("itr_core.vocabulary", {"torch", "open_clip", "datasets", "sklearn"}),
-        ("ui.cli", {"torch", "open_clip", "datasets", "sklearn", "gradio", "pandas"}),
+        ("itr_core.training.config", {"torch", "open_clip", "datasets", "sklearn"}),
+        ("ui.cli", {"torch", "open_clip", "datasets", "sklearn", "gradio", "pandas", "pydantic"}),
         ("ui.web.app", {"umap", "numba", "sklearn", "datasets", "plotly"}),
     ],
 )
