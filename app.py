@@ -3,6 +3,8 @@
 import typer
 
 from ui.cli.demo import demo
+from ui.cli.output import exit_on_error
 
 if __name__ == "__main__":
-    typer.run(demo)
+    with exit_on_error():
+        typer.run(demo)

@@ -1,1 +1,1 @@
-"""The two faces of the same functions: the browser (pages/) and the terminal. No arithmetic here."""
+"""User interfaces: the browser app (`web`) and the command line (`cli`), over the same functions."""

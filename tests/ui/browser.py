@@ -1,7 +1,4 @@
-"""A real browser for the tests: one that is installed, else Playwright's own, else the system's package.
-
-Run as a script it makes sure that there is one; `find_browser` only looks.
-"""
+"""Find a Chromium-family browser for the tests; run as a script, install one if there is none."""
 
 import os
 import shutil
@@ -13,7 +10,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_browser() -> str | None:
-    """Path of a Chromium-family browser: $PAIRSCOPE_BROWSER, the PATH, or Playwright's download."""
+    """Return the path of a Chromium-family browser: $PAIRSCOPE_BROWSER, on the PATH, or Playwright's own."""
     for name in (os.environ.get("PAIRSCOPE_BROWSER", ""), *NAMES):
         if name and (path := shutil.which(name)):
             return path
@@ -25,14 +22,14 @@ def find_browser() -> str | None:
 
 
 def main() -> int:
-    """Find a browser, else fetch Playwright's, else the system's package; 1 if none could be had."""
-    ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
+    """Find a browser, or install Playwright's or the system's; return 0 if there is one, else 1."""
+    installations = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        ways += [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]]
-    for way in ways:
+        installations += [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]]
+    for command in installations:
         if find_browser():
             break
-        subprocess.run(way, check=False)
+        subprocess.run(command, check=False)
     browser = find_browser()
     print(
         f"browser for the tests: {browser}"

@@ -20,13 +20,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def nasty() -> str:
-    """A caption that a careless page would run."""
+    """Return a caption that an unsafe page would execute."""
     return "<img src=x onerror='window.hacked=1'> ${window.hacked=2} {{nasty}} `tick`"
 
 
 @pytest.fixture(scope="session")
 def nasty_folder(nasty: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three pictures whose captions and names come from an enemy."""
+    """Return a folder of three pictures with hostile captions and file names."""
     folder = tmp_path_factory.mktemp("data") / "nasty"
     folder.mkdir()
     rows = []
@@ -40,7 +40,7 @@ def nasty_folder(nasty: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def app_url(nasty_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app as a visitor's browser sees it, in a process of its own, once both galleries are ready."""
+    """Serve the app with two galleries in another process; return its address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -69,7 +69,7 @@ def chromium() -> Iterator[Browser]:
     path = find_browser()
     if path is None:
         pytest.fail("No browser: `python tests/ui/browser.py` finds or fetches one.")
-    expect.set_options(timeout=60_000)  # a busy machine is no fault of the page
+    expect.set_options(timeout=60_000)  # the machine may be busy
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -78,7 +78,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, app_url: str) -> Iterator[Page]:
-    """A fresh page that may only talk to the app; what it failed to fetch or threw fails the test."""
+    """Open a page; requests to other hosts, failed requests and errors of its scripts fail the test."""
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     faults: list[str] = []
     home = (app_url, "data:", "blob:")

@@ -1,28 +1,22 @@
-"""The `pairscope` command: thin, and quick to start, as each command imports what it needs."""
+"""The `pairscope` command. Each command imports what it needs, so that the others start quickly."""
 
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from itr_core.errors import PairscopeError
 from ui.cli import analyze, data, demo, evaluate, gallery, train
 from ui.cli.hash import hash_codes
-from ui.cli.output import print_error
+from ui.cli.output import exit_on_error
 
 
 class ErrorHandlingGroup(TyperGroup):
-    """Ends with one line on stderr: 2 after bad input, 130 after Ctrl-C."""
+    """A group of commands that ends with one line on stderr instead of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        """Run the command; see `exit_on_error` for the exit codes."""
+        with exit_on_error():
             return super().invoke(ctx)
-        except PairscopeError as error:
-            print_error(str(error))
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt as stop:
-            print_error(str(stop) or "Stopped.")
-            raise typer.Exit(130) from None
 
 
 app = typer.Typer(
@@ -46,5 +40,5 @@ app.command("hash")(hash_codes)
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
+    """Run the command of the process's arguments."""
     app()

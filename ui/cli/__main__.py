@@ -1,4 +1,4 @@
-"""`python -m ui.cli`, the same as `pairscope`."""
+"""Run `pairscope` as `python -m ui.cli`."""
 
 from ui.cli import main
 

@@ -11,41 +11,43 @@ from ui.cli.output import print_json, print_table, progress_bar
 
 def analyze(
     galleries: Annotated[
-        list[Path], typer.Argument(metavar="GALLERY...", help="Folders made by `pairscope build`.")
+        list[Path], typer.Argument(metavar="GALLERY", help="Folders made by `pairscope build`.")
     ],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Write a report that needs no network to be read."),
+        typer.Option(metavar="FILE.html", help="Write a self-contained HTML report."),
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="DIR", help="Write every table as a CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every table as JSON.")] = False,
 ) -> None:
-    """Measure galleries: recall, geometry, query length, causes of errors; side by side, with intervals."""
+    """Measure galleries side by side: recall, geometry, query length and causes of misses, with intervals."""
     from analysis.gallery_analysis import GalleryAnalysis
     from analysis.tables import named, tables
     from itr_core.gallery import Gallery
     from itr_core.system.files import whole_file
 
     analyses = named([GalleryAnalysis(Gallery.open(folder)) for folder in galleries])
-    found = tables(analyses)
+    results = tables(analyses)
     if out is not None:
         from analysis.report import write_report
 
-        with progress_bar("Mapping") as progress:
-            write_report(analyses, found, out, progress=progress)
+        with progress_bar("Computing maps") as progress:
+            write_report(analyses, results, out, progress=progress)
     if csv is not None:
         csv.mkdir(parents=True, exist_ok=True)
-        for subject, table in found.items():
+        for subject, table in results.items():
             with whole_file(csv / f"{subject}.csv") as part:
                 table.to_csv(part, index=False)
     if as_json:
-        print_json({subject: json.loads(table.to_json(orient="records")) for subject, table in found.items()})
+        print_json(
+            {subject: json.loads(table.to_json(orient="records")) for subject, table in results.items()}
+        )
         return
     for subject in ("metrics", "geometry"):
         cells: dict[str, list[str]] = {}
-        for row in found[subject].to_dict("records"):
-            told = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-            cells.setdefault(row["metric"].replace("_", " "), []).append(told)
-        print_table(subject.capitalize(), ("", *analyses), [(name, *told) for name, told in cells.items()])
+        for row in results[subject].to_dict("records"):
+            cell = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+            cells.setdefault(row["metric"].replace("_", " "), []).append(cell)
+        print_table(subject.capitalize(), ("", *analyses), [(name, *row) for name, row in cells.items()])
     for written in filter(None, (out, csv)):
         typer.echo(str(written))

@@ -1,4 +1,4 @@
-"""`pairscope data`: look at sources of pairs, and write them in other layouts."""
+"""`pairscope data`: show, convert and export sources of pairs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ import typer
 from ui.cli.options import Columns, Device, ImageRoot, Json, Limit, Source, open_source
 from ui.cli.output import print_json, print_table, progress_bar, report_skipped
 
-app = typer.Typer(no_args_is_help=True, help="Look at sources of pairs, and write them in other layouts.")
+app = typer.Typer(no_args_is_help=True, help="Show, convert and export sources of pairs.")
 
 
 @app.command()
@@ -19,20 +19,20 @@ def show(
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Count what there is in a source: images, captions, words, labels, files left out."""
+    """Count the images, captions, words, labels and skipped files of a source."""
     from itr_core.pairs.summary import summary
 
-    figures = summary(open_source(source, columns, image_root, limit))
+    counts = summary(open_source(source, columns, image_root, limit))
     if as_json:
-        print_json(figures)
+        print_json(counts)
         return
-    labels, skipped = figures.pop("labels"), figures.pop("skipped")
-    figures["labels"] = ", ".join(f"{label} {count}" for label, count in list(labels.items())[:20]) or "none"
-    print_table(source, ("", ""), [(name.replace("_", " "), _told(value)) for name, value in figures.items()])
+    labels, skipped = counts.pop("labels"), counts.pop("skipped")
+    counts["labels"] = ", ".join(f"{label} {count}" for label, count in list(labels.items())[:20]) or "none"
+    print_table(source, ("", ""), [(name.replace("_", " "), _cell(value)) for name, value in counts.items()])
     report_skipped(f"{each['name']}: {each['reason']}" for each in skipped)
 
 
-def _told(value: object) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, dict):
         return f"{value['least']} to {value['most']}, mean {value['mean']}"
     return "none" if value is None else str(value)
@@ -41,13 +41,13 @@ def _told(value: object) -> str:
 @app.command()
 def export(
     source: Source,
-    to: Annotated[Literal["parquet", "karpathy", "folder"], typer.Option(help="What to write.")],
-    out: Annotated[Path, typer.Option(help="New folder to write.")],
+    to: Annotated[Literal["parquet", "karpathy", "folder"], typer.Option(help="Layout to write.")],
+    out: Annotated[Path, typer.Option(help="Folder to create.")],
     columns: Columns = None,
     image_root: ImageRoot = None,
     limit: Limit = None,
 ) -> None:
-    """Write a source as parquet, Karpathy's JSON or a folder, for any other retrieval code to read."""
+    """Write a source as parquet, Karpathy JSON or a folder, which other retrieval code can read."""
     from itr_core.pairs.export import export as write
 
     pairs = open_source(source, columns, image_root, limit)
@@ -67,13 +67,15 @@ def teachers(
     text_teacher: Annotated[
         str, typer.Option(help="lsa, sentence-transformers:NAME, open_clip:SPEC.")
     ] = "lsa",
-    model: Annotated[str, typer.Option(help="Whose features 'features' are.")] = "starter:infonce",
+    model: Annotated[
+        str, typer.Option(help="Model whose image features the teacher `features` returns.")
+    ] = "starter:infonce",
     device: Device = None,
     columns: Columns = None,
     image_root: ImageRoot = None,
     limit: Limit = None,
 ) -> None:
-    """Ask an image teacher and a text teacher about a source, to train with them on another machine."""
+    """Compute and export teacher embeddings."""
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.features.image_rows import DecodedImages
     from itr_core.features.teachers import open_teachers, save_teachers
@@ -90,7 +92,7 @@ def teachers(
 
 @app.command()
 def triples(out: Annotated[Path, typer.Option(help="Tab-separated file to write.")]) -> None:
-    """Write what Picturebook knows of its words (puppy IsA pet), as `train --triples` reads it."""
+    """Write the relations between Picturebook's words (puppy IsA pet) for `train --triples`."""
     from itr_core.picturebook.ontology import TRIPLES
     from itr_core.system.files import whole_file
 
@@ -101,7 +103,7 @@ def triples(out: Annotated[Path, typer.Option(help="Tab-separated file to write.
 
 @app.command()
 def contact_sheet(out: Annotated[Path, typer.Option(help="PNG file to write.")]) -> None:
-    """Draw everything there is in Picturebook on one sheet."""
+    """Draw all objects and backdrops of Picturebook on one sheet."""
     from itr_core.picturebook.sprites import contact_sheet as sheet
     from itr_core.system.files import whole_file
 

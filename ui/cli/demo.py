@@ -1,4 +1,4 @@
-"""`pairscope demo`, which is also `python app.py`."""
+"""`pairscope demo`, also run by `python app.py`."""
 
 import logging
 from typing import Annotated
@@ -11,23 +11,28 @@ def demo(
         list[str] | None,
         typer.Option(
             envvar="PAIRSCOPE_GALLERY",
-            help="Gallery folder, or a source to build a gallery from. Repeat for several. "
-            "Default: Picturebook's gallery.",
+            help="Gallery folder, or a source to build a gallery from. Can be repeated. "
+            "Default: picturebook:gallery.",
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(envvar="PAIRSCOPE_MODEL", help="Model spec for sources. Default: starter:infonce."),
     ] = None,
-    host: Annotated[
+    host: Annotated[  # Hugging Face Spaces set the variables of Gradio
         str,
-        typer.Option(envvar="PAIRSCOPE_HOST", help="Network interface to listen on; 0.0.0.0 for all."),
+        typer.Option(
+            envvar=["PAIRSCOPE_HOST", "GRADIO_SERVER_NAME"],
+            help="Network interface to listen on; 0.0.0.0 for all.",
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="PAIRSCOPE_PORT", help="TCP port.")] = 7860,
+    port: Annotated[
+        int, typer.Option(envvar=["PAIRSCOPE_PORT", "GRADIO_SERVER_PORT"], help="TCP port.")
+    ] = 7860,
 ) -> None:
-    """Serve the app in the browser."""
+    """Serve the browser app."""
     from ui.web.app import launch
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    typer.echo(f"Pairscope is at http://{host}:{port}", err=True)
+    typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
     launch(gallery, model, host, port)

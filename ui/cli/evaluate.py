@@ -20,21 +20,21 @@ from ui.cli.options import (
 from ui.cli.output import print_json, print_table, report_skipped
 
 PROTOCOL_HELP = (
-    "What is right. standard: the given pairs; coco-1k: these in five folds of 1,000 images; exact: all that "
-    "is true (Picturebook); uni-modal: images find images, captions captions; labels: what shares a label; "
-    "eccv, cxc: ECCV Caption and CxC on COCO's test split. Repeat for several."
+    "Ground truth. standard: the given pairs; coco-1k: the given pairs, in five folds of 1,000 images; "
+    "exact: exact relevance (Picturebook); uni-modal: images find images, captions find captions; labels: "
+    "shared labels; eccv, cxc: ECCV Caption and CxC on COCO's test split. Can be repeated."
 )
 TITLES = {
-    "standard": "Right: the given pairs",
-    "reranked": "The same, the 100 best ranked again",
-    "coco-1k": "Right: the given pairs, in five folds of 1,000 images",
-    "exact": "Right: all that is true",
-    "uni-modal": "Like finds like",
-    "labels": "Right: what shares a label",
-    "eccv": "Right: ECCV Caption",
-    "cxc": "Right: CxC",
+    "standard": "Ground truth: the given pairs",
+    "reranked": "Ground truth: the given pairs; the 100 best re-ranked",
+    "coco-1k": "Ground truth: the given pairs, in five folds of 1,000 images",
+    "exact": "Ground truth: exact relevance",
+    "uni-modal": "Uni-modal retrieval",
+    "labels": "Ground truth: shared labels",
+    "eccv": "Ground truth: ECCV Caption",
+    "cxc": "Ground truth: CxC",
     "judgments": "Agreement with expert judgments",
-    "sts": "Agreement with scored pairs of texts",
+    "sts": "Agreement with scored text pairs",
 }
 
 
@@ -43,33 +43,40 @@ def evaluate(
     source: Annotated[str, typer.Option(help=SOURCE_HELP)],
     protocol: Annotated[list[str] | None, typer.Option(help=PROTOCOL_HELP, show_default="standard")] = None,
     against: Annotated[
-        str | None, typer.Option(help=f"Another model to compare with, query by query: {MODEL_HELP}")
+        str | None, typer.Option(help=f"Second model, compared with the first query by query: {MODEL_HELP}")
     ] = None,
     judgments: Annotated[
-        Path | None, typer.Option(help="Flickr8k's ExpertAnnotations.txt; how well scores agree with it.")
+        Path | None,
+        typer.Option(help="Flickr8k's ExpertAnnotations.txt; measure the agreement of the scores with it."),
     ] = None,
     sts: Annotated[
-        Path | None, typer.Option(help="File of lines TEXT <tab> TEXT <tab> SCORE; rank correlation with it.")
+        Path | None,
+        typer.Option(help="File of lines TEXT <tab> TEXT <tab> SCORE; measure the rank correlation with it."),
     ] = None,
     columns: Columns = None,
     image_root: ImageRoot = None,
     limit: Limit = None,
     rerank: Annotated[
         bool,
-        typer.Option("--rerank", help="Measure search in two steps, too, as `search --rerank` does it."),
+        typer.Option("--rerank", help="Also measure re-ranking (see `search --rerank`)."),
     ] = False,
-    u1: Annotated[float, typer.Option(help="Weight of the second step beside the cosine, 0 to 1.")] = 0.8,
+    u1: Annotated[
+        float,
+        typer.Option(
+            help="Weight of the word-patch similarity in re-ranking, 0 to 1; the cosine has the rest."
+        ),
+    ] = 0.8,
     device: Device = None,
     as_json: Json = False,
-    out: Annotated[Path | None, typer.Option(help="Write the JSON into a file, too.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
-    """Measure retrieval in both directions, each figure with its 95 % interval over images."""
+    """Measure retrieval in both directions, with 95 % intervals over images."""
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.evaluation import evaluate as measure
     from itr_core.system.files import whole_file
 
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+        out.parent.mkdir(parents=True, exist_ok=True)  # fail before the long evaluation, not after it
     figures = measure(
         load_encoder(model, device=device),
         open_source(source, columns, image_root, limit),

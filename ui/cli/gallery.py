@@ -9,27 +9,27 @@ import typer
 
 from itr_core.errors import QueryError
 from ui.cli.options import Columns, Device, ImageRoot, Json, Limit, Model, Source, open_source
-from ui.cli.output import print_json, print_table, progress_bar, report_skipped
+from ui.cli.output import print_json, print_table, print_warning, progress_bar, report_skipped
 
 
 def build(
     source: Source,
-    out: Annotated[Path, typer.Option(help="Folder of the gallery; an older gallery there is replaced.")],
+    out: Annotated[Path, typer.Option(help="Folder of the gallery. An existing gallery is replaced.")],
     model: Model = "starter:infonce",
     columns: Columns = None,
     image_root: ImageRoot = None,
     limit: Limit = None,
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="Keep the places of each image too, for `search --rerank`.")
+        bool, typer.Option("--tokens", help="Also store patch embeddings, for `search --rerank`.")
     ] = False,
     umap: Annotated[
         bool,
-        typer.Option("--map/--no-map", help="Lay out its maps now, rather than when they are looked at."),
+        typer.Option("--map/--no-map", help="Compute the maps now, not when they are first shown."),
     ] = True,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Embed a source with a model, ready to search. Interrupted, the same command goes on where it was."""
+    """Embed a source with a model and save it as a gallery. Repeat the command to resume a stopped build."""
     from analysis.gallery_analysis import GalleryAnalysis
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
@@ -40,17 +40,17 @@ def build(
     with progress_bar("Building") as progress:
         gallery = Gallery.build(pairs, encoder, out, tokens=tokens, progress=progress)
     try:
-        with progress_bar("Measuring") as progress:
+        with progress_bar("Analysing") as progress:
             GalleryAnalysis(gallery).prepare(umap=umap, progress=progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{out} is ready to search; what was not measured yet is when it is asked for."
+            f"{out} is ready to search. Missing measures are computed when they are first shown."
         ) from None
-    made = gallery.manifest.model_dump(mode="json", exclude={"files"})
+    manifest = gallery.manifest.model_dump(mode="json", exclude={"files"})
     if as_json:
-        print_json(made | {"path": str(out), "seconds": round(time.perf_counter() - start, 2)})
+        print_json(manifest | {"path": str(out), "seconds": round(time.perf_counter() - start, 2)})
         return
-    rows = [(name, made[name]) for name in ("source", "model", "images", "captions", "dim")]
+    rows = [(name, manifest[name]) for name in ("source", "model", "images", "captions", "dim")]
     print_table(str(out), ("", ""), rows)
     report_skipped(f"{name}: {reason}" for name, reason in gallery.manifest.skipped)
 
@@ -61,22 +61,28 @@ def search(
     k: Annotated[int, typer.Option("-k", help="Number of results, 1 to 100.")] = 10,
     of: Annotated[
         Literal["images", "captions"] | None,
-        typer.Option(help="What to find; by default images for words, captions for an image."),
+        typer.Option(help="What to find. Default: images for words, captions for an image."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Where the gallery's model is now, if its spec has changed.")
+        str | None,
+        typer.Option(help="Spec of the gallery's model, if its spec in the manifest is no longer valid."),
     ] = None,
     rerank: Annotated[
         bool,
         typer.Option(
-            "--rerank", help="Rank the 100 best again: compare every word with places of a picture."
+            "--rerank", help="Re-rank the 100 best results by the similarity of words and image patches."
         ),
     ] = False,
-    u1: Annotated[float, typer.Option(help="Weight of that comparison beside the cosine, 0 to 1.")] = 0.8,
+    u1: Annotated[
+        float,
+        typer.Option(
+            help="Weight of the word-patch similarity in re-ranking, 0 to 1; the cosine has the rest."
+        ),
+    ] = 0.8,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Search a gallery with words, or with a picture."""
+    """Search a gallery with words or with a picture."""
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
     from itr_core.pairs import decode_image
@@ -103,18 +109,18 @@ def search(
     rows = [(hit.rank, f"{hit.score:.3f}", hit.caption, hit.item_id) for hit in hits]
     print_table(f"{of.capitalize()} for {words!r}", ("", "score", "caption", "image"), rows)
     if lost:
-        typer.secho(f"The query is longer than the model reads; not used: {lost!r}", fg="yellow", err=True)
+        print_warning(f"The query is too long for the model; ignored: {lost!r}")
     if unseen:
-        typer.secho(f"The model never met in training: {', '.join(unseen)}", fg="yellow", err=True)
+        print_warning(f"Not in the model's training captions: {', '.join(unseen)}")
 
 
 def _is_image_file(path: Path) -> bool:
     from itr_core.pairs.folder import SUFFIXES
 
     try:
-        there = path.is_file()
-    except (OSError, ValueError):  # longer than any path, or with a null byte: words
+        exists = path.is_file()
+    except (OSError, ValueError):  # not a valid path (too long, or with a null byte), so it is words
         return False
-    if not there and path.suffix.lower() in SUFFIXES:
+    if not exists and path.suffix.lower() in SUFFIXES:
         raise QueryError(f"{path}: no such file.")
-    return there
+    return exists

@@ -14,33 +14,35 @@ def hash_codes(
     bits: Annotated[int, typer.Option(help="Length of the codes, a multiple of 8.")] = 32,
     labels: Annotated[
         str,
-        typer.Option(help="What makes an answer right: source, concepts, clusters, or auto for the first."),
+        typer.Option(
+            help="Labels that define relevance: source, concepts, clusters, or auto (the first available)."
+        ),
     ] = "auto",
     structure: Annotated[
-        float, typer.Option(help="How much the embeddings' own similarities count against the labels.")
+        float, typer.Option(help="Weight of the loss term that preserves the similarities of the embeddings.")
     ] = 0.01,
-    seed: Annotated[int, typer.Option(help="Of the queries drawn and of the training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the query split and of training.")] = 0,
     columns: Columns = None,
     image_root: ImageRoot = None,
     limit: Limit = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Train binary codes on a source with labels; measure what they find, beside the full embeddings."""
+    """Train binary codes on a labelled source and compare their label mAP with that of the embeddings."""
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.hashing.evaluate import evaluate_codes
 
     pairs = open_source(source, columns, image_root, limit)
     encoder = load_encoder(model, device=device)
-    figures = evaluate_codes(encoder, pairs, bits=bits, labels=labels, structure=structure, seed=seed)
+    metrics = evaluate_codes(encoder, pairs, bits=bits, labels=labels, structure=structure, seed=seed)
     if as_json:
-        print_json(figures)
+        print_json(metrics)
         return
     windows = "map@n_query", "map@all"
     print_table(
-        f"{figures['model']} on {figures['source']}: {figures['n_query_images']:,} query images, "
-        f"{figures['n_database_images']:,} in the database; right is what shares one of "
-        f"{figures['n_labels']} labels ({figures['labels']})",
+        f"{metrics['model']} on {metrics['source']}: {metrics['n_query_images']:,} query images, "
+        f"{metrics['n_database_images']:,} database images; relevant if they share one of "
+        f"{metrics['n_labels']} labels ({metrics['labels']})",
         (
             "",
             *(
@@ -53,7 +55,7 @@ def hash_codes(
             (
                 name,
                 *(
-                    f"{figures[key][direction][window]:.1f}"
+                    f"{metrics[key][direction][window]:.1f}"
                     for direction in ("t2i", "i2t")
                     for window in windows
                 ),
@@ -61,4 +63,4 @@ def hash_codes(
             for key, name in (("codes", f"{bits}-bit codes"), ("embeddings", "embeddings"))
         ],
     )
-    report_skipped(figures["skipped"])
+    report_skipped(metrics["skipped"])

@@ -1,4 +1,4 @@
-"""What the commands have in common: options, tables, JSON on stdout, everything else on stderr."""
+"""Options that several commands share, and the parsing of their values."""
 
 import json
 from collections.abc import Sequence
@@ -21,25 +21,29 @@ MODEL_HELP = (
 
 Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda[:n] or mps; the best there is by default.")]
-Limit = Annotated[int | None, typer.Option(help="Only so many images, the first ones.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda[:n] or mps. Default: the best available.")]
+Limit = Annotated[int | None, typer.Option(help="Use only the first LIMIT images.")]
 Columns = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ROLE=NAME[,NAME]",
-        help="The source's columns where they are not recognised, such as captions=alt_text. Roles: image, "
-        "captions, image_id, labels. Repeat for several.",
+        help="Columns of the source, if they are not recognised, such as captions=alt_text. Roles: image, "
+        "captions, image_id, labels. Can be repeated.",
     ),
 ]
 ImageRoot = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="Folder of the images, where the source names files elsewhere."),
+    typer.Option(metavar="PATH", help="Folder of the images, if the files are not where the source says."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def parse_columns(columns: Sequence[str] | None) -> dict[str, Any] | None:
-    """["captions=a,b"] -> {"captions": ["a", "b"]}; a single name stays as it is. Raises SourceError."""
+    """Parse the values of --columns: ["captions=a,b"] -> {"captions": ["a", "b"]}; one name stays a string.
+
+    Raises:
+        SourceError: A value is not of the form ROLE=NAME.
+    """
     parsed: dict[str, Any] = {}
     for item in columns or ():
         role, equals, names = item.partition("=")
@@ -50,7 +54,13 @@ def parse_columns(columns: Sequence[str] | None) -> dict[str, Any] | None:
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:
-    """["alpha=0.1", "scheme=exp"] -> {"alpha": 0.1, "scheme": "exp"}; values as in JSON."""
+    """Parse the values of --options: ["alpha=0.1", "scheme=exp"] -> {"alpha": 0.1, "scheme": "exp"}.
+
+    Values are JSON; what is not JSON is a string.
+
+    Raises:
+        PairscopeError: A value is not of the form NAME=VALUE.
+    """
     parsed: dict[str, Any] = {}
     for item in options:
         name, equals, value = item.partition("=")
@@ -58,7 +68,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
             raise PairscopeError(f"--options {item}: write NAME=VALUE, such as alpha=0.1.")
         try:
             parsed[name] = json.loads(value)
-        except ValueError:  # a word
+        except ValueError:
             parsed[name] = value
     return parsed
 
@@ -66,7 +76,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
 def open_source(
     spec: str, columns: Sequence[str] | None = None, image_root: str | None = None, limit: int | None = None
 ) -> "PairSet":
-    """`load_pairs` with the options as the command line has them."""
+    """Load pairs with the options of the command line."""
     from itr_core.pairs import load_pairs
 
     return load_pairs(spec, columns=parse_columns(columns), image_root=image_root, limit=limit)

@@ -1,4 +1,4 @@
-"""What the commands print: JSON and tables on stdout, progress and errors on stderr."""
+"""Output of the commands: JSON and tables on stdout; progress, warnings and errors on stderr."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,21 +7,40 @@ from typing import Any
 
 import typer
 
+from itr_core.errors import PairscopeError
 from itr_core.system.progress import Progress
 
 
+@contextmanager
+def exit_on_error() -> Iterator[None]:
+    """Turn errors into one line on stderr and an exit code: 2 for invalid input, 130 for Ctrl-C."""
+    try:
+        yield
+    except PairscopeError as error:
+        print_error(str(error))
+        raise SystemExit(2) from None
+    except KeyboardInterrupt as interrupt:
+        print_error(str(interrupt) or "Stopped.")
+        raise SystemExit(130) from None
+
+
 def print_error(message: str) -> None:
-    """One red line on stderr."""
+    """Print a red line on stderr."""
     typer.secho(message, fg="red", err=True)
 
 
+def print_warning(message: str) -> None:
+    """Print a yellow line on stderr."""
+    typer.secho(message, fg="yellow", err=True)
+
+
 def print_json(value: Any) -> None:
-    """The whole of stdout, as one JSON value."""
+    """Print a JSON value; it must be the only output on stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout; its header is left out where all columns are nameless."""
+    """Print a table on stdout, without a header if no column has a name."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -33,17 +52,17 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def report_skipped(skipped: Iterable[str]) -> None:
-    """List the images that were left out and why, with their count, on stderr."""
+    """Print the skipped images, each with the reason, and their number on stderr."""
     lines = list(skipped)
     for line in lines:
-        typer.secho(f"left out {line}", fg="yellow", err=True)
+        print_warning(f"skipped {line}")
     if lines:
-        typer.secho(f"{len(lines)} images left out", fg="yellow", err=True)
+        print_warning(f"{len(lines)} {'image' if len(lines) == 1 else 'images'} skipped")
 
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
-    """A bar on stderr, as a function of (done, total)."""
+    """Show a progress bar on stderr while the block runs; yield the function that updates it."""
     from rich import progress as bars
     from rich.console import Console
 

@@ -1,6 +1,6 @@
-"""The browser app: one package per page, and what the pages share."""
+"""The browser app: one package per page, and the modules that the pages share."""
 
 import os
 
-# Gradio asks the network for analytics and newer versions unless told otherwise before its import.
+# Gradio contacts its servers (usage statistics, newer versions) unless this is set before it is imported.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

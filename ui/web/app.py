@@ -1,16 +1,17 @@
-"""What stands around every page: theme, style, header."""
+"""The browser app: its theme, its pages and the server."""
 
 from pathlib import Path
 
 import gradio as gr
 
+from itr_core.errors import PairscopeError
 from ui.web.analysis.page import analysis_page
 from ui.web.galleries import Galleries
 from ui.web.search.page import search_page
 
 CSS = Path(__file__).with_name("style.css")
 HEAD = '<meta name="color-scheme" content="light dark">'
-# System fonts only: the default theme would ask a font service for its own.
+# System fonts only: Gradio's default themes load theirs from a font service.
 THEME = gr.themes.Soft(
     primary_hue="teal", secondary_hue="orange", neutral_hue="stone", radius_size="lg",
     font=["ui-rounded", "system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"],
@@ -20,7 +21,7 @@ THEME = gr.themes.Soft(
     body_text_color_subdued="*neutral_500",
     block_title_padding="0", block_border_width="1px", input_background_fill="*background_fill_primary",
 )  # fmt: skip
-TITLE = """
+HEADER = """
 <header id="masthead">
   <h1>Pairscope</h1>
   <p>Search pictures with words and words with pictures.</p>
@@ -28,17 +29,17 @@ TITLE = """
 """
 
 
-def frame(galleries: Galleries) -> gr.Blocks:
-    """The whole app as Blocks."""
-    with gr.Blocks(title="Pairscope", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+def build_app(galleries: Galleries) -> gr.Blocks:
+    """Return the app with all its pages, not yet served."""
+    with gr.Blocks(title="Pairscope", analytics_enabled=False, delete_cache=(3600, 3600)) as app:
         gr.Navbar(main_page_name="Search")
-        gr.HTML(TITLE)
-        search_page(page, galleries)
-    with page.route("GalleryAnalysis", "/analysis"):
+        gr.HTML(HEADER)
+        search_page(app, galleries)
+    with app.route("Analysis", "/analysis"):
         gr.Navbar(main_page_name="Search")
-        gr.HTML(TITLE)
-        analysis_page(page, galleries)
-    return page
+        gr.HTML(HEADER)
+        analysis_page(app, galleries)
+    return app
 
 
 def launch(
@@ -49,20 +50,32 @@ def launch(
     *,
     block: bool = True,
 ) -> str:
-    """Serve the app and return its address.
+    """Serve the app.
 
     Args:
-        gallery: folders made by `pairscope build`, or sources, which are built first;
-            default: Picturebook's gallery.
-        model: spec of the dual encoder for sources; default: `starter:infonce`.
-        host: interface to listen on; `0.0.0.0` for every one.
+        gallery: Folders made by `pairscope build`, or sources, which are built into the cache first. Default:
+            Picturebook's gallery.
+        model: Spec of the dual encoder for sources. Default: `starter:infonce`.
+        host: Network interface to listen on; `0.0.0.0` for all.
         port: TCP port.
-        block: serve until interrupted; False returns once the app answers.
+        block: Return only when the server stops; False returns once the app answers.
+
+    Returns:
+        The address of the app.
+
+    Raises:
+        PairscopeError: The port cannot be used.
     """
-    page = frame(Galleries(gallery or ["picturebook:gallery"], model))
-    _, url, _ = page.queue(max_size=64).launch(
-        server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
-        max_file_size="25mb", mcp_server=True, footer_links=["api"], theme=THEME, css_paths=CSS, head=HEAD,
-        ssr_mode=False,
-    )  # fmt: skip
+    app = build_app(Galleries(gallery or ["picturebook:gallery"], model))
+    try:
+        _, url, _ = app.queue(max_size=64).launch(
+            server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
+            max_file_size="25mb", mcp_server=True, ssr_mode=False, footer_links=["api"],
+            theme=THEME, css_paths=CSS, head=HEAD,
+        )  # fmt: skip
+    except OSError as error:
+        raise PairscopeError(
+            f"The app cannot listen on {host}:{port}; another program may use this port. "
+            "Choose another one with --port."
+        ) from error
     return str(url)

@@ -1,8 +1,9 @@
-"""The galleries that visitors may search: opened when the app starts, or built behind it."""
+"""The galleries that visitors can search and analyse, loaded in the background when the app starts."""
 
 import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,13 @@ from itr_core.system.files import cache_dir
 
 log = logging.getLogger(__name__)
 
+POLL_SECONDS = 0.7
+
 
 @dataclass
 class _Slot:
+    """The state of one gallery: `ready` is set once `searcher` and `analysis`, or an error, are there."""
+
     ready: threading.Event = field(default_factory=threading.Event)
     searcher: Searcher | None = None
     analysis: GalleryAnalysis | None = None
@@ -34,53 +39,69 @@ class _Slot:
 
 
 class Galleries:
-    """Galleries by name: folders made by `pairscope build`, or sources, which are built into the cache first.
+    """Galleries by name. One background thread loads them in order, so that the pages open at once.
 
-    `model` is the spec for sources, and stands in for the one that a gallery's manifest names (the weights
-    must be the same). Everything loads in one background thread, in order, so that the page opens at once.
+    Args:
+        specs: Folders made by `pairscope build`, or sources, which are built into the cache first.
+        model: Model spec for sources. It also replaces the model spec in a gallery's manifest; the weights
+            must be the same. Default: `starter:infonce`, and the spec in the manifest.
     """
 
-    def __init__(self, wanted: Sequence[str], model: str | None) -> None:
+    def __init__(self, specs: Sequence[str], model: str | None) -> None:
         self._model = model
-        self._wanted = dict(zip(unique_names(map(_name, wanted)), wanted, strict=True))
-        self._slots = {name: _Slot() for name in self._wanted}
+        self._specs = dict(zip(unique_names(map(_name, specs)), specs, strict=True))
+        self._slots = {name: _Slot() for name in self._specs}
         self._encoders: dict[str, DualEncoder] = {}
         threading.Thread(target=self._load_all, name="galleries", daemon=True).start()
 
     @property
     def names(self) -> list[str]:
+        """The names of all galleries, in the order of `specs`."""
         return list(self._slots)
 
     def progress(self, name: str) -> tuple[int, int] | None:
-        """How far a gallery is, (done, total) pictures; None once `searcher` answers, or refuses for good."""
+        """Return (done, total) in images while the gallery loads; None once it has loaded or failed."""
         slot = self._slot(name)
         return None if slot.ready.is_set() else (slot.done, slot.total)
 
-    def searcher(self, name: str, timeout: float | None = None) -> Searcher:
-        """Return the gallery's searcher, waiting up to `timeout` seconds (None: for ever) until it is there.
+    def await_ready(self, names: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+        """Yield (name, done, total) of each gallery that still loads, until all have loaded or failed."""
+        for name in names:
+            while (progress := self.progress(name)) is not None:
+                yield name, *progress
+                time.sleep(POLL_SECONDS)
 
-        Raises QueryError for an unknown name or one that is not ready, and for a failed one what went wrong.
+    def searcher(self, name: str, timeout: float | None = None) -> Searcher:
+        """Return the gallery's searcher.
+
+        Args:
+            name: Name of the gallery.
+            timeout: Seconds to wait until it has loaded; None waits without limit.
+
+        Raises:
+            QueryError: The name is unknown, or the gallery has not loaded in time.
+            PairscopeError: The gallery could not be loaded; the error that caused this.
         """
         slot = self._slot(name)
         if not slot.ready.wait(timeout):
             raise QueryError(
-                f"The gallery {name!r} is still being made ({slot.done:,} of {slot.total or '?'} pictures)."
+                f"The gallery {name!r} is still being built ({slot.done:,} of {slot.total or '?'} pictures)."
             )
         if slot.searcher is None:
             raise slot.error or QueryError(
-                f"The gallery {name!r} could not be opened; the server's log says why."
+                f"The gallery {name!r} could not be opened. The server's log has the details."
             )
         return slot.searcher
 
     def analysis(self, name: str) -> GalleryAnalysis:
-        """Return what is measured of the gallery; raises as `searcher` does, without waiting."""
+        """Return the gallery's analysis, without waiting; raises as `searcher`."""
         self.searcher(name, timeout=0)
         analysis = self._slots[name].analysis
         assert analysis is not None
         return analysis
 
     def calibration(self, name: str) -> Calibration | None:
-        """Return what best scores mean in the gallery; None until that is known, or where nobody can know."""
+        """Return the calibration of the gallery's scores; None if it is not computed yet or cannot be."""
         return self._slot(name).calibration
 
     def _slot(self, name: str) -> _Slot:
@@ -91,10 +112,9 @@ class Galleries:
     def _load_all(self) -> None:
         for name, slot in self._slots.items():
             try:
-                searcher = self._load(self._wanted[name], slot)
-                gr.set_static_paths(
-                    [searcher.gallery.path / "thumbnails"]
-                )  # all that is ever served of a gallery
+                searcher = self._load(self._specs[name], slot)
+                # The only files of a gallery that are served.
+                gr.set_static_paths([searcher.gallery.path / "thumbnails"])
                 slot.analysis = GalleryAnalysis(searcher.gallery)
                 slot.searcher = searcher
             except PairscopeError as error:
@@ -104,7 +124,7 @@ class Galleries:
                 log.exception("The gallery %r could not be opened.", name)
             finally:
                 slot.ready.set()
-        for slot in self._slots.values():  # nobody waits for it
+        for slot in self._slots.values():  # last: searching works without it
             if slot.analysis is not None:
                 with suppress(GalleryError):  # too few captions
                     slot.calibration = slot.analysis.calibration()
@@ -116,16 +136,18 @@ class Galleries:
         encoder = self._encoder(self._model or "starter:infonce")
         pairs = load_pairs(spec)
         folder = cache_dir("galleries") / f"{_name(spec)}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
-        try:
-            return Searcher(Gallery.open(folder), encoder)
-        except PairscopeError as reason:  # not there yet, or damaged: a cache may be made anew
-            log.info("building %s: %s", folder.name, reason)
+        if folder.exists():
+            try:
+                return Searcher(Gallery.open(folder), encoder)
+            except PairscopeError as error:  # a damaged cache can be rebuilt
+                log.warning("Rebuilding the cached gallery: %s", error)
+        log.info("Building the gallery %s.", folder)
         slot.total = len(pairs)
 
-        def show(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             slot.done, slot.total = done, total
 
-        return Searcher(Gallery.build(pairs, encoder, folder, progress=show), encoder)
+        return Searcher(Gallery.build(pairs, encoder, folder, progress=report), encoder)
 
     def _encoder(self, spec: str) -> DualEncoder:
         if spec not in self._encoders:
@@ -134,7 +156,7 @@ class Galleries:
 
 
 def _name(spec: str) -> str:
-    """What visitors call it: 'photos' for photos/ and folder:my/photos, 'picturebook' for any part of it."""
+    """Return the name that visitors see: 'photos' for photos/ and folder:my/photos, else 'picturebook'."""
     if Path(spec).exists():
         return Path(spec).resolve().stem
     scheme, _, rest = spec.partition(":")

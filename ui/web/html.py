@@ -1,7 +1,7 @@
-"""Hits as HTML: the grid of pictures, the list of captions, and the line that says how it went.
+"""HTML of results, filled from the templates; also links, addresses of files, and data of browser events.
 
-Everything is escaped here, on the server, by Jinja. Gradio's own templates would not do: they paste what
-Handlebars made into a JavaScript template literal, so that a caption with `${...}` would run.
+Jinja escapes every value on the server. Gradio's own templates are not safe for captions: they paste the
+output of Handlebars into a JavaScript template literal, where a caption with `${...}` would be executed.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import gradio as gr
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from itr_core.retrieval.searcher import Hit
@@ -17,7 +18,7 @@ _templates = Environment(
     loader=PackageLoader("ui.web"), autoescape=select_autoescape(default=True), trim_blocks=True
 )
 
-# Results are HTML made on the server. One listener turns clicks on its buttons into events with their data.
+# Turns clicks on the buttons of results into events with the buttons' data.
 CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-item], button[data-query]');
@@ -26,13 +27,21 @@ element.addEventListener('click', (event) => {
 """
 
 
+def event_value(event: gr.EventData, name: str) -> Any:
+    """Return the value that the browser sent with an event: of any type, and None if it is missing."""
+    try:
+        return getattr(event, name, None)
+    except (TypeError, LookupError):  # the browser sent no object
+        return None
+
+
 def file_url(path: Path) -> str:
-    """Address of a file under a static path, relative to the page so that it survives a proxy's prefix."""
+    """Return the address of a static file, relative to the page so that it works behind a proxy."""
     return f"gradio_api/file={quote(path.as_posix())}"
 
 
 def share_link(**parameters: str | int) -> str:
-    """Query string that reproduces a search.
+    """Return the query string that reproduces a search.
 
     >>> share_link(q="red car", k=12)
     '?q=red+car&k=12'
@@ -41,20 +50,27 @@ def share_link(**parameters: str | int) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill in one of the page's templates; whatever goes in is escaped."""
+    """Return a filled template; all values are escaped."""
     return _templates.get_template(template).render(url=file_url, **values)
 
 
 def pictures(
     hits: Sequence[Hit], heading: str, *, ranked: bool = True, action: str = "search with this"
 ) -> str:
-    """A grid of cards, best first; `ranked` says so. action: what a click on a picture does."""
+    """Return a grid of pictures, best first, with ranks and scores if `ranked`.
+
+    Args:
+        hits: The pictures.
+        heading: Heading of the grid.
+        ranked: Show ranks and scores.
+        action: What a click on a picture does, in a few words.
+    """
     return render("pictures.html", hits=hits, heading=heading, ranked=ranked, action=action)
 
 
 def captions(hits: Sequence[Hit], heading: str) -> str:
-    """A ranked list of captions with their scores as bars (cosine, 0..1 of the bar)."""
-    return _templates.get_template("captions.html").render(hits=hits, heading=heading)
+    """Return a ranked list of captions with their scores as bars (cosine, 0 to 1)."""
+    return render("captions.html", hits=hits, heading=heading)
 
 
 def status(
@@ -66,17 +82,28 @@ def status(
     map_link: str = "",
     notes: Sequence[str] = (),
 ) -> str:
-    """Say how long it took, the links that reproduce it and show it on the map, and what one should know."""
-    return _templates.get_template("status.html").render(
-        milliseconds=None if seconds is None else seconds * 1000,
-        gallery=gallery,
-        size=size,
-        link=link,
-        map_link=map_link,
-        notes=notes,
-    )
+    """Return the line below the search form.
+
+    Args:
+        seconds: Duration of the search; None if there was none.
+        gallery: Name of the gallery.
+        size: Number of its pictures.
+        link: Address that reproduces the search.
+        map_link: Address that shows the query on the map.
+        notes: Warnings and errors, one paragraph each.
+    """
+    milliseconds = None if seconds is None else seconds * 1000
+    return render(
+        "status.html",
+        milliseconds=milliseconds, gallery=gallery, size=size, link=link, map_link=map_link, notes=notes,
+    )  # fmt: skip
+
+
+def note(message: str) -> str:
+    """Return a warning or an error as one paragraph."""
+    return status(notes=[message])
 
 
 def waiting(name: str, done: int, total: int) -> str:
-    """What is shown while a gallery is being made."""
-    return _templates.get_template("waiting.html").render(name=name, done=done, total=total)
+    """Return the progress of a gallery that is being built, in pictures."""
+    return render("waiting.html", name=name, done=done, total=total)

@@ -1,4 +1,4 @@
-"""`pairscope analyze`, and what `pairscope build` computes ahead for it."""
+"""`pairscope analyze`, and the results that `pairscope build` computes for it."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def pairscope(*arguments: object) -> Result:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two galleries of the same pairs, here of the same model, and one of others."""
+    """Return a folder with two galleries of the same pairs and model, and one of other pairs."""
     folder = tmp_path_factory.mktemp("analyze")
     for name, source in (("first", SOURCE), ("other", "picturebook:val@24")):
         built = pairscope("build", source, "--model", MODEL, "--no-map", "--out", folder / name)
@@ -51,14 +51,14 @@ def report(folder: Path) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_build_computes_what_a_page_must_not_wait_for(folder: Path) -> None:
-    kept = {path.name.partition(".")[0] for path in (folder / "first" / "analysis").iterdir()}
-    assert {"metrics", "geometry", "histograms", "by_length", "misses", "pca-joint"} <= kept
-    assert not [name for name in kept if name.startswith("umap") and "joint" not in name]
+def test_build_computes_the_results_that_pages_show(folder: Path) -> None:
+    results = {path.name.partition(".")[0] for path in (folder / "first" / "analysis").iterdir()}
+    assert {"metrics", "geometry", "histograms", "by_length", "misses", "pca-joint"} <= results
+    assert not [name for name in results if name.startswith("umap") and "joint" not in name]
     Gallery.open(folder / "first")
 
 
-def test_report_loads_nothing_and_is_small(report: str) -> None:
+def test_the_report_is_self_contained_and_small(report: str) -> None:
     page = re.sub(r"<script>/\*.*?</script>", "", report, flags=re.S)  # plotly.js itself
     assert len(page) < len(report) - 1_000_000
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
@@ -66,8 +66,8 @@ def test_report_loads_nothing_and_is_small(report: str) -> None:
     assert len(report.encode()) < 5_000_000
 
 
-def test_report_holds_every_subject(report: str) -> None:
-    for what in (
+def test_the_report_has_every_subject(report: str) -> None:
+    for text in (
         "first",
         "second",
         SOURCE,
@@ -77,7 +77,7 @@ def test_report_holds_every_subject(report: str) -> None:
         "second − first",
         "false negative",
     ):
-        assert what in report
+        assert text in report
     drawings = json.loads(re.search(r'id="drawings">(.*?)</script>', report, re.S)[1])  # type: ignore[index]
     assert {"plane", "similarities", "causes", "length-0", "map-first", "map-second"} == drawings.keys()
     assert all("template" not in drawing["layout"] for drawing in drawings.values())
@@ -90,7 +90,7 @@ def test_a_model_does_not_differ_from_itself(folder: Path, report: str) -> None:
     assert (differences["p"] == 1).all()
 
 
-def test_json_and_csv_hold_the_same_tables(folder: Path, report: str) -> None:
+def test_json_and_csv_contain_the_same_tables(folder: Path, report: str) -> None:
     printed = json.loads(pairscope("analyze", folder / "first", folder / "second", "--json").stdout)
     assert printed.keys() == {path.stem for path in (folder / "csv").iterdir()}
     for subject, records in printed.items():
@@ -114,32 +114,32 @@ def test_models_on_different_pairs_are_not_compared(folder: Path, tmp_path: Path
     assert "first − other" not in page
 
 
-def test_a_hostile_caption_stays_text(folder: Path, tmp_path: Path) -> None:
+def test_a_hostile_caption_stays_text_in_the_report(folder: Path, tmp_path: Path) -> None:
     from analysis.gallery_analysis import GalleryAnalysis
     from analysis.report import write_report
     from analysis.tables import named, tables
 
-    evil = "</script><img src=x onerror=alert(1)>"
-    shutil.copytree(folder / "first", tmp_path / "evil")
-    gallery = Gallery.open(tmp_path / "evil")
+    hostile = "</script><img src=x onerror=alert(1)>"
+    shutil.copytree(folder / "first", tmp_path / "hostile")
+    gallery = Gallery.open(tmp_path / "hostile")
     gallery.items["captions"] = gallery.items["captions"].map(
-        lambda texts: [f"{text} {evil}" for text in texts]
+        lambda texts: [f"{text} {hostile}" for text in texts]
     )
     analyses = named([GalleryAnalysis(gallery)])
-    shutil.rmtree(tmp_path / "evil" / "analysis")
+    shutil.rmtree(tmp_path / "hostile" / "analysis")
     write_report(analyses, tables(analyses), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<img src=x" not in page
     assert "&lt;/script&gt;" in page
 
 
-def test_what_cannot_be_analysed(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_gallery_is_refused(tmp_path: Path) -> None:
     refused = pairscope("analyze", tmp_path)
     assert refused.exit_code == 2
     assert "is no gallery" in refused.stderr
 
 
-def test_the_drawing_library_is_of_the_version_that_makes_the_figures() -> None:
+def test_the_plotly_js_of_reports_has_the_major_version_of_plotly() -> None:
     head = (ROOT / "assets" / "js" / "plotly-cartesian.min.js").read_text(encoding="utf-8")[:200]
     ours = re.search(r"v(\d+)\.", head)[1]  # type: ignore[index]
     assert ours == get_plotlyjs_version().partition(".")[0]

@@ -1,8 +1,9 @@
-"""The `pairscope` command: what it prints, where, and how it ends."""
+"""The `pairscope` command: its output, its messages and its exit codes."""
 
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -53,15 +54,14 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ---- the whole command
 
 
-def test_help_names_every_command() -> None:
+def test_help_lists_every_command() -> None:
     shown = pairscope("--help").stdout
     for command in ("demo", "data", "train", "build", "search", "evaluate", "analyze"):
         assert command in shown
         assert "--help" in pairscope(command, "--help").stdout
 
 
-def test_starts_light() -> None:
-    """No command but the one that runs may import what takes seconds."""
+def test_the_command_starts_without_slow_imports() -> None:
     heavy = "{'torch', 'datasets', 'pandas', 'faiss', 'gradio', 'open_clip'} & set(sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", f"import sys, ui.cli; print({heavy})"],
@@ -70,7 +70,7 @@ def test_starts_light() -> None:
     assert loaded.stdout.strip() == "set()"
 
 
-def test_bad_input_is_one_line_and_exit_code_2() -> None:
+def test_invalid_input_ends_with_one_line_and_exit_code_2() -> None:
     process = in_own_process("build", "picturebok:test", "--out", "nowhere")
     stdout, stderr = process.communicate()
     assert process.returncode == 2
@@ -78,7 +78,7 @@ def test_bad_input_is_one_line_and_exit_code_2() -> None:
     assert stderr == "Unknown kind of source 'picturebok' in 'picturebok:test'. Did you mean 'picturebook'?\n"
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_says_how_to_resume_and_ends_with_exit_code_130(tmp_path: Path) -> None:
     process = in_own_process("build", "picturebook:test@300", "--model", MODEL, "--out", tmp_path / "gallery")
     while process.poll() is None and not (tmp_path / ".gallery.part" / "plan.json").exists():
         time.sleep(0.05)
@@ -90,10 +90,44 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     assert not (tmp_path / "gallery").exists()
 
 
+def test_demo_reads_its_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr("ui.web.app.launch", lambda *options: calls.append(options))
+    space = {"GRADIO_SERVER_NAME": "0.0.0.0"}  # as on a Hugging Face Space
+    own = {
+        "PAIRSCOPE_GALLERY": "one two", "PAIRSCOPE_MODEL": "starter:cusa", "PAIRSCOPE_HOST": "::1",
+        "PAIRSCOPE_PORT": "80",
+    }  # fmt: skip
+    for environment in ({}, space, space | own):
+        assert CliRunner().invoke(app, ["demo"], env=environment).exit_code == 0
+    assert CliRunner().invoke(app, ["demo", "--gallery", "three"], env=own).exit_code == 0
+    assert calls == [
+        (None, None, "127.0.0.1", 7860),
+        (None, None, "0.0.0.0", 7860),
+        (["one", "two"], "starter:cusa", "::1", 80),
+        (["three"], "starter:cusa", "::1", 80),
+    ]
+
+
+@pytest.mark.parametrize("command", [["app.py"], ["-m", "ui.cli", "demo"]])
+def test_a_port_in_use_ends_with_one_line_and_exit_code_2(command: list[str]) -> None:
+    with socket.socket() as used:
+        used.bind(("127.0.0.1", 0))
+        used.listen()
+        port = used.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, *command, "--port", str(port), "--gallery", "no-such-gallery"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"The app cannot listen on 127.0.0.1:{port};")
+    assert "Traceback" not in done.stderr
+
+
 # ---- galleries
 
 
-def test_build_prints_pure_json(tmp_path: Path) -> None:
+def test_build_prints_only_json(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
     (tmp_path / "bad.jpg").write_text("no picture")
     process = in_own_process("build", tmp_path, "--model", MODEL, "--out", tmp_path / "gallery", "--json")
@@ -104,12 +138,12 @@ def test_build_prints_pure_json(tmp_path: Path) -> None:
     assert printed["skipped"][0][0] == "bad.jpg"
 
 
-def test_build_names_what_it_left_out(tmp_path: Path) -> None:
+def test_build_lists_skipped_files(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
     (tmp_path / "bad.jpg").write_text("no picture")
     result = pairscope("build", tmp_path, "--model", MODEL, "--out", tmp_path / "gallery")
-    assert "left out bad.jpg: not a JPEG" in result.stderr
-    assert "1 images left out" in result.stderr
+    assert "skipped bad.jpg: not a JPEG" in result.stderr
+    assert "1 image skipped" in result.stderr
 
 
 def test_search_with_words(gallery: Path) -> None:
@@ -124,7 +158,7 @@ def test_search_with_words(gallery: Path) -> None:
     assert all(hit["item_id"] in table for hit in found["hits"])
 
 
-def test_search_with_a_picture(gallery: Path, picture: Path) -> None:
+def test_search_with_an_image_file(gallery: Path, picture: Path) -> None:
     found = json.loads(pairscope("search", gallery, picture, "--json").stdout)
     assert found["of"] == "captions"
     known = {caption for captions in Gallery.open(gallery).items["captions"] for caption in captions}
@@ -133,27 +167,27 @@ def test_search_with_a_picture(gallery: Path, picture: Path) -> None:
     assert alike["hits"][0]["item_id"] == load_pairs(SOURCE).image_ids[4]
 
 
-def test_search_ranks_again_where_the_gallery_keeps_tokens(gallery: Path, tmp_path: Path) -> None:
+def test_search_reranks_if_the_gallery_has_tokens(gallery: Path, tmp_path: Path) -> None:
     refused = pairscope("search", gallery, "two dogs", "--rerank")
     assert refused.exit_code == 2
     assert f"pairscope build {SOURCE} --model {MODEL} --out {gallery} --tokens" in refused.stderr
     assert pairscope("build", SOURCE, "--model", MODEL, "--tokens", "--out", tmp_path / "g").exit_code == 0
-    ask = ["search", tmp_path / "g", "two dogs", "--json"]
+    command = ["search", tmp_path / "g", "two dogs", "--json"]
     plain, again, cosine = (
-        json.loads(pairscope(*ask, *more).stdout)["hits"]
+        json.loads(pairscope(*command, *more).stdout)["hits"]
         for more in ([], ["--rerank"], ["--rerank", "--u1", 0])
     )
     assert [hit["score"] for hit in plain] != [hit["score"] for hit in again]
     assert [hit["item_id"] for hit in cosine] == [hit["item_id"] for hit in plain]
 
 
-def test_search_says_what_was_cut(gallery: Path) -> None:
+def test_search_reports_a_query_that_is_too_long(gallery: Path) -> None:
     found = pairscope("search", gallery, "dog " * 100, "-k", 1)
-    assert "longer than the model reads" in found.stderr
+    assert "too long for the model" in found.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["  "], "type a few words"),
         (["no such photo.jpg"], "no such file"),
@@ -161,14 +195,14 @@ def test_search_says_what_was_cut(gallery: Path) -> None:
         (["dog", "--model", f"{MODEL}x"], "Did you mean"),
     ],
 )
-def test_searches_that_cannot_be(gallery: Path, arguments: list[str], said: str) -> None:
+def test_invalid_searches_are_refused(gallery: Path, arguments: list[str], message: str) -> None:
     result = pairscope("search", gallery, *arguments)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
 
 
-def test_search_of_no_gallery(tmp_path: Path) -> None:
+def test_search_in_a_folder_that_is_no_gallery(tmp_path: Path) -> None:
     result = pairscope("search", tmp_path, "dog")
     assert result.exit_code == 2
     assert "pairscope build SOURCE" in result.stderr
@@ -177,7 +211,7 @@ def test_search_of_no_gallery(tmp_path: Path) -> None:
 # ---- data
 
 
-def test_data_show() -> None:
+def test_data_show_counts_the_source() -> None:
     shown = json.loads(pairscope("data", "show", SOURCE, "--json").stdout)
     pairs = load_pairs(SOURCE)
     assert (shown["images"], shown["captions"], shown["fingerprint"]) == (12, 60, pairs.fingerprint)
@@ -194,7 +228,7 @@ def test_data_show() -> None:
     ("layout", "spec"),
     [("parquet", "{}"), ("karpathy", "{}/dataset.json:test"), ("folder", "{}")],
 )
-def test_export_reads_back(layout: str, spec: str, tmp_path: Path) -> None:
+def test_an_export_loads_as_the_same_pairs(layout: str, spec: str, tmp_path: Path) -> None:
     result = pairscope("data", "export", SOURCE, "--to", layout, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     pairs, copy = load_pairs(SOURCE), load_pairs(spec.format(tmp_path / "out"))
@@ -208,16 +242,16 @@ def test_export_reads_back(layout: str, spec: str, tmp_path: Path) -> None:
     assert "exists already" in again.stderr
 
 
-def test_export_names_what_it_left_out(tmp_path: Path) -> None:
+def test_export_lists_skipped_files(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Image.effect_noise((99, 99), 50).save(tmp_path / "in" / "good.png")
     (tmp_path / "in" / "bad.png").write_bytes((tmp_path / "in" / "good.png").read_bytes()[:900])
     result = pairscope("data", "export", tmp_path / "in", "--to", "folder", "--out", tmp_path / "out")
-    assert "left out bad.png" in result.stderr
+    assert "skipped bad.png" in result.stderr
     assert "1 images" in result.stdout
 
 
-def test_contact_sheet(tmp_path: Path) -> None:
+def test_contact_sheet_is_a_large_png(tmp_path: Path) -> None:
     assert pairscope("data", "contact-sheet", "--out", tmp_path / "sheet.png").exit_code == 0
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert min(sheet.size) > 500
@@ -226,7 +260,7 @@ def test_contact_sheet(tmp_path: Path) -> None:
 # ---- models
 
 
-def test_train_has_every_setting() -> None:
+def test_train_has_an_option_for_every_setting() -> None:
     shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).stdout
     for name in TrainConfig.model_fields:
         assert f"--{name.replace('_', '-')} " in shown
@@ -252,7 +286,7 @@ def test_train_then_evaluate(tmp_path: Path) -> None:
     assert max(map(len, table.splitlines()[1:])) <= 80
 
 
-def test_evaluate_shows_every_protocol_and_writes_what_it_shows(tmp_path: Path) -> None:
+def test_evaluate_prints_every_protocol_and_writes_the_same_values(tmp_path: Path) -> None:
     command = ["evaluate", "--model", MODEL, "--source", "picturebook:test@5", "--rerank"]
     command += [
         "--protocol",
@@ -264,7 +298,7 @@ def test_evaluate_shows_every_protocol_and_writes_what_it_shows(tmp_path: Path) 
     ]
     table = pairscope(*command).stdout
     assert [row.split("│")[1].strip() for row in table.splitlines() if "R@1 " in row] == ["R@1", "R@1"]
-    for text in ("Right: all that is true", "Right: what shares a label", "the 100 best ranked again"):
+    for text in ("Ground truth: exact relevance", "Ground truth: shared labels", "the 100 best re-ranked"):
         assert text in table
     figures = json.loads((tmp_path / "new" / "figures.json").read_text())
     assert {row["protocol"] for row in figures["rows"]} == {"exact", "labels", "reranked"}
@@ -273,13 +307,13 @@ def test_evaluate_shows_every_protocol_and_writes_what_it_shows(tmp_path: Path) 
     assert re.search(r"T2I R@1 .*│ \+0\.0 \[\+0\.0, \+0\.0\] +│ 1\.000", compared)
 
 
-def test_evaluate_refuses_what_it_does_not_know() -> None:
+def test_evaluate_refuses_an_unknown_protocol() -> None:
     result = pairscope("evaluate", "--model", MODEL, "--source", "picturebook:test@5", "--protocol", "exakt")
     assert result.exit_code == 2
     assert "Did you mean 'exact'?" in result.stderr
 
 
-def test_unknown_method(tmp_path: Path) -> None:
+def test_train_refuses_an_unknown_method(tmp_path: Path) -> None:
     result = pairscope(
         "train", "--method", "infonse", "--source", SOURCE, "--model", MODEL, "--out", tmp_path / "model"
     )

@@ -1,4 +1,4 @@
-"""The analysis page in a real browser: numbers, plots that answer to the pointer, and what they export."""
+"""The analysis page in a real browser: measures, plots with hover, click and lasso, and their exports."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,7 +51,7 @@ def open_map(page: Page, url: str) -> None:
 
 
 @pytest.mark.ui
-def test_every_measure_is_there_for_both_galleries_and_said_in_words(page: Page, app_url: str) -> None:
+def test_all_measures_of_both_galleries_are_shown_with_an_explanation(page: Page, app_url: str) -> None:
     page.goto(f"{app_url}/analysis")
     rows = page.locator("#measures tbody tr")
     expect(rows).to_have_count(11)
@@ -63,26 +63,26 @@ def test_every_measure_is_there_for_both_galleries_and_said_in_words(page: Page,
 
 
 @pytest.mark.ui
-def test_plots_are_exported_as_pictures_and_as_data(page: Page, app_url: str, tmp_path: Path) -> None:
+def test_plots_are_exported_as_png_svg_and_csv(page: Page, app_url: str, tmp_path: Path) -> None:
     page.goto(f"{app_url}/analysis")
     shown = page.locator("#measures tbody tr").first.locator("td b")
     expect(shown).to_have_count(2)
     saved = {}
-    for button in ("PNG", "SVG", "Data"):
+    for button in ("PNG", "SVG", "CSV"):
         with page.expect_download() as download:
             page.locator("#plane").get_by_role("button", name=button).click()
         saved[button] = tmp_path / download.value.suggested_filename
         download.value.save_as(saved[button])
     assert saved["PNG"].read_bytes().startswith(b"\x89PNG")
     assert saved["SVG"].read_text(encoding="utf-8").lstrip().startswith("<svg")
-    table = pd.read_csv(saved["Data"]).set_index("trace")
+    table = pd.read_csv(saved["CSV"]).set_index("trace")
     assert [f"{value:.3f}" for value in table["y"]] == shown.all_inner_texts()
     assert (table["low"] < table["y"]).all()
     assert (table["y"] < table["high"]).all()
 
 
 @pytest.mark.ui
-def test_a_point_of_the_length_curve_shows_its_queries(page: Page, app_url: str) -> None:
+def test_a_click_on_the_query_length_curve_shows_the_queries(page: Page, app_url: str) -> None:
     open_tab(page, app_url, "Query length")
     expect(page.locator("#length .gtitle")).to_contain_text("R@1")
     page.get_by_label("R@10").check()
@@ -96,29 +96,29 @@ def test_a_point_of_the_length_curve_shows_its_queries(page: Page, app_url: str)
 
 
 @pytest.mark.ui
-def test_a_point_of_the_map_tells_what_it_is_and_opens(page: Page, app_url: str) -> None:
+def test_a_point_of_the_map_shows_its_caption_on_hover_and_opens_on_click(page: Page, app_url: str) -> None:
     open_map(page, app_url)
-    x, y = point(page, MAP, -1, 7)  # a picture, all of which lie above the captions
+    x, y = point(page, MAP, -1, 7)  # an image; images are drawn above the captions
     page.mouse.move(x + 60, y)
     page.mouse.move(x, y)
     expect(page.locator("#map .tip img")).to_be_visible()
     caption = page.locator("#map .tip p").inner_text()
     page.mouse.click(x, y)
-    expect(page.locator(".opened img")).to_have_attribute("alt", caption)
-    expect(page.locator("#map-opened .cards li")).to_have_count(6)
-    page.locator("#map-opened .captions button").first.click()
-    expect(page.locator(".opened h2")).to_contain_text("“")
-    expect(page.locator(".opened .here")).to_have_count(1)
-    page.get_by_role("link", name="Search with this picture").click()
+    expect(page.locator(".map-point img")).to_have_attribute("alt", caption)
+    expect(page.locator("#map-details .cards li")).to_have_count(6)
+    page.locator("#map-details .captions button").first.click()
+    expect(page.locator(".map-point h2")).to_contain_text("“")
+    expect(page.locator(".map-point .here")).to_have_count(1)
+    page.get_by_role("link", name="Search with this image").click()
     expect(page.locator("#results .captions li").first).to_be_visible()
 
 
 @pytest.mark.ui
-def test_a_lasso_gathers_pictures(page: Page, app_url: str) -> None:
+def test_a_lasso_selects_images(page: Page, app_url: str) -> None:
     open_map(page, app_url)
     page.get_by_label("Map of").click()
-    page.get_by_role("option", name="pictures", exact=True).click()
-    expect(page.locator("#map .legendtext")).to_have_count(0)  # of one kind alone there is no legend
+    page.get_by_role("option", name="images", exact=True).click()
+    expect(page.locator("#map .legendtext")).to_have_count(0)  # a single trace has no legend
     page.locator("#map [data-title='Lasso Select']").click()
     frame = box(page, f"{MAP} .nsewdrag")
     left, top = frame["x"] + 1, frame["y"] + 1
@@ -128,43 +128,43 @@ def test_a_lasso_gathers_pictures(page: Page, app_url: str) -> None:
     for x, y in ((right, top), (right, bottom), (left, bottom), (left, top)):
         page.mouse.move(x, y, steps=5)
     page.mouse.up()
-    expect(page.locator("#map-opened .status")).to_contain_text("80 pictures and 0 captions selected")
-    expect(page.locator("#map-opened .cards li")).to_have_count(map_points.MOST_SHOWN)
+    expect(page.locator("#map-details .status")).to_contain_text("80 images and 0 captions selected")
+    expect(page.locator("#map-details .cards li")).to_have_count(map_points.MOST_IMAGES)
 
 
 @pytest.mark.ui
-def test_a_search_leads_to_its_place_on_the_map(page: Page, app_url: str) -> None:
+def test_a_search_links_to_its_query_on_the_map(page: Page, app_url: str) -> None:
     page.goto(f"{app_url}/?q=a+house+at+night&g=picturebook")
     page.get_by_role("link", name="on the map").click()
     expect(page.locator("#map .gtitle")).to_have_text("UMAP", timeout=120_000)
     expect(page.locator("#map-query textarea, #map-query input")).to_have_value("a house at night")
     assert page.evaluate(f"document.querySelector('{MAP}')._fullData.at(-1).marker.symbol") == "star"
-    page.get_by_label("Coloured by").click()
-    page.get_by_role("option", name="error").click()
+    page.get_by_label("Colour by").click()
+    page.get_by_role("option", name="cause of the miss").click()
     expect(page.locator("#map .legendtext").first).to_contain_text("right at rank 1")
 
 
 @pytest.mark.ui
-def test_captions_of_an_enemy_are_only_text(page: Page, app_url: str, nasty: str) -> None:
+def test_hostile_captions_stay_text_on_the_map(page: Page, app_url: str, nasty: str) -> None:
     open_map(page, app_url)
     page.get_by_label("Gallery", exact=True).click()
     page.get_by_role("option", name="nasty").click()
     expect(page.locator("#map .legendtext").first).to_be_visible()
     page.wait_for_function(f"document.querySelector('{MAP}')._fullData.at(-1).x.length === 3")
     page.mouse.click(*point(page, MAP, -1))
-    expect(page.locator(".opened li").first).to_contain_text(nasty)
+    expect(page.locator(".map-point li").first).to_contain_text(nasty)
     assert page.evaluate("window.hacked") is None
 
 
 @pytest.mark.ui
-def test_nonsense_is_answered_with_doubt(page: Page, app_url: str) -> None:
+def test_a_meaningless_query_gets_notes_on_low_confidence(page: Page, app_url: str) -> None:
     page.goto(f"{app_url}/?q=xqzt+wvrk&g=picturebook")
-    expect(page.locator("#status .note").first).to_contain_text("never met")
-    page.wait_for_function(  # what scores mean is learnt behind the first searches
+    expect(page.locator("#status .note").first).to_contain_text("do not contain “xqzt”")
+    page.wait_for_function(  # the calibration is computed in the background
         """async () => {
           document.querySelector('#query .submit-button').click();
           await new Promise((after) => setTimeout(after, 1500));
-          return document.querySelector('#status').innerText.includes('Perhaps nothing here matches');
+          return document.querySelector('#status').innerText.includes('Low confidence');
         }"""
     )
 
@@ -179,31 +179,31 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
 @pytest.mark.parametrize(
     "key", ["images:12", "images:-1", "images:1e1", "captions:60", "x:0", "", None, 7, "images:٣"]
 )
-def test_points_that_are_none_are_refused(searcher: Searcher, key: object) -> None:
+def test_invalid_points_are_refused(searcher: Searcher, key: object) -> None:
     with pytest.raises(QueryError, match="no point"):
         map_points.parse(key, GalleryAnalysis(searcher.gallery))
 
 
-def test_selections_count_what_they_hold(searcher: Searcher) -> None:
+def test_a_selection_counts_its_images_and_captions(searcher: Searcher) -> None:
     analysis = GalleryAnalysis(searcher.gallery)
-    html = map_points.opened(
+    html = map_points.details(
         analysis, searcher, ["images:3", "captions:15", "captions:16", "images:0"], "small"
     )
-    assert "2 pictures and 2 captions selected" in html
-    assert html.count("data-item") == 2  # captions 15 and 16 are those of image 3
+    assert "2 images and 2 captions selected" in html
+    assert html.count("data-item") == 2  # captions 15 and 16 belong to image 3
     with pytest.raises(QueryError, match="No point"):
-        map_points.opened(analysis, searcher, [], "small")
+        map_points.details(analysis, searcher, [], "small")
     with pytest.raises(QueryError, match="no such caption"):
-        map_points.of_card(analysis, None, SimpleNamespace())
+        map_points.key_of_card(analysis, None, SimpleNamespace())
 
 
 @pytest.mark.ui
-def test_long_work_can_be_stopped(page: Page, app_url: str) -> None:
+def test_a_long_computation_can_be_stopped(page: Page, app_url: str) -> None:
     open_tab(page, app_url, "Query length")
     expect(page.locator("#length .gtitle")).to_contain_text("by number of words")
-    page.get_by_label("their first words").check()
+    page.get_by_label("first words of captions").check()
     page.locator("#length-stop").click()
     expect(page.locator("#length-stop")).to_be_hidden()
-    page.get_by_label("captions as they are").check()
+    page.get_by_label("whole captions").check()
     expect(page.locator("#length .gtitle")).to_contain_text("by number of words")
     expect(page.locator("#length-queries progress")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""The app for programs: gradio_client, MCP, and what the server gives away."""
+"""The API of the app: gradio_client, MCP, and the files that the server serves."""
 
 import ast
 import asyncio
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ui
 @pytest.fixture(scope="module")
 def client(app_url: str) -> Client:
     client = Client(app_url, verbose=False)
-    client.predict("a car", 1, "nasty", api_name="/search_text")  # waits for the last gallery
+    client.predict("a car", 1, "nasty", api_name="/search_text")  # waits until the last gallery has loaded
     return client
 
 
@@ -35,7 +35,7 @@ def test_search_text(client: Client, app_url: str) -> None:
         assert Image.open(thumbnail).format == "WEBP"
 
 
-def test_a_picture_of_the_gallery_finds_its_own_caption(client: Client, app_url: str, tmp_path: Path) -> None:
+def test_an_image_of_the_gallery_finds_its_own_caption(client: Client, app_url: str, tmp_path: Path) -> None:
     found = client.predict("a house", 1, "picturebook", api_name="/search_text")[0]
     picture = tmp_path / "picture.webp"
     with urlopen(f"{app_url}/{found['thumbnail']}") as thumbnail:
@@ -45,15 +45,17 @@ def test_a_picture_of_the_gallery_finds_its_own_caption(client: Client, app_url:
 
 
 @pytest.mark.parametrize(
-    ("query", "k", "gallery", "says"),
+    ("query", "k", "gallery", "message"),
     [("", 5, "", "type a few words"), ("car", 0, "", "1 to 100"), ("car", 5, "picturbook", "'picturebook'")],
 )
-def test_bad_requests_say_what_to_do(client: Client, query: str, k: int, gallery: str, says: str) -> None:
-    with pytest.raises(AppError, match=says):
+def test_invalid_requests_get_an_error_that_says_what_to_do(
+    client: Client, query: str, k: int, gallery: str, message: str
+) -> None:
+    with pytest.raises(AppError, match=message):
         client.predict(query, k, gallery, api_name="/search_text")
 
 
-def test_any_text_gets_an_answer(client: Client) -> None:
+def test_any_text_is_a_valid_query(client: Client) -> None:
     for query in ("🦓🛹", "مدينة في الليل", "a\0b", "￿" * 500, "'; DROP TABLE--", "x" * 9000):
         assert len(client.predict(query, 3, "", api_name="/search_text")) == 3
 
@@ -74,7 +76,7 @@ def test_mcp_client_can_search(client: Client, app_url: str) -> None:
             answer = await mcp.call_tool(name, {"query": "a red car", "k": 2, "gallery": "picturebook"})
             return tools, answer.content[0].text
 
-    with ThreadPoolExecutor(1) as other:  # the browser of other tests keeps a loop in this thread
+    with ThreadPoolExecutor(1) as other:  # the browser of other tests has an event loop in this thread
         tools, answer = other.submit(asyncio.run, ask()).result()
     assert len(tools) == 2
     assert len(ast.literal_eval(answer)) == 2

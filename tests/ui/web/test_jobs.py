@@ -1,5 +1,6 @@
-"""Long work behind a page: how far it is, what it made or raised, and its end when nobody waits."""
+"""Long computations behind a page: progress, result or error, and the end when nobody waits."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from ui.web.analysis.jobs import Stop, working
 
 
-def test_it_tells_how_far_it_is_and_what_came_out() -> None:
+def test_progress_and_result_are_reported() -> None:
     go_on = threading.Event()
 
     def count(to: int, *, progress: Callable[[int, int], None]) -> int:
@@ -29,7 +30,7 @@ def test_it_tells_how_far_it_is_and_what_came_out() -> None:
         assert work.result() == 7
 
 
-def test_what_it_raises_is_raised_to_who_waits() -> None:
+def test_an_error_is_raised_by_result() -> None:
     def fail(*, progress: Callable[[int, int], None]) -> None:
         raise ValueError("no")
 
@@ -37,7 +38,7 @@ def test_what_it_raises_is_raised_to_who_waits() -> None:
         work.result()
 
 
-def test_left_alone_it_ends_at_its_next_step() -> None:
+def test_the_computation_ends_when_nobody_waits() -> None:
     ended = threading.Event()
 
     def endless(*, progress: Callable[[int, int], None]) -> None:
@@ -53,9 +54,12 @@ def test_left_alone_it_ends_at_its_next_step() -> None:
     assert ended.wait(20)
 
 
-def test_stop_ends_the_work_of_who_pressed_it_and_remembers_nobody() -> None:
-    with gr.Blocks():
-        stop = Stop(gr.Button(), ("ended",))
+def test_stop_ends_only_the_computation_of_the_session_that_pressed_it() -> None:
+    async def stop_button() -> Stop:
+        with gr.Blocks():
+            return Stop(gr.Button(), ("ended",))
+
+    stop = asyncio.run(stop_button())  # without a running event loop, Gradio leaves one unclosed
     one, other = (SimpleNamespace(session_hash=name) for name in ("one", "other"))
     mine, theirs = (stop.until_pressed(who, ((number,) for number in range(3))) for who in (one, other))
     assert (next(mine), next(theirs)) == ((0,), (0,))

@@ -1,4 +1,4 @@
-"""The tabs on errors and probes: filters, verdicts, odd events, words that change."""
+"""The tabs Misses and Probes: filters, verdicts, invalid events, changed captions."""
 
 import json
 import re
@@ -20,12 +20,12 @@ from itr_core.retrieval.searcher import Searcher
 from ui.web.analysis.panels import miss_cards, probe_card
 from ui.web.analysis.panels.miss_cards import MissFilter
 
-MISSES, PROBLEM = "#misses .misses > li", "#errors-problem .note"
+MISSES, PROBLEM = "#misses .misses > li", "#misses-problem .note"
 
 
 @pytest.fixture(scope="module")
 def searcher(configs: Path, tmp_path_factory: pytest.TempPathFactory) -> Searcher:
-    """A model that knows nothing, so that almost every query is a miss."""
+    """Search with an untrained model, so that almost every query is a miss."""
     encoder = load_encoder("tiny/none")
     path = tmp_path_factory.mktemp("galleries") / "small"
     return Searcher(Gallery.build(load_pairs("picturebook:test@12"), encoder, path), encoder)
@@ -37,50 +37,50 @@ def analysis(searcher: Searcher) -> GalleryAnalysis:
     miss_cards.verdicts_path(GalleryAnalysis(searcher.gallery)).unlink(missing_ok=True)
 
 
-# ---- handlers
+# ---- panels
 
 
-def test_filters_offer_and_leave_what_they_count(analysis: GalleryAnalysis) -> None:
+def test_filters_return_as_many_misses_as_they_announce(analysis: GalleryAnalysis) -> None:
     table = analysis.misses()
     assert len(table) > 20
-    for column, asked in (("cause", MissFilter(cause="wrong object")), ("direction", MissFilter("i2t"))):
-        (value,) = filter(None, asked[:3])
-        rows = miss_cards.chosen(table, asked)
+    for column, wanted in (("cause", MissFilter(cause="wrong object")), ("direction", MissFilter("i2t"))):
+        (value,) = filter(None, wanted[:3])
+        rows = miss_cards.select(table, wanted)
         assert len(rows) == (table[column] == value).sum() > 0
         assert (f"{value} ({len(rows)})", value) in miss_cards.choices(table, column, "all")
     common = confusion(table).sort_values("misses", ascending=False).iloc[0]
     pair = (common["concept"], common["captioned"], common["depicted"])
-    assert len(miss_cards.chosen(table, MissFilter(confused=pair))) == common["misses"]
+    assert len(miss_cards.select(table, MissFilter(confused=pair))) == common["misses"]
     html = miss_cards.confusions(table, MissFilter(confused=pair))
     assert html.count('aria-pressed="true"') == 1
-    assert miss_cards.chosen(table, MissFilter("t2i", "hub", "", ("colour", "no", "such"))).empty
+    assert miss_cards.select(table, MissFilter("t2i", "hub", "", ("colour", "no", "such"))).empty
 
 
-def test_the_last_verdict_on_a_miss_holds(analysis: GalleryAnalysis) -> None:
+def test_the_last_verdict_on_a_miss_counts(analysis: GalleryAnalysis) -> None:
     row = analysis.misses().iloc[0]
-    place = (row["direction"], row["query"], row["found"])
+    miss = (row["direction"], row["query"], row["found"])
     for verdict in ("unclear", "actually right"):
-        miss_cards.judge(analysis, *place, verdict)
-    html, said = miss_cards.tally(analysis)
-    assert said == {place: "actually right"}
+        miss_cards.judge(analysis, *miss, verdict)
+    html, verdicts = miss_cards.saved_verdicts(analysis)
+    assert verdicts == {miss: "actually right"}
     assert re.search(r"<b>1</b> verdict: 1 actually right\.", html)
     lines = miss_cards.verdicts_path(analysis).read_text().splitlines()
     assert [json.loads(line)["verdict"] for line in lines] == ["unclear", "actually right"]
-    cards = miss_cards.listing(analysis, "small", analysis.misses().head(1), said)
+    cards = miss_cards.cards(analysis, "small", analysis.misses().head(1), verdicts)
     assert re.findall(r'aria-pressed="true">([^<]*)', cards) == ["actually right"]
     assert 'href="./?item=' in cards
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         ("t2i", "999999", "0", "unclear"), ("t2i", "-1", "0", "unclear"), ("t2i", "1e3", None, "unclear"),
         ("x", "0", "0", "unclear"), (["t2i"], {}, "٣", "unclear"), ("t2i", "9" * 5000, "0", "unclear"),
     ],
 )  # fmt: skip
-def test_verdicts_on_nothing_are_refused(analysis: GalleryAnalysis, said: tuple[Any, ...]) -> None:
-    with pytest.raises(QueryError, match="no miss of this gallery"):
-        miss_cards.judge(analysis, *said)
+def test_verdicts_on_unknown_misses_are_refused(analysis: GalleryAnalysis, sent: tuple[Any, ...]) -> None:
+    with pytest.raises(QueryError, match="no such miss"):
+        miss_cards.judge(analysis, *sent)
     assert not miss_cards.verdicts_path(analysis).exists()
 
 
@@ -97,69 +97,71 @@ def test_only_bars_of_the_figure_can_be_clicked(key: Any) -> None:
     assert miss_cards.parse_bar("i2t wrong object") == ("i2t", "wrong object")
 
 
-def test_where_nothing_can_be_written_a_verdict_says_so(analysis: GalleryAnalysis, tmp_path: Path) -> None:
+def test_a_verdict_that_cannot_be_saved_gives_the_reason(analysis: GalleryAnalysis, tmp_path: Path) -> None:
     row = analysis.misses().iloc[0]
     (tmp_path / "analysis").write_text("a file where the folder should be")
     elsewhere = SimpleNamespace(path=tmp_path, manifest=analysis.gallery.manifest)
     stuck: Any = SimpleNamespace(gallery=elsewhere, misses=analysis.misses)
-    with pytest.raises(QueryError, match=r"cannot be kept beside the gallery: File exists\.$"):
+    with pytest.raises(QueryError, match=r"cannot be saved in the gallery's folder: File exists\.$"):
         miss_cards.judge(stuck, row["direction"], row["query"], row["found"], "unclear")
-    assert "No verdicts yet" in miss_cards.tally(stuck)[0]
+    assert "No verdicts yet" in miss_cards.saved_verdicts(stuck)[0]
 
 
-def test_a_damaged_file_of_verdicts_is_named(analysis: GalleryAnalysis) -> None:
+def test_a_damaged_file_of_verdicts_is_reported(analysis: GalleryAnalysis) -> None:
     miss_cards.verdicts_path(analysis).write_text('{"verdict": "<b>"}\n')
-    html, said = miss_cards.tally(analysis)
-    assert said == {}
+    html, verdicts = miss_cards.saved_verdicts(analysis)
+    assert verdicts == {}
     assert "line 1" in html
     assert "<b>" not in html
 
 
-def test_a_picture_is_found_by_id_and_by_words(analysis: GalleryAnalysis, searcher: Searcher) -> None:
+def test_an_image_is_found_by_id_and_by_words(analysis: GalleryAnalysis, searcher: Searcher) -> None:
     items = analysis.gallery.items
-    row, place = probe_card.find(analysis, searcher, f" {items['image_id'][7]} ")
-    assert (row, place) == (7, max(range(5), key=lambda k: len(items["captions"][7][k])))
-    row, place = probe_card.find(analysis, searcher, "a red car")
+    row, position = probe_card.find(analysis, searcher, f" {items['image_id'][7]} ")
+    assert (row, position) == (7, max(range(5), key=lambda k: len(items["captions"][7][k])))
+    row, position = probe_card.find(analysis, searcher, "a red car")
     (hit,) = searcher.search_text("a red car", 1)
-    assert (items["image_id"][row], items["captions"][row][place]) == (hit.item_id, hit.caption)
+    assert (items["image_id"][row], items["captions"][row][position]) == (hit.item_id, hit.caption)
     assert probe_card.find(analysis, searcher, "")[0] == 0
-    assert probe_card.any_captioned(analysis, 0.999)[0] == 11
+    assert probe_card.captioned_image(analysis, 0.999)[0] == 11
 
 
 @pytest.mark.parametrize(
-    "said", [None, [], {}, {"item": "x"}, {"item": "x", "caption": "0"}, {"item": None, "caption": "-1"}]
+    ("item", "position"), [(None, None), ("x", None), ("x", "0"), (None, "-1"), ([], {}), ("x", "9" * 10)]
 )
-def test_captions_that_are_not_there_are_refused(analysis: GalleryAnalysis, said: Any) -> None:
+def test_unknown_captions_are_refused(analysis: GalleryAnalysis, item: Any, position: Any) -> None:
     with pytest.raises(QueryError):
-        probe_card.parse(analysis, said)
+        probe_card.parse(analysis, item, position)
 
 
-def test_probes_of_a_picture(
+def test_probes_of_an_image(
     analysis: GalleryAnalysis, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of = probe_card.ProbeCard(analysis, searcher, 3, 4)
-    assert of.importance()["word"].tolist() == of.caption.split()
-    table = of.table()
+    card = probe_card.ProbeCard(analysis, searcher, 3, 4)
+    assert card.importance()["word"].tolist() == card.caption.split()
+    table = card.table()
     assert table.count("<ins>") >= 4
     assert "is known exactly" in table
-    assert of.picture("small").count('data-shades="') == len(of.caption.split())
+    assert card.card("small").count('data-shades="') == len(card.caption.split())
     with pytest.raises(QueryError, match="no such caption"):
         probe_card.ProbeCard(analysis, searcher, 3, 5)
 
-    def none(*_: Any) -> Any:
+    def raise_model_error(*_: Any) -> Any:
         raise ModelError("The model has no tokens.")
 
-    monkeypatch.setattr(probe_card, "word_patch_map", none)
-    assert "cannot be shown: The model has no tokens." in of.picture("small")
+    monkeypatch.setattr(probe_card, "word_patch_map", raise_model_error)
+    assert "cannot be shown: The model has no tokens." in card.card("small")
 
 
-def test_probes_of_a_gallery_are_kept(analysis: GalleryAnalysis, searcher: Searcher) -> None:
-    told: list[tuple[int, int]] = []
-    table = analysis.probe_accuracy(searcher, progress=lambda *so_far: told.append(so_far))
+def test_the_probe_accuracy_of_a_gallery_is_computed_once(
+    analysis: GalleryAnalysis, searcher: Searcher
+) -> None:
+    steps: list[tuple[int, int]] = []
+    table = analysis.probe_accuracy(searcher, progress=lambda *step: steps.append(step))
     assert set(table.columns) == {"probes", "images", "accuracy", "low", "high"}
-    assert told
+    assert steps
     again = GalleryAnalysis(searcher.gallery).probe_accuracy(
-        searcher, progress=lambda *_: pytest.fail("not kept")
+        searcher, progress=lambda *_: pytest.fail("computed again")
     )
     assert again.equals(table)
 
@@ -180,37 +182,37 @@ def choose(page: Page, box: str, option: str | re.Pattern[str]) -> None:
 
 
 @pytest.mark.ui
-def test_filters_a_bar_and_a_confusion(page: Page, app_url: str) -> None:
-    open_tab(page, app_url, "Errors", MISSES)
-    expect(page.locator("#errors-summary")).to_contain_text("false negatives")
+def test_misses_are_filtered_by_menu_by_bar_and_by_confusion(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Misses", MISSES)
+    expect(page.locator("#misses-summary")).to_contain_text("false negatives")
     assert page.locator(MISSES).count() == 24
     page.locator("#misses-more").click()
     expect(page.locator(MISSES)).to_have_count(48)
-    choose(page, "#errors-cause", re.compile("wrong object"))
-    expect(page.locator("#errors-summary")).to_contain_text("Wrong object:")
+    choose(page, "#misses-cause", re.compile("wrong object"))
+    expect(page.locator("#misses-summary")).to_contain_text("Wrong object:")
     causes = page.locator(f"{MISSES} .why b:first-child").all_inner_texts()
     assert {each for each in causes if each.startswith("Wrong")} == {"Wrong object"}
 
     bar = page.locator("#causes .bars path").first.bounding_box()
     assert bar is not None
     page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
-    expect(page.locator("#errors-summary")).to_contain_text("False negative:")
-    expect(page.locator("#errors-way input")).to_have_value(re.compile("T2I"))
-    choose(page, "#errors-cause", re.compile("^all"))
+    expect(page.locator("#misses-summary")).to_contain_text("False negative:")
+    expect(page.locator("#misses-direction input")).to_have_value(re.compile("T2I"))
+    choose(page, "#misses-cause", re.compile("^all"))
     row = page.locator("#confusions button").first
     word = row.inner_text()
     row.click()
     pressed = page.locator("#confusions button[aria-pressed=true]")
     expect(pressed).to_have_count(1)
-    for said in page.locator(f"{MISSES} .why p:last-child").all_inner_texts():
-        assert f"the caption says {word}" in said
+    for difference in page.locator(f"{MISSES} .why p:last-child").all_inner_texts():
+        assert f"the caption says {word}" in difference
     pressed.click()
     expect(pressed).to_have_count(0)
 
 
 @pytest.mark.ui
-def test_a_verdict_shows_and_is_in_the_file(page: Page, app_url: str) -> None:
-    open_tab(page, app_url, "Errors", MISSES)
+def test_a_verdict_is_shown_and_saved(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Misses", MISSES)
     button = page.locator(f"{MISSES} .judge button", has_text="actually right").first
     button.focus()
     page.keyboard.press("Enter")
@@ -220,33 +222,33 @@ def test_a_verdict_shows_and_is_in_the_file(page: Page, app_url: str) -> None:
     expect(link).to_be_visible()
     with page.expect_download() as download:
         link.click()
-    said = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
+    saved = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
     about = {
         name: button.get_attribute(f"data-{name}") for name in ("direction", "query", "found", "verdict")
     }
-    assert {name: str(said[-1][name]) for name in about} == about
+    assert {name: str(saved[-1][name]) for name in about} == about
     path = unquote(str(link.get_attribute("href"))).partition("file=")[2].partition("?")[0]
     assert Path(path).parts[-2:] == ("analysis", "verdicts.jsonl")
-    assert len(Path(path).read_text().splitlines()) == len(said)
-    open_tab(page, app_url, "Errors", MISSES)
+    assert len(Path(path).read_text().splitlines()) == len(saved)
+    open_tab(page, app_url, "Misses", MISSES)
     expect(page.locator(f"{MISSES} .judge button[aria-pressed=true]").first).to_have_text("actually right")
 
 
 @pytest.mark.ui
-def test_tampered_events_get_a_note(page: Page, app_url: str) -> None:
-    open_tab(page, app_url, "Errors", MISSES)
+def test_tampered_events_show_a_note(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Misses", MISSES)
     button = page.locator(f"{MISSES} .judge button", has_text="unclear").last
     button.evaluate("button => { button.dataset.query = '<b>'; }")
     button.click()
-    expect(page.locator(PROBLEM)).to_contain_text("no miss of this gallery")
+    expect(page.locator(PROBLEM)).to_contain_text("no such miss")
     expect(page.locator(f"{MISSES} .judge button").last).to_have_attribute("aria-pressed", "false")
     page.locator("#confusions button").first.evaluate("row => { row.dataset.captioned = '${1}'; }")
     page.locator("#confusions button").first.click()
-    expect(page.locator(PROBLEM)).to_contain_text("No misses of that kind")
+    expect(page.locator(PROBLEM)).to_contain_text("No misses match this filter")
 
 
 @pytest.mark.ui
-def test_probes_words_and_places(page: Page, app_url: str) -> None:
+def test_probes_of_a_query_in_the_page(page: Page, app_url: str) -> None:
     open_tab(page, app_url, "Probes", "table.probes ins")
     page.locator("#probes-query :is(input, textarea)").fill("a red car")
     page.keyboard.press("Enter")
@@ -254,15 +256,15 @@ def test_probes_words_and_places(page: Page, app_url: str) -> None:
     word = page.locator(".words button").first
     word.click()
     expect(word).to_have_attribute("aria-pressed", "true")
-    places = page.locator(".places i").count()
-    assert places > 1
-    assert round(places**0.5) ** 2 == places
-    expect(page.locator("#probed .where")).to_contain_text("fits best in row")
+    patches = page.locator(".patches i").count()
+    assert patches > 1
+    assert round(patches**0.5) ** 2 == patches
+    expect(page.locator("#probe-card .best-patch")).to_contain_text("fits best in row")
     word.click()
-    expect(page.locator(".places i")).to_have_count(0)
+    expect(page.locator(".patches i")).to_have_count(0)
     page.locator(".its-captions button").first.click()
     expect(page.locator(".its-captions button").first).to_have_attribute("aria-pressed", "true")
-    before = page.locator("#probed .seen img").get_attribute("src")
+    before = page.locator("#probe-card .image img").get_attribute("src")
     page.locator("#probes-surprise").click()
     expect(page.locator("#probes-query :is(input, textarea)")).to_have_value(re.compile(r"\.png$"))
     assert before
@@ -271,21 +273,21 @@ def test_probes_words_and_places(page: Page, app_url: str) -> None:
 
 
 @pytest.mark.ui
-def test_foreign_captions_stay_text_in_both_tabs(page: Page, app_url: str, nasty: str) -> None:
-    open_tab(page, app_url, "Errors", MISSES)
-    choose(page, "#errors-gallery", "nasty")
+def test_hostile_captions_stay_text_in_both_tabs(page: Page, app_url: str, nasty: str) -> None:
+    open_tab(page, app_url, "Misses", MISSES)
+    choose(page, "#misses-gallery", "nasty")
     expect(page.locator(MISSES).filter(has_text=nasty).first).to_be_visible()
     page.get_by_role("tab", name="Probes").click()
     choose(page, "#probes-gallery", "nasty")
-    expect(page.locator("#probed img").first).to_have_attribute("alt", re.compile("window.hacked"))
+    expect(page.locator("#probe-card img").first).to_have_attribute("alt", re.compile("window.hacked"))
     for word in page.locator(".words button").all():
         word.click()
     assert page.evaluate("window.hacked") is None
 
 
 @pytest.mark.ui
-def test_both_tabs_fit_a_phone(page: Page, app_url: str) -> None:
-    open_tab(page, app_url, "Errors", MISSES)
+def test_both_tabs_fit_the_width_of_a_phone(page: Page, app_url: str) -> None:
+    open_tab(page, app_url, "Misses", MISSES)
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function("document.documentElement.scrollWidth <= 390")
     page.set_viewport_size({"width": 1280, "height": 844})

@@ -26,7 +26,7 @@ def heading(page: Page, text: str) -> None:
     expect(page.locator("#results h2").first).to_contain_text(text)
 
 
-def test_first_page_has_results(page: Page, app_url: str) -> None:
+def test_the_page_opens_with_results(page: Page, app_url: str) -> None:
     open_page(page, app_url)
     expect(page.locator(CARDS)).to_have_count(12)
     pictures = page.locator(f"{CARDS} img")
@@ -36,7 +36,7 @@ def test_first_page_has_results(page: Page, app_url: str) -> None:
     expect(page.locator("#status .how")).to_contain_text(re.compile(r"[\d.]+ ms over 80 pictures"))
 
 
-def test_words_find_pictures_best_first(page: Page, app_url: str) -> None:
+def test_words_find_pictures_in_order_of_their_scores(page: Page, app_url: str) -> None:
     open_page(page, app_url)
     search(page, "a house at night")
     heading(page, "a house at night")
@@ -47,7 +47,7 @@ def test_words_find_pictures_best_first(page: Page, app_url: str) -> None:
     expect(page.locator(CARDS)).to_have_count(24)
 
 
-def test_link_reproduces_the_search(page: Page, app_url: str) -> None:
+def test_the_link_reproduces_the_search(page: Page, app_url: str) -> None:
     open_page(page, app_url)
     search(page, "red & white / 50% ship?")
     heading(page, "red & white / 50% ship?")
@@ -59,10 +59,10 @@ def test_link_reproduces_the_search(page: Page, app_url: str) -> None:
     assert page.locator(CARDS).all_inner_texts() == cards
 
 
-def test_a_result_searches_on_and_a_caption_searches_back(page: Page, app_url: str) -> None:
+def test_a_click_on_a_result_searches_with_it(page: Page, app_url: str) -> None:
     open_page(page, app_url)
     page.locator(f"{CARDS} button").first.click()
-    heading(page, "Captions that fit it")
+    heading(page, "Matching captions")
     expect(page.locator(CAPTIONS)).to_have_count(12)
     expect(page.locator(CARDS)).to_have_count(12)
     expect(page.locator("#picture img")).to_be_visible()
@@ -72,46 +72,48 @@ def test_a_result_searches_on_and_a_caption_searches_back(page: Page, app_url: s
     heading(page, f"Pictures for “{caption[:60]}")
 
 
-def test_an_upload_finds_captions(page: Page, app_url: str, tmp_path: Path) -> None:
+def test_an_uploaded_picture_finds_captions(page: Page, app_url: str, tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     Image.linear_gradient("L").resize((900, 600)).save(photo)
     open_page(page, app_url)
     page.locator("#picture input[type=file]").set_input_files(photo)
-    heading(page, "Captions that fit it")
+    heading(page, "Matching captions")
     scores = [float(text) for text in page.locator(f"{CAPTIONS} .score").all_inner_texts()]
     assert len(scores) == 12
     assert scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.parametrize("kind", ["text", "bomb", "dot"])
-def test_odd_uploads(page: Page, app_url: str, tmp_path: Path, kind: str) -> None:
+def test_unusable_uploads_get_a_note_and_the_page_goes_on(
+    page: Page, app_url: str, tmp_path: Path, kind: str
+) -> None:
     upload = tmp_path / "odd.png"
     if kind == "text":
-        upload.write_text("no picture at all")
+        upload.write_text("not an image")
     else:
         Image.new("1", (20_000, 20_000) if kind == "bomb" else (1, 1)).save(upload)
     open_page(page, app_url)
     page.locator("#picture input[type=file]").set_input_files(upload)
     if kind == "dot":
-        heading(page, "Captions that fit it")
+        heading(page, "Matching captions")
     else:
         reason = "more than 50,000,000 pixels" if kind == "bomb" else "not a JPEG, PNG"
-        expect(page.locator(NOTE)).to_contain_text(f"That picture cannot be used: {reason}")
-    search(page, "a ship")  # and the page lives on
+        expect(page.locator(NOTE)).to_contain_text(f"This picture cannot be used: {reason}")
+    search(page, "a ship")
     heading(page, "a ship")
 
 
-def test_empty_long_and_unknown_words_are_answered_kindly(page: Page, app_url: str) -> None:
+def test_empty_long_and_unknown_queries_get_a_note(page: Page, app_url: str) -> None:
     open_page(page, app_url)
     search(page, "   ")
     expect(page.locator(NOTE)).to_contain_text("type a few words")
     search(page, "a zeppelin over the sea")
-    expect(page.locator(NOTE)).to_contain_text("never met “zeppelin”")
+    expect(page.locator(NOTE)).to_contain_text("do not contain “zeppelin”")
     search(page, "a red car and a blue car " * 40)
-    expect(page.locator(NOTE)).to_contain_text("longer than the model reads")
+    expect(page.locator(NOTE)).to_contain_text("too long for the model")
 
 
-def test_strange_links_do_no_harm(page: Page, app_url: str) -> None:
+def test_invalid_links_get_a_note(page: Page, app_url: str) -> None:
     for query in ("?item=nobody", "?g=elsewhere", "?k=0&q=car", "?k=9999&q=car"):
         page.goto(f"{app_url}/{query}")
         expect(page.locator(NOTE)).to_be_visible()
@@ -119,12 +121,12 @@ def test_strange_links_do_no_harm(page: Page, app_url: str) -> None:
     heading(page, "a ship")
 
 
-def test_foreign_captions_stay_text(page: Page, app_url: str, nasty: str) -> None:
+def test_hostile_captions_stay_text(page: Page, app_url: str, nasty: str) -> None:
     open_page(page, f"{app_url}/?g=nasty&q=green")
     expect(page.locator(CARDS)).to_have_count(3)
     expect(page.locator(f"{CARDS} .caption").first).to_contain_text(nasty)
     page.locator(f"{CARDS} button").first.click()
-    heading(page, "Captions that fit it")
+    heading(page, "Matching captions")
     expect(page.locator(f"{CAPTIONS} .text").first).to_contain_text(nasty)
     page.locator(f"{CAPTIONS} button").first.click()
     heading(page, "Pictures for")
@@ -140,7 +142,7 @@ def test_surprise_and_examples(page: Page, app_url: str) -> None:
     assert page.locator("#query textarea").input_value()
 
 
-def test_keyboard_alone_is_enough(page: Page, app_url: str) -> None:
+def test_the_keyboard_is_enough(page: Page, app_url: str) -> None:
     open_page(page, app_url)
     page.locator("#query textarea").focus()
     page.keyboard.type("a dog")
@@ -151,10 +153,10 @@ def test_keyboard_alone_is_enough(page: Page, app_url: str) -> None:
         if page.evaluate("document.activeElement.dataset.item !== undefined"):
             break
     page.keyboard.press("Enter")
-    heading(page, "Captions that fit it")
+    heading(page, "Matching captions")
 
 
-def test_phone_width(page: Page, app_url: str) -> None:
+def test_the_page_fits_the_width_of_a_phone(page: Page, app_url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_page(page, app_url)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -163,5 +165,5 @@ def test_phone_width(page: Page, app_url: str) -> None:
     )
     assert columns == 2
     page.locator(f"{CARDS} button").first.click()
-    heading(page, "Captions that fit it")
+    heading(page, "Matching captions")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

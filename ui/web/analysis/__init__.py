@@ -1,1 +1,1 @@
-"""The analysis page: one file per tab; all numbers come from `analysis.gallery_analysis`."""
+"""The analysis page: one file per tab. All numbers come from `analysis.gallery_analysis`."""

@@ -1,4 +1,4 @@
-"""Long work behind a page that tells how far it is, and ends when nobody waits for it any more."""
+"""Long computations behind a page: they report progress and end when nobody waits for them."""
 
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -14,34 +14,39 @@ T = TypeVar("T")
 _POOL = ThreadPoolExecutor(2, thread_name_prefix="analysis")
 
 
-class _Stopped(Exception):
-    """Nobody waits for the work any more."""
+class _StoppedError(Exception):
+    """Nobody waits for the result any more."""
 
 
 @dataclass
 class Work(Generic[T]):
-    """Work under way. done, total: how far it is; total is 0 until it tells."""
+    """A running computation. `done` of `total` steps are complete; `total` is 0 until it is known."""
 
     done: int = 0
     total: int = 0
 
     def start(self, task: Callable[[], T]) -> None:
-        """Let another thread do it."""
+        """Run the task in another thread."""
         self._future = _POOL.submit(task)
 
     def running(self, seconds: float = 0.3) -> bool:
-        """Wait so long at most, then tell whether it is still under way."""
+        """Wait for the result, at most `seconds`; return True if it is not there yet."""
         return bool(wait([self._future], timeout=seconds).not_done)
 
     def result(self) -> T:
-        """What it returned; raises what it raised."""
+        """Return the result, or raise what the task raised."""
         return self._future.result()
 
 
 class Stop:
-    """A button that ends long work for the visitor who presses it; `ended` is what their page shows then.
+    """A button with which visitors end their own computation.
 
-    Gradio can cancel an event, too, but then waits for its end before it answers the next of its kind.
+    Gradio can cancel an event as well, but answers the next event of this kind only after the cancelled
+    handler has returned.
+
+    Args:
+        button: The button.
+        ended: Values of the outputs after the button was pressed.
     """
 
     def __init__(self, button: gr.Button, ended: tuple[Any, ...]) -> None:
@@ -56,7 +61,7 @@ class Stop:
     def until_pressed(
         self, request: gr.Request, steps: Generator[tuple[Any, ...]]
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the steps of the work, and `ended` in the place of the rest."""
+        """Yield the steps of the computation; once the button is pressed, yield `ended` and return."""
         session, pressed = str(request.session_hash), threading.Event()
         self._pressed[session] = pressed
         try:
@@ -67,22 +72,22 @@ class Stop:
                         yield self._ended
                         return
         finally:
-            if self._pressed.get(session) is pressed:  # and not that of the next question already
+            if self._pressed.get(session) is pressed:  # it may belong to the session's next computation
                 del self._pressed[session]
 
 
 @contextmanager
 def working(task: Callable[..., T], *args: Any) -> Iterator[Work[T]]:
-    """Start `task(*args, progress=...)` in another thread; once the block is left `progress` raises."""
+    """Run `task(*args, progress=...)` in another thread; when the block exits, `progress` raises."""
     stopped = threading.Event()
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         if stopped.is_set():
-            raise _Stopped
+            raise _StoppedError
         work.done, work.total = done, total
 
     work: Work[T] = Work()
-    work.start(lambda: task(*args, progress=tell))
+    work.start(lambda: task(*args, progress=report))
     try:
         yield work
     finally:

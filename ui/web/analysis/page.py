@@ -1,105 +1,107 @@
-"""The analysis page: what lies behind the results, for one gallery or several side by side."""
+"""The analysis page: measurements of one gallery, or of several side by side."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 
-from itr_core.errors import PairscopeError
 from ui.web import html
-from ui.web.analysis.tab import Desk, Tab
-from ui.web.analysis.tabs.geometry import space_tab
+from ui.web.analysis.tab import Tab
+from ui.web.analysis.tabs.geometry import geometry_tab
 from ui.web.analysis.tabs.map import map_tab
-from ui.web.analysis.tabs.misses import errors_tab
+from ui.web.analysis.tabs.misses import misses_tab
 from ui.web.analysis.tabs.probes import probes_tab
-from ui.web.analysis.tabs.query_length import length_tab
+from ui.web.analysis.tabs.query_length import query_length_tab
+from ui.web.errors import show_errors
 from ui.web.galleries import Galleries
 
-TABS: dict[str, Callable[[Desk, gr.Dropdown], Tab]] = {
-    "Geometry": space_tab,
+TABS: dict[str, Callable[[Galleries, gr.Dropdown], Tab]] = {
+    "Geometry": geometry_tab,
     "Map": map_tab,
-    "Query length": length_tab,
-    "Errors": errors_tab,
+    "Query length": query_length_tab,
+    "Misses": misses_tab,
     "Probes": probes_tab,
 }
-MOST = 5
-"""Galleries that are compared unasked."""
+SELECTED_AT_FIRST = 5
+"""Number of galleries that are compared when the page opens."""
 
 
 def analysis_page(page: gr.Blocks, galleries: Galleries) -> None:
-    """Lay the page out in `page`, the Blocks at work, over the galleries of `galleries`."""
-    desk = Desk(galleries)
-    chosen = gr.Dropdown(
-        galleries.names, value=galleries.names[:MOST], multiselect=True, label="Galleries", elem_id="compared",
-        visible=len(galleries.names) > 1,
+    """Add the page's components and event handlers to the open Blocks `page`."""
+    selected = gr.Dropdown(
+        galleries.names, value=galleries.names[:SELECTED_AT_FIRST], multiselect=True, label="Galleries",
+        elem_id="compared", visible=len(galleries.names) > 1,
     )  # fmt: skip
-    status = gr.HTML(elem_id="status")
-    ready = page.load(desk.await_ready, chosen, status, api_visibility="private", show_progress="hidden")
+    status = gr.HTML(elem_id="status", elem_classes="optional")
+
+    @show_errors(html.note)
+    def await_ready(names: list[str]) -> Iterator[str]:
+        for progress in galleries.await_ready(names):
+            yield html.waiting(*progress)
+        yield ""
+
+    ready = page.load(await_ready, selected, status, api_visibility="private", show_progress="hidden")
     current = gr.State(next(iter(TABS)))
     tabs = gr.Tabs(elem_id="tabs")
     for title, lay_out in TABS.items():
-        with tabs, gr.Tab(title, id=title) as tab:
-            note = gr.HTML(elem_classes="tab-note")
-            wiring = lay_out(desk, chosen)
-        outputs = [note, *wiring.outputs]
-        inputs = [chosen, *wiring.inputs]
+        with tabs, gr.Tab(title, id=title) as header:
+            note = gr.HTML(elem_classes="optional")
+            tab = lay_out(galleries, selected)
+        inputs = [selected, *tab.inputs]
+        outputs = [note, *tab.outputs]
         settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        show = show_errors(wiring)
-        tab.select(lambda title=title: title, None, current, api_visibility="private")
-        asking = [tab.select, *(_said(each) for each in wiring.inputs)]
-        gr.on(asking, show, inputs, outputs, trigger_mode="always_last", **settings)
-        chosen.input(_where_current(title, show, len(outputs)), [current, *inputs], outputs, **settings)
+        show = _handler(tab)
+        header.select(lambda title=title: title, None, current, api_visibility="private")
+        changes = [header.select, *(_change_event(each) for each in tab.inputs)]
+        gr.on(changes, show, inputs, outputs, trigger_mode="always_last", **settings)
+        selected.input(_if_current(title, show, len(outputs)), [current, *inputs], outputs, **settings)
         if title == current.value:
             ready.then(show, inputs, outputs, **settings)
-        if wiring.linked is not None:
-            arrive = _arriving(title, wiring.linked, len(wiring.inputs))
-            page.load(arrive, None, [tabs, *wiring.inputs], api_visibility="private", show_progress="hidden")
+        if tab.linked is not None:
+            follow = _follow_link(title, tab.linked, len(tab.inputs))
+            page.load(follow, None, [tabs, *tab.inputs], api_visibility="private", show_progress="hidden")
 
 
-def _said(asked: Any) -> Any:
-    """The event of an input that is answered: words only once they are all there."""
-    return asked.submit if isinstance(asked, gr.Textbox) else asked.input
+def _change_event(component: Any) -> Any:
+    """Return the event after which a tab is updated; a text box waits until the text is complete."""
+    return component.submit if isinstance(component, gr.Textbox) else component.input
 
 
-def _arriving(title: str, linked: Callable[..., Any], inputs: int) -> Callable[[gr.Request], Any]:
-    """Open the tab that a link asks for, with its inputs set."""
+def _follow_link(title: str, linked: Callable[..., Any], inputs: int) -> Callable[[gr.Request], Any]:
+    """Return a handler that selects the tab of a link and sets the tab's inputs."""
 
-    def arrive(request: gr.Request) -> Any:
+    def follow(request: gr.Request) -> Any:
         values = linked(request.query_params)
         if values is None:
             return gr.Tabs(), *([gr.skip()] * inputs)
         return gr.Tabs(selected=title), *values
 
-    return arrive
+    return follow
 
 
-def show_errors(wiring: Tab) -> Callable[..., Iterator[Any]]:
-    """The tab's handler, with the note that says what is wrong in front of its outputs."""
+def _handler(tab: Tab) -> Callable[..., Iterator[Any]]:
+    """Return the handler that updates a tab; its first output is a note, empty unless there is an error."""
+    unchanged = [gr.skip()] * len(tab.outputs)
 
-    def answer(request: gr.Request, names: list[str], *inputs: Any) -> Iterator[Any]:
-        nothing = [gr.skip()] * len(wiring.outputs)
+    @show_errors(lambda message: (html.note(message), *unchanged))
+    def show(request: gr.Request, names: list[str], *values: Any) -> Iterator[Any]:
         if not names:
-            yield html.status(notes=["Choose a gallery."]), *nothing
+            yield html.note("Select a gallery."), *unchanged
             return
-        try:
-            steps = wiring.show(names, *inputs)
-            for values in wiring.stop.until_pressed(request, steps) if wiring.stop else steps:
-                yield "", *values
-        except PairscopeError as error:
-            yield html.status(notes=[str(error)]), *nothing
+        steps = tab.show(names, *values)
+        for outputs in tab.stop.until_pressed(request, steps) if tab.stop else steps:
+            yield "", *outputs
 
-    return answer
+    return show
 
 
-def _where_current(
-    title: str, show: Callable[..., Iterator[Any]], outputs: int
-) -> Callable[..., Iterator[Any]]:
-    """The same for an event that every tab hears, but only the one in sight should answer."""
+def _if_current(title: str, show: Callable[..., Iterator[Any]], outputs: int) -> Callable[..., Iterator[Any]]:
+    """Return `show` for an event that all tabs receive: only the visible tab is updated."""
 
-    def answer(request: gr.Request, current: str, *inputs: Any) -> Iterator[Any]:
+    def show_if_current(request: gr.Request, current: str, *inputs: Any) -> Iterator[Any]:
         if current == title:
             yield from show(request, *inputs)
         else:
             yield [gr.skip()] * outputs
 
-    return answer
+    return show_if_current

@@ -1,23 +1,24 @@
 // Runs once for each plot. Gradio provides element, props, trigger, watch and server.
-const told = new Map(); // hovered key -> promise of what it is
+const descriptions = new Map(); // hovered key -> promise of its caption and thumbnail
 
 const colour = (name) => getComputedStyle(element).getPropertyValue(name).trim();
 
-// The figure comes with colours for a light page; those of the page at hand take their place.
-function dressed(layout) {
+// The figure has the colours of a light page; they are replaced by the colours of this page.
+function themed(layout) {
   const line = colour('--border-color-primary'), quiet = colour('--body-text-color-subdued');
-  const dress = (axis) => ({
+  const themedAxis = (axis) => ({
     ...axis, gridcolor: line, linecolor: line, tickfont: {...axis.tickfont, color: quiet},
     title: {...axis.title, font: {...axis.title?.font, color: quiet}},
   });
   const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
   return {
     ...layout,
-    ...Object.fromEntries(['xaxis', 'yaxis', ...axes].map((key) => [key, dress(layout[key] ?? {})])),
+    ...Object.fromEntries(['xaxis', 'yaxis', ...axes].map((key) => [key, themedAxis(layout[key] ?? {})])),
     font: {...layout.font, color: colour('--body-text-color')},
     hoverlabel: {bgcolor: colour('--background-fill-primary'), bordercolor: line, font: {color: colour('--body-text-color')}},
     autosize: true,
-    height: Math.min(layout.height ?? 450, Math.max(360, 1.15 * element.clientWidth)),
+    // Maps have equal scales on both axes: on a narrow page a high figure would be empty.
+    height: props.value.meta.zoom ? Math.min(layout.height, Math.max(360, 1.15 * element.clientWidth)) : layout.height,
   };
 }
 
@@ -26,10 +27,10 @@ async function draw() {
   const value = props.value;
   element.querySelector('figure').hidden = !value;
   if (!value) return;
-  element.querySelector('figure').setAttribute('aria-label', value.says);
-  element.querySelector('.says').textContent = value.says;
+  element.querySelector('figure').setAttribute('aria-label', value.caption);
+  element.querySelector('.caption').textContent = value.caption;
   const {data, layout} = value.figure;
-  await Plotly.react(area, data, dressed(layout), {
+  await Plotly.react(area, data, themed(layout), {
     displaylogo: false, responsive: true, scrollZoom: Boolean(value.meta.zoom),
     modeBarButtons: [value.meta.zoom ? ['zoom2d', 'pan2d', 'select2d', 'lasso2d', 'resetScale2d'] : ['resetScale2d']],
   });
@@ -50,12 +51,12 @@ function select(points) {
 async function describe(point, at) {
   if (!server?.describe || point.customdata === undefined) return;
   const key = JSON.stringify([props.value.meta, point.customdata]);
-  if (!told.has(key)) told.set(key, server.describe(JSON.parse(key)));
+  if (!descriptions.has(key)) descriptions.set(key, server.describe(JSON.parse(key)));
   element.querySelector('.tip')?.remove();
   const tip = document.createElement('div');
   tip.className = 'tip';
   element.querySelector('figure').append(tip);
-  const {caption, thumbnail} = await told.get(key);
+  const {caption, thumbnail} = await descriptions.get(key);
   if (thumbnail) tip.append(Object.assign(document.createElement('img'), {src: thumbnail, alt: ''}));
   tip.append(Object.assign(document.createElement('p'), {textContent: caption}));
   const frame = element.querySelector('figure').getBoundingClientRect();
@@ -64,7 +65,7 @@ async function describe(point, at) {
   tip.style.top = `${y + 14 + tip.offsetHeight > frame.height ? Math.max(0, y - tip.offsetHeight - 14) : y + 14}px`;
 }
 
-// Every trace as rows, whatever its kind: what was drawn is what is exported.
+// The exported table: one row per point of every trace.
 function table() {
   const columns = ['x', 'y', 'low', 'high', 'text', 'key'];
   const quoted = (value) => /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
@@ -95,7 +96,7 @@ element.addEventListener('click', (event) => {
 
 watch('value', draw);
 draw();
-// A plot that was drawn while its tab was hidden has no width yet.
+// A plot drawn in a hidden tab has no width until the tab is shown.
 new ResizeObserver(() => {
   const area = element.querySelector('.area');
   if (area?.dataset.wired && area.clientWidth) Plotly.Plots.resize(area);

@@ -1,4 +1,4 @@
-"""A plotly figure that can be hovered, clicked, lassoed and exported; `gr.Plot` has none of these events."""
+"""A plotly figure with hover, click, lasso and export; `gr.Plot` has none of these events."""
 
 import json
 from collections.abc import Callable
@@ -17,17 +17,17 @@ _JS = Path(__file__).with_name("plot.js").read_text(encoding="utf-8")
 _TEMPLATE = """
 <figure class="plot" aria-label="">
   <div class="area"></div>
-  <figcaption><span class="says"></span>
+  <figcaption><span class="caption"></span>
     <button type="button" data-save="png" disabled>PNG</button>
     <button type="button" data-save="svg" disabled>SVG</button>
-    <button type="button" data-save="csv" disabled>Data</button>
+    <button type="button" data-save="csv" disabled>CSV</button>
   </figcaption>
 </figure>
 """
 
 
 def plotly_js() -> Path:
-    """The plotly.js that the installed plotly comes with; found without importing plotly."""
+    """Return the path of the plotly.js in the installed plotly package, without importing plotly."""
     spec = find_spec("plotly")
     assert spec is not None
     assert spec.origin is not None
@@ -35,11 +35,15 @@ def plotly_js() -> Path:
 
 
 def plot(*, describe: Callable[[Any], dict[str, str]] | None = None, **settings: Any) -> gr.HTML:
-    """A place for a figure; its value is what `drawn` returns.
+    """Return a component for a figure; its value is what `plot_value` returns.
 
-    A click on a point and a lasso around points trigger `select` with `keys`, the points' customdata (strings
-    or numbers from the browser, so not to be trusted). `describe([meta, key])` is asked for what to show at a
-    hovered point: {"caption", "thumbnail"}, both text, of which the second is an address.
+    A click on a point and a lasso around points trigger `select` with `keys`: the customdata of the points.
+    They come from the browser and can be anything.
+
+    Args:
+        describe: Server function for a hovered point: [meta, key] -> {"caption", "thumbnail"}, a text and the
+            address of an image.
+        settings: Of `gr.HTML`.
     """
     gr.set_static_paths([plotly_js()])
     return gr.HTML(
@@ -51,6 +55,13 @@ def plot(*, describe: Callable[[Any], dict[str, str]] | None = None, **settings:
     )
 
 
-def drawn(figure: "go.Figure", says: str, name: str, **meta: Any) -> dict[str, Any]:
-    """A figure for `plot`. says: what is seen, in a sentence. name: of exports. meta: for `describe`."""
-    return {"figure": json.loads(figure.to_json()), "says": says, "name": name, "meta": meta}
+def plot_value(figure: "go.Figure", caption: str, name: str, **meta: Any) -> dict[str, Any]:
+    """Return a figure as the value of `plot`.
+
+    Args:
+        figure: The figure.
+        caption: A sentence on how to read it.
+        name: File name of exports, without extension.
+        meta: Passed on to `describe`.
+    """
+    return {"figure": json.loads(figure.to_json()), "caption": caption, "name": name, "meta": meta}

@@ -1,40 +1,26 @@
-"""What every tab of the analysis page needs: the results of a gallery, or what to say while it is made."""
+"""The contract between the analysis page and its tabs."""
 
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from analysis.gallery_analysis import GalleryAnalysis
-from ui.web import html
 from ui.web.analysis.jobs import Stop
-from ui.web.galleries import Galleries
 
 
 class Tab(NamedTuple):
-    """What a tab shows: `show(names, *inputs)` yields values for `outputs`; several if it takes long."""
+    """What the page needs to run a tab whose components are laid out.
+
+    Attributes:
+        show: `show(names, *values)` yields values for `outputs`: once, or several times while it computes.
+            `names` are the selected galleries, at least one; `values` are those of `inputs`.
+        inputs: Components whose changes update the tab.
+        outputs: Components that the tab updates.
+        stop: The button that ends a long computation, if the tab has one.
+        linked: Maps the parameters of a link to values for `inputs`; returns None if the link is not for
+            this tab.
+    """
 
     show: Callable[..., Generator[tuple[Any, ...]]]
     inputs: Sequence[Any]
     outputs: Sequence[Any]
     stop: Stop | None = None
     linked: Callable[[Mapping[str, str]], Sequence[Any] | None] | None = None
-    """The parameters of a link -> values for `inputs`, where the link is to this tab."""
-
-
-class Desk:
-    """The shelf's galleries as analyses."""
-
-    def __init__(self, galleries: Galleries) -> None:
-        self.galleries = galleries
-
-    def await_ready(self, names: list[str]) -> Iterator[str]:
-        """Say how far galleries are that are still being made, until there is none."""
-        for name in names:
-            while (progress := self.galleries.progress(name)) is not None:
-                yield html.waiting(name, *progress)
-                time.sleep(0.7)
-        yield ""
-
-    def of(self, name: str) -> GalleryAnalysis:
-        """The analysis of a gallery; PairscopeError where there is none (yet)."""
-        return self.galleries.analysis(name)

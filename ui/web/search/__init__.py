@@ -1,1 +1,1 @@
-"""The search page: its layout and its event handlers."""
+"""The search page: components and event handlers."""

@@ -1,4 +1,4 @@
-"""What the search page answers to whatever a visitor does: one value for each of its outputs. No layout."""
+"""Event handlers of the search page and its two API endpoints; each returns the values of the outputs."""
 
 import random
 import time
@@ -9,10 +9,11 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from itr_core.errors import ImageError, PairscopeError, QueryError
+from itr_core.errors import QueryError
 from itr_core.pairs.decoding import decode_image
 from itr_core.retrieval.searcher import Hit, Searcher
 from ui.web import html
+from ui.web.errors import as_gradio_error, show_errors
 from ui.web.galleries import Galleries
 
 EXAMPLES = (
@@ -24,167 +25,165 @@ EXAMPLES = (
     "lighthouse at sunset",
 )
 UPLOAD_SIDE = 1024
-"""Large JPEG uploads are decoded at a fraction of their size, but not below this many pixels a side."""
-UNLIKELY = 0.05
-"""The share of matching queries of which it is wrongly said that perhaps nothing matches."""
+"""Large JPEG uploads are decoded at a fraction of their size, but not below this shorter side in pixels."""
+FALSE_ALARM_RATE = 0.05
+"""Share of the queries with a match in the gallery that are nevertheless reported as low confidence."""
 
 
-class Page(NamedTuple):
-    """The page's outputs, in the order in which `search.py` lists them."""
+class PageOutputs(NamedTuple):
+    """Values of the page's outputs, in the order of `ui.web.search.page`."""
 
-    query: str
+    query: Any
     picture: str | None
     gallery: Any
     status: str
     results: str
-    tick: gr.Timer
+    timer: gr.Timer
+
+
+def _outputs(
+    query: Any = "", picture: str | None = None, status: str = "", results: str = "", *, waiting: bool = False
+) -> PageOutputs:
+    return PageOutputs(query, picture, gr.skip(), status, results, gr.Timer(active=waiting))
+
+
+errors_in_status = show_errors(lambda message: _outputs(gr.skip(), status=html.note(message)))
 
 
 class SearchHandlers:
-    """Event handlers over the galleries of a shelf."""
+    """Handlers over `galleries`."""
 
     def __init__(self, galleries: Galleries) -> None:
         self.galleries = galleries
 
-    def by_words(self, query: str, count: int, gallery: str) -> Page:
-        """T2I: pictures for the words, and what of them the model could not use."""
-        try:
-            searcher = self._searcher(gallery)
-            start = time.perf_counter()
-            hits = searcher.search_text(query, count)
-            seconds = time.perf_counter() - start
-        except PairscopeError as error:
-            return _refusal(error, query=query)
-        kept, lost = searcher.encoder.split_at_context(query)
-        notes = []
-        if lost:
-            notes.append(
-                f"That is longer than the model reads. It read up to “… {kept[-40:]}”, "
-                f"but not “{_shortened(lost)}”."
-            )
-        if unseen := searcher.encoder.unseen_words(kept):
-            notes.append(f"The model never met {_listing(unseen)} in training, so it can only guess there.")
-        if (chance := self._chance(searcher, gallery, query, hits)) <= UNLIKELY:
-            notes.append(
-                f"Perhaps nothing here matches: of queries that do match something in this gallery, "
-                f"{'fewer than 1' if chance < 0.01 else f'about {100 * chance:.0f}'} in 100 score so low."
-            )
+    @errors_in_status
+    def by_words(self, query: str, count: int, gallery: str) -> PageOutputs:
+        """T2I: pictures for a query, with notes on words the model cannot use and on low confidence."""
+        searcher = self._searcher(gallery)
+        start = time.perf_counter()
+        hits = searcher.search_text(query, count)
+        seconds = time.perf_counter() - start
+        notes = self._notes(searcher, gallery, query, hits)
         status = self._status(searcher, gallery, seconds, notes, q=query, k=count)
-        return _page(query, None, status, html.pictures(hits, f"Pictures for “{_shortened(query)}”"))
+        return _outputs(query, None, status, html.pictures(hits, f"Pictures for “{_shortened(query)}”"))
 
-    def by_picture(self, path: str | None, count: int, gallery: str) -> Page:
-        """I2T and I2I for an uploaded, pasted or taken picture."""
-        if not path:  # the box was emptied
-            return _page(status=html.status(notes=["Search with words, or choose a picture."]))
-        try:
-            searcher = self._searcher(gallery)
-            image = _decoded(path)
-            start = time.perf_counter()
-            results = _both(
-                searcher.search_image(image, count), searcher.search_image(image, count, of="images")
-            )
-            seconds = time.perf_counter() - start
-        except ImageError as error:
-            return _refusal(QueryError(f"That picture cannot be used: {error}."))
-        except PairscopeError as error:
-            return _refusal(error)
-        notes = ["Your picture stays in this session, so there is no link to this search."]
-        return _page("", path, self._status(searcher, gallery, seconds, notes), results)
+    @errors_in_status
+    def by_picture(self, path: str | None, count: int, gallery: str) -> PageOutputs:
+        """I2T and I2I for an uploaded, pasted or photographed picture."""
+        if not path:  # the visitor removed the picture
+            return _outputs(status=html.note("Type a query, or choose a picture."))
+        searcher = self._searcher(gallery)
+        image = _decoded(path)
+        start = time.perf_counter()
+        results = _both(searcher.search_image(image, count), searcher.search_image(image, count, of="images"))
+        seconds = time.perf_counter() - start
+        notes = ["This search has no link, because your picture is not stored."]
+        return _outputs("", path, self._status(searcher, gallery, seconds, notes), results)
 
-    def by_item(self, item: str, count: int, gallery: str) -> Page:
+    @errors_in_status
+    def by_item(self, item: str, count: int, gallery: str) -> PageOutputs:
         """I2T and I2I for a picture of the gallery."""
-        try:
-            searcher = self._searcher(gallery)
-            start = time.perf_counter()
-            results = _both(searcher.search_item(item, count), searcher.search_item(item, count, of="images"))
-            seconds = time.perf_counter() - start
-            thumbnail = searcher.gallery.thumbnail(item)
-        except PairscopeError as error:
-            return _refusal(error)
-        return _page(
-            "", str(thumbnail), self._status(searcher, gallery, seconds, item=item, k=count), results
-        )
+        searcher = self._searcher(gallery)
+        start = time.perf_counter()
+        results = _both(searcher.search_item(item, count), searcher.search_item(item, count, of="images"))
+        seconds = time.perf_counter() - start
+        thumbnail = searcher.gallery.thumbnail(item)
+        status = self._status(searcher, gallery, seconds, item=item, k=count)
+        return _outputs("", str(thumbnail), status, results)
 
-    def by_click(self, count: int, gallery: str, event: gr.EventData) -> Page:
-        """A click on a result. Its data come from the browser: they are looked up, never trusted."""
-        item, query = getattr(event, "item", None), getattr(event, "query", None)
-        return (
-            self.by_words(query, count, gallery)
-            if isinstance(query, str)
-            else self.by_item(str(item), count, gallery)
-        )
+    def by_click(self, count: int, gallery: str, event: gr.EventData) -> PageOutputs:
+        """Search with the clicked result. The browser sends its id or caption, which may be anything."""
+        item, query = html.event_value(event, "item"), html.event_value(event, "query")
+        if isinstance(query, str):
+            return self.by_words(query, count, gallery)
+        return self.by_item(str(item), count, gallery)
 
-    def surprise(self, count: int, gallery: str) -> Page:
-        """Search with a caption of the gallery that nobody chose."""
-        try:
-            items = self._searcher(gallery).gallery.items
-        except PairscopeError as error:
-            return _refusal(error)
+    @errors_in_status
+    def surprise(self, count: int, gallery: str) -> PageOutputs:
+        """Search with a random caption of the gallery."""
+        items = self._searcher(gallery).gallery.items
         captions = [
             caption for captions in items["captions"].sample(min(20, len(items))) for caption in captions
         ]
         return self.by_words(random.choice(captions or EXAMPLES), count, gallery)
 
-    def again(self, query: str, picture: str | None, count: int, gallery: str) -> Page:
-        """Another number of results, or another gallery, for the query that is there."""
+    def repeat(self, query: str, picture: str | None, count: int, gallery: str) -> PageOutputs:
+        """Repeat the search with another number of results or in another gallery."""
         return self.by_picture(picture, count, gallery) if picture else self.by_words(query, count, gallery)
 
-    def on_load(self, count: int, gallery: str, request: gr.Request) -> Page:
-        """What the link asks for (`?q=` or `?item=`, with `k` and `g`), else the first example."""
-        asked = request.query_params
-        name = asked.get("g", gallery)
-        try:
-            progress = self.galleries.progress(name)
-        except PairscopeError as error:
-            return _refusal(error)
+    @errors_in_status
+    def on_load(self, count: int, gallery: str, request: gr.Request) -> PageOutputs:
+        """Run the search of the link (`?q=` or `?item=`, with `k` and `g`), else the first example."""
+        parameters = request.query_params
+        name = parameters.get("g", gallery)
+        progress = self.galleries.progress(name)
         if progress is not None:
-            return _page(asked.get("q", ""), None, html.waiting(name, *progress), waiting=True)
-        number = int(asked["k"]) if asked.get("k", "").isdecimal() else count
-        if item := asked.get("item"):
-            page = self.by_item(item, number, name)
+            return _outputs(parameters.get("q", ""), None, html.waiting(name, *progress), waiting=True)
+        k = int(parameters["k"]) if parameters.get("k", "").isdecimal() else count
+        if item := parameters.get("item"):
+            outputs = self.by_item(item, k, name)
         else:
-            page = self.by_words(asked.get("q") or EXAMPLES[0], number, name)
-        return page._replace(gallery=name)
+            query = parameters.get("q") or EXAMPLES[0]
+            outputs = self.by_words(query, k, name)._replace(query=query)
+        return outputs._replace(gallery=name)
 
+    @as_gradio_error
     def search_text(self, query: str, k: int = 10, gallery: str = "") -> list[dict[str, Any]]:
         """Search pictures with words (T2I).
 
         Args:
             query: what the picture should show, in the language of the gallery's captions
-            k: how many pictures, 1 to 100
+            k: number of pictures, 1 to 100
             gallery: name of the gallery; empty for the first one
 
         Returns:
             the best pictures: rank, score (cosine), item_id, caption, address of the thumbnail
         """
-        with as_gradio_error():
-            return _as_json(self._searcher(gallery, timeout=60).search_text(query, int(k)))
+        return _as_json(self._searcher(gallery, timeout=60).search_text(query, int(k)))
 
+    @as_gradio_error
     def search_image(self, image: str | None, k: int = 10, gallery: str = "") -> list[dict[str, Any]]:
         """Search captions with a picture (I2T).
 
         Args:
             image: the picture to find captions for
-            k: how many captions, 1 to 100
+            k: number of captions, 1 to 100
             gallery: name of the gallery; empty for the first one
 
         Returns:
             the best captions: rank, score (cosine), item_id, caption, address of the thumbnail
         """
-        with as_gradio_error():
-            if not image:
-                raise QueryError("There is no picture to search with.")
-            return _as_json(self._searcher(gallery, timeout=60).search_image(_decoded(image), int(k)))
+        if not image:
+            raise QueryError("There is no picture to search with.")
+        return _as_json(self._searcher(gallery, timeout=60).search_image(_decoded(image), int(k)))
 
-    def _chance(self, searcher: Searcher, gallery: str, query: str, hits: list[Hit]) -> float:
-        """How rarely a query that matches scores so low (`analysis.calibration`); 1 where unknown."""
+    def _searcher(self, gallery: str, timeout: float = 0) -> Searcher:
+        return self.galleries.searcher(gallery or self.galleries.names[0], timeout)
+
+    def _notes(self, searcher: Searcher, gallery: str, query: str, hits: list[Hit]) -> list[str]:
+        kept, lost = searcher.encoder.split_at_context(query)
+        notes = []
+        if lost:
+            notes.append(
+                f"The query is too long for the model, which read it up to “… {kept[-40:]}” and ignored "
+                f"“{_shortened(lost)}”."
+            )
+        if unseen := searcher.encoder.unseen_words(kept):
+            notes.append(
+                f"The model's training captions do not contain {_listing(unseen)}, so it can only guess the "
+                "meaning."
+            )
+        if (rate := self._share_scoring_lower(searcher, gallery, query, hits)) <= FALSE_ALARM_RATE:
+            share = "under 1 %" if rate < 0.01 else f"about {100 * rate:.0f} %"
+            notes.append(f"Low confidence: {share} of queries with a match here score this low.")
+        return notes
+
+    def _share_scoring_lower(self, searcher: Searcher, gallery: str, query: str, hits: list[Hit]) -> float:
+        """Return the share of matching queries with such a low best score; 1 if not known (yet)."""
         calibration = self.galleries.calibration(gallery or self.galleries.names[0])
         if calibration is None or not hits:
             return 1.0
         return float(calibration.p_value(searcher.embed_text(query)[None], np.array([hits[0].score]))[0])
-
-    def _searcher(self, gallery: str, timeout: float = 0) -> Searcher:
-        return self.galleries.searcher(gallery or self.galleries.names[0], timeout)
 
     def _status(
         self,
@@ -204,46 +203,26 @@ class SearchHandlers:
         )  # fmt: skip
 
 
-class as_gradio_error:
-    """A PairscopeError leaves as a message for the client, without a traceback in the server's log."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, PairscopeError):
-            raise gr.Error(str(error), print_exception=False) from error
-
-
-def _page(
-    query: str = "", picture: str | None = None, status: str = "", results: str = "", *, waiting: bool = False
-) -> Page:
-    return Page(query, picture, gr.skip(), status, results, gr.Timer(active=waiting))
-
-
-def _refusal(error: PairscopeError, *, query: str = "") -> Page:
-    return _page(query, status=html.status(notes=[str(error)]))
-
-
 def _decoded(upload: str) -> Image.Image:
-    """Read an uploaded file; as bytes, so that an error does not tell where the server keeps it."""
+    """Decode an uploaded file from its bytes, so that no error names its path on the server."""
     return decode_image(Path(upload).read_bytes(), min_side=UPLOAD_SIDE)
 
 
 def _both(texts: list[Hit], pictures: list[Hit]) -> str:
-    return html.captions(texts, "Captions that fit it") + html.pictures(pictures, "Pictures like it")
+    return html.captions(texts, "Matching captions") + html.pictures(pictures, "Similar pictures")
 
 
 def _as_json(hits: list[Hit]) -> list[dict[str, Any]]:
     return [vars(hit) | {"thumbnail": html.file_url(hit.thumbnail)} for hit in hits]
 
 
-def _shortened(text: str, most: int = 80) -> str:
+def _shortened(text: str, longest: int = 80) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _listing(words: list[str], most: int = 6) -> str:
-    quoted = [f"“{_shortened(word, 30)}”" for word in words[:most]]
-    if len(words) > most:
-        quoted.append(f"{len(words) - most} more words")
+def _listing(words: list[str], longest: int = 6) -> str:
+    quoted = [f"“{_shortened(word, 30)}”" for word in words[:longest]]
+    if len(words) > longest:
+        quoted.append(f"{len(words) - longest} more words")
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

@@ -1,17 +1,17 @@
-"""The search page: words to pictures, a picture to words, and one more click from any result."""
+"""The search page: query and picture in, pictures and captions out; every result starts another search."""
 
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from ui.web.galleries import Galleries
+from ui.web.galleries import POLL_SECONDS, Galleries
 from ui.web.html import CLICKS
 from ui.web.search.handlers import EXAMPLES, SearchHandlers
 
 COUNTS = [(f"{n} results", n) for n in (12, 24, 48)]
 
-# The address bar always holds the link that reproduces what the page shows.
+# Keeps the link that reproduces the shown search in the address bar.
 SHOW_LINK = """() => {
   const link = document.querySelector('#status a.link');
   if (link) history.replaceState(null, '', link.getAttribute('href'));
@@ -19,17 +19,20 @@ SHOW_LINK = """() => {
 
 
 def picture_box(**settings: Any) -> gr.Image:
-    """Gradio's image box, handing over the path of the upload unopened: decoding safely is the core's job."""
+    """Return an image input whose value is the path of the upload, which Gradio has not decoded.
+
+    `itr_core.pairs.decoding` decodes it, with limits on size and formats.
+    """
     box = gr.Image(type="filepath", **settings)
-    # Set on the object: for a subclass Gradio would write a stub file beside this one.
-    setattr(box, "preprocess", lambda upload: upload and upload.path)  # noqa: B010
+    # Set on the object, because for a subclass Gradio would write a stub file next to this one.
+    setattr(box, "preprocess", lambda upload: upload and upload.path)  # noqa: B010 - mypy: no plain assignment
     return box
 
 
 def search_page(page: gr.Blocks, galleries: Galleries) -> None:
-    """Lay the page out in `page`, the Blocks at work; wire it to `galleries`; add the endpoints for programs."""
-    answers = SearchHandlers(galleries)
-    with gr.Row(elem_id="ask"):
+    """Add the page's components, event handlers and API endpoints to the open Blocks `page`."""
+    handlers = SearchHandlers(galleries)
+    with gr.Row(elem_id="search-form"):
         with gr.Column(scale=3, min_width=320):
             query = gr.Textbox(
                 label="Search with words", placeholder="What should the picture show?", autofocus=True,
@@ -49,42 +52,42 @@ def search_page(page: gr.Blocks, galleries: Galleries) -> None:
                 )
         with gr.Column(scale=1, min_width=260):
             picture = picture_box(
-                label="or with a picture", sources=["upload", "clipboard", "webcam"],
+                label="Search with a picture", sources=["upload", "clipboard", "webcam"],
                 height=214, elem_id="picture", buttons=[],
             )  # fmt: skip
     status = gr.HTML(elem_id="status")
     results = gr.HTML(elem_id="results", js_on_load=CLICKS)
-    tick = gr.Timer(0.7, active=False)
-    outputs = [query, picture, gallery, status, results, tick]
+    timer = gr.Timer(POLL_SECONDS, active=False)
+    outputs = [query, picture, gallery, status, results, timer]
 
-    def wire(event: Any, answer: Callable[..., Any], inputs: list[Any]) -> None:
+    def connect(event: Any, handler: Callable[..., Any], inputs: list[Any]) -> None:
         done = event(
-            answer, inputs, outputs, api_visibility="private", show_progress="minimal", concurrency_limit=4,
+            handler, inputs, outputs, api_visibility="private", show_progress="minimal", concurrency_limit=4,
             concurrency_id="search",
         )  # fmt: skip
         done.then(None, js=SHOW_LINK, api_visibility="private")
 
-    wire(query.submit, answers.by_words, [query, count, gallery])
+    connect(query.submit, handlers.by_words, [query, count, gallery])
     for example in examples:
-        wire(example.click, answers.by_words, [example, count, gallery])
-    wire(surprise.click, answers.surprise, [count, gallery])
-    wire(picture.input, answers.by_picture, [picture, count, gallery])
-    wire(results.select, answers.by_click, [count, gallery])
+        connect(example.click, handlers.by_words, [example, count, gallery])
+    connect(surprise.click, handlers.surprise, [count, gallery])
+    connect(picture.input, handlers.by_picture, [picture, count, gallery])
+    connect(results.select, handlers.by_click, [count, gallery])
     for option in (count, gallery):
-        wire(option.input, answers.again, [query, picture, count, gallery])
-    wire(tick.tick, answers.on_load, [count, gallery])
-    wire(page.load, answers.on_load, [count, gallery])
-    _endpoints(answers)
+        connect(option.input, handlers.repeat, [query, picture, count, gallery])
+    connect(timer.tick, handlers.on_load, [count, gallery])
+    connect(page.load, handlers.on_load, [count, gallery])
+    _endpoints(handlers)
 
 
-def _endpoints(answers: SearchHandlers) -> None:
-    """`/search_text` and `/search_image`: the same search for programs, over HTTP, gradio_client and MCP."""
+def _endpoints(handlers: SearchHandlers) -> None:
+    """Add `/search_text` and `/search_image`: the same search over HTTP, gradio_client and MCP."""
     with gr.Row(visible=False):
         query, image = gr.Textbox(), picture_box()
         k, gallery, hits = gr.Number(10, precision=0), gr.Textbox(), gr.JSON()
         gr.Button().click(
-            answers.search_text, [query, k, gallery], hits, api_name="search_text", concurrency_limit=4
+            handlers.search_text, [query, k, gallery], hits, api_name="search_text", concurrency_limit=4
         )
         gr.Button().click(
-            answers.search_image, [image, k, gallery], hits, api_name="search_image", concurrency_limit=4
+            handlers.search_image, [image, k, gallery], hits, api_name="search_image", concurrency_limit=4
         )

@@ -1,1 +1,1 @@
-"""What a click opens: the HTML of one point of the map, one miss, one probe."""
+"""Panels of the tabs: the HTML of a point of the map, of a miss, and of a probed caption."""

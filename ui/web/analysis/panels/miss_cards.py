@@ -1,4 +1,4 @@
-"""Misses as what they stand for: which are asked for, how each is shown, and what a person says of it."""
+"""Misses: filters, HTML of their cards and confusions, and the verdicts of people."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -14,25 +14,28 @@ from analysis.misses.verdicts import JUDGEMENTS, read_verdicts, save_verdict
 from itr_core.errors import GalleryError, PairscopeError, QueryError
 from ui.web import html
 
-WAYS = {"t2i": "T2I", "i2t": "I2T"}
+DIRECTIONS = {"t2i": "T2I", "i2t": "I2T"}
 ORDERS = {"worst": worst, "most_confident": most_confident}
 MEANING = {
-    "false negative": "What came first is right as well; only the pairs do not say so.",
-    "near-duplicate": "What came first and the right picture look the same.",
-    "hub": "What came first is the first answer to more queries than chance explains.",
-    "wrong object": "The caption names a thing that the picture does not show.",
-    "wrong attribute": "The thing is there, but has another colour, pattern, size or state.",
-    "wrong count": "The thing is there, but not as often.",
-    "wrong setting": "The place, the time or the weather is another one.",
-    "wrong relation": "All things are there, but stand otherwise to each other.",
-    "unknown": "Nothing that can be told by truth or by comparing texts.",
+    "false negative": "The result found first is also correct, but not annotated as a pair.",
+    "near-duplicate": "The image found first and the correct image look the same.",
+    "hub": "The result found first is the first result of far more queries than expected by chance.",
+    "wrong object": "The caption names an object that the image does not show.",
+    "wrong attribute": "The object is there, but its colour, pattern, size or state differs.",
+    "wrong count": "The object is there, but the number differs.",
+    "wrong setting": "The place, the time of day or the weather differs.",
+    "wrong relation": "All objects are there, but their arrangement differs.",
+    "unknown": "Neither the ground truth nor a comparison of the texts shows a cause.",
 }
-BY = {"truth": "by truth", "text": "by text comparison", "embeddings": "by embeddings"}
-MOST_CONFUSED = 12
+BY = {"truth": "from ground truth", "text": "from comparing texts", "embeddings": "from embeddings"}
+MOST_CONFUSIONS = 12
+
+Miss = tuple[str, int, int]
+"""A miss of a gallery: direction, row of the query, row of the result found first."""
 
 
 class MissFilter(NamedTuple):
-    """Which misses are asked for; "" stands for all. confused: concept, captioned and depicted of one confusion."""
+    """Which misses to show; "" stands for all. `confused`: (concept, captioned, depicted)."""
 
     direction: str = ""
     cause: str = ""
@@ -40,18 +43,18 @@ class MissFilter(NamedTuple):
     confused: tuple[str, str, str] | None = None
 
 
-def chosen(table: pd.DataFrame, asked: MissFilter) -> pd.DataFrame:
-    """The rows of `analysis.misses.causes.misses` that are asked for."""
-    for column, value in zip(("direction", "cause", "concept"), asked, strict=False):
+def select(table: pd.DataFrame, wanted: MissFilter) -> pd.DataFrame:
+    """Return the rows of `analysis.misses.causes.misses` that pass the filter."""
+    for column, value in zip(("direction", "cause", "concept"), wanted, strict=False):
         if value:
             table = table[table[column] == value]
-    for column, value in zip(("concept", "captioned", "depicted"), asked.confused or (), strict=False):
+    for column, value in zip(("concept", "captioned", "depicted"), wanted.confused or (), strict=False):
         table = table[table[column] == value]
     return table
 
 
 def choices(table: pd.DataFrame, column: str, every: str) -> list[tuple[str, str]]:
-    """What a filter offers, with counts: ("hub (12)", "hub"), the commonest first."""
+    """Return the (label, value) pairs of a filter with counts, ("hub (12)", "hub"), most frequent first."""
     counts = table.loc[table[column] != "", column].value_counts()
     return [
         (f"{every} ({len(table):,})", ""),
@@ -60,105 +63,103 @@ def choices(table: pd.DataFrame, column: str, every: str) -> list[tuple[str, str
 
 
 def summary(table: pd.DataFrame, cause: str, *, exact: bool) -> str:
-    """What share of the misses are none, and what the cause that was chosen means."""
-    hidden = shares(table).loc["false negative"]
+    """Return the share of false negatives among the misses, and the meaning of the selected cause."""
+    share = shares(table).loc["false negative"]
     present = [
-        (WAYS[direction], hidden[direction], (table["direction"] == direction).sum()) for direction in WAYS
+        (DIRECTIONS[direction], share[direction], (table["direction"] == direction).sum())
+        for direction in DIRECTIONS
     ]
     return html.render(
         "misses_summary.html",
-        hidden=[each for each in present if each[2]],
+        false_negatives=[each for each in present if each[2]],
         exact=exact,
         cause=cause,
         meaning=MEANING.get(cause, ""),
     )
 
 
-def confusions(table: pd.DataFrame, asked: MissFilter) -> str:
-    """What captions say and pictures show instead, the most frequent first; each row can be chosen."""
-    rows = confusion(chosen(table, asked._replace(confused=None)))
-    rows = rows.sort_values("misses", ascending=False, kind="stable").head(MOST_CONFUSED)
-    return html.render("confusions.html", rows=rows.to_dict("records"), confused=asked.confused)
+def confusions(table: pd.DataFrame, wanted: MissFilter) -> str:
+    """Return the most frequent confusions (the caption says X, the image shows Y) as a table of buttons."""
+    rows = confusion(select(table, wanted._replace(confused=None)))
+    rows = rows.sort_values("misses", ascending=False, kind="stable").head(MOST_CONFUSIONS)
+    return html.render("confusions.html", rows=rows.to_dict("records"), confused=wanted.confused)
 
 
-def listing(
-    analysis: GalleryAnalysis, gallery: str, rows: pd.DataFrame, said: Mapping[tuple[str, int, int], str]
-) -> str:
-    """Misses with their pictures, which link to a search in `gallery`, and a person's verdict."""
-    misses = [_card(analysis, gallery, row, said) for row in rows.itertuples()]
+def cards(analysis: GalleryAnalysis, gallery: str, rows: pd.DataFrame, verdicts: Mapping[Miss, str]) -> str:
+    """Return misses with their images, which link to searches in `gallery`, and the verdicts on them."""
+    misses = [_card(analysis, gallery, row, verdicts) for row in rows.itertuples()]
     return html.render("misses.html", misses=misses, judgements=JUDGEMENTS)
 
 
-def tally(analysis: GalleryAnalysis) -> tuple[str, dict[tuple[str, int, int], str]]:
-    """How many verdicts there are, with a link to them, and which: (way, query, found) -> verdict."""
+def saved_verdicts(analysis: GalleryAnalysis) -> tuple[str, dict[Miss, str]]:
+    """Return a summary of the verdicts with a download link, and the last verdict on each miss."""
     path = verdicts_path(analysis)
     try:
         table = read_verdicts(path)
     except (OSError, GalleryError) as error:
-        return html.status(notes=[f"The verdicts cannot be read: {_reason(error)}"]), {}
+        return html.note(f"The verdicts cannot be read: {_reason(error)}"), {}
     table = table[table["gallery"] == analysis.gallery.manifest.checksum]
     table = table.drop_duplicates(["direction", "query", "found"], keep="last")
     counts = table["verdict"].value_counts()
-    summary = html.render(
+    tally = html.render(
         "verdicts.html",
         total=len(table),
         counts=[(name, counts[name]) for name in JUDGEMENTS if name in counts],
         link=f"{_served(path)}?{len(table)}" if path.exists() else "",
     )
-    return summary, {(row.direction, row.query, row.found): row.verdict for row in table.itertuples()}  # type: ignore[misc]
+    misses = zip(table["direction"], table["query"], table["found"], strict=True)
+    return tally, dict(zip(misses, table["verdict"], strict=True))
 
 
 def judge(analysis: GalleryAnalysis, direction: Any, query: Any, found: Any, verdict: Any) -> None:
-    """Keep a verdict that came from the browser; QueryError if it is none, or cannot be kept."""
+    """Save a verdict that came from the browser; QueryError if it is invalid or cannot be saved."""
     table = analysis.misses()
-    place = (
+    miss = (
         (table["direction"] == str(direction))
         & (table["query"] == _row(query))
         & (table["found"] == _row(found))
     )
-    if not place.any():
-        raise QueryError("That is no miss of this gallery, so there is nothing to judge.")
+    if not miss.any():
+        raise QueryError("This gallery has no such miss.")
     try:
         save_verdict(
             verdicts_path(analysis), gallery=analysis.gallery.manifest.checksum, direction=str(direction),
             query=_row(query), found=_row(found), verdict=str(verdict),
         )  # fmt: skip
     except OSError as error:
-        raise QueryError(f"The verdict cannot be kept beside the gallery: {_reason(error)}") from error
+        raise QueryError(f"The verdict cannot be saved in the gallery's folder: {_reason(error)}") from error
 
 
 def verdicts_path(analysis: GalleryAnalysis) -> Path:
-    """Where the verdicts on a gallery are."""
+    """Return the file of the verdicts on a gallery."""
     return analysis.gallery.path / FOLDER / "verdicts.jsonl"
 
 
 def parse_bar(key: Any) -> tuple[str, str]:
-    """Way and cause of a bar that was clicked, as the browser names it; QueryError for anything else."""
+    """Return direction and cause of a clicked bar, "t2i hub"; QueryError for anything else."""
     direction, _, cause = str(key).partition(" ")
-    if direction not in WAYS or cause not in ALL_CAUSES:
+    if direction not in DIRECTIONS or cause not in ALL_CAUSES:
         raise QueryError(f"There is no bar {str(key)[:40]!r} in this figure.")
     return direction, cause
 
 
-def _card(
-    analysis: GalleryAnalysis, gallery: str, row: Any, said: Mapping[tuple[str, int, int], str]
-) -> dict[str, Any]:
+def _card(analysis: GalleryAnalysis, gallery: str, row: Any, verdicts: Mapping[Miss, str]) -> dict[str, Any]:
     image_of_caption = analysis.gallery.image_of_caption
     t2i = row.direction == "t2i"
     left, right = (
         (image_of_caption[row.query], row.found) if t2i else (row.query, image_of_caption[row.found])
     )
     return {
-        "direction": row.direction, "query": row.query, "found": row.found, "rank": row.rank, "margin": row.margin,
+        "direction": row.direction, "query": row.query, "found": row.found, "rank": row.rank,
         "caption": analysis.captions[row.query if t2i else row.found],
-        "left": _picture(analysis, gallery, int(left)), "right": _picture(analysis, gallery, int(right)),
-        "cause": row.cause, "by": BY[row.by], "text": row.by == "text",
+        "left": _image(analysis, gallery, int(left)), "right": _image(analysis, gallery, int(right)),
+        "cause": row.cause, "by": BY[row.by], "by_text": row.by == "text",
         "concept": row.concept, "captioned": row.captioned, "depicted": row.depicted,
-        "verdict": said.get((row.direction, row.query, row.found), ""),
+        "verdict": verdicts.get((row.direction, row.query, row.found), ""),
     }  # fmt: skip
 
 
-def _picture(analysis: GalleryAnalysis, gallery: str, row: int) -> dict[str, Any]:
+def _image(analysis: GalleryAnalysis, gallery: str, row: int) -> dict[str, Any]:
     item = analysis.gallery.items.iloc[row]
     return {
         "link": html.share_link(item=item["image_id"], g=gallery),
@@ -169,7 +170,7 @@ def _picture(analysis: GalleryAnalysis, gallery: str, row: int) -> dict[str, Any
 
 @cache
 def _served(path: Path) -> str:
-    """Address of the one file of the analysis that visitors may have."""
+    """Serve the file of verdicts, the only file of the analysis that visitors can download."""
     gr.set_static_paths([path])
     return html.file_url(path)
 
@@ -180,7 +181,7 @@ def _row(number: Any) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """Without the path of a file, which is nobody's business."""
+    """Return the message without the path of the file, which visitors must not see."""
     if isinstance(error, PairscopeError):
         return str(error)
-    return f"{(isinstance(error, OSError) and error.strerror) or 'the disk gave no reason'}."
+    return f"{(isinstance(error, OSError) and error.strerror) or 'unknown reason'}."

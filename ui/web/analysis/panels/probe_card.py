@@ -1,4 +1,4 @@
-"""A picture with one of its captions, and what becomes of their score when words change."""
+"""One caption of an image under probes: changed captions, word importance, and words on image patches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,56 +17,67 @@ from ui.web import html
 
 KINDS = {
     "": "true caption",
-    "drop detail": "drop a detail",
-    "negate": "deny what is there",
-    "without": "“without” what is there",
+    "drop detail": "remove a detail",
+    "negate": "deny a true object",
+    "without": "“without” a true object",
 }
-"""What is done, of kinds of probes whose names do not say it."""
+"""Labels of those kinds of probes whose names are not clear by themselves."""
 FIT = {"shortest": "cover", "squash": "fill", "longest": "contain"}
-"""How open_clip makes a picture square, and what CSS calls that."""
+"""open_clip's resize modes as values of CSS's object-fit."""
+NO_CAPTION = "That image has no such caption."
 
 
 class ProbeCard:
-    """An image of a gallery, by its row, and its caption at `place`. QueryError where there is none."""
+    """The probes of one caption of an image.
 
-    def __init__(self, analysis: GalleryAnalysis, searcher: Searcher, row: int, place: int) -> None:
+    Args:
+        analysis: Analysis of the gallery.
+        searcher: Searcher of the gallery.
+        row: Row of the image.
+        position: Which of the image's captions, from 0.
+
+    Raises:
+        QueryError: There is no such caption.
+    """
+
+    def __init__(self, analysis: GalleryAnalysis, searcher: Searcher, row: int, position: int) -> None:
         self.analysis = analysis
         self.searcher = searcher
         self.row = row
-        self.place = place
+        self.position = position
         self.item = analysis.gallery.items.iloc[row]
         self.thumbnail = analysis.gallery.path / str(self.item["thumbnail"])
-        if place >= len(self.item["captions"]):
-            raise QueryError("That picture has no such caption, so there are no words to change.")
-        self.caption: str = self.item["captions"][place]
+        if position >= len(self.item["captions"]):
+            raise QueryError(NO_CAPTION)
+        self.caption: str = self.item["captions"][position]
 
-    def picture(self, gallery: str) -> str:
-        """The picture and its captions, with the places of each word if the model knows any."""
-        places: Sequence[Mapping[Any, Any]] = []
+    def card(self, gallery: str) -> str:
+        """Return the image and its captions, with a patch map for each word if the model has tokens."""
+        words: Sequence[Mapping[Any, Any]] = []
         note = ""
         try:
-            places = self._places().to_dict("records")
+            words = self._best_patches().to_dict("records")
         except (ModelError, ImageError) as error:
-            note = f"Where each word is seen cannot be shown: {error}"
+            note = f"The patches that fit each word cannot be shown: {error}"
         return html.render(
-            "probed.html",
+            "probe_card.html",
             thumbnail=self.thumbnail,
             fit=FIT[self.searcher.encoder.resize_mode],
             link=html.share_link(item=self.item["image_id"], g=gallery),
             item=self.item["image_id"],
             caption=self.caption,
             captions=self.item["captions"],
-            place=self.place,
-            places=places,
+            position=self.position,
+            words=words,
             note=note,
         )
 
     def importance(self) -> pd.DataFrame:
-        """See `analysis.probes.word_importance.word_importance`."""
+        """Return `analysis.probes.word_importance.word_importance` of the caption."""
         return word_importance(self.searcher, self.caption, self.analysis.images[self.row])
 
     def table(self) -> str:
-        """The probes, with what they do to score and rank."""
+        """Return the changed captions with their scores and the ranks of the image."""
         probes = self.analysis.image_probes(self.row, self.caption)
         table = probe_table(self.searcher, self.analysis.images, probes, self.row)
         rows = [
@@ -75,44 +86,43 @@ class ProbeCard:
         ]
         return html.render("probes.html", rows=rows, exact=self.analysis.truth is not None)
 
-    def _places(self) -> pd.DataFrame:
-        picture = decode_image(self.thumbnail)
+    def _best_patches(self) -> pd.DataFrame:
+        image = decode_image(self.thumbnail)
         with self.searcher.encoder.lock:
-            return best_patches(*word_patch_map(self.searcher.encoder, picture, self.caption))
+            return best_patches(*word_patch_map(self.searcher.encoder, image, self.caption))
 
 
 def find(analysis: GalleryAnalysis, searcher: Searcher, query: str) -> tuple[int, int]:
-    """Row and caption of the picture that a query means: its id, or words for it; "": the first."""
+    """Return row and caption position of the image for a query: an image id, words, or "" for the first."""
     items = analysis.gallery.items
     captions: list[list[str]] = items["captions"].tolist()
-    named = np.flatnonzero(items["image_id"] == query.strip())
-    if len(named):
-        return int(named[0]), _longest(captions[int(named[0])])
+    rows = np.flatnonzero(items["image_id"] == query.strip())
+    if len(rows):
+        return int(rows[0]), _longest(captions[int(rows[0])])
     if not query.strip():
-        return any_captioned(analysis, 0.0)
+        return captioned_image(analysis, 0.0)
     hit = searcher.search_text(query, 1)[0]
     row = analysis.gallery.row(hit.item_id)
     return row, captions[row].index(hit.caption) if hit.caption else 0
 
 
-def any_captioned(analysis: GalleryAnalysis, share: float) -> tuple[int, int]:
-    """Row and caption of the picture so far, in [0, 1), into those that have captions."""
+def captioned_image(analysis: GalleryAnalysis, fraction: float) -> tuple[int, int]:
+    """Return row and caption position of the image at `fraction`, in [0, 1), of those with captions."""
     captions: list[list[str]] = analysis.gallery.items["captions"].tolist()
-    rows = [row for row, its in enumerate(captions) if its]
+    rows = [row for row, texts in enumerate(captions) if texts]
     if not rows:
-        raise QueryError("This gallery has no captions, so there are no words to change.")
-    row = rows[int(share * len(rows))]
+        raise QueryError("This gallery has no captions to probe.")
+    row = rows[int(fraction * len(rows))]
     return row, _longest(captions[row])
 
 
-def parse(analysis: GalleryAnalysis, said: Any) -> tuple[int, int]:
-    """Row and caption that the browser names in {"item", "caption"}; QueryError if there are none such."""
-    item, place = (said.get(name) for name in ("item", "caption")) if isinstance(said, dict) else ("", "")
-    if not str(place).isascii() or not str(place).isdecimal() or len(str(place)) > 9:
-        raise QueryError("That picture has no such caption, so there are no words to change.")
-    return analysis.gallery.row(str(item)), int(str(place))
+def parse(analysis: GalleryAnalysis, item: Any, position: Any) -> tuple[int, int]:
+    """Return row and caption position that the browser sent; QueryError if there is no such caption."""
+    if not str(position).isascii() or not str(position).isdecimal() or len(str(position)) > 9:
+        raise QueryError(NO_CAPTION)
+    return analysis.gallery.row(str(item)), int(str(position))
 
 
 def _longest(captions: list[str]) -> int:
-    """The caption with most to change."""
-    return max(range(len(captions)), key=lambda place: len(captions[place]), default=0)
+    """Return the position of the longest caption, which has the most words to change."""
+    return max(range(len(captions)), key=lambda position: len(captions[position]), default=0)

@@ -1,1 +1,1 @@
-"""The tabs of the analysis page, one file each."""
+"""The tabs of the analysis page."""

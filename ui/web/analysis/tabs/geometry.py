@@ -1,4 +1,4 @@
-"""The tab on how embeddings lie: alignment and uniformity, similarities, and every measure in words."""
+"""The tab Geometry: alignment and uniformity, similarities of pairs, and all measures with intervals."""
 
 import re
 from collections.abc import Generator
@@ -8,12 +8,19 @@ import gradio as gr
 
 from analysis.geometry.catalogue import GEOMETRY
 from ui.web import html
-from ui.web.analysis.plot import drawn, plot
-from ui.web.analysis.tab import Desk, Tab
+from ui.web.analysis.plot import plot, plot_value
+from ui.web.analysis.tab import Tab
+from ui.web.galleries import Galleries
+
+PLANE = (
+    "Lower left is better: pairs are close together, and the embeddings spread evenly over the sphere. "
+    "Bars are 95 % intervals over images."
+)
+SIMILARITIES = "Less overlap: captions separate their image from the others better."
 
 
-def space_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
-    """Lay the tab out; its event handler compares the chosen galleries."""
+def geometry_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
+    """Add the tab's components; it compares the selected galleries."""
     with gr.Row():
         with gr.Column(min_width=340):
             plane = plot(elem_id="plane")
@@ -24,21 +31,13 @@ def space_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
     def show(names: list[str]) -> Generator[tuple[Any, ...]]:
         from analysis.figures import geometry as figures
 
-        analyses = {name: desk.of(name) for name in names}
+        analyses = {name: galleries.analysis(name) for name in names}
         tables = {name: each.geometry() for name, each in analyses.items()}
+        histograms = {name: each.histograms() for name, each in analyses.items()}
         yield (
-            drawn(
-                figures.plane(tables),
-                "Lower left is better: pairs lie near each other, and all things together use the whole "
-                "sphere. Bars are 95 % intervals over images.",
-                "alignment-uniformity",
-            ),
-            drawn(
-                figures.similarities({name: each.histograms() for name, each in analyses.items()}),
-                "The less the two hills overlap, the better can a caption tell its own image from others.",
-                "similarities",
-            ),
-            html.render("measures.html", heading="In numbers", names=names, rows=_rows(tables)),
+            plot_value(figures.plane(tables), PLANE, "alignment-uniformity"),
+            plot_value(figures.similarities(histograms), SIMILARITIES, "similarities"),
+            html.render("measures.html", names=names, rows=_rows(tables)),
         )
 
     return Tab(show, [], [plane, similarities, measures])

@@ -1,108 +1,125 @@
-"""The map tab: where images and captions lie, what is near what, and where a query goes."""
+"""The tab Map: a projection of the image and caption embeddings, and the position of a query in it."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import gradio as gr
 
-from itr_core.errors import PairscopeError, QueryError
+from analysis.colouring import By
+from analysis.gallery_analysis import GalleryAnalysis, Kind, Maps
+from itr_core.errors import QueryError
 from ui.web import html
 from ui.web.analysis.jobs import Stop, working
 from ui.web.analysis.panels import map_points
-from ui.web.analysis.plot import drawn, plot
-from ui.web.analysis.tab import Desk, Tab
-from ui.web.html import CLICKS
+from ui.web.analysis.plot import plot, plot_value
+from ui.web.analysis.tab import Tab
+from ui.web.errors import show_errors
+from ui.web.galleries import Galleries
+from ui.web.html import CLICKS, event_value
 
-KINDS = {
-    "pictures and captions": "joint",
-    "the same without the gap": "centred",
-    "pictures": "images",
+KINDS: dict[str, Kind] = {
+    "images and captions": "joint",
+    "both, without the modality gap": "centred",
+    "images": "images",
     "captions": "captions",
 }
-COLOURS = {"kind": "modality", "category": "category", "length": "length", "rank": "rank", "error": "cause"}
-SAYS = (
-    "Diamonds are pictures, discs are captions; what the model takes for alike lies together. Directions and "
-    "distances across the map mean nothing. Click a point to open it, draw a lasso to gather several."
+COLOURS: dict[str, By] = {
+    "modality": "modality",
+    "category": "category",
+    "length": "length",
+    "rank": "rank",
+    "cause of the miss": "cause",
+}
+CAPTION = (
+    "Diamonds are images, discs are captions. Neighbours have similar embeddings; directions and long "
+    "distances have no meaning. Click a point to open it, or select several with the lasso."
 )
 
 
-def map_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
-    """Lay the tab out. PCA is shown at once and makes room for UMAP when that is ready."""
-    names = desk.galleries.names
+def map_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
+    """Add the tab's components and event handlers. PCA is shown until UMAP is computed."""
+    names = galleries.names
     with gr.Row(elem_classes="choices"):
-        one = gr.Dropdown(
+        gallery = gr.Dropdown(
             names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="map-gallery"
         )
         kind = gr.Dropdown([*KINDS.items()], value="joint", label="Map of", elem_id="map-kind")
-        colour = gr.Dropdown([*COLOURS.items()], value="modality", label="Coloured by", elem_id="map-colour")
+        colour = gr.Dropdown([*COLOURS.items()], value="modality", label="Colour by", elem_id="map-colour")
         query = gr.Textbox(
             label="Show a query on the map", placeholder="a dog on a beach", elem_id="map-query"
         )
         stop = gr.Button("Stop", visible=False, elem_id="map-stop", min_width=80, scale=0)
 
-    def describe(asked: Any) -> dict[str, str]:
-        """Server function: [meta of the plot, key of a point] from the browser."""
-        try:
-            meta, key = asked
-            return map_points.describe(desk.of(str(meta["gallery"])), key)
-        except (PairscopeError, TypeError, ValueError, KeyError) as error:
-            return {"caption": str(error) if isinstance(error, PairscopeError) else "", "thumbnail": ""}
+    @show_errors(lambda message: {"caption": message, "thumbnail": ""})
+    def describe(hovered: Any) -> dict[str, str]:
+        return _describe(galleries, hovered)
 
-    progress = gr.HTML(elem_classes="tab-note", elem_id="map-progress")
+    progress = gr.HTML(elem_classes="optional", elem_id="map-progress")
     view = plot(elem_id="map", describe=describe)
-    opened = gr.HTML(elem_id="map-opened", js_on_load=CLICKS)
+    details = gr.HTML(elem_id="map-details", js_on_load=CLICKS)
 
-    def show(names: list[str], one: str, kind: str, colour: str, query: str) -> Generator[tuple[Any, ...]]:
-        from analysis.colouring import TITLES, colouring
-        from analysis.figures.maps import embedding_map
-
-        analysis = desk.of(one)
-        values = colouring(analysis, _known(colour, COLOURS))  # type: ignore[arg-type]
-        embedded = desk.galleries.searcher(one).embed_text(query)[None] if query.strip() else None
-
-        def figure(method: str, maps: Any) -> dict[str, Any]:
-            star = (
-                maps["captions"].place(embedded)[0] if embedded is not None and "captions" in maps else None
-            )
-            picture = embedding_map(
-                maps, colour=values, colour_title=TITLES.get(colour, colour), query=star, title=method
-            )
-            picture.update_traces(hoverinfo="none", hovertemplate=None).update_layout(
-                height=640, legend={"y": -0.02, "yanchor": "top"}
-            )
-            return drawn(picture, SAYS, f"map-{kind}-{method.lower()}", zoom=True, gallery=one)
-
-        with working(analysis.map, _known(kind, KINDS)) as work:
+    def show(
+        names: list[str], gallery: str, kind: Kind, colour: By, query: str
+    ) -> Generator[tuple[Any, ...]]:
+        analysis, value_of = _map_of(galleries, gallery, kind, colour, query)
+        with working(analysis.map, kind) as work:
             if work.running(0.3):
-                yield gr.Button(visible=True), "", figure("PCA", analysis.map(kind, "pca"))  # type: ignore[arg-type]
+                yield gr.Button(visible=True), "", value_of("PCA", analysis.map(kind, "pca"))
             while work.running():
-                yield gr.skip(), html.render("mapping.html", work=work), gr.skip()
-            yield gr.Button(visible=False), "", figure("UMAP", work.result())
+                yield gr.skip(), html.render("computing_map.html", work=work), gr.skip()
+            yield gr.Button(visible=False), "", value_of("UMAP", work.result())
 
-    def open_points(one: str, event: gr.EventData) -> str:
-        try:
-            analysis, searcher = desk.of(one), desk.galleries.searcher(one)
-            keys = getattr(event, "keys", None)
-            if not isinstance(keys, list):
-                item, query = getattr(event, "item", None), getattr(event, "query", None)
-                keys = [map_points.of_card(analysis, item, query)]
-            return map_points.opened(analysis, searcher, keys, one)
-        except PairscopeError as error:
-            return html.status(notes=[str(error)])
+    @show_errors(html.note)
+    def open_points(gallery: str, event: gr.EventData) -> str:
+        analysis, searcher = galleries.analysis(gallery), galleries.searcher(gallery)
+        keys = event_value(event, "keys")
+        if not isinstance(keys, list):
+            item, caption = event_value(event, "item"), event_value(event, "query")
+            keys = [map_points.key_of_card(analysis, item, caption)]
+        return map_points.details(analysis, searcher, keys, gallery)
 
-    for source in (view, opened):
-        source.select(open_points, one, opened, api_visibility="private", show_progress="minimal")
+    for source in (view, details):
+        source.select(open_points, gallery, details, api_visibility="private", show_progress="minimal")
 
     ended = gr.update(visible=False), "", gr.skip()
 
-    def linked(asked: Mapping[str, str]) -> list[Any] | None:
-        gallery = asked.get("g", names[0])
-        return [gallery, gr.skip(), gr.skip(), asked["q"]] if "q" in asked and gallery in names else None
+    def linked(parameters: Mapping[str, str]) -> list[Any] | None:
+        gallery = parameters.get("g", names[0])
+        if "q" not in parameters or gallery not in names:
+            return None
+        return [gallery, gr.skip(), gr.skip(), parameters["q"]]
 
-    return Tab(show, [one, kind, colour, query], [stop, progress, view], Stop(stop, ended), linked)
+    inputs = [gallery, kind, colour, query]
+    return Tab(show, inputs, [stop, progress, view], Stop(stop, ended), linked)
 
 
-def _known(value: str, choices: dict[str, str]) -> str:
-    if value not in choices.values():
-        raise QueryError(f"There is no {value!r} to choose here.")
-    return value
+def _describe(galleries: Galleries, hovered: Any) -> dict[str, str]:
+    """Return caption and thumbnail of [meta of the plot, key of a point], which may be anything."""
+    meta, key = hovered if isinstance(hovered, list) and len(hovered) == 2 else (None, None)
+    gallery = meta.get("gallery") if isinstance(meta, dict) else None
+    return map_points.describe(galleries.analysis(str(gallery)), key)
+
+
+def _map_of(
+    galleries: Galleries, gallery: str, kind: Kind, colour: By, query: str
+) -> tuple[GalleryAnalysis, Callable[[str, Maps], dict[str, Any]]]:
+    """Return the analysis, and a function (name of the projection, its maps) -> value of the plot."""
+    from analysis.colouring import TITLES, colouring
+    from analysis.figures.maps import embedding_map
+
+    if kind not in KINDS.values() or colour not in COLOURS.values():
+        raise QueryError(f"There is no map of {kind!r} coloured by {colour!r}.")
+    analysis = galleries.analysis(gallery)
+    values = colouring(analysis, colour)
+    embedding = galleries.searcher(gallery).embed_text(query)[None] if query.strip() else None
+
+    def value_of(projection: str, maps: Maps) -> dict[str, Any]:
+        star = maps["captions"].place(embedding)[0] if embedding is not None and "captions" in maps else None
+        figure = embedding_map(
+            maps, colour=values, colour_title=TITLES.get(colour, colour), query=star, title=projection
+        )
+        figure.update_traces(hoverinfo="none", hovertemplate=None)
+        figure.update_layout(height=640, legend={"y": -0.02, "yanchor": "top"})
+        return plot_value(figure, CAPTION, f"map-{kind}-{projection.lower()}", zoom=True, gallery=gallery)
+
+    return analysis, value_of

@@ -1,8 +1,7 @@
-"""The tab on errors: why queries are not answered right, miss by miss, and what a person says of it."""
+"""The tab Misses: the cause of every miss at rank 1, and the verdicts of people."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
-from functools import wraps
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -11,23 +10,23 @@ from itr_core.errors import PairscopeError, QueryError
 from ui.web import html
 from ui.web.analysis.panels import miss_cards
 from ui.web.analysis.panels.miss_cards import ORDERS, MissFilter
-from ui.web.analysis.plot import drawn, plot
-from ui.web.analysis.tab import Desk, Tab
+from ui.web.analysis.plot import plot, plot_value
+from ui.web.analysis.tab import Tab
+from ui.web.errors import message_of, show_errors
+from ui.web.galleries import Galleries
+from ui.web.html import event_value
 
 PAGE = 24
-"""Misses that are shown at once."""
-SAYS = (
-    "The share of each cause among the queries whose right answer does not come first. "
-    "Click a bar for its misses."
-)
-ROWS = """
+"""Number of misses that are shown first, and added by the button below them."""
+CAPTION = "Share of each cause among the queries with a miss at rank 1. Click a bar to see its misses."
+CONFUSION_CLICKS = """
 element.addEventListener('click', (event) => {
   const row = event.target.closest('button[data-captioned]');
   if (row) trigger('select', {...row.dataset});
 });
 """
-# The button shows its new state at once and keeps the focus; the server answers with the count.
-VERDICTS = """
+# The pressed button changes at once and keeps the focus; the server only returns the new count.
+VERDICT_CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-verdict]');
   if (!button) return;
@@ -38,8 +37,8 @@ element.addEventListener('click', (event) => {
 """
 
 
-class Shown(NamedTuple):
-    """The tab's outputs, in the order in which `errors_tab` lists them."""
+class Outputs(NamedTuple):
+    """Values of the tab's outputs, in the order of `misses_tab`."""
 
     direction: Any
     cause: Any
@@ -51,154 +50,133 @@ class Shown(NamedTuple):
     causes: Any
     confusions: Any
     tally: Any
-    listing: Any
+    cards: Any
     more: Any
 
 
-def errors_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
-    """Lay the tab out; one gallery at a time."""
-    names = desk.galleries.names
+UNCHANGED = Outputs(*[gr.skip()] * len(Outputs._fields))
+
+errors_in_problem = show_errors(lambda message: UNCHANGED._replace(problem=html.note(message)))
+
+
+def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
+    """Add the tab's components and event handlers; it shows one gallery at a time."""
+    names = galleries.names
     with gr.Row(elem_classes="choices"):
-        one = gr.Dropdown(
-            names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="errors-gallery"
+        gallery = gr.Dropdown(
+            names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="misses-gallery"
         )
         direction = gr.Dropdown(
-            [("T2I and I2T", ""), ("T2I: words to pictures", "t2i"), ("I2T: a picture to words", "i2t")],
-            value="", label="Way", elem_id="errors-way",
+            [("T2I and I2T", ""), ("T2I: captions to images", "t2i"), ("I2T: images to captions", "i2t")],
+            value="", label="Direction", elem_id="misses-direction",
         )  # fmt: skip
-        cause = gr.Dropdown([("all", "")], value="", label="Cause", elem_id="errors-cause")
-        concept = gr.Dropdown([("any", "")], value="", label="Differs in", elem_id="errors-concept")
+        cause = gr.Dropdown([("all", "")], value="", label="Cause", elem_id="misses-cause")
+        concept = gr.Dropdown([("any", "")], value="", label="Differs in", elem_id="misses-concept")
         order = gr.Dropdown(
-            [("worst first", "worst"), ("surest first", "most_confident")],
-            value="worst", label="Order", elem_id="errors-order",
+            [("worst first", "worst"), ("most confident first", "most_confident")],
+            value="worst", label="Order", elem_id="misses-order",
         )  # fmt: skip
     confused, count = gr.State(None), gr.State(PAGE)
-    summary = gr.HTML(elem_id="errors-summary")
+    summary = gr.HTML(elem_id="misses-summary")
     with gr.Row():
         with gr.Column(scale=3, min_width=340):
             causes = plot(elem_id="causes")
         with gr.Column(scale=2, min_width=300):
-            confusions = gr.HTML(elem_id="confusions", js_on_load=ROWS)
-    problem = gr.HTML(elem_id="errors-problem", elem_classes="tab-note")
+            confusions = gr.HTML(elem_id="confusions", js_on_load=CONFUSION_CLICKS)
+    problem = gr.HTML(elem_id="misses-problem", elem_classes="optional")
     tally = gr.HTML(elem_id="verdicts")
-    listing = gr.HTML(elem_id="misses", js_on_load=VERDICTS)
-    more = gr.Button("More", visible=False, elem_id="misses-more")
-    outputs = Shown(
-        direction, cause, concept, confused, count, problem, summary, causes, confusions, tally, listing, more
+    cards = gr.HTML(elem_id="misses", js_on_load=VERDICT_CLICKS)
+    more = gr.Button("Show more", visible=False, elem_id="misses-more")
+    outputs = Outputs(
+        direction, cause, concept, confused, count, problem, summary, causes, confusions, tally, cards, more
     )
-    filters = [one, direction, cause, concept, order]
+    filters = [gallery, direction, cause, concept, order]
 
     def show(
-        names: list[str], one: str, direction: str, cause: str, concept: str, order: str
-    ) -> Generator[Shown]:
-        yield _shown(desk, one, MissFilter(direction, cause, concept), order)
+        names: list[str], gallery: str, direction: str, cause: str, concept: str, order: str
+    ) -> Generator[Outputs]:
+        yield _outputs(galleries, gallery, MissFilter(direction, cause, concept), order)
 
-    def by_bar(one: str, order: str, event: gr.EventData) -> Shown:
-        keys = _said(event, "keys")
+    @errors_in_problem
+    def by_bar(gallery: str, order: str, event: gr.EventData) -> Outputs:
+        keys = event_value(event, "keys")
         direction, cause = miss_cards.parse_bar(keys[0] if isinstance(keys, list) and keys else "")
-        return _shown(desk, one, MissFilter(direction, cause), order)
+        return _outputs(galleries, gallery, MissFilter(direction, cause), order)
 
+    @errors_in_problem
     def by_confusion(
-        one: str, direction: str, cause: str, concept: str, order: str, before: Any, event: gr.EventData
-    ) -> Shown:
-        confused = (
-            str(_said(event, "concept")),
-            str(_said(event, "captioned")),
-            str(_said(event, "depicted")),
+        gallery: str, direction: str, cause: str, concept: str, order: str, before: Any, event: gr.EventData
+    ) -> Outputs:
+        differs_in, captioned, depicted = (
+            str(event_value(event, name)) for name in ("concept", "captioned", "depicted")
         )
-        return _shown(
-            desk, one, MissFilter(direction, cause, concept, None if confused == before else confused), order
-        )
+        confused = (differs_in, captioned, depicted)
+        wanted = MissFilter(direction, cause, concept, None if confused == before else confused)
+        return _outputs(galleries, gallery, wanted, order)
 
-    def further(
-        one: str, direction: str, cause: str, concept: str, order: str, confused: Any, count: int
-    ) -> Shown:
-        return _shown(desk, one, MissFilter(direction, cause, concept, confused), order, count + PAGE)
+    @errors_in_problem
+    def show_more(
+        gallery: str, direction: str, cause: str, concept: str, order: str, confused: Any, count: int
+    ) -> Outputs:
+        wanted = MissFilter(direction, cause, concept, confused)
+        return _outputs(galleries, gallery, wanted, order, count + PAGE)
 
+    @errors_in_problem
     def judge(
-        one: str,
-        direction: str,
-        cause: str,
-        concept: str,
-        order: str,
-        confused: Any,
-        count: int,
+        gallery: str, direction: str, cause: str, concept: str, order: str, confused: Any, count: int,
         event: gr.EventData,
-    ) -> Shown:
-        analysis = desk.of(one)
+    ) -> Outputs:  # fmt: skip
+        analysis = galleries.analysis(gallery)
+        verdict = (event_value(event, name) for name in ("direction", "query", "found", "verdict"))
         try:
-            miss_cards.judge(
-                analysis, *(_said(event, name) for name in ("direction", "query", "found", "verdict"))
-            )
-        except PairscopeError as error:
-            shown = _shown(desk, one, MissFilter(direction, cause, concept, confused), order, count)
-            # The buttons go back to what is kept; the browser draws only what differs from before.
-            listing = f"{shown.listing}<!-- {time.monotonic_ns()} -->"
-            return shown._replace(problem=html.status(notes=[str(error)]), listing=listing)
-        return _nothing()._replace(problem="", tally=miss_cards.tally(analysis)[0])
+            miss_cards.judge(analysis, *verdict)
+        except PairscopeError as error:  # the buttons must show the saved verdicts again
+            wanted = MissFilter(direction, cause, concept, confused)
+            outputs = _outputs(galleries, gallery, wanted, order, count)
+            # The browser redraws only HTML that differs from the HTML before.
+            cards = f"{outputs.cards}<!-- {time.monotonic_ns()} -->"
+            return outputs._replace(problem=html.note(message_of(error)), cards=cards)
+        return UNCHANGED._replace(problem="", tally=miss_cards.saved_verdicts(analysis)[0])
 
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    causes.select(show_errors(by_bar), [one, order], outputs, **settings)
-    confusions.select(show_errors(by_confusion), [*filters, confused], outputs, **settings)
-    more.click(show_errors(further), [*filters, confused, count], outputs, **settings)
-    listing.select(
-        show_errors(judge), [*filters, confused, count], outputs, trigger_mode="multiple", **settings
-    )
+    causes.select(by_bar, [gallery, order], outputs, **settings)
+    confusions.select(by_confusion, [*filters, confused], outputs, **settings)
+    more.click(show_more, [*filters, confused, count], outputs, **settings)
+    cards.select(judge, [*filters, confused, count], outputs, trigger_mode="multiple", **settings)
     return Tab(show, filters, outputs)
 
 
-def _shown(desk: Desk, one: str, asked: MissFilter, order: str, count: int = PAGE) -> Shown:
-    """Everything in the tab for what is asked."""
+def _outputs(
+    galleries: Galleries, gallery: str, wanted: MissFilter, order: str, count: int = PAGE
+) -> Outputs:
+    """Return all outputs of the tab for a filter."""
     from analysis.figures import misses as figures
 
     if order not in ORDERS:
         raise QueryError(f"Misses have no order {order!r}.")
-    analysis = desk.of(one)
+    analysis = galleries.analysis(gallery)
     table = analysis.misses()
-    rows = miss_cards.chosen(table, asked)
-    problem = "" if len(rows) else html.status(notes=["No misses of that kind. Choose another filter."])
-    said, verdicts = miss_cards.tally(analysis)
-    ways = miss_cards.chosen(table, MissFilter(asked.direction))
-    of_cause = miss_cards.chosen(ways, MissFilter(cause=asked.cause))
-    return Shown(
-        direction=asked.direction,
-        cause=_choice(miss_cards.choices(ways, "cause", "all"), asked.cause),
-        concept=_choice(miss_cards.choices(of_cause, "concept", "any"), asked.concept),
-        confused=asked.confused,
+    rows = miss_cards.select(table, wanted)
+    tally, verdicts = miss_cards.saved_verdicts(analysis)
+    of_direction = miss_cards.select(table, MissFilter(wanted.direction))
+    of_cause = miss_cards.select(of_direction, MissFilter(cause=wanted.cause))
+    return Outputs(
+        direction=wanted.direction,
+        cause=_choice(miss_cards.choices(of_direction, "cause", "all"), wanted.cause),
+        concept=_choice(miss_cards.choices(of_cause, "concept", "any"), wanted.concept),
+        confused=wanted.confused,
         count=count,
-        problem=problem,
-        summary=miss_cards.summary(table, asked.cause, exact=bool((table["by"] == "truth").any())),
-        causes=drawn(figures.causes({one: table}), SAYS, "causes-of-misses"),
-        confusions=miss_cards.confusions(table, asked),
-        tally=said,
-        listing=miss_cards.listing(analysis, one, ORDERS[order](rows, count), verdicts),
-        more=gr.Button(f"More of {len(rows):,} misses", visible=len(rows) > count),
+        problem="" if len(rows) else html.note("No misses match this filter."),
+        summary=miss_cards.summary(table, wanted.cause, exact=bool((table["by"] == "truth").any())),
+        causes=plot_value(figures.causes({gallery: table}), CAPTION, "causes-of-misses"),
+        confusions=miss_cards.confusions(table, wanted),
+        tally=tally,
+        cards=miss_cards.cards(analysis, gallery, ORDERS[order](rows, count), verdicts),
+        more=gr.Button(f"Show more of {len(rows):,} misses", visible=len(rows) > count),
     )
 
 
 def _choice(choices: Sequence[tuple[str, str]], value: str) -> gr.Dropdown:
-    """A filter whose value stays, even where another filter leaves nothing of it."""
-    gone = [] if any(value == each for _, each in choices) else [(f"{value} (0)", value)]
-    return gr.Dropdown([*choices, *gone], value=value)
-
-
-def _nothing() -> Shown:
-    return Shown(*[gr.skip()] * len(Shown._fields))
-
-
-def _said(event: gr.EventData, name: str) -> Any:
-    """What the browser says of an event: anything at all."""
-    return event._data.get(name) if isinstance(event._data, dict) else None
-
-
-def show_errors(handler: Callable[..., Shown]) -> Callable[..., Shown]:
-    """Say what is wrong in the tab, and leave the rest as it is."""
-
-    @wraps(handler)
-    def answer(*inputs: Any) -> Shown:
-        try:
-            return handler(*inputs)
-        except PairscopeError as error:
-            return _nothing()._replace(problem=html.status(notes=[str(error)]))
-
-    return answer
+    """Return a filter that keeps its value even if the other filters leave no such misses."""
+    missing = [] if any(value == each for _, each in choices) else [(f"{value} (0)", value)]
+    return gr.Dropdown([*choices, *missing], value=value)

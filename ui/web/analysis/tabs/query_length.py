@@ -1,32 +1,38 @@
-"""The tab on query length: do short queries fail, and why."""
+"""The tab Query length: recall of short and long queries, and why short queries are harder."""
 
 from collections.abc import Generator
 from typing import Any
 
 import gradio as gr
 
-from itr_core.errors import PairscopeError
 from ui.web import html
 from ui.web.analysis.jobs import Stop, working
 from ui.web.analysis.panels import map_points
-from ui.web.analysis.plot import drawn, plot
-from ui.web.analysis.tab import Desk, Tab
+from ui.web.analysis.plot import plot, plot_value
+from ui.web.analysis.tab import Tab
+from ui.web.errors import show_errors
+from ui.web.galleries import Galleries
+from ui.web.html import event_value
 
-WAYS = {"captions as they are": "natural", "their first words": "truncated"}
-SAYS = {
-    "natural": "How many captions of that length find their own image. Of how many images they are true "
-    "tells why short ones do not: among 20 that are equally right, the one that counts comes first 1 time in "
-    "20. Click a point for its queries.",
-    "truncated": "The first words of every caption as a query, so that only the words differ (AsCL, Fig. 5), "
-    "and how many images have a caption that begins so.",
+QUERIES = {"whole captions": "natural", "first words of captions": "truncated"}
+CAPTIONS = {
+    "natural": "Recall of captions by their number of words. The number of images that a caption is true of "
+    "explains why short ones fail: if 20 images match, the annotated one comes first 1 time in 20 by chance. "
+    "Click a point to see its queries.",
+    "truncated": "Recall of the first words of every caption, so that only the length differs "
+    "(AsCL, Fig. 5), and the number of images with a caption that begins with these words.",
 }
 
 
-def length_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
-    """Lay the tab out; its event handler compares the chosen galleries."""
+def query_length_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
+    """Add the tab's components and event handlers; it compares the selected galleries."""
     with gr.Row():
-        direction = gr.Radio(
-            [*WAYS.items()], value="natural", label="Queries", container=False, elem_id="length-way"
+        kind = gr.Radio(
+            [*QUERIES.items()],
+            value="natural",
+            label="Queries",
+            container=False,
+            elem_id="length-queries-kind",
         )
         cutoff = gr.Radio(
             [(f"R@{k}", k) for k in (1, 5, 10)], value=1, label="Recall", container=False, elem_id="length-k"
@@ -35,30 +41,38 @@ def length_tab(desk: Desk, chosen: gr.Dropdown) -> Tab:
     curve = plot(elem_id="length")
     queries = gr.HTML(elem_id="length-queries")
 
-    def show(names: list[str], direction: str, k: int) -> Generator[tuple[Any, ...]]:
+    def show(names: list[str], kind: str, k: int) -> Generator[tuple[Any, ...]]:
         from analysis.figures import query_length as figures
 
-        if direction == "natural":
-            figure = figures.by_length({name: desk.of(name).by_length() for name in names}, k)
+        if kind == "natural":
+            figure = figures.by_length({name: galleries.analysis(name).by_length() for name in names}, k)
         else:
             tables = {}
             for name in names:
-                with working(desk.of(name).truncated, desk.galleries.searcher(name)) as work:
+                with working(galleries.analysis(name).truncated, galleries.searcher(name)) as work:
                     while work.running():
-                        how_far = html.render("measuring.html", what="Cutting captions", name=name, work=work)
-                        yield gr.Button(visible=True), gr.skip(), how_far
+                        progress = html.render(
+                            "computing.html",
+                            what="Truncating and encoding the captions",
+                            name=name,
+                            work=work,
+                        )
+                        yield gr.Button(visible=True), gr.skip(), progress
                     tables[name] = work.result()
             figure = figures.truncated(tables, k)
-        yield gr.Button(visible=False), drawn(figure, SAYS[direction], f"query-length-{direction}-r{k}"), ""
+        value = plot_value(figure, CAPTIONS[kind], f"query-length-{kind}-r{k}")
+        yield gr.Button(visible=False), value, ""
 
-    def of_bucket(names: list[str], direction: str, event: gr.EventData) -> Any:
-        if direction != "natural" or not names:
+    @show_errors(html.note)
+    def queries_of_point(names: list[str], kind: str, event: gr.EventData) -> Any:
+        if kind != "natural" or not names:
             return gr.skip()
-        try:
-            return map_points.worst_of_bucket(desk.of(names[0]), str((getattr(event, "x", None) or [""])[0]))
-        except PairscopeError as error:
-            return html.status(notes=[str(error)])
+        x = event_value(event, "x")
+        bucket = str(x[0]) if isinstance(x, list) and x else ""
+        return map_points.worst_of_bucket(galleries.analysis(names[0]), bucket)
 
-    curve.select(of_bucket, [chosen, direction], queries, api_visibility="private", show_progress="minimal")
+    curve.select(
+        queries_of_point, [selected, kind], queries, api_visibility="private", show_progress="minimal"
+    )
     ended = gr.update(visible=False), gr.skip(), ""
-    return Tab(show, [direction, cutoff], [stop, curve, queries], Stop(stop, ended))
+    return Tab(show, [kind, cutoff], [stop, curve, queries], Stop(stop, ended))
