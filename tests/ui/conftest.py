@@ -1,21 +1,14 @@
 """A served app with two small galleries, and a real browser."""
 
 import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 from browser import find_browser
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-ROOT = Path(__file__).parents[2]
+from server import served_app
 
 
 @pytest.fixture(scope="session")
@@ -41,26 +34,9 @@ def nasty_folder(nasty: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def app_url(nasty_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve the app with two galleries in another process; return its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("app") / "log.txt"
-    command = [sys.executable, "app.py", "--port", str(port)]
-    command += ["--gallery", "picturebook:gallery@80", "--gallery", f"folder:{nasty_folder}"]
-    with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as app:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(240):
-                assert app.poll() is None, log.read_text()
-                try:
-                    urllib.request.urlopen(url, timeout=2)
-                    break
-                except (URLError, TimeoutError):
-                    time.sleep(0.5)
-            yield url
-        finally:
-            app.terminate()
-            app.wait(20)
+    with served_app(log, "picturebook:gallery@80", f"folder:{nasty_folder}") as url:
+        yield url
     assert "Traceback" not in log.read_text()
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import gradio as gr
+from gradio.components import Navbar
 
 from itr_core.errors import PairscopeError
 from ui.web.analysis.page import analysis_page
@@ -32,11 +33,11 @@ HEADER = """
 def build_app(galleries: Galleries) -> gr.Blocks:
     """Return the app with all its pages, not yet served."""
     with gr.Blocks(title="Pairscope", analytics_enabled=False, delete_cache=(3600, 3600)) as app:
-        gr.Navbar(main_page_name="Search")
+        Navbar(main_page_name="Search")
         gr.HTML(HEADER)
         search_page(app, galleries)
     with app.route("Analysis", "/analysis"):
-        gr.Navbar(main_page_name="Search")
+        Navbar(main_page_name="Search")
         gr.HTML(HEADER)
         analysis_page(app, galleries)
     return app

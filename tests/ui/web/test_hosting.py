@@ -1,12 +1,8 @@
-"""What a visitor of a hosted app can reach: promises of SECURITY.md, tried as no browser would."""
+"""The promises of SECURITY.md about a hosted app, tested with requests that no browser sends."""
 
 import hashlib
 import json
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,43 +11,24 @@ from urllib.parse import unquote
 import httpx
 import pytest
 from PIL import Image
-
-ROOT = Path(__file__).parents[3]
-# Not `app_url`: that app's log must stay free of tracebacks, and refusals of Gradio itself write one.
+from server import served_app
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An app of its own with eight pictures, ready to be searched."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("app") / "log.txt"
-    command = [sys.executable, "app.py", "--port", str(port), "--gallery", "picturebook:gallery@8"]
-    with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as app:
-        address = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(240):
-                assert app.poll() is None, log.read_text()
-                try:
-                    httpx.get(address, timeout=2)
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.5)
-            yield address
-        finally:
-            app.terminate()
-            app.wait(20)
+    """Serve another app than `app_url`, whose log must stay without the tracebacks that Gradio writes here."""
+    with served_app(tmp_path_factory.mktemp("app") / "log.txt", "picturebook:gallery@8") as address:
+        yield address
 
 
 @pytest.fixture
-def inner_server() -> Iterator[tuple[str, list[str]]]:
-    """A server that only this machine should reach, and the paths that it was asked for."""
-    asked: list[str] = []
+def internal_server() -> Iterator[tuple[str, list[str]]]:
+    """Run a server on this machine only; yield its address and the list of the requested paths."""
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_response(200)
             self.end_headers()
 
@@ -60,21 +37,21 @@ def inner_server() -> Iterator[tuple[str, list[str]]]:
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
+    yield f"http://127.0.0.1:{server.server_port}", requested
     server.shutdown()
     thread.join()
     server.server_close()
 
 
 def search_by(url: str, path: str) -> str:
-    """Ask /search_image for the picture at `path` as any HTTP client may, and return the server's answer."""
+    """Call /search_image with the picture at `path` and return the answer of the server."""
     data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, 1, ""]
     event = httpx.post(f"{url}/gradio_api/call/search_image", json={"data": data}).json()["event_id"]
     return httpx.get(f"{url}/gradio_api/call/search_image/{event}", timeout=60).text
 
 
 def is_refused(answer: str) -> bool:
-    """Tell whether Gradio refused, which it does without a reason."""
+    """Return whether Gradio refused the request; it gives no reason."""
     kind, _, data = answer.partition("\ndata: ")
     return kind == "event: error" and json.loads(data) in (None, {"error": None})
 
@@ -93,14 +70,14 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_picture_that_was_uploaded_is_searched_with(url: str, picture: Path) -> None:
+def test_an_uploaded_picture_can_be_searched_with(url: str, picture: Path) -> None:
     answer = search_by(url, upload(url, picture))
     assert answer.startswith("event: complete")
     assert json.loads(answer.partition("data: ")[2])[0][0]["rank"] == 1
 
 
 def test_other_files_of_the_server_are_not_read(url: str, picture: Path) -> None:
-    assert is_refused(search_by(url, str(picture)))  # decodable, but not uploaded
+    assert is_refused(search_by(url, str(picture)))  # an image, but not uploaded
 
 
 def test_links_out_of_the_thumbnails_are_not_followed(url: str, picture: Path) -> None:
@@ -113,24 +90,24 @@ def test_links_out_of_the_thumbnails_are_not_followed(url: str, picture: Path) -
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "2130706433"])
-def test_addresses_of_the_inner_network_are_not_fetched(
-    url: str, inner_server: tuple[str, list[str]], host: str
+def test_addresses_of_the_internal_network_are_not_fetched(
+    url: str, internal_server: tuple[str, list[str]], host: str
 ) -> None:
-    inner, asked = inner_server
-    address = f"{inner.replace('127.0.0.1', host)}/secret.png"
+    internal, requested = internal_server
+    address = f"{internal.replace('127.0.0.1', host)}/secret.png"
     assert is_refused(search_by(url, address))
     assert httpx.get(f"{url}/gradio_api/file={address}").status_code == 403
-    assert asked == []
+    assert requested == []
 
 
-def test_an_upload_can_be_found_neither_by_its_content_nor_by_listing(url: str, picture: Path) -> None:
+def test_uploads_cannot_be_found_by_their_hash_or_by_listing(url: str, picture: Path) -> None:
     path = Path(upload(url, picture))
     assert hashlib.sha256(picture.read_bytes()).hexdigest() not in str(path)
     for folder in (path.parent, path.parent.parent):
         assert httpx.get(f"{url}/gradio_api/file={folder}/").status_code in (403, 404)
 
 
-def test_errors_carry_no_traceback(url: str, picture: Path) -> None:
+def test_errors_contain_no_traceback_and_no_path(url: str, picture: Path) -> None:
     broken = picture.with_name("broken.png")
     broken.write_bytes(picture.read_bytes()[:60])
     path = upload(url, broken)

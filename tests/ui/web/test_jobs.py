@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
+from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 import pytest
@@ -59,8 +59,10 @@ def test_stop_ends_only_the_computation_of_the_session_that_pressed_it() -> None
         with gr.Blocks():
             return Stop(gr.Button(), ("ended",))
 
-    stop = asyncio.run(stop_button())  # without a running event loop, Gradio leaves one unclosed
-    one, other = (SimpleNamespace(session_hash=name) for name in ("one", "other"))
+    # Without a running event loop, Gradio creates one and leaves it unclosed; this thread may have one.
+    with ThreadPoolExecutor(1) as thread:
+        stop = thread.submit(lambda: asyncio.run(stop_button())).result()
+    one, other = (gr.Request(session_hash=name) for name in ("one", "other"))
     mine, theirs = (stop.until_pressed(who, ((number,) for number in range(3))) for who in (one, other))
     assert (next(mine), next(theirs)) == ((0,), (0,))
     stop._press(one)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +33,7 @@ def searcher(configs: Path, tmp_path_factory: pytest.TempPathFactory) -> Searche
 
 
 @pytest.fixture
-def analysis(searcher: Searcher) -> GalleryAnalysis:
+def analysis(searcher: Searcher) -> Iterator[GalleryAnalysis]:
     yield GalleryAnalysis(searcher.gallery)
     miss_cards.verdicts_path(GalleryAnalysis(searcher.gallery)).unlink(missing_ok=True)
 

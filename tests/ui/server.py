@@ -1,0 +1,37 @@
+"""The app in another process, for tests that talk to it over HTTP."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def served_app(log: Path, *galleries: str) -> Iterator[str]:
+    """Serve galleries on a free port; yield the address of the app once it answers. `log` gets its output."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port)]
+    command += [argument for gallery in galleries for argument in ("--gallery", gallery)]
+    url = f"http://127.0.0.1:{port}"
+    with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as app:
+        try:
+            for _ in range(240):
+                assert app.poll() is None, log.read_text()
+                try:
+                    urlopen(url, timeout=2).close()
+                    break
+                except (URLError, TimeoutError):
+                    time.sleep(0.5)
+            yield url
+        finally:
+            app.terminate()
+            app.wait(20)
