@@ -55,7 +55,7 @@ def test_all_measures_of_both_galleries_are_shown_with_an_explanation(page: Page
     page.goto(f"{app_url}/analysis")
     rows = page.locator("#measures tbody tr")
     expect(rows).to_have_count(11)
-    expect(rows.first).to_contain_text("Mean squared distance of a caption to its own image")
+    expect(rows.first).to_contain_text("Mean squared Euclidean distance of a caption to its own image")
     expect(rows.first.locator("td")).to_have_count(2)
     expect(page.locator("#plane .legendtext")).to_have_text(["picturebook", "nasty"])
     page.get_by_title("Remove 1").click()

@@ -16,7 +16,7 @@ from server import served_app
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve another app than `app_url`, whose log must stay without the tracebacks that Gradio writes here."""
+    """Serve another app than `app_url`, whose log must have no traceback: Gradio logs some here."""
     with served_app(tmp_path_factory.mktemp("app") / "log.txt", "picturebook:gallery@8") as address:
         yield address
 

@@ -87,7 +87,7 @@ def test_verdicts_on_unknown_misses_are_refused(analysis: GalleryAnalysis, sent:
 
 def test_an_unknown_verdict_is_refused(analysis: GalleryAnalysis) -> None:
     row = analysis.misses().iloc[0]
-    with pytest.raises(QueryError, match="no verdict"):
+    with pytest.raises(QueryError, match="Unknown verdict"):
         miss_cards.judge(analysis, row["direction"], row["query"], row["found"], "<b>right</b>")
 
 

@@ -81,7 +81,8 @@ class ProbeCard:
         probes = self.analysis.image_probes(self.row, self.caption)
         table = probe_table(self.searcher, self.analysis.images, probes, self.row)
         rows = [
-            row | {"name": KINDS.get(row["kind"], row["kind"]), "runs": word_diff(row["before"], row["after"])}
+            row
+            | {"name": KINDS.get(row["kind"], row["kind"]), "runs": word_diff(row["before"], row["after"])}
             for row in table.to_dict("records")
         ]
         return html.render("probes.html", rows=rows, exact=self.analysis.truth is not None)
