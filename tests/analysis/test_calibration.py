@@ -53,7 +53,7 @@ def test_it_detects_more_than_a_threshold_on_the_score() -> None:
     detected = (CALIBRATION.p_value(without_match, best(without_match)) <= 0.05).mean()
     by_score = (best(without_match) <= np.quantile(best(GALLERY[1]), 0.05)).mean()
     assert detected > 0.45  # 0.49 to 0.51, as scikit-learn's version assigns groups to folds
-    assert detected > 2 * by_score
+    assert detected > 1.9 * by_score
 
 
 def test_a_query_unlike_all_captions_has_a_small_p_value() -> None:
