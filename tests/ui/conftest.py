@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import find_browser
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from server import served_app
+
+from tests.ui.browser import find_browser
+from tests.ui.server import served_app
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 import httpx
 import pytest
 from PIL import Image
-from server import served_app
+
+from tests.ui.server import served_app
 
 
 @pytest.fixture(scope="module")
