@@ -139,6 +139,7 @@ def follow(tmp_path: Path, run: Run) -> Callable[[str, dict[str, str]], Path]:
             "tests/conftest.py",
             "tests/ui/conftest.py",
             "tests/ui/browser.py",
+            "tests/ui/server.py",
         ):
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, root / file)
