@@ -73,17 +73,24 @@ def first_answers(
 
 
 def ndcg(parts: Iterable[tuple[ArrayLike, ArrayLike]], k: int = 10) -> np.ndarray:
-    r"""Normalised discounted cumulative gain at k of every query, in [0, 1].
+    r"""Compute the normalised discounted cumulative gain at k of every query, in [0, 1].
 
         DCG = sum_{r <= k} gain(item r) / log2(1 + r),    nDCG = DCG / the DCG of the best possible order
 
-    The gain enters as it is, not as 2^gain - 1. With `Relevance.grade` it is the share of what can be told
-    of the image that the caption tells, 0 where the caption is not true: among true answers, to T2I images of
-    which the caption leaves little untold gain most, to I2T captions that tell most.
+    The gain is linear, not 2^gain - 1. With `Relevance.grade` it is the fraction of the facts of an image that a
+    caption states, and 0 if the caption is false. Among true answers, T2I prefers images of which the caption
+    states almost all facts, and I2T prefers captions that state many facts.
 
-    parts: (similarity (n_query, b), gain (n_query, b) >= 0) of b items at a time, so that neither matrix need
-    exist whole. Equal scores rank in the order of the items. Returns (n_query,) float64, NaN for queries
-    without any gain. Raises ValueError: shapes that do not fit.
+    Args:
+        parts: (similarity (n_query, b), gain (n_query, b) >= 0) of b items at a time, so that neither matrix has
+            to be in memory as a whole. Equal scores rank in the order of the items.
+        k: number of results that count, at least 1.
+
+    Returns:
+        (n_query,) float64, NaN for queries without any gain.
+
+    Raises:
+        ValueError: inconsistent shapes, or no items.
 
     References:
         Järvelin & Kekäläinen, Cumulated Gain-Based Evaluation of IR Techniques, TOIS 2002.
@@ -108,7 +115,7 @@ def ndcg(parts: Iterable[tuple[ArrayLike, ArrayLike]], k: int = 10) -> np.ndarra
             ]
         )
     if found is None:
-        raise ValueError("There is nothing to rank.")
+        raise ValueError("There are no items to rank.")
     discount = 1 / np.log2(2 + np.arange(found.shape[2]))
     _, dcg, most = found @ discount
     with np.errstate(invalid="ignore"):

@@ -59,7 +59,7 @@ def test_a_block_with_captions_of_one_image_only_is_finite() -> None:
     image, text = (value.requires_grad_() for value in rows(4))
     block_info_nce(image, text, 5.0, torch.tensor([8, 8, 8, 8]), block=2).backward()
     assert image.grad is not None
-    assert not image.grad.abs().max() > 1e-15  # nobody has a rival: nothing to learn
+    assert not image.grad.abs().max() > 1e-15  # there are no negatives
 
 
 def saved_bytes(loss: Loss, n: int) -> int:

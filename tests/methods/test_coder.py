@@ -401,7 +401,7 @@ def settings(**changes: Any) -> dict[str, Any]:
 def test_trains_and_resumes_exactly(
     world: Path, tmp_path: Path, image_features: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(online_clusters, "UNUSED_STEPS", 3)  # so that some begin anew in few steps too,
+    monkeypatch.setattr(online_clusters, "UNUSED_STEPS", 3)  # so that some are replaced within few steps,
     options = settings(image_features=image_features, save_every=2, accumulate=2)  # of 20, with batches of 16
     unbroken = train("coder", f"folder:{world}", out=tmp_path / "unbroken", **options)
     lines = [json.loads(line) for line in (unbroken / "metrics.jsonl").read_text().splitlines()]

@@ -156,7 +156,7 @@ def support_as_published(v: Tensor, t: Tensor, y: Tensor, tau: float) -> float:
 def test_support_equals_the_loops_over_labels(seed: int, n: int, tau: float) -> None:
     v, t = (x.abs() for x in rows(seed, n))
     y = some_labels(seed, n)
-    y[:, 0] = torch.maximum(y[:, 0], 1 - y.amax(1))  # nobody without a label
+    y[:, 0] = torch.maximum(y[:, 0], 1 - y.amax(1))  # every row has a label
     assert support_loss(v, t, y, tau).item() == pytest.approx(support_as_published(v, t, y, tau), abs=1e-9)
 
 
@@ -432,7 +432,7 @@ def test_undecodable_images_do_not_train_the_generators() -> None:
     method = CRCGS(code_dim=16, generator_width=16)
     method.build(setup)
     method.prepare(Setup(D, setup.captions, labels=setup.labels, embed=lambda: (image, text)))
-    text[3], image[5] = 9, 9  # whatever stands beside what is missing
+    text[3], image[5] = 9, 9  # the partner of a missing embedding has no effect
     other = CRCGS(code_dim=16, generator_width=16)
     other.build(setup)
     other.prepare(Setup(D, setup.captions, labels=setup.labels, embed=lambda: (image, text)))

@@ -422,7 +422,7 @@ def test_a_resumed_run_equals_an_uninterrupted_run(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str | None
 ) -> None:
     source, options = f"folder:{world}", run_options(image_features=features, validation=f"folder:{world}")
-    options |= {"eval_every": 2}  # so that `out` holds a trained model when the run goes on
+    options |= {"eval_every": 2}  # so that `out` has a trained model when the run resumes
     unbroken = train("cusa", source, out=tmp_path / "unbroken", **options)
     entry = last_entry(unbroken)
     assert entry["rsum"] > 0

@@ -119,5 +119,5 @@ def test_bad_input_is_named() -> None:
             measure(np.zeros((2, 3)), square)
     with pytest.raises(ValueError, match="NaN"):
         true_ranks(np.full((2, 2), np.nan), square)
-    with pytest.raises(ValueError, match="nothing to rank"):
+    with pytest.raises(ValueError, match="no items to rank"):
         ndcg([])

@@ -23,7 +23,7 @@ def karpathy(split: str, number: int, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def flickr(paint: Paint, tmp_path: Path) -> Path:
-    """Karpathy's file for a set without COCO ids, images beside it."""
+    """Write a Karpathy file without COCO ids next to its images."""
     splits = ["train", "restval", "val", "test", "train"]
     for number in range(5):
         paint(f"images/{number}.jpg")

@@ -1,4 +1,4 @@
-"""What a set of pairs promises, whatever its source; and the words of a spec."""
+"""Sets of pairs: properties that hold for every source, and parsing of specs."""
 
 import shutil
 import subprocess
