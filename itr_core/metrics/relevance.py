@@ -77,13 +77,13 @@ def ndcg(parts: Iterable[tuple[ArrayLike, ArrayLike]], k: int = 10) -> np.ndarra
 
         DCG = sum_{r <= k} gain(item r) / log2(1 + r),    nDCG = DCG / the DCG of the best possible order
 
-    The gain is linear, not 2^gain - 1. With `Relevance.grade` it is the fraction of the facts of an image that a
-    caption states, and 0 if the caption is false. Among true answers, T2I prefers images of which the caption
-    states almost all facts, and I2T prefers captions that state many facts.
+    The gain is linear, not 2^gain - 1. With `Relevance.grade` it is the fraction of the facts of an image
+    that a caption states, and 0 if the caption is false. Among true answers, T2I prefers images of which
+    the caption states almost all facts, and I2T prefers captions that state many facts.
 
     Args:
-        parts: (similarity (n_query, b), gain (n_query, b) >= 0) of b items at a time, so that neither matrix has
-            to be in memory as a whole. Equal scores rank in the order of the items.
+        parts: (similarity (n_query, b), gain (n_query, b) >= 0) of b items at a time, so that neither
+            matrix has to be in memory as a whole. Equal scores rank in the order of the items.
         k: number of results that count, at least 1.
 
     Returns:

@@ -15,8 +15,8 @@ from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.splits import SPLITS, UNSEEN, scene_of
 
 REFERENCE = "3b10a27973fdabeb121fad1235332503049b6805c7b2585b526cb4651a77b13e"
-"""Digest of the first scenes and captions of every split. It changes with the ontology, the proportions of the
-drawings, the sampler and the wording; the starter models must then be retrained."""
+"""Digest of the first scenes and captions of every split. It changes with the ontology, the proportions of
+the drawings, the sampler and the wording; the starter models must then be retrained."""
 
 
 def _content(scene: Scene) -> tuple[object, ...]:
