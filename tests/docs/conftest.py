@@ -133,14 +133,11 @@ def follow(tmp_path: Path, run: Run) -> Callable[[str, dict[str, str]], Path]:
         root = tmp_path / "packages"
         for package in ("itr_core", "analysis", "ui"):
             shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in (
-            "app.py",
-            "pyproject.toml",
+        helpers = [
             "tests/conftest.py",
-            "tests/ui/conftest.py",
-            "tests/ui/browser.py",
-            "tests/ui/server.py",
-        ):
+            *(f"tests/ui/{path.name}" for path in (ROOT / "tests/ui").glob("*.py")),
+        ]
+        for file in ("app.py", "pyproject.toml", *helpers):
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, root / file)
         (root / "assets").symlink_to(ROOT / "assets")
