@@ -45,14 +45,17 @@ def importance(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
         table: of `analysis.probes.word_importance.word_importance`.
         dark: for a dark page.
     """
-    plot = figure(dark=dark, title="Drop of the score without each word", height=300)
+    height = 120 + 18 * len(table)  # a row for each word, so that long queries stay readable
+    plot = figure(dark=dark, title="Drop of the score without each word", height=height)
     raises = table["drop"] > 0
     bars = go.Bar(
-        x=table.index, y=table["drop"], showlegend=False,
+        x=table["drop"], y=table.index, showlegend=False, orientation="h",
         marker={"color": np.where(raises, COLOURS[0], COLOURS[1])},
-        customdata=table["word"].map(escape), hovertemplate="%{customdata}: %{y:.3f}<extra></extra>",
+        customdata=table["word"].map(escape), hovertemplate="%{customdata}: %{x:.3f}<extra></extra>",
     )  # fmt: skip
     plot.add_trace(bars)
-    plot.update_xaxes(tickvals=table.index, ticktext=table["word"].map(escape))
-    plot.update_yaxes(title_text="cosine")
+    plot.update_xaxes(title_text="cosine", showgrid=True)
+    plot.update_yaxes(
+        tickvals=table.index, ticktext=table["word"].map(escape), autorange="reversed", showgrid=False
+    )
     return plot

@@ -1,5 +1,6 @@
 """Plots of recall by query length, and of the number of images that queries of each length are true of."""
 
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -62,8 +63,10 @@ def _figure(
     plot.update_yaxes(title_text="queries", row=len(heights), col=1)
     plot.update_layout(template=template(dark), title=title, height=520, hovermode="x unified")
     plot.update_xaxes(title_text="words in the query", row=len(heights), col=1)
-    if x == "bucket":
-        plot.update_xaxes(type="category")
+    if x == "bucket":  # galleries may have different buckets
+        buckets = {bucket for table in tables.values() for bucket in table[x]}
+        order = sorted(buckets, key=lambda bucket: [int(words) for words in re.findall(r"\d+", bucket)])
+        plot.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     return plot
 
 

@@ -21,6 +21,8 @@ THEME = gr.themes.Soft(
     block_title_background_fill="transparent", block_title_text_color="*body_text_color_subdued",
     body_text_color_subdued="*neutral_500",
     block_title_padding="0", block_border_width="1px", input_background_fill="*background_fill_primary",
+    checkbox_label_border_width="1px", checkbox_label_border_color="*border_color_primary",
+    checkbox_label_shadow="none", checkbox_border_color="*neutral_300",
 )  # fmt: skip
 HEADER = """
 <header id="masthead">

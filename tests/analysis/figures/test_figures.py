@@ -60,6 +60,15 @@ def test_curves_have_bands_above_the_numbers_of_true_images_and_of_queries() -> 
     assert drawn.layout.xaxis.type == "category"  # else plotly reads 3-4 as a date
 
 
+def test_buckets_of_different_galleries_are_in_order_of_length() -> None:
+    tables = {
+        "long": lengths("bucket", "true_images", ["1-2", "11-12", "25+"], 1.0),
+        "short": lengths("bucket", "true_images", ["3-8", "11-15", "16+"], 1.0),
+    }
+    order = by_length(tables).layout.xaxis.categoryarray
+    assert list(order) == ["1-2", "3-8", "11-12", "11-15", "16+", "25+"]
+
+
 def test_without_known_truth_there_is_no_panel_of_true_images() -> None:
     assert len(by_length({"a": lengths("bucket", "true_images", ["1-2"], np.nan)}).data) == 3
     words = truncated({"a": lengths("words", "sharing", [1, 2, 3], 4.0)}, dark=True)

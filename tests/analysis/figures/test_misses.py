@@ -58,6 +58,6 @@ def test_accuracy_has_error_bars() -> None:
 def test_words_of_a_query_are_escaped() -> None:
     table = pd.DataFrame({"word": ["<b>dog</b>", "red"], "start": [0, 4], "end": [3, 7], "drop": [0.2, -0.1]})
     drawn = probes.importance(table)
-    assert drawn.layout.xaxis.ticktext[0] == "&lt;b&gt;dog&lt;/b&gt;"
-    assert list(drawn.data[0].y) == [0.2, -0.1]
+    assert drawn.layout.yaxis.ticktext[0] == "&lt;b&gt;dog&lt;/b&gt;"
+    assert list(drawn.data[0].x) == [0.2, -0.1]
     assert len(set(drawn.data[0].marker.color)) == 2

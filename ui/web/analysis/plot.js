@@ -18,7 +18,24 @@ function themed(layout) {
     hoverlabel: {bgcolor: colour('--background-fill-primary'), bordercolor: line, font: {color: colour('--body-text-color')}},
     autosize: true,
     // Maps have equal scales on both axes: on a narrow page a high figure would be empty.
-    height: props.value.meta.zoom ? Math.min(layout.height, Math.max(360, 1.15 * element.clientWidth)) : layout.height,
+    height: props.value.meta.zoom ? Math.min(layout.height, Math.max(360, 1.15 * element.clientWidth)) : layout.height ?? 450,
+  };
+}
+
+// A narrow page breaks the title into lines and puts the entries of the legend below each other: both need height.
+function narrowed(layout, data) {
+  const width = element.clientWidth;
+  const title = layout.title?.text ?? '';
+  const lines = title.split(' ').reduce(([last, ...others], word) =>
+    (last + word).length * 8 > width ? [word, last, ...others] : [`${last} ${word}`.trim(), ...others], ['']);
+  const above = (layout.legend?.yanchor ?? 'bottom') === 'bottom' && layout.showlegend !== false;
+  const entries = above ? new Set(data.filter((trace) => trace.showlegend !== false).map((trace) => trace.name)).size : 0;
+  const more = 18 * (lines.length - 1) + (width < 480 ? 20 * Math.max(0, entries - 1) : 0);
+  return {
+    ...layout,
+    title: {...layout.title, text: lines.reverse().join('<br>'), pad: {l: 8, t: 10 + 9 * (lines.length - 1)}},
+    margin: {...layout.margin, t: (layout.margin?.t ?? layout.template?.layout.margin.t ?? 76) + more},
+    height: layout.height + more,
   };
 }
 
@@ -30,7 +47,7 @@ async function draw() {
   element.querySelector('figure').setAttribute('aria-label', value.caption);
   element.querySelector('.caption').textContent = value.caption;
   const {data, layout} = value.figure;
-  await Plotly.react(area, data, themed(layout), {
+  await Plotly.react(area, data, narrowed(themed(layout), data), {
     displaylogo: false, responsive: true, scrollZoom: Boolean(value.meta.zoom),
     modeBarButtons: [value.meta.zoom ? ['zoom2d', 'pan2d', 'select2d', 'lasso2d', 'resetScale2d'] : ['resetScale2d']],
   });

@@ -19,7 +19,7 @@ from ui.web.html import CLICKS, event_value
 
 KINDS: dict[str, Kind] = {
     "images and captions": "joint",
-    "both, without the modality gap": "centred",
+    "both, gap removed": "centred",
     "images": "images",
     "captions": "captions",
 }
