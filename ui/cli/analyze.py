@@ -22,8 +22,10 @@ def analyze(
 ) -> None:
     """Measure galleries side by side: recall, geometry, query length and causes of misses, with intervals."""
     from analysis.gallery_analysis import GalleryAnalysis
+    from analysis.geometry.catalogue import GEOMETRY
     from analysis.tables import named, tables
     from itr_core.gallery import Gallery
+    from itr_core.metrics.catalogue import title_of
     from itr_core.system.files import whole_file
 
     analyses = named([GalleryAnalysis(Gallery.open(folder)) for folder in galleries])
@@ -43,11 +45,12 @@ def analyze(
             {subject: json.loads(table.to_json(orient="records")) for subject, table in results.items()}
         )
         return
+    titles = {name: metric.title for name, metric in GEOMETRY.items()}
     for subject in ("metrics", "geometry"):
         cells: dict[str, list[str]] = {}
         for row in results[subject].to_dict("records"):
             cell = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-            cells.setdefault(row["metric"].replace("_", " "), []).append(cell)
+            cells.setdefault(titles.get(row["metric"]) or title_of(row["metric"]), []).append(cell)
         print_table(subject.capitalize(), ("", *analyses), [(name, *row) for name, row in cells.items()])
     for written in filter(None, (out, csv)):
         typer.echo(str(written))

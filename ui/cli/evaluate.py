@@ -77,7 +77,7 @@ def evaluate(
 
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)  # fail before the long evaluation, not after it
-    figures = measure(
+    results = measure(
         load_encoder(model, device=device),
         open_source(source, columns, image_root, limit),
         protocols=protocol or ["standard"],
@@ -88,42 +88,43 @@ def evaluate(
     )
     if out:
         with whole_file(out) as part:
-            part.write_text(json.dumps(figures, indent=2, ensure_ascii=False))
+            part.write_text(json.dumps(results, indent=2, ensure_ascii=False))
     if as_json:
-        print_json(figures)
+        print_json(results)
         return
     typer.echo(
-        f"{figures['model']} on {figures['source']}: "
-        f"{figures['n_images']:,} images, {figures['n_captions']:,} captions; [95 % interval over images]"
+        f"{results['model']} on {results['source']}: "
+        f"{results['n_images']:,} images, {results['n_captions']:,} captions; [95 % interval over images]"
     )
     if against:
-        typer.echo(f"against {figures['rows'][0]['against']}")
-    for name in dict.fromkeys(row["protocol"] for row in figures["rows"]):
-        rows = [row for row in figures["rows"] if row["protocol"] == name]
+        typer.echo(f"against {results['rows'][0]['against']}")
+    for name in dict.fromkeys(row["protocol"] for row in results["rows"]):
+        rows = [row for row in results["rows"] if row["protocol"] == name]
         if against:
             header = "", "value", "against", "difference", "p"
-            print_table(TITLES[name], header, [_compared(row) for row in rows])
+            print_table(TITLES[name], header, [_comparison(row) for row in rows])
         else:
-            _print_figures(TITLES[name], rows)
-    report_skipped(figures["skipped"])
+            _print_metrics(TITLES[name], rows)
+    report_skipped(results["skipped"])
 
 
-def _print_figures(title: str, rows: list[dict[str, Any]]) -> None:
-    """A line for every metric, a column for every direction."""
+def _print_metrics(title: str, rows: list[dict[str, Any]]) -> None:
+    """Print a line for every metric and a column for every direction."""
     from itr_core.metrics.catalogue import METRICS
 
-    ways = list(dict.fromkeys(row["direction"] for row in rows if row["direction"])) or [""]
+    directions = list(dict.fromkeys(row["direction"] for row in rows if row["direction"])) or [""]
     cells: dict[str, dict[str, str]] = {}
     for row in rows:
-        cells.setdefault(row["metric"], {})[row["direction"] or ways[0]] = _cell(row, "value", "low", "high")
+        direction = row["direction"] or directions[0]
+        cells.setdefault(row["metric"], {})[direction] = _cell(row, "value", "low", "high")
     table = [
-        (METRICS[metric].title, *(found.get(direction, "") for direction in ways))
-        for metric, found in cells.items()
+        (METRICS[metric].title, *(of_metric.get(direction, "") for direction in directions))
+        for metric, of_metric in cells.items()
     ]
-    print_table(title, ("", *map(str.upper, ways)), table)
+    print_table(title, ("", *map(str.upper, directions)), table)
 
 
-def _compared(row: dict[str, Any]) -> tuple[str, ...]:
+def _comparison(row: dict[str, Any]) -> tuple[str, ...]:
     from itr_core.metrics.catalogue import METRICS
 
     return (

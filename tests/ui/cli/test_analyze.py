@@ -46,7 +46,8 @@ def report(folder: Path) -> str:
         folder / "csv",
     )
     assert done.exit_code == 0, done.output
-    assert "t2i r1" in done.stdout
+    assert "T2I R@1" in done.stdout
+    assert "Alignment" in done.stdout
     assert str(folder / "report.html") in done.stdout
     return (folder / "report.html").read_text(encoding="utf-8")
 
