@@ -87,7 +87,7 @@ def visit(browser: Browser, url: str) -> dict[str, float]:
     page.wait_for_function("document.querySelector('#map .gtitle')?.textContent === 'UMAP'")
     seconds["map"] = time.perf_counter() - start
 
-    page.get_by_label("Coloured by").click()
+    page.get_by_label("Colour by").click()
     start = time.perf_counter()
     page.get_by_role("option", name="category").click()
     page.wait_for_function("document.querySelector('#map .legendtext')?.textContent.startsWith('other')")
