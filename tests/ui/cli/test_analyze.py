@@ -103,8 +103,8 @@ def test_json_and_csv_contain_the_same_tables(folder: Path, report: str) -> None
             np.testing.assert_allclose(table[column], values, rtol=1e-6)
     misses = pd.DataFrame(printed["misses"])
     captions = [text for texts in Gallery.open(folder / "first").items["captions"] for text in texts]
-    asked = misses[misses["direction"] == "t2i"]
-    assert [captions[row] for row in asked["query"]] == asked["asked"].tolist()
+    t2i = misses[misses["direction"] == "t2i"]
+    assert [captions[row] for row in t2i["query"]] == t2i["asked"].tolist()
 
 
 def test_models_on_different_pairs_are_not_compared(folder: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def box(page: Page, selector: str) -> FloatRect:
 
 
 def point(page: Page, area: str, trace: int, at: int = 0) -> tuple[float, float]:
-    """Where on the screen a point of a trace lies."""
+    """Return the screen coordinates of a point of a trace."""
     frame = box(page, area)
     x, y = page.evaluate(
         """([area, trace, at]) => {

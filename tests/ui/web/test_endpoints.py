@@ -66,7 +66,7 @@ def test_only_the_two_endpoints_are_public(client: Client) -> None:
 
 
 def test_mcp_client_can_search(client: Client, app_url: str) -> None:
-    async def ask() -> tuple[set[str], str]:
+    async def call_tool() -> tuple[set[str], str]:
         async with (
             streamable_http_client(f"{app_url}/gradio_api/mcp/") as (read, write, *_),
             ClientSession(read, write) as mcp,
@@ -80,7 +80,7 @@ def test_mcp_client_can_search(client: Client, app_url: str) -> None:
             return tools, content.text
 
     with ThreadPoolExecutor(1) as other:  # the browser of other tests has an event loop in this thread
-        tools, answer = other.submit(asyncio.run, ask()).result()
+        tools, answer = other.submit(asyncio.run, call_tool()).result()
     assert len(tools) == 2
     assert len(ast.literal_eval(answer)) == 2
 

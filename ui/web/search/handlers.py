@@ -77,7 +77,7 @@ class SearchHandlers:
         start = time.perf_counter()
         results = _both(searcher.search_image(image, count), searcher.search_image(image, count, of="images"))
         seconds = time.perf_counter() - start
-        notes = ["This search has no link, because your picture is not stored."]
+        notes = ["A search with your own picture has no link."]
         return _outputs("", path, self._status(searcher, gallery, seconds, notes), results)
 
     @errors_in_status
