@@ -190,7 +190,7 @@ def test_the_command_prints_a_table_or_json(monkeypatch: pytest.MonkeyPatch) -> 
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
     words = " ".join(result.stdout.split())
-    assert "3 query images, 9 in the database" in words
+    assert "3 query images, 9 database images" in words
     assert "64-bit codes" in words
     printed = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
     assert (printed["labels"], printed["bits"], printed["n_query_images"]) == ("source", 64, 3)
