@@ -73,7 +73,7 @@ def release(tracked: list[str], tmp_path_factory: pytest.TempPathFactory) -> tup
 def installed(release: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` folder of a new environment with the wheel and the dependencies of this environment."""
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=os.name != "nt")
+    venv.create(folder, symlinks=os.name != "nt", with_pip=True)
     scheme = {"base": str(folder), "platbase": str(folder)}
     site = Path(sysconfig.get_path("purelib", "venv", scheme))
     bin_ = Path(sysconfig.get_path("scripts", "venv", scheme))
@@ -85,7 +85,7 @@ def installed(release: tuple[Path, Path], tmp_path_factory: pytest.TempPathFacto
     (site / "no_network.pth").write_text("import no_network\n")
     subprocess.run(
         [
-            *(sys.executable, "-m", "pip", "--python", bin_ / "python", "install", "--quiet"),
+            *(bin_ / "python", "-m", "pip", "install", "--quiet"),
             *("--no-index", "--no-deps", "--ignore-installed", release[1]),
         ],
         env=_environment(folder), capture_output=True, text=True, check=True,
