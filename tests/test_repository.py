@@ -71,6 +71,14 @@ def test_every_supported_python_is_tested() -> None:
     assert PROJECT["project"]["requires-python"] == f">={versions[0]}"
 
 
+def test_the_tests_that_old_versions_leave_out_exist() -> None:
+    script = (ROOT / ".ci" / "test-versions").read_text(encoding="utf-8")
+    (newer,) = re.findall(r'^newer="(.+)"$', script, re.MULTILINE)
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    names = re.findall(r"def (test_\w+)", "\n".join(files))
+    assert [part for part in newer.split(" or ") if not any(part in name for name in names)] == []
+
+
 def test_editors_and_ruff_agree() -> None:
     config = configparser.ConfigParser()
     config.read_string("[top]\n" + (ROOT / ".editorconfig").read_text(encoding="utf-8"))
