@@ -27,7 +27,8 @@ def demo(
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(envvar=["PAIRSCOPE_PORT", "GRADIO_SERVER_PORT"], help="TCP port.")
+        int,
+        typer.Option(envvar=["PAIRSCOPE_PORT", "GRADIO_SERVER_PORT"], min=1, max=65535, help="TCP port."),
     ] = 7860,
 ) -> None:
     """Serve the browser app."""

@@ -1,5 +1,6 @@
 """The browser app: its theme, its pages and the server."""
 
+import socket
 from pathlib import Path
 
 import gradio as gr
@@ -69,8 +70,10 @@ def launch(
     Raises:
         PairscopeError: The port cannot be used.
     """
-    app = build_app(Galleries(gallery or ["picturebook:gallery"], model))
     try:
+        # Gradio checks the port, too, but later: a process that ends while a thread imports torch may abort.
+        socket.create_server(("127.0.0.1", port)).close()
+        app = build_app(Galleries(gallery or ["picturebook:gallery"], model))
         _, url, _ = app.queue(max_size=64).launch(
             server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
             max_file_size="25mb", mcp_server=True, ssr_mode=False, footer_links=["api"],
