@@ -15,6 +15,7 @@ from ui.cli.options import (
     Json,
     Limit,
     Model,
+    RerankWeight,
     open_source,
 )
 from ui.cli.output import print_json, print_table, report_skipped
@@ -60,12 +61,7 @@ def evaluate(
         bool,
         typer.Option("--rerank", help="Also measure re-ranking (see `search --rerank`)."),
     ] = False,
-    u1: Annotated[
-        float,
-        typer.Option(
-            help="Weight of the word-patch similarity in re-ranking, 0 to 1; the cosine has the rest."
-        ),
-    ] = 0.8,
+    u1: RerankWeight = 0.8,
     device: Device = None,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from itr_core.errors import QueryError
-from ui.cli.options import Columns, Device, ImageRoot, Json, Limit, Model, Source, open_source
+from ui.cli.options import Columns, Device, ImageRoot, Json, Limit, Model, RerankWeight, Source, open_source
 from ui.cli.output import print_json, print_table, print_warning, progress_bar, report_skipped
 
 
@@ -73,12 +73,7 @@ def search(
             "--rerank", help="Re-rank the 100 best results by the similarity of words and image patches."
         ),
     ] = False,
-    u1: Annotated[
-        float,
-        typer.Option(
-            help="Weight of the word-patch similarity in re-ranking, 0 to 1; the cosine has the rest."
-        ),
-    ] = 0.8,
+    u1: RerankWeight = 0.8,
     device: Device = None,
     as_json: Json = False,
 ) -> None:

@@ -35,6 +35,10 @@ ImageRoot = Annotated[
     str | None,
     typer.Option(metavar="PATH", help="Folder of the images, if the files are not where the source says."),
 ]
+RerankWeight = Annotated[
+    float,
+    typer.Option(help="Weight of the word-patch similarity in re-ranking, 0 to 1; the cosine has the rest."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
