@@ -135,7 +135,7 @@ def test_unusable_images_are_skipped_with_reasons(tmp_path: Path, encoder: DualE
     assert reasons.keys() == {"0002.png", "text.jpg", "vast.png"}
     assert "truncated" in reasons["0002.png"]
     assert "not a JPEG" in reasons["text.jpg"]
-    assert "the limit for an image" in reasons["vast.png"]
+    assert "the limit is 50 megapixels" in reasons["vast.png"]
     expected = [text for n in (1, 4) for text in pairs.captions[n]]  # 0 and 3 have no captions, 2 is skipped
     assert [text for captions in gallery.items["captions"] for text in captions] == expected
     np.testing.assert_allclose(gallery.text_embeddings, encoder.encode_texts(expected), atol=1e-6)

@@ -100,11 +100,11 @@ def test_bad_files_are_left_out_by_name_and_reason(paint: Paint, tmp_path: Path)
         "gone.jpg": "named in captions.txt, but missing",
         "empty.png": "empty file (0 bytes)",
         "huge.png": pairs.skipped[2].reason,
-        "stub.jpg": "not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
-        "text.jpg": "not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
+        "stub.jpg": "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
+        "text.jpg": "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image",
     }
     assert pairs.skipped[2].name == "huge.png"
-    assert "50,000,000 pixels" in pairs.skipped[2].reason
+    assert "50 megapixels" in pairs.skipped[2].reason
 
 
 def test_a_file_found_truncated_on_decoding_is_named(paint: Paint, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_limit_counts_usable_images(paint: Paint, tmp_path: Path) -> None:
         paint(name)
     pairs = load_pairs(f"folder:{tmp_path}", limit=2)
     assert pairs.image_ids == ["b.jpg", "c.jpg"]
-    assert pairs.skipped == [Skipped("a.jpg", "not a JPEG, PNG, WebP, GIF, BMP or TIFF image")]
+    assert pairs.skipped == [Skipped("a.jpg", "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image")]
 
 
 def test_nothing_to_use_is_an_error(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_unusable_uploads_get_a_note_and_the_page_goes_on(
     if kind == "dot":
         heading(page, "Matching captions")
     else:
-        reason = "more than 50,000,000 pixels" if kind == "bomb" else "not a JPEG, PNG"
+        reason = "too many pixels; the limit is 25" if kind == "bomb" else "not a JPEG, PNG"
         expect(page.locator(NOTE)).to_contain_text(f"This picture cannot be used: {reason}")
     search(page, "a ship")
     heading(page, "a ship")

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from itr_core.errors import QueryError
-from itr_core.pairs.decoding import decode_image
+from itr_core.pairs.decoding import decode_upload
 from itr_core.retrieval.searcher import Hit, Searcher
 from ui.web import html
 from ui.web.errors import as_gradio_error, show_errors
@@ -205,7 +205,7 @@ class SearchHandlers:
 
 def _decoded(upload: str) -> Image.Image:
     """Decode an uploaded file from its bytes, so that no error names its path on the server."""
-    return decode_image(Path(upload).read_bytes(), min_side=UPLOAD_SIDE)
+    return decode_upload(Path(upload).read_bytes(), min_side=UPLOAD_SIDE)
 
 
 def _both(texts: list[Hit], pictures: list[Hit]) -> str:
