@@ -42,7 +42,7 @@ class PairBatch:
     positive_text: Tensor | None = field(default=None, metadata=PER_CAPTION)
     """Token ids of a generated caption that is true of the image, (B, L) int64."""
     negative_text: Tensor | None = field(default=None, metadata=PER_CAPTION)
-    """Token ids of a generated caption that is false of the image, (B, L) int64."""
+    """Token ids of a caption that is false of the image, generated or from the source, (B, L) int64."""
     labels: Tensor | None = field(default=None, metadata=PER_CAPTION)
     """(B, C) float32, 1 where the image has the label."""
     concepts: Tensor | None = field(default=None, metadata=PER_CAPTION)

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from itr_core.pairs.pairset import Triple
     from itr_core.supervision.concept_graph import ConceptGraph
 
-NEEDS = frozenset({"tokens", "positive_text", "negative_text", "labels", "concepts", "teachers", "momentum"})
-"""Inputs that a method may request: patch and word tokens, generated captions, labels, concepts of captions,
-frozen uni-modal teachers, and a second pass through a momentum copy of the encoder."""
+NEEDS = frozenset(
+    {"tokens", "positive_text", "negative_text", "false_captions", "labels", "concepts", "teachers", "momentum"}
+)
+"""Inputs that a method may request: patch and word tokens, generated captions, captions that the source knows
+to be false, labels, concepts of captions, frozen uni-modal teachers, and a second pass through a momentum
+copy of the encoder."""
 
 INFONCE = "infonce"
 """Name of the InfoNCE term between the two embeddings; all methods that use InfoNCE share it."""

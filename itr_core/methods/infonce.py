@@ -28,22 +28,24 @@ class InfoNCE(Method):
 
     weights = {INFONCE: 1.0}  # noqa: RUF012 - never changed in place
 
-    def __init__(self, *, siblings: float = 0.0) -> None:
+    def __init__(self, *, siblings: float = 0.0, hard_negatives: bool = False) -> None:
         super().__init__()
         if siblings < 0:
             raise ModelError(f"siblings={siblings}: must be at least 0.")
+        if hard_negatives:
+            self.needs = frozenset({"false_captions"})
         if siblings:
             self.weights = {INFONCE: 1.0, "infonce_siblings": siblings}
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
         """Return {"infonce": L_con(v, t)} and, if it has a weight, {"infonce_siblings": L_con(s, t)}."""
-        images = {INFONCE: out.image}
+        scale, ids = out.logit_scale, batch.image_id
+        false = out.negative.text if out.negative else None
+        terms = {INFONCE: symmetric_info_nce(out.image, out.text, scale, ids, false)}
         if "infonce_siblings" in self.weights:
-            images["infonce_siblings"] = sum_of_siblings(out.text, batch.image_id)
-        return {
-            name: symmetric_info_nce(anchor, out.text, out.logit_scale, batch.image_id)
-            for name, anchor in images.items()
-        }
+            siblings = sum_of_siblings(out.text, ids)
+            terms["infonce_siblings"] = symmetric_info_nce(siblings, out.text, scale, ids)
+        return terms
 
 
 def sum_of_siblings(text: Tensor, image_id: Tensor) -> Tensor:

@@ -125,6 +125,13 @@ class PairSet:
         """The labels of each image, or None if the source has no labels."""
         return list(self.dataset["labels"][:]) if "labels" in self.dataset.column_names else None
 
+    @cached_property
+    def false_captions(self) -> list[list[list[str]]] | None:
+        """For each caption of each image, captions that are known to be false of the image, or None."""
+        if "false_captions" not in self.dataset.column_names:
+            return None
+        return list(self.dataset["false_captions"][:])
+
     @property
     def uncaptioned(self) -> list[str]:
         """The ids of images without captions, which can be searched but not evaluated."""

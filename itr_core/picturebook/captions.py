@@ -14,7 +14,7 @@ from itr_core.picturebook.caption_builder import SEEING, SHOWING, Caption, Capti
 from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIMES, WEATHERS
 from itr_core.picturebook.scene import Look, Scene
 from itr_core.picturebook.semantics import Meaning, SceneFacts, Variable
-from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, listed, sentence
+from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, listed, plural, sentence
 
 _ATTRIBUTES = ("colour", "pattern", "size", "state")
 _SETTING = ("place", "time", "weather")
@@ -147,6 +147,8 @@ def canonical_caption(meaning: Meaning) -> str:
         stated = [name for name in _ATTRIBUTES if getattr(variable, name)]
         noun = chooser.noun(variable.term, several)
         text = chooser.described(noun, look, stated)
+        if variable.most == 0:
+            return f"no {text if variable.term in MASS else plural(noun)}"
         if index in known:
             twin = any(other.term == variable.term for other in meaning.things if other is not variable)
             return f"the {text if twin else noun}"

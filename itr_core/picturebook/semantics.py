@@ -3,8 +3,8 @@
 A meaning has variables ("a brown dog", "two boats"), relations between them, and the place, time and
 weather. It is true of a scene if one binding of its variables to things makes every stated fact true;
 distinct variables bind distinct things. A variable without a number ("a dog") binds one thing of that
-description; there may be more. A variable with a number ("two dogs", "one dog", "dogs") binds *all* things
-of that description, and their number must match: "two dogs" is false if there are three.
+description; there may be more. A variable with a number ("two dogs", "one dog", "dogs", "no dogs") binds *all*
+things of that description, and their number must match: "two dogs" is false if there are three.
 """
 
 from collections import Counter
@@ -133,7 +133,8 @@ class SceneFacts:
         choices = []
         for variable in meaning.things:
             mask = self.matching(variable)
-            if not variable.least <= mask.bit_count() <= (variable.most or mask.bit_count()):
+            count = mask.bit_count()
+            if count < variable.least or (variable.most is not None and count > variable.most):
                 return False
             choices.append([mask] if variable.binds_all else [1 << i for i in _bits(mask)])
         return self._binds(meaning.relations, choices, ())

@@ -1,6 +1,6 @@
 """`picturebook[:split[@size]]` as a source of pairs; images are rendered when they are read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,15 @@ from PIL import Image
 
 from itr_core.errors import SourceError
 from itr_core.pairs.pairset import PairSet
+from itr_core.picturebook.caption_builder import Caption
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.ontology import TRIPLES
 from itr_core.picturebook.relevance import Rows, SceneRelevance
 from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.scene import Scene
+from itr_core.picturebook.semantics import SceneFacts
 from itr_core.picturebook.splits import scene_of, split_named
+from itr_core.picturebook.typed_queries import QUERIES_PER_SCENE, typed_queries
 from itr_core.system.files import cache_dir, whole_file
 
 if TYPE_CHECKING:
@@ -28,11 +31,12 @@ _WORLD_IDS = {"2026.1": "b46d0b0fdcd18785"}
 
 
 def load(rest: str, *, limit: int | None = None) -> PairSet:
-    """Load `[split[@size]]` with split train (default), val, test, gallery or test_unseen.
+    """Load `[split[+queries][@size]]` with split train (default), val, test, gallery or test_unseen.
 
     Without a size, train has 20,000 scenes, gallery 2,000 and the others 1,000; `train@200000` has another
-    size. Labels are the kinds of things in the image, and `relevance` is exact. Captions are cached on
-    disk; generating them takes about a millisecond per scene.
+    size. Labels are the kinds of things in the image, and `relevance` is exact. With `+queries`, every image
+    also has typed queries as captions, and captions that are known to be false of it (`typed_queries`).
+    Captions are cached on disk; generating them takes about a millisecond per scene, and ten with queries.
 
     Raises:
         SourceError: an unknown split, or a size that is no positive number.
@@ -41,7 +45,10 @@ def load(rest: str, *, limit: int | None = None) -> PairSet:
     split = split or "train"
     if at and not (size.isdecimal() and int(size)):
         raise SourceError(f"picturebook:{rest}: the number of scenes follows @, as in {split}@5000.")
-    count = min(int(size or split_named(split).size), limit or 10**9)
+    name, plus, extra = split.partition("+")
+    if plus and extra != "queries":
+        raise SourceError(f"picturebook:{rest}: only +queries can follow the split, as in train+queries@5000.")
+    count = min(int(size or split_named(name).size), limit or 10**9)
     from datasets import Dataset
 
     return PairSet(
@@ -78,8 +85,10 @@ class _SplitTruth:
 
     @cached_property
     def _truth(self) -> SceneRelevance:
-        scenes = [scene_of(self.split, index) for index in range(self.count)]
-        return SceneRelevance(scenes, [caption.meaning for scene in scenes for caption in captions_of(scene)])
+        name, _, queries = self.split.partition("+")
+        scenes = [scene_of(name, index) for index in range(self.count)]
+        captions = [caption for scene in scenes for caption in _captions(scene, bool(queries))[0]]
+        return SceneRelevance(scenes, [caption.meaning for caption in captions])
 
     def matrix(self, images: Rows = slice(None)) -> np.ndarray:
         """See `Relevance.matrix`."""
@@ -91,12 +100,14 @@ class _SplitTruth:
 
 
 def _table(split: str, count: int) -> "Table":
-    from pyarrow import list_, parquet, schema, string
+    from pyarrow import field, list_, parquet, schema, string
 
     path = cache_dir("picturebook") / f"{split}-{count}-{WORLD_VERSION}.parquet"
     if not path.exists():
         texts = list_(string())
         columns = schema({"image": string(), "captions": texts, "image_id": string(), "labels": texts})
+        if "+" in split:
+            columns = columns.append(field("false_captions", list_(texts)))
         with whole_file(path) as part, parquet.ParquetWriter(part, columns) as writer:
             for rows in _rows(split, count):
                 writer.write_table(columns.empty_table().from_pylist(rows, columns))
@@ -104,17 +115,30 @@ def _table(split: str, count: int) -> "Table":
 
 
 def _rows(split: str, count: int, chunk: int = 10_000) -> Iterator[list[dict[str, Any]]]:
-    world = _WORLD_IDS[WORLD_VERSION]
+    world, (name, _, queries) = _WORLD_IDS[WORLD_VERSION], split.partition("+")
     for start in range(0, count, chunk):
         rows = []
         for index in range(start, min(start + chunk, count)):
-            scene, image_id = scene_of(split, index), f"{split}-{index:06d}.png"
-            rows.append(
-                {
-                    "image": f"{image_id} {world}",
-                    "captions": [caption.text for caption in captions_of(scene)],
-                    "image_id": image_id,
-                    "labels": sorted({thing.kind for thing in scene.things}),
-                }
-            )
+            scene, image_id = scene_of(name, index), f"{name}-{index:06d}.png"
+            captions, false = _captions(scene, bool(queries))
+            row = {
+                "image": f"{image_id} {world}",
+                "captions": [caption.text for caption in captions],
+                "image_id": image_id,
+                "labels": sorted({thing.kind for thing in scene.things}),
+            }
+            if queries:
+                row["false_captions"] = [[caption.text for caption in each] for each in false]
+            rows.append(row)
         yield rows
+
+
+def _captions(scene: Scene, queries: bool) -> tuple[list[Caption], list[Sequence[Caption]]]:
+    """Return the captions of a scene, with typed queries if `queries`, and the false variants of each."""
+    captions, false = captions_of(scene), [()] * 5
+    if queries:
+        rng = np.random.default_rng([scene.seed, 6])
+        for each in typed_queries(SceneFacts(scene), rng, QUERIES_PER_SCENE):
+            captions.append(each.query)
+            false.append(each.false)
+    return captions, false

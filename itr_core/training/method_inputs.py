@@ -27,6 +27,8 @@ class MethodInputs:
     """List of texts -> token ids (N, L)."""
     captions: Sequence[Sequence[str]]
     """The captions of each image."""
+    false_captions: Sequence[Sequence[Sequence[str]]] | None = None
+    """Captions that are known to be false of the image, for each caption of each image."""
     labels: np.ndarray | None = None
     """(n, C) bool, the labels of each image."""
     concepts: "ConceptGraph | None" = None
@@ -73,6 +75,13 @@ class MethodInputs:
                     for row, text in zip(rows.tolist(), texts, strict=True)
                 ]
             )
+        if self.false_captions is not None:
+            made["negative_text"] = self.tokenizer(
+                [
+                    self._false_caption(row, anchor, np.random.default_rng([*seed, row, anchor]))
+                    for row, anchor in zip(rows.tolist(), chosen.tolist(), strict=True)
+                ]
+            )
         if self.labels is not None:
             made["labels"] = torch.from_numpy(self.labels[rows].astype(np.float32))
         if self.concepts is not None:
@@ -82,6 +91,12 @@ class MethodInputs:
             made["teacher_image"] = torch.from_numpy(images[rows].astype(np.float32))
             made["teacher_text"] = torch.from_numpy(captions[caption_ids].astype(np.float32))
         return made
+
+    def _false_caption(self, row: int, anchor: int, random: np.random.Generator) -> str:
+        """Draw a false variant of a caption, or of another caption of the image if it has none."""
+        assert self.false_captions is not None
+        of_image = self.false_captions[row]
+        return str(random.choice(of_image[anchor] or [text for each in of_image for text in each]))
 
     def _caption_of_another(self, row: int, random: np.random.Generator) -> str:
         """Return a random caption of another image, or of this one if 100 draws find no other."""

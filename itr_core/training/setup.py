@@ -242,6 +242,13 @@ def open_method_inputs(
     """
     inputs = MethodInputs(method, encoder.tokenizer, pairs.captions)
     label_names: list[str] = []
+    if "false_captions" in method.needs:
+        inputs.false_captions = pairs.false_captions
+        if inputs.false_captions is None:
+            raise SourceError(
+                f"{pairs.source} has no captions that are known to be false, which this method needs. "
+                "picturebook:train+queries has them."
+            )
 
     def embed() -> tuple[np.ndarray, np.ndarray]:
         return embed_source(encoder, pairs, images)
