@@ -17,6 +17,7 @@ from reporting import ResultsOption, report
 from results import Column, Measurement, Row, Table
 from torch.nn import functional as F
 from train_command import train_command
+from typed_queries import found_of_true, read_queries
 from yardstick import GOALS, TITLES, yardstick
 
 from itr_core import evaluate, load_encoder, load_pairs, train
@@ -222,6 +223,31 @@ def measure(
         "exact": Table(title="model", columns=exact_columns, rows=exact),
     }
     report("starters", tables, results)
+
+
+@app.command()
+def typed(
+    model: Annotated[list[str] | None, typer.Argument(help="Model specs; by default starter:infonce.")] = None,
+    drawn: Annotated[bool, typer.Option(help="Also measure the drawn queries: only for a final model.")] = False,
+    results: ResultsOption = None,
+) -> None:
+    """Measure typed queries in the demo gallery: of 12 results, or of all true images if fewer, those found."""
+    queries = [query for query in read_queries() if drawn or not query.drawn]
+    rows: dict[str, dict[str, float]] = {}
+    specs = model or ["starter:infonce"]
+    for spec in specs:
+        counts: dict[str, list[tuple[int, int]]] = {}
+        for query, count in zip(queries, found_of_true(load_encoder(spec), queries), strict=True):
+            group = "drawn by rule" if query.drawn else "written by hand"
+            for title in (query.kind, group, "all"):
+                counts.setdefault(title, []).append(count)
+        for title, pairs in counts.items():
+            found, true = map(sum, zip(*pairs, strict=True))
+            rows.setdefault(title, {"queries": len(pairs)})[spec] = 100 * found / true
+    columns = {"queries": Column(title="queries", format=".0f")} | {spec: Column(title=spec) for spec in specs}
+    order = sorted(rows, key=lambda title: (title == "all", title.endswith(("hand", "rule"))))
+    table = Table(title="kind", columns=columns, rows=[Row(title=t, cells=rows[t]) for t in order])
+    report("starter_typed", {"typed": table}, results)
 
 
 def card(starter: str, stages: list[dict[str, Any]], figures: dict[str, float]) -> str:
