@@ -227,11 +227,15 @@ def measure(
 
 @app.command()
 def typed(
-    model: Annotated[list[str] | None, typer.Argument(help="Model specs; by default starter:infonce.")] = None,
-    drawn: Annotated[bool, typer.Option(help="Also measure the drawn queries: only for a final model.")] = False,
+    model: Annotated[
+        list[str] | None, typer.Argument(help="Model specs; by default starter:infonce.")
+    ] = None,
+    drawn: Annotated[
+        bool, typer.Option(help="Also measure the drawn queries: only for a final model.")
+    ] = False,
     results: ResultsOption = None,
 ) -> None:
-    """Measure typed queries in the demo gallery: of 12 results, or of all true images if fewer, those found."""
+    """Measure typed queries in the demo gallery: true images among the first 12 / min(12, all true)."""
     queries = [query for query in read_queries() if drawn or not query.drawn]
     rows: dict[str, dict[str, float]] = {}
     specs = model or ["starter:infonce"]
@@ -244,7 +248,9 @@ def typed(
         for title, pairs in counts.items():
             found, true = map(sum, zip(*pairs, strict=True))
             rows.setdefault(title, {"queries": len(pairs)})[spec] = 100 * found / true
-    columns = {"queries": Column(title="queries", format=".0f")} | {spec: Column(title=spec) for spec in specs}
+    columns = {"queries": Column(title="queries", format=".0f")} | {
+        spec: Column(title=spec) for spec in specs
+    }
     order = sorted(rows, key=lambda title: (title == "all", title.endswith(("hand", "rule"))))
     table = Table(title="kind", columns=columns, rows=[Row(title=t, cells=rows[t]) for t in order])
     report("starter_typed", {"typed": table}, results)

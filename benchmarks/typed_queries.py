@@ -68,21 +68,17 @@ def draw(count: int, seed: int) -> Iterator[Query]:
 def kind_of(meaning: Meaning) -> str:
     """Name the kind of query: the hardest thing that it asks for."""
     things = meaning.things
-    if any(each.most == 0 for each in things):
-        return "negation"
-    if meaning.relations:
-        return "relation"
-    if any(each.binds_all for each in things):
-        return "count"
-    if len(things) > 1:
-        return "two things"
-    if any(each.state for each in things):
-        return "state"
-    if any(each.pattern for each in things):
-        return "pattern"
-    if any(each.colour or each.size for each in things):
-        return "colour"
-    return "class word" if any(each.term not in KINDS for each in things) else "place and word"
+    tests = {
+        "negation": any(each.most == 0 for each in things),
+        "relation": bool(meaning.relations),
+        "count": any(each.binds_all for each in things),
+        "two things": len(things) > 1,
+        "state": any(each.state for each in things),
+        "pattern": any(each.pattern for each in things),
+        "colour": any(each.colour or each.size for each in things),
+        "class word": any(each.term not in KINDS for each in things),
+    }
+    return next((kind for kind, holds in tests.items() if holds), "place and word")
 
 
 def _meaning(entry: dict[str, Any]) -> Meaning:

@@ -88,11 +88,11 @@ def _replacement(facts: SceneFacts, meaning: Meaning, variable: Variable) -> str
 
 def _count_difference(facts: SceneFacts, variable: Variable) -> Difference:
     found = facts.matching(variable).bit_count()
-    if variable.least <= found <= (variable.most or found):
+    if variable.least <= found <= (found if variable.most is None else variable.most):
         return Difference(
             "count", f"another {variable.term}", NUMBERS[found]
         )  # all that match are already mentioned
-    captioned = NUMBERS[variable.least] if variable.most else "several"
+    captioned = "several" if variable.most is None else NUMBERS[variable.least]
     return Difference("count", captioned, NUMBERS[found])
 
 

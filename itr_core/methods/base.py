@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from itr_core.supervision.concept_graph import ConceptGraph
 
 NEEDS = frozenset(
-    {"tokens", "positive_text", "negative_text", "false_captions", "labels", "concepts", "teachers", "momentum"}
+    {
+        "tokens",
+        "positive_text",
+        "negative_text",
+        "false_captions",
+        "labels",
+        "concepts",
+        "teachers",
+        "momentum",
+    }
 )
 """Inputs that a method may request: patch and word tokens, generated captions, captions that the source knows
 to be false, labels, concepts of captions, frozen uni-modal teachers, and a second pass through a momentum

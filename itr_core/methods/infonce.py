@@ -16,14 +16,25 @@ class InfoNCE(Method):
         L = L_con(v, t) + siblings L_con(s, t),    s_i = sum_{j != i, image_id_j = image_id_i} t_j / |t_j|
 
     L_con(s, t) contrasts each caption with the other captions of its image. It brings different words for the
-    same thing together when there are few images.
+    same thing together when there are few images. With `hard_negatives`, L_con(v, t) also contrasts images
+    with captions that the source knows to be false of them.
 
     Args:
         siblings: weight of L_con(s, t), >= 0. If it is above 0, every image needs at least two captions in
             the batch (`captions_per_image`).
+        hard_negatives: contrast each image also with one false caption for each of its captions. The source
+            must have false captions, as picturebook:train+queries has.
+
+    References:
+        Yuksekgonul et al., When and Why Vision-Language Models Behave like Bags-Of-Words, and What to Do
+        About It, arXiv:2210.01936, for hard negatives (NegCLIP).
 
     Relations:
-        siblings = 0 (the default) is plain InfoNCE.
+        siblings = 0 without hard negatives (the default) is plain InfoNCE.
+
+    Deviations from the paper:
+        NegCLIP contrasts an image with the hard negatives of all captions of the batch. Those of other images
+        can be true of it, so that only its own are used here.
     """
 
     weights = {INFONCE: 1.0}  # noqa: RUF012 - never changed in place

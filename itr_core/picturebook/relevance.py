@@ -81,7 +81,9 @@ class SceneRelevance:
             if (word := getattr(variable, field)) is not None:
                 mask = mask & self._mask(field, word, rows)
         number = np.bitwise_count(mask)
-        return (number >= variable.least) & (number <= (MAX_THINGS if variable.most is None else variable.most))
+        return (number >= variable.least) & (
+            number <= (MAX_THINGS if variable.most is None else variable.most)
+        )
 
     def _mask(self, field: str, word: Hashable, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
         mask = self._masks.get((field, word))

@@ -3,8 +3,8 @@
 A meaning has variables ("a brown dog", "two boats"), relations between them, and the place, time and
 weather. It is true of a scene if one binding of its variables to things makes every stated fact true;
 distinct variables bind distinct things. A variable without a number ("a dog") binds one thing of that
-description; there may be more. A variable with a number ("two dogs", "one dog", "dogs", "no dogs") binds *all*
-things of that description, and their number must match: "two dogs" is false if there are three.
+description; there may be more. A variable with a number ("two dogs", "one dog", "dogs", "no dogs") binds
+*all* things of that description, and their number must match: "two dogs" is false if there are three.
 """
 
 from collections import Counter

@@ -47,7 +47,9 @@ def load(rest: str, *, limit: int | None = None) -> PairSet:
         raise SourceError(f"picturebook:{rest}: the number of scenes follows @, as in {split}@5000.")
     name, plus, extra = split.partition("+")
     if plus and extra != "queries":
-        raise SourceError(f"picturebook:{rest}: only +queries can follow the split, as in train+queries@5000.")
+        raise SourceError(
+            f"picturebook:{rest}: only +queries can follow the split, as in train+queries@5000."
+        )
     count = min(int(size or split_named(name).size), limit or 10**9)
     from datasets import Dataset
 
@@ -121,7 +123,7 @@ def _rows(split: str, count: int, chunk: int = 10_000) -> Iterator[list[dict[str
         for index in range(start, min(start + chunk, count)):
             scene, image_id = scene_of(name, index), f"{name}-{index:06d}.png"
             captions, false = _captions(scene, bool(queries))
-            row = {
+            row: dict[str, Any] = {
                 "image": f"{image_id} {world}",
                 "captions": [caption.text for caption in captions],
                 "image_id": image_id,
@@ -135,7 +137,8 @@ def _rows(split: str, count: int, chunk: int = 10_000) -> Iterator[list[dict[str
 
 def _captions(scene: Scene, queries: bool) -> tuple[list[Caption], list[Sequence[Caption]]]:
     """Return the captions of a scene, with typed queries if `queries`, and the false variants of each."""
-    captions, false = captions_of(scene), [()] * 5
+    captions = captions_of(scene)
+    false: list[Sequence[Caption]] = [()] * len(captions)
     if queries:
         rng = np.random.default_rng([scene.seed, 6])
         for each in typed_queries(SceneFacts(scene), rng, QUERIES_PER_SCENE):

@@ -5,7 +5,7 @@ false variants change one fact and keep all other words, so that only the change
 query. They are the exact hard negatives of a scene.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -176,7 +176,9 @@ def _phrase(variable: Variable, chooser: WordChooser, with_articles: bool) -> st
     several = variable.least > 1 and variable.term not in MASS
     word = chooser.pick(NOUNS[variable.term]) if chooser.chance(0.4) else NOUNS[variable.term][0]
     article_chance, number_form = chooser.random(), chooser.random()
-    look = Look(variable.term, variable.colour, variable.pattern or "plain", variable.size or "medium", variable.state)
+    look = Look(
+        variable.term, variable.colour, variable.pattern or "plain", variable.size or "medium", variable.state
+    )
     stated = [name for name in ("colour", "pattern", "size", "state") if getattr(variable, name)]
     if variable.most == 0:
         noun = word if variable.term in MASS or number_form < 0.4 else plural(word)
@@ -196,11 +198,9 @@ def _phrase(variable: Variable, chooser: WordChooser, with_articles: bool) -> st
 
 def _setting(meaning: Meaning, name: str, chooser: WordChooser, style: WordChooser) -> str:
     value = getattr(meaning, name)
-    words = {
-        "place": lambda: PLACES[value].words,
-        "time": lambda: TIMES[value]["words"],
-        "weather": lambda: WEATHERS[value]["words"],
-    }[name]()
+    words: Sequence[str] = (
+        PLACES[value].words if name == "place" else {"time": TIMES, "weather": WEATHERS}[name][value]["words"]
+    )
     return words[-1] if style.chance(0.55) else chooser.usual(words[:-1])
 
 

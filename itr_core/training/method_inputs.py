@@ -27,13 +27,13 @@ class MethodInputs:
     """List of texts -> token ids (N, L)."""
     captions: Sequence[Sequence[str]]
     """The captions of each image."""
-    false_captions: Sequence[Sequence[Sequence[str]]] | None = None
-    """Captions that are known to be false of the image, for each caption of each image."""
     labels: np.ndarray | None = None
     """(n, C) bool, the labels of each image."""
     concepts: "ConceptGraph | None" = None
     teachers: tuple[np.ndarray, np.ndarray] | None = None
     """(n, t_i) of each image and (m, t_t) of each caption, floats, memory-mapped if they are large."""
+    false_captions: Sequence[Sequence[Sequence[str]]] | None = None
+    """Captions that are known to be false of the image, for each caption of each image."""
     _without_captions: frozenset[int] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.semantics import entails, grade
 from itr_core.picturebook.source import scene_of_id
 from itr_core.picturebook.splits import scene_of
+from tests.support import present
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,25 @@ def test_other_captions_are_true_of_an_image_too(pairs: PairSet) -> None:
     assert (
         pairs.relevance.matrix().sum() > 220
     )  # 200 pairs, and those that a data set of photos would call wrong
+
+
+def test_a_source_with_queries_has_more_true_captions_and_false_ones(pairs: PairSet) -> None:
+    more = load_pairs("picturebook:val+queries@40")
+    assert more.image_ids == pairs.image_ids
+    assert [captions[:5] for captions in more.captions] == pairs.captions
+    texts, image_of_caption = more.flat_captions()
+    assert len(texts) == 40 * 15
+    assert more.relevance is not None
+    assert more.relevance.matrix()[image_of_caption, np.arange(len(texts))].all()
+    false = present(more.false_captions)
+    assert [len(each) for each in false] == [15] * 40
+    assert all(not any(each[:5]) and all(each[5:]) for each in false)
+    assert pairs.false_captions is None
+
+
+def test_only_queries_can_follow_a_split() -> None:
+    with pytest.raises(SourceError, match=r"only \+queries can follow"):
+        load_pairs("picturebook:val+typos")
 
 
 def test_sizes_limits_and_names() -> None:

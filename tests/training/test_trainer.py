@@ -7,14 +7,18 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import open_clip
 import pytest
 import torch
 from PIL import Image
 
 from itr_core.errors import ModelError, PairscopeError, SourceError
+from itr_core.methods import make_method
 from itr_core.pairs import load_pairs
 from itr_core.training import train
+from itr_core.training.method_inputs import MethodInputs
+from tests.support import present
 from tests.training.runs import WEIGHTS, log, settings, weights
 
 pytestmark = pytest.mark.usefixtures("configs")
@@ -143,3 +147,29 @@ def test_a_full_disk_does_not_damage_the_old_checkpoint(world: Path, tmp_path: P
         signal.signal(signal.SIGXFSZ, handler)
     assert (start / WEIGHTS).read_bytes() == before
     assert not [path for path in start.iterdir() if path.name.startswith(("tmp", "."))]
+
+
+def test_hard_negatives_come_from_the_source(tmp_path: Path) -> None:
+    options = {"hard_negatives": True}
+    with pytest.raises(SourceError, match=r"no captions that are known to be false.*train\+queries"):
+        train("infonce", "picturebook:train@32", out=tmp_path / "none", **settings(options=options))
+    pairs = load_pairs("picturebook:train+queries@32")
+    seen: list[list[str]] = []
+
+    class Words:
+        def __call__(self, texts: list[str]) -> torch.Tensor:
+            seen.append(texts)
+            return torch.zeros(len(texts), 1, dtype=torch.int64)
+
+    inputs = MethodInputs(
+        make_method("infonce", options), Words(), pairs.captions, false_captions=pairs.false_captions
+    )
+    rows, chosen = np.array([3, 9, 9]), np.array([0, 7, 12])
+    made = inputs(rows, chosen, chosen, ["", "", ""], (0, 0))
+    assert set(made) == {"negative_text"}
+    false = present(pairs.false_captions)
+    assert seen[0][0] in {text for texts in false[3] for text in texts}
+    assert seen[0][1] in false[9][7]
+    assert seen[0][2] in false[9][12]
+    train("infonce", "picturebook:train+queries@32", out=tmp_path / "run", **settings(options=options))
+    assert log(tmp_path / "run")[-1]["infonce"] > 0
