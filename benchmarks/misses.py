@@ -21,6 +21,7 @@ from analysis.ground_truth import truth_of
 from analysis.misses.causes import confusion, misses, shares
 from analysis.probes.counterfactuals import gallery_probes, probe_accuracy, probe_table
 from itr_core import Gallery, load_encoder
+from itr_core.gallery.named_models import model_to_load
 
 
 def main(
@@ -54,7 +55,7 @@ def main(
                 cells.setdefault(str(cause), {})[key] = 100 * float(value)
 
     probes, rows = gallery_probes(captions, image_of_caption, truth, max_images=images)
-    probed = probe_table(load_encoder(opened.manifest.model), image_embeddings, probes, rows)
+    probed = probe_table(load_encoder(model_to_load(opened.manifest)), image_embeddings, probes, rows)
     notes.append(f"Probes by {'exact truth' if truth else 'word lists'}, of at most {images:,} images.")
     accuracy = [
         Row(title=str(kind), cells={"accuracy": _percent(value, low, high)})

@@ -75,7 +75,7 @@ def load_encoder(
         resize=resize,
         seed=seed,
     )
-    encoder = DualEncoder(spec, loaded)
+    encoder = DualEncoder(loaded.spec or spec, loaded)
     if dtype != "float32":
         _ = encoder.fingerprint  # computed before the weights are rounded: it does not depend on dtype
     return encoder.to(target, _DTYPES[dtype])

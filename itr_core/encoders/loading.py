@@ -3,17 +3,23 @@
     starter:METHOD              a model shipped with Pairscope
     NAME/PRETRAINED             an open_clip architecture with the weights of a tag or of a .safetensors file
     NAME/none                   an open_clip architecture with random weights
-    hf-hub:ORG/REPO             an open_clip repository on the Hugging Face hub
+    hf-hub:ORG/REPO[@REVISION]  an open_clip repository on the Hugging Face hub; by default its newest commit
     local-dir:PATH, or PATH     a checkpoint folder in open_clip's layout
 
 Folders, files and hub repositories must contain safetensors: pickled weights can run code and are refused.
-The weights of some open_clip tags exist as pickles only; open_clip reads these with `weights_only=True`.
+Their configurations are validated before open_clip reads them, so that they can neither run code, nor name
+further downloads, nor take any amount of memory. The weights of some open_clip tags exist as pickles only;
+open_clip reads these with `weights_only=True`.
 """
 
+import copy
+import json
 import logging
-from collections.abc import Iterable, Iterator
+import math
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +33,21 @@ from open_clip.constants import (
     OPENAI_DATASET_MEAN,
     OPENAI_DATASET_STD,
 )
-from open_clip.pretrained import download_pretrained_from_hf
+from safetensors import safe_open
 from safetensors.torch import load_file
+from transformers import dynamic_module_utils
 
 import assets
+from itr_core.encoders.hub import Repository
+from itr_core.encoders.open_clip_config import read_config
+from itr_core.encoders.tokenizer_files import TOKENIZER_FILES, stage_tokenizer
+from itr_core.encoders.transformers_config import stage_text_tower
 from itr_core.errors import ModelError, did_you_mean
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 WORDS_FILE = "words.txt"
+_OPTIONAL_FILES = (WORDS_FILE, *TOKENIZER_FILES)
 PIXEL_NORMS = {
     "clip": (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD),
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
@@ -44,6 +56,8 @@ PIXEL_NORMS = {
 RESIZE_MODES = ("shortest", "squash")
 STARTERS = Path(assets.__file__).parent / "models"
 
+# Before it refuses to run code, transformers would ask for permission on the terminal, and wait.
+dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 open_clip.add_model_config(Path(__file__).parent / "model_configs")
 
 
@@ -57,6 +71,8 @@ class LoadedModel:
     """`model_cfg` and `preprocess_cfg`, as in open_clip_config.json."""
     words: frozenset[str]
     """The words of the training captions; empty if the model does not list them."""
+    spec: str | None = None
+    """The spec with the commit of a hub repository; None if the spec was complete."""
 
 
 def open_model(
@@ -97,11 +113,10 @@ def open_model(
 
 
 def _starter(method: str) -> LoadedModel:
-    folder = STARTERS / method
-    if not (folder / CONFIG_FILE).is_file():
-        known = [path.parent.name for path in STARTERS.glob(f"*/{CONFIG_FILE}")]
+    known = [path.parent.name for path in STARTERS.glob(f"*/{CONFIG_FILE}")]
+    if method not in known:  # a path such as '../..' must not name a folder elsewhere
         raise ModelError(f"No starter model {method!r} is shipped.{did_you_mean(method, known)}")
-    return _folder(folder)
+    return _folder(STARTERS / method)
 
 
 def _folder(folder: Path) -> LoadedModel:
@@ -113,28 +128,63 @@ def _folder(folder: Path) -> LoadedModel:
             f"{str(folder)!r} has no {WEIGHT_FILES[0]}. Pickled weights (.bin, .pt, .pth) are never read, "
             "because they can run code; if you trust them, convert them with safetensors.torch.save_file."
         )
-    spec = f"local-dir:{folder}"
-    with _as_model_error(spec, "the folder is damaged or was written by another version of open_clip"):
+    files = {name: folder / name for name in _OPTIONAL_FILES if (folder / name).is_file()}
+    remedy = "the folder is damaged or was written by another version of open_clip"
+    with _as_model_error(f"local-dir:{folder}", remedy):
+        return _checkpoint(folder / CONFIG_FILE, weights, files)
+
+
+def _hub(name: str) -> LoadedModel:
+    repository = Repository(name)
+    with _as_model_error(f"hf-hub:{name}", "ask its authors, or convert it and use local-dir:PATH"):
+        config = repository.file(CONFIG_FILE)
+        weights = repository.weights(WEIGHT_FILES)
+        if weights is None:
+            raise ModelError(
+                f"hf-hub:{name} has no safetensors. Pickled weights can run code; ask its authors for "
+                f"{WEIGHT_FILES[0]}."
+            )
+        found = {each: repository.find(each) for each in TOKENIZER_FILES}
+        files = {each: path for each, path in found.items() if path is not None}
+        return replace(_checkpoint(config, weights, files), spec=f"hf-hub:{repository}")
+
+
+def _checkpoint(config_file: Path, weights: Path, files: Mapping[str, Path]) -> LoadedModel:
+    """Load a checkpoint of others, whose files are validated before open_clip sees them."""
+    config = read_config(config_file)
+    with tempfile.TemporaryDirectory(prefix="pairscope-model-") as folder:
+        _stage(config, files, Path(folder))
+        spec = f"local-dir:{folder}"
+        _check_size(spec, weights)
         model = _build(spec)
         open_clip.load_checkpoint(model, str(weights))
-        words_file = folder / WORDS_FILE
-        words = words_file.read_text(encoding="utf-8").splitlines() if words_file.is_file() else ()
-        config = open_clip.get_model_config(spec)
-        return _loaded(model, _untrusted_tokenizer(spec, config), config, words)
+        tokenizer = open_clip.get_tokenizer(spec)
+    words = files[WORDS_FILE].read_text(encoding="utf-8").splitlines() if WORDS_FILE in files else ()
+    return _loaded(model, tokenizer, config["model_cfg"], words)
 
 
-def _hub(repository: str) -> LoadedModel:
-    spec = f"hf-hub:{repository}"
-    with _as_model_error(spec, "check name and network, or download the files and use local-dir:PATH"):
-        config = open_clip.get_model_config(spec)
-        weights = download_pretrained_from_hf(repository)
-        if not weights.endswith(".safetensors"):
-            raise ModelError(
-                f"{spec} has only pickled weights, which can run code; ask its authors for safetensors."
-            )
-        model = _build(spec)
-        open_clip.load_checkpoint(model, weights)
-        return _loaded(model, _untrusted_tokenizer(spec, config), config)
+def _stage(config: Mapping[str, Any], files: Mapping[str, Path], folder: Path) -> None:
+    """Write a folder with the validated files, which names nothing outside of it."""
+    config = copy.deepcopy(dict(config))
+    text = config["model_cfg"]["text_cfg"]
+    if text.get("hf_model_name"):
+        text["hf_model_name"] = stage_text_tower(text["hf_model_name"], folder / "text_tower")
+    if text.get("hf_tokenizer_name"):
+        stage_tokenizer(files, folder)
+    (folder / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
+
+
+def _check_size(spec: str, weights: Path) -> None:
+    """Refuse a configuration that describes a much larger model than the weights, before it takes memory."""
+    with torch.device("meta"):
+        described = sum(weight.numel() for weight in _build(spec, device="meta").parameters())
+    with safe_open(weights, "pt") as file:
+        names = file.keys()
+        stored = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    if described > 2 * stored + 1_000_000:
+        raise ModelError(
+            f"{CONFIG_FILE} describes a model of {described:,} weights, but {weights.name} has {stored:,}."
+        )
 
 
 def _tag(name: str, tag: str) -> LoadedModel:
@@ -149,9 +199,7 @@ def _tag(name: str, tag: str) -> LoadedModel:
     with _as_model_error(f"{name}/{tag}", "the weights are downloaded on first use, which needs a network"):
         model = _build(name, pretrained=tag, load_weights=True, force_quick_gelu=quick_gelu)
         config = open_clip.get_model_config(name)
-        return _loaded(
-            model, open_clip.get_tokenizer(name), config | ({"quick_gelu": True} if quick_gelu else {})
-        )
+        return _loaded(model, _tokenizer(name), config | ({"quick_gelu": True} if quick_gelu else {}))
 
 
 def _file(name: str, weights: Path) -> LoadedModel:
@@ -160,7 +208,7 @@ def _file(name: str, weights: Path) -> LoadedModel:
     with _as_model_error(f"{name}/{weights}", f"the file must contain the weights of a {name}"):
         model = _build(name)
         open_clip.load_checkpoint(model, str(weights))
-        return _loaded(model, open_clip.get_tokenizer(name), open_clip.get_model_config(name))
+        return _loaded(model, _tokenizer(name), open_clip.get_model_config(name))
 
 
 def _fresh(
@@ -184,7 +232,7 @@ def _fresh(
         model = _build(name, text_cfg=config["text_cfg"], force_preprocess_cfg=pixels)
         if image_weights is not None:
             getattr(model.visual, "trunk", model.visual).load_state_dict(load_file(image_weights))
-        return _loaded(model, tokenizer or open_clip.get_tokenizer(name), config)
+        return _loaded(model, tokenizer or _tokenizer(name), config)
 
 
 def _build(name: str, *, load_weights: bool = False, **options: Any) -> Any:
@@ -193,14 +241,10 @@ def _build(name: str, *, load_weights: bool = False, **options: Any) -> Any:
     )
 
 
-def _untrusted_tokenizer(spec: str, model_config: dict[str, Any]) -> Any:
-    """Load the tokenizer of a checkpoint without executing any file of it.
-
-    open_clip passes `tokenizer_kwargs` of the checkpoint's configuration on to transformers, which would run
-    Python files of the checkpoint if they contain `trust_remote_code`; arguments given here take precedence.
-    """
-    by_transformers = model_config.get("text_cfg", {}).get("hf_tokenizer_name")
-    return open_clip.get_tokenizer(spec, **({"trust_remote_code": False} if by_transformers else {}))
+def _tokenizer(name: str) -> Any:
+    """Load the tokenizer of an architecture of open_clip; its repository on the hub may not run code."""
+    by_transformers = open_clip.get_model_config(name)["text_cfg"].get("hf_tokenizer_name")
+    return open_clip.get_tokenizer(name, **({"trust_remote_code": False} if by_transformers else {}))
 
 
 def _loaded(

@@ -22,6 +22,7 @@ from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.errors import GalleryError
 from itr_core.gallery.image_workers import PreparedImage, UnusableImage, prepared_images
 from itr_core.gallery.manifest import FORMAT, IMAGES, ITEMS, NAME, TEXTS, TOKENS, Manifest, stamps
+from itr_core.gallery.named_models import remember_model
 from itr_core.pairs import Skipped
 from itr_core.system.files import replace_folder, whole_file
 from itr_core.system.npy import append_rows
@@ -58,6 +59,7 @@ def build(pairs: "PairSet", encoder: "Encoder", path: Path, progress: Progress, 
             # Shipped embeddings have no patch tokens.
             shipped = StarterEmbeddings.empty() if tokens else StarterEmbeddings.of(encoder)
             _Build(pairs, encoder, shipped, part, tokens).run(path, progress)
+            remember_model(encoder.spec)
         shutil.rmtree(part, ignore_errors=True)
     except Timeout as error:
         raise GalleryError(f"Another build is writing {path}; wait until it has finished.") from error

@@ -17,7 +17,11 @@ def demo(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(envvar="PAIRSCOPE_MODEL", help="Model spec for sources. Default: starter:infonce."),
+        typer.Option(
+            envvar="PAIRSCOPE_MODEL",
+            help="Model for sources (default: starter:infonce), and for galleries whose model was named on "
+            "another machine or has another name now.",
+        ),
     ] = None,
     host: Annotated[  # Hugging Face Spaces set the variables of Gradio
         str,

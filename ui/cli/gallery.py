@@ -65,7 +65,7 @@ def search(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Spec of the gallery's model, if its spec in the manifest is no longer valid."),
+        typer.Option(help="The gallery's model, if it was built elsewhere or has another name now."),
     ] = None,
     rerank: Annotated[
         bool,
@@ -80,13 +80,14 @@ def search(
     """Search a gallery with words or with a picture."""
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
+    from itr_core.gallery.named_models import model_to_load
     from itr_core.pairs import decode_image
     from itr_core.retrieval.searcher import Searcher
 
     words, file = " ".join(query), Path(query[0])
     picture = decode_image(file) if len(query) == 1 and _is_image_file(file) else None
     opened = Gallery.open(gallery)
-    searcher = Searcher(opened, load_encoder(model or opened.manifest.model, device=device), u1=u1)
+    searcher = Searcher(opened, load_encoder(model_to_load(opened.manifest, model), device=device), u1=u1)
     start = time.perf_counter()
     if picture is not None:
         of = of or "captions"

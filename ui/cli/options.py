@@ -16,7 +16,8 @@ SOURCE_HELP = (
     "hub:ORG/NAME[:split], or a plain path."
 )
 MODEL_HELP = (
-    "starter:METHOD, NAME/PRETRAINED, hf-hub:ORG/REPO, local-dir:PATH, or the path of a checkpoint folder."
+    "starter:METHOD, NAME/PRETRAINED, hf-hub:ORG/REPO[@REVISION], local-dir:PATH, or the path of a "
+    "checkpoint folder."
 )
 
 Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]

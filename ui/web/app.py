@@ -59,7 +59,8 @@ def launch(
     Args:
         gallery: Folders made by `pairscope build`, or sources, which are built into the cache first. Default:
             Picturebook's gallery.
-        model: Spec of the dual encoder for sources. Default: `starter:infonce`.
+        model: Spec of the dual encoder for sources. Default: `starter:infonce`. It also replaces the spec in
+            the manifest of a gallery, which is loaded only if it was named on this machine.
         host: Network interface to listen on; `0.0.0.0` for all.
         port: TCP port.
         block: Return only when the server stops; False returns once the app answers.

@@ -15,6 +15,7 @@ from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
+from itr_core.gallery.named_models import model_to_load
 from itr_core.gallery.names import unique_names
 from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
@@ -132,7 +133,7 @@ class Galleries:
     def _load(self, spec: str, slot: _Slot) -> Searcher:
         if Path(spec).is_dir():
             gallery = Gallery.open(spec)
-            return Searcher(gallery, self._encoder(self._model or gallery.manifest.model))
+            return Searcher(gallery, self._encoder(model_to_load(gallery.manifest, self._model)))
         encoder = self._encoder(self._model or "starter:infonce")
         pairs = load_pairs(spec)
         folder = cache_dir("galleries") / f"{_name(spec)}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
