@@ -10,13 +10,16 @@ compilation, and can be cancelled after every block.
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from analysis.blocks import blocks
 from analysis.neighbours import BLOCK_ROWS, nearest
 from itr_core.metrics.sampling import sample_rows
+from itr_core.system.files import cache_dir
 from itr_core.system.progress import Progress
 
 MIN_ROWS = 10
@@ -140,7 +143,7 @@ def aligned_maps(
         min_dist: smallest distance of points, in the units of the map.
         seed: the same seed gives the same map on the same machine.
         progress: called after every block of neighbours and every epoch; an exception that it raises ends
-            the work. Compilation, some seconds at the first map of a process, cannot be interrupted.
+            the work. Compilation, some seconds at the first map on a machine, cannot be interrupted.
 
     Returns:
         One (n, 2) float32 array per model. Fewer than 10 items keep their PCA map. Of more than 30,000
@@ -219,6 +222,7 @@ def _optimised(
     """UMAP of a neighbour graph (n, k) from the points `start` (n, 2)."""
     import umap
 
+    _keep_compiled()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "precomputed_knn", UserWarning)  # no `transform`: see `Map.place`
         fitted = umap.UMAP(
@@ -238,6 +242,22 @@ def _optimised(
             },
         )
         return fitted.fit_transform(start)  # with a neighbour graph, umap only reads the number of rows
+
+
+@cache
+def _keep_compiled() -> None:
+    """Let numba keep umap's compiled functions on disk: compiling takes seconds in every process."""
+    import numba
+    from umap import layouts, umap_
+
+    with suppress(OSError, RuntimeError, AttributeError):  # no cache folder, or other functions in a new umap
+        setattr(numba.config, "CACHE_DIR", str(cache_dir("numba")))  # noqa: B010 - mypy does not know it
+        for function in (
+            umap_.smooth_knn_dist,
+            umap_.compute_membership_strengths,
+            layouts._nb_optimize_layout_euclidean_single_epoch,
+        ):
+            function.enable_caching()
 
 
 class _Epochs:

@@ -42,6 +42,20 @@ class ResultStore:
         """Return the cached arrays, or compute and cache them. Arrays read from a file are read-only."""
         return self._once(name, ".npz", compute, _read_arrays, _write_arrays)
 
+    def known(self, name: str) -> bool:
+        """Return whether the result is cached, in memory or as a file."""
+        return name in self._cache or any(self.folder.glob(f"{name}.{self.key_of(name)}.*"))
+
+    def in_memory(self) -> dict[str, Any]:
+        """Return all results that are cached in memory."""
+        return dict(self._cache)
+
+    def add(self, results: Mapping[str, Any]) -> None:
+        """Cache results in memory that another process computed and `in_memory` returned there."""
+        for name, result in results.items():
+            with self._locks[name]:
+                self._cache.setdefault(name, result)
+
     def _once(
         self,
         name: str,

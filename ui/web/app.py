@@ -7,6 +7,7 @@ import gradio as gr
 from gradio.components import Navbar
 
 from itr_core.errors import PairscopeError
+from ui.web.analysis.jobs import prepare
 from ui.web.analysis.page import analysis_page
 from ui.web.galleries import Galleries
 from ui.web.search.page import search_page
@@ -25,6 +26,9 @@ THEME = gr.themes.Soft(
     checkbox_label_border_width="1px", checkbox_label_border_color="*border_color_primary",
     checkbox_label_shadow="none", checkbox_border_color="*neutral_300",
 )  # fmt: skip
+MOST_WAITING = 256
+"""Most events that are answered at the same time, and most that wait for that. Those that wait for a long
+computation are answered all the while, each in a thread."""
 HEADER = """
 <header id="masthead">
   <h1>Pairscope</h1>
@@ -74,8 +78,11 @@ def launch(
     try:
         # Gradio checks the port, too, but later: a process that ends while a thread imports torch may abort.
         socket.create_server(("127.0.0.1", port)).close()
-        app = build_app(Galleries(gallery or ["picturebook:gallery"], model))
-        _, url, _ = app.queue(max_size=64).launch(
+        galleries = Galleries(gallery or ["picturebook:gallery"], model)
+        app = build_app(galleries)
+        prepare(galleries)
+        _, url, _ = app.queue(max_size=MOST_WAITING, default_concurrency_limit=16).launch(
+            max_threads=MOST_WAITING,
             server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
             max_file_size="25mb", mcp_server=True, ssr_mode=False, footer_links=["api"],
             theme=THEME, css_paths=CSS, head=HEAD,

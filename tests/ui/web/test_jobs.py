@@ -1,57 +1,119 @@
-"""Long computations behind a page: progress, result or error, and the end when nobody waits."""
+"""Results that visitors wait for: computed once, in processes that end when nobody waits any more."""
 
 import asyncio
-import threading
+import os
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gradio as gr
 import pytest
 
-from ui.web.analysis.jobs import Stop, working
+from analysis.result_store import ResultStore
+from itr_core.errors import GalleryError
+from tests.support import has_ended, wait_until
+from tests.ui.web.slow_result import compute
+from ui.web.analysis import jobs
+from ui.web.analysis.jobs import Stop, Work, working
+from ui.web.galleries import Galleries
 
 
-def test_progress_and_result_are_reported() -> None:
-    go_on = threading.Event()
+class Analysis:
+    """The part of a `GalleryAnalysis` that is used here."""
 
-    def count(to: int, *, progress: Callable[[int, int], None]) -> int:
-        progress(3, to)
-        go_on.wait(20)
-        return to
-
-    with working(count, 7) as work:
-        while work.done == 0:
-            assert work.running(0.01)
-        assert (work.done, work.total) == (3, 7)
-        go_on.set()
-        while work.running():
-            pass
-        assert work.result() == 7
+    def __init__(self, folder: Path) -> None:
+        self.gallery = SimpleNamespace(path=folder, manifest=SimpleNamespace(checksum=""))
+        self.results = ResultStore(folder / "analysis", lambda name: "key")
 
 
-def test_an_error_is_raised_by_result() -> None:
-    def fail(*, progress: Callable[[int, int], None]) -> None:
-        raise ValueError("no")
+class OneGallery:
+    """The part of `Galleries` that is used here."""
 
-    with working(fail) as work, pytest.raises(ValueError, match="no"):
-        work.result()
+    def __init__(self, folder: Path) -> None:
+        self._analysis = Analysis(folder)
+
+    def analysis(self, name: str) -> Analysis:
+        return self._analysis
+
+    def searcher(self, name: str) -> Any:
+        return SimpleNamespace(encoder=SimpleNamespace(spec="model"))
 
 
-def test_the_computation_ends_when_nobody_waits() -> None:
-    ended = threading.Event()
+@pytest.fixture
+def galleries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Galleries:
+    monkeypatch.setattr(jobs, "compute", compute)
+    return cast(Galleries, OneGallery(tmp_path))
 
-    def endless(*, progress: Callable[[int, int], None]) -> None:
-        try:
-            while True:
-                progress(1, 2)
-                time.sleep(0.001)
-        finally:
-            ended.set()
 
-    with working(endless) as work:
-        assert work.running(0.05)
-    assert ended.wait(20)
+def runs(folder: Path, name: str) -> list[int]:
+    """Return the ids of the processes that have started to compute a result, at least one."""
+    path = folder / f"{name}.runs"
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
+    return [int(line) for line in path.read_text().split()]
+
+
+def finish(work: Work) -> None:
+    while work.running():
+        pass
+
+
+def test_a_result_that_two_visitors_wait_for_is_computed_once(galleries: Galleries, tmp_path: Path) -> None:
+    with working(galleries, "g", "umap-joint") as one, working(galleries, "g", "umap-joint") as other:
+        assert len(runs(tmp_path, "umap-joint")) == 1
+        wait_until(lambda: (one.done, other.total) == (3, 7))
+        assert one.running(0)
+        (tmp_path / "umap-joint.go").touch()
+        finish(one)
+        finish(other)
+    assert galleries.analysis("g").results.in_memory() == {"umap-joint": "model"}
+    with working(galleries, "g", "umap-joint") as later:
+        assert not later.running(0)
+    assert len(runs(tmp_path, "umap-joint")) == 1
+
+
+def test_who_leaves_does_not_end_what_another_waits_for(galleries: Galleries, tmp_path: Path) -> None:
+    with working(galleries, "g", "umap-joint") as stays:
+        with working(galleries, "g", "umap-joint"):
+            runs(tmp_path, "umap-joint")
+        (tmp_path / "umap-joint.go").touch()
+        finish(stays)
+    assert len(runs(tmp_path, "umap-joint")) == 1
+
+
+def test_the_process_is_killed_when_the_last_visitor_leaves(galleries: Galleries, tmp_path: Path) -> None:
+    for visits in range(1, 4):  # more often than there are processes
+        with working(galleries, "g", "umap-joint"):
+            while len(runs(tmp_path, "umap-joint")) < visits:
+                time.sleep(0.01)
+        wait_until(lambda: has_ended(runs(tmp_path, "umap-joint")[-1]))
+    (tmp_path / "umap-joint.go").touch()
+    with working(galleries, "g", "umap-joint") as work:
+        finish(work)
+
+
+def test_results_of_seconds_do_not_wait_for_results_of_minutes(galleries: Galleries, tmp_path: Path) -> None:
+    with ExitStack() as visitors:
+        for number in range(20):
+            visitors.enter_context(working(galleries, "g", f"umap-{number}"))
+        (tmp_path / "misses.go").touch()
+        finish(visitors.enter_context(working(galleries, "g", "misses")))
+        started = list(tmp_path.glob("umap-*.runs"))
+        assert 0 < len(started) <= max(1, (os.cpu_count() or 2) // 2)
+
+
+def test_an_error_reaches_all_who_wait_and_the_next_visitor_tries_again(
+    galleries: Galleries, tmp_path: Path
+) -> None:
+    (tmp_path / "damaged.go").touch()
+    for _ in range(2):
+        with working(galleries, "g", "damaged") as one, working(galleries, "g", "damaged") as other:
+            for work in (one, other):
+                with pytest.raises(GalleryError, match="no captions"):
+                    finish(work)
+    assert len(runs(tmp_path, "damaged")) == 2
 
 
 def test_stop_ends_only_the_computation_of_the_session_that_pressed_it() -> None:

@@ -40,7 +40,10 @@ def analysis_page(page: gr.Blocks, galleries: Galleries) -> None:
             yield html.waiting(*progress)
         yield ""
 
-    ready = page.load(await_ready, selected, status, api_visibility="private", show_progress="hidden")
+    ready = page.load(
+        await_ready, selected, status, api_visibility="private", show_progress="hidden",
+        concurrency_limit=None,
+    )  # fmt: skip
     current = gr.State(next(iter(TABS)))
     tabs = gr.Tabs(elem_id="tabs")
     for title, lay_out in TABS.items():
@@ -49,7 +52,11 @@ def analysis_page(page: gr.Blocks, galleries: Galleries) -> None:
             tab = lay_out(galleries, selected)
         inputs = [selected, *tab.inputs]
         outputs = [note, *tab.outputs]
-        settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+        settings: dict[str, Any] = {
+            "api_visibility": "private",
+            "show_progress": "minimal",
+            "concurrency_limit": None,  # most of its time, `show` waits for a result
+        }
         show = _handler(tab)
         header.select(lambda title=title: title, None, current, api_visibility="private")
         changes = [header.select, *(_change_event(each) for each in tab.inputs)]

@@ -8,6 +8,7 @@ import gradio as gr
 
 from analysis.geometry.catalogue import GEOMETRY
 from ui.web import html
+from ui.web.analysis.jobs import awaited
 from ui.web.analysis.plot import plot, plot_value
 from ui.web.analysis.tab import Tab
 from ui.web.galleries import Galleries
@@ -32,6 +33,9 @@ def geometry_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         from analysis.figures import geometry as figures
 
         analyses = {name: galleries.analysis(name) for name in names}
+        for name, work in awaited(galleries, names, "geometry", "histograms"):
+            progress = html.render("computing.html", what="Measuring the embeddings", name=name, work=work)
+            yield gr.skip(), gr.skip(), progress
         tables = {name: each.geometry() for name, each in analyses.items()}
         histograms = {name: each.histograms() for name, each in analyses.items()}
         yield (

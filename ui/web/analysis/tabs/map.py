@@ -1,15 +1,18 @@
 """The tab Map: a projection of the image and caption embeddings, and the position of a query in it."""
 
-from collections.abc import Callable, Generator, Mapping
+import threading
+from collections.abc import Generator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from analysis.colouring import By
-from analysis.gallery_analysis import GalleryAnalysis, Kind, Maps
+from analysis.gallery_analysis import GalleryAnalysis, Kind, Method
 from itr_core.errors import QueryError
 from ui.web import html
-from ui.web.analysis.jobs import Stop, working
+from ui.web.analysis.jobs import Stop, awaited, working
 from ui.web.analysis.panels import map_points
 from ui.web.analysis.plot import plot, plot_value
 from ui.web.analysis.tab import Tab
@@ -30,6 +33,8 @@ COLOURS: dict[str, By] = {
     "rank": "rank",
     "cause of the miss": "cause",
 }
+RESULTS = {"rank": ["ranks"], "cause": ["misses"]}
+"""Colour -> results that it needs."""
 CAPTION = (
     "Diamonds are images, discs are captions. Neighbours have similar embeddings; directions and long "
     "distances have no meaning. Click a point to open it, or select several with the lasso."
@@ -61,13 +66,7 @@ def map_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     def show(
         names: list[str], gallery: str, kind: Kind, colour: By, query: str
     ) -> Generator[tuple[Any, ...]]:
-        analysis, value_of = _map_of(galleries, gallery, kind, colour, query)
-        with working(analysis.map, kind) as work:
-            if work.running(0.3):
-                yield gr.Button(visible=True), "", value_of("PCA", analysis.map(kind, "pca"))
-            while work.running():
-                yield gr.skip(), html.render("computing_map.html", work=work), gr.skip()
-            yield gr.Button(visible=False), "", value_of("UMAP", work.result())
+        yield from _steps(galleries, gallery, kind, colour, query)
 
     @show_errors(html.note)
     def open_points(gallery: str, event: gr.EventData) -> str:
@@ -100,26 +99,59 @@ def _describe(galleries: Galleries, hovered: Any) -> dict[str, str]:
     return map_points.describe(galleries.analysis(str(gallery)), key)
 
 
-def _map_of(
+def _steps(
     galleries: Galleries, gallery: str, kind: Kind, colour: By, query: str
-) -> tuple[GalleryAnalysis, Callable[[str, Maps], dict[str, Any]]]:
-    """Return the analysis, and a function (name of the projection, its maps) -> value of the plot."""
+) -> Generator[tuple[Any, ...]]:
+    """Yield the values of button, progress and plot: PCA if UMAP is not known yet, progress, then UMAP."""
+    if kind not in KINDS.values() or colour not in COLOURS.values():
+        raise QueryError(f"There is no map of {kind!r} coloured by {colour!r}.")
+    for name, ranking in awaited(galleries, [gallery], *RESULTS.get(colour, ())):
+        progress = html.render("computing.html", what="Ranking the queries", name=name, work=ranking)
+        yield gr.skip(), progress, gr.skip()
+    analysis = galleries.analysis(gallery)
+    embedding = galleries.searcher(gallery).embed_text(query)[None] if query.strip() else None
+
+    def value_of(method: Method) -> dict[str, Any]:
+        if embedding is not None:
+            return _plot(analysis, gallery, kind, colour, method, embedding)
+        with _DRAWING:
+            return _shared_plot(analysis, gallery, kind, colour, method)
+
+    with working(galleries, gallery, f"umap-{kind}") as work:
+        if work.running(0.3):
+            yield gr.Button(visible=True), "", value_of("pca")
+        while work.running():
+            yield gr.skip(), html.render("computing_map.html", work=work), gr.skip()
+    yield gr.Button(visible=False), "", value_of("umap")
+
+
+def _plot(
+    analysis: GalleryAnalysis,
+    gallery: str,
+    kind: Kind,
+    colour: By,
+    method: Method,
+    query: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Return the value of the plot; `query` is the embedding (1, d) of a query to show."""
     from analysis.colouring import TITLES, colouring
     from analysis.figures.maps import embedding_map
 
-    if kind not in KINDS.values() or colour not in COLOURS.values():
-        raise QueryError(f"There is no map of {kind!r} coloured by {colour!r}.")
-    analysis = galleries.analysis(gallery)
-    values = colouring(analysis, colour)
-    embedding = galleries.searcher(gallery).embed_text(query)[None] if query.strip() else None
+    maps = analysis.map(kind, method)
+    star = maps["captions"].place(query)[0] if query is not None and "captions" in maps else None
+    figure = embedding_map(
+        maps,
+        colour=colouring(analysis, colour),
+        colour_title=TITLES.get(colour, colour),
+        query=star,
+        title=method.upper(),
+    )
+    figure.update_traces(hoverinfo="none", hovertemplate=None)
+    figure.update_layout(height=640, legend={"y": -0.02, "yanchor": "top"})
+    return plot_value(figure, CAPTION, f"map-{kind}-{method}", zoom=True, gallery=gallery)
 
-    def value_of(projection: str, maps: Maps) -> dict[str, Any]:
-        star = maps["captions"].place(embedding)[0] if embedding is not None and "captions" in maps else None
-        figure = embedding_map(
-            maps, colour=values, colour_title=TITLES.get(colour, colour), query=star, title=projection
-        )
-        figure.update_traces(hoverinfo="none", hovertemplate=None)
-        figure.update_layout(height=640, legend={"y": -0.02, "yanchor": "top"})
-        return plot_value(figure, CAPTION, f"map-{kind}-{projection.lower()}", zoom=True, gallery=gallery)
 
-    return analysis, value_of
+# All visitors see the same map: it is drawn once, and Gradio, which keeps what it sent in a session, keeps it
+# once.
+_DRAWING = threading.Lock()
+_shared_plot = lru_cache(maxsize=32)(_plot)

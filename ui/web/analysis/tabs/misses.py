@@ -8,6 +8,7 @@ import gradio as gr
 
 from itr_core.errors import PairscopeError, QueryError
 from ui.web import html
+from ui.web.analysis.jobs import awaited
 from ui.web.analysis.panels import miss_cards
 from ui.web.analysis.panels.miss_cards import ORDERS, MissFilter
 from ui.web.analysis.plot import plot, plot_value
@@ -95,6 +96,9 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     def show(
         names: list[str], gallery: str, direction: str, cause: str, concept: str, order: str
     ) -> Generator[Outputs]:
+        for name, work in awaited(galleries, [gallery], "misses"):
+            progress = html.render("computing.html", what="Finding the misses", name=name, work=work)
+            yield UNCHANGED._replace(problem=progress)
         yield _outputs(galleries, gallery, MissFilter(direction, cause, concept), order)
 
     @errors_in_problem

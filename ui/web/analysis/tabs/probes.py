@@ -8,7 +8,7 @@ import gradio as gr
 
 from itr_core.errors import QueryError
 from ui.web import html
-from ui.web.analysis.jobs import Stop, working
+from ui.web.analysis.jobs import Stop, awaited
 from ui.web.analysis.panels import probe_card
 from ui.web.analysis.plot import plot, plot_value
 from ui.web.analysis.tab import Tab
@@ -124,16 +124,14 @@ def _accuracy(galleries: Galleries, selected: gr.Dropdown) -> None:
     def steps(names: list[str]) -> Generator[tuple[Any, ...]]:
         from analysis.figures import probes as figures
 
-        tables: dict[str, Any] = {}
-        for name in names:
-            with working(galleries.analysis(name).probe_accuracy, galleries.searcher(name)) as work:
-                while work.running():
-                    so_far = html.render(
-                        "computing.html", what="Changing and encoding the captions", name=name, work=work
-                    )
-                    yield gr.Button(visible=True), so_far, gr.skip()
-                if len(table := work.result()):
-                    tables[name] = table
+        analyses = {name: galleries.analysis(name) for name in names}
+        for name, work in awaited(galleries, names, "probes"):
+            so_far = html.render(
+                "computing.html", what="Changing and encoding the captions", name=name, work=work
+            )
+            yield gr.Button(visible=True), so_far, gr.skip()
+        measured = {name: one.probe_accuracy(galleries.searcher(name)) for name, one in analyses.items()}
+        tables = {name: table for name, table in measured.items() if len(table)}
         if not tables:
             raise QueryError("No caption of these galleries contains a word that the probes can change.")
         value = plot_value(figures.accuracy(tables), ACCURACY, "probe-accuracy")

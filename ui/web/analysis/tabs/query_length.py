@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from ui.web import html
-from ui.web.analysis.jobs import Stop, working
+from ui.web.analysis.jobs import Stop, awaited
 from ui.web.analysis.panels import map_points
 from ui.web.analysis.plot import plot, plot_value
 from ui.web.analysis.tab import Tab
@@ -15,6 +15,11 @@ from ui.web.galleries import Galleries
 from ui.web.html import event_value
 
 QUERIES = {"whole captions": "natural", "first words of captions": "truncated"}
+RESULTS = {
+    "natural": ("by_length", "Ranking the queries"),
+    "truncated": ("truncated", "Truncating and encoding the captions"),
+}
+"""Kind of queries -> the result that it needs, and what its computation does."""
 CAPTIONS = {
     "natural": "Recall of captions by their number of words. The number of images that a caption is true of "
     "explains why short ones fail: if 20 images match, the annotated one comes first 1 time in 20 by chance. "
@@ -44,21 +49,15 @@ def query_length_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     def show(names: list[str], kind: str, k: int) -> Generator[tuple[Any, ...]]:
         from analysis.figures import query_length as figures
 
+        analyses = {name: galleries.analysis(name) for name in names}
+        result, what = RESULTS[kind]
+        for name, work in awaited(galleries, names, result):
+            progress = html.render("computing.html", what=what, name=name, work=work)
+            yield gr.Button(visible=True), gr.skip(), progress
         if kind == "natural":
-            figure = figures.by_length({name: galleries.analysis(name).by_length() for name in names}, k)
+            figure = figures.by_length({name: one.by_length() for name, one in analyses.items()}, k)
         else:
-            tables = {}
-            for name in names:
-                with working(galleries.analysis(name).truncated, galleries.searcher(name)) as work:
-                    while work.running():
-                        progress = html.render(
-                            "computing.html",
-                            what="Truncating and encoding the captions",
-                            name=name,
-                            work=work,
-                        )
-                        yield gr.Button(visible=True), gr.skip(), progress
-                    tables[name] = work.result()
+            tables = {name: one.truncated(galleries.searcher(name)) for name, one in analyses.items()}
             figure = figures.truncated(tables, k)
         value = plot_value(figure, CAPTIONS[kind], f"query-length-{kind}-r{k}")
         yield gr.Button(visible=False), value, ""
