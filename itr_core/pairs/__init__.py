@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from itr_core.errors import SourceError, did_you_mean
+from itr_core.pairs.caption_files import TABLES
+from itr_core.pairs.columns import check_roles
 from itr_core.pairs.decoding import decode_image
-from itr_core.pairs.pairset import Pair, PairSet, Relevance, Skipped
+from itr_core.pairs.pairset import Pair, PairSet, Relevance
+from itr_core.pairs.report import Skipped
 
 __all__ = ["Pair", "PairSet", "Relevance", "Skipped", "decode_image", "load_pairs"]
 
@@ -15,8 +18,9 @@ _SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "picturebook": ("itr_core.picturebook.source:load", ()),
     "folder": ("itr_core.pairs.folder:load", ("columns",)),
     "parquet": ("itr_core.pairs.parquet:load", ("columns", "image_root")),
-    "karpathy": ("itr_core.pairs.coco:load", ("image_root",)),
-    "coco": ("itr_core.pairs.coco:load", ("image_root",)),
+    "table": ("itr_core.pairs.table_file:load", ("columns", "image_root")),
+    "karpathy": ("itr_core.pairs.coco:load", ("columns", "image_root")),
+    "coco": ("itr_core.pairs.coco:load", ("columns", "image_root")),
     "hub": ("itr_core.pairs.hub:load", ("columns", "image_root")),
 }
 
@@ -46,6 +50,7 @@ def load_pairs(
     """
     if limit is not None and limit < 1:
         raise SourceError(f"limit={limit}: must be at least 1.")
+    check_roles(columns or {})
     scheme, rest = _parse(spec)
     target, accepted = _SOURCES[scheme]
     options = {"columns": columns, "image_root": image_root}
@@ -69,9 +74,11 @@ def _parse(spec: str) -> tuple[str, str]:
         return "parquet", spec
     if Path(spec.removesuffix(":" + spec.rpartition(":")[2])).suffix == ".json":
         return "karpathy", spec
+    if path.is_file() and path.suffix.lower() in TABLES:
+        return "table", spec
     if path.is_file():
         raise SourceError(
-            f"{spec}: a source is a folder, a .parquet or a .json file, not a {path.suffix} file."
+            f"{spec}: a source is a folder or a .parquet, {', '.join(TABLES)} file, not a {path.suffix} file."
         )
     if colon:
         raise SourceError(f"Unknown kind of source {scheme!r} in {spec!r}.{did_you_mean(scheme, _SOURCES)}")

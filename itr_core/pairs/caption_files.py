@@ -1,27 +1,40 @@
-"""Caption files in a folder of images: metadata.jsonl, metadata.csv, captions.txt."""
+"""Caption files in a folder of images: metadata.jsonl, metadata.csv, captions.txt and others.
 
-import csv
-import json
+A caption file is a table with a column of image names, in any of the forms that `read_table` reads.
+"""
+
 import re
-from collections.abc import Iterator
-from io import StringIO
-from pathlib import Path, PurePath
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from itr_core.errors import SourceError
+from itr_core.pairs.captions import parsed_text, read_captions
 from itr_core.pairs.columns import (
     Columns,
     caption_columns,
     check_columns,
     file_name_column,
     label_column,
-    read_captions,
+    plain_name,
+    refuse_captions,
+    unread_captions,
+    without_captions,
 )
+from itr_core.pairs.delimited import read_delimited
+from itr_core.pairs.identity import id_text
+from itr_core.pairs.json_files import read_json, read_json_lines, rows_of_json
+from itr_core.pairs.report import Report
+from itr_core.pairs.rows import TextTable, looks_like_image
+from itr_core.pairs.text_files import read_text, split_lines
 
-NAMES = ("metadata.jsonl", "metadata.csv", "captions.txt")  # the first that exists in a folder is used
-# Flickr8k.token.txt, and results.csv of Kaggle's Flickr30k, in which one line lacks its second bar.
-_TOKEN = re.compile(r"(?P<name>[^\t]+?)(#\d+)?\t(?P<caption>.*)")
-_BARS = re.compile(r"(?P<name>[^|]+?)\s*\|\s*\d+\s*\|?\s*(?P<caption>.*)")
+TABLES = (".csv", ".tsv", ".txt", ".token", ".jsonl", ".ndjson", ".json")
+"""Suffixes of the text files that `read_table` reads."""
+# In order of preference, if a folder has several.
+_NAMES = (
+    r"metadata\.jsonl", r"metadata\.(csv|tsv)", r"captions?\.jsonl", r"captions?\.(csv|tsv|txt)",
+    r".*\.token(\.txt)?", r"results(_\d+)?\.csv",
+)  # fmt: skip
 
 
 class CaptionRow(NamedTuple):
@@ -30,62 +43,136 @@ class CaptionRow(NamedTuple):
     file_name: str
     captions: list[str]
     labels: list[str] | None = None
+    image_id: str | None = None
 
 
-def read_caption_file(path: Path, columns: Columns) -> list[CaptionRow]:
-    """Read one caption file; an image may have several rows.
+def choose_caption_files(files: Iterable[Path], report: Report) -> list[Path]:
+    """Return the caption file of each folder; the others are noted in the report."""
+    found: dict[Path, list[tuple[int, str, Path]]] = {}
+    for path in files:
+        rank = next((rank for rank, name in enumerate(_NAMES) if re.fullmatch(name, path.name, re.I)), None)
+        if rank is not None:
+            found.setdefault(path.parent, []).append((rank, path.name, path))
+    chosen = []
+    for candidates in found.values():
+        (_, _, first), *others = sorted(candidates)
+        chosen.append(first)
+        for _, _, other in others:
+            report.note(
+                f"{other.as_posix()} is not read, because {first.as_posix()} has the captions of this folder."
+            )
+    return sorted(chosen)
+
+
+def read_caption_file(
+    path: Path,
+    columns: Columns,
+    report: Report,
+    is_name: Callable[[str], bool] = looks_like_image,
+    *,
+    name: str = "",
+) -> list[CaptionRow]:
+    """Read a caption file; an image may have several rows.
+
+    Args:
+        path: the file, see `read_table`.
+        columns: roles of its columns, see `load_pairs`.
+        report: is told about lines that are left out or changed.
+        is_name: tells whether a text is the name of an image.
+        name: what the file is called in the report; its path by default.
 
     Raises:
-        SourceError: the file or a line cannot be read; the message names both.
+        SourceError: the file cannot be read, has no column of image names, or no captions.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: cannot be read ({error}).") from error
-    if path.suffix == ".txt":
-        return list(_captions_txt(text, path))
-    rows = list(
-        _json_lines(text, path) if path.suffix == ".jsonl" else csv.DictReader(StringIO(text, newline=""))
-    )
-    known = list(dict.fromkeys(name for row in rows for name in row if name))
-    check_columns(columns, known, str(path))
-    name = file_name_column(known, columns)
-    if name is None:
+    name = name or str(path)
+    return caption_rows(read_table(path, columns, report, is_name, name=name), columns, report, name)
+
+
+def caption_rows(table: TextTable, columns: Columns, report: Report, name: str) -> list[CaptionRow]:
+    """Return the image, captions, labels and id of each row of the table `name`.
+
+    Raises:
+        SourceError: there is no column of image names, or no captions.
+    """
+    check_columns(columns, table.columns, name)
+    image = file_name_column(table.columns, columns)
+    if image is None:
         raise SourceError(
-            f"{path}: no column of file names (file_name) among {', '.join(known) or 'its lines'}."
+            f"{name}: no column of file names (file_name) among {', '.join(table.columns) or 'its lines'}. "
+            'Name it with --columns image=NAME (in Python: columns={"image": NAME}).'
         )
-    others = [column for column in known if column != name]
+    others = [column for column in table.columns if column != image]
     texts, label = caption_columns(others, columns), label_column(others, columns)
+    chosen_id = columns.get("image_id") or next(
+        (each for each in others if plain_name(each) == "image_id"), None
+    )
+    rows = []
+    for place, values in table.rows:
+        if not (file_name := id_text(values.get(image))):
+            report.skip(place, f"no file name in the column {image}")
+            continue
+        captions = read_captions(values, texts, report, place)
+        labels = read_labels(values.get(label)) if label else None
+        rows.append(CaptionRow(file_name, captions, labels, id_text(values.get(str(chosen_id))) or None))
+    require_captions(name, table.columns, texts, columns, any(row.captions for row in rows))
+    if unread := unread_captions(others, texts):
+        report.note(f"{name}: captions are read from {', '.join(texts)}, not from {', '.join(unread)}.")
+    return rows
+
+
+def read_table(
+    path: Path,
+    columns: Columns,
+    report: Report,
+    is_name: Callable[[str], bool] = looks_like_image,
+    *,
+    name: str = "",
+) -> TextTable:
+    """Read a text file in any encoding: JSON, JSON lines, or delimited text with any usual delimiter.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    name = name or str(path)
+    if path.suffix.lower() == ".json":
+        try:
+            return rows_of_json(read_json(path, report), name, report)
+        except SourceError:
+            return read_json_lines(read_text(path, report), name, report)
+    text = read_text(path, report)
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return read_json_lines(text, name, report)
+    return read_delimited(text, name, columns, report, is_name)
+
+
+def read_sidecar(path: Path, report: Report, *, name: str = "") -> list[str]:
+    """Return the captions of the text file beside an image (red.jpg, red.txt), one a line."""
+    text = read_text(path, report)
     return [
-        CaptionRow(str(row[name]), read_captions(row, texts), _labels(row.get(label)) if label else None)
-        for row in rows
-        if row.get(name)
+        caption
+        for number, line in enumerate(split_lines(text), 1)
+        for caption in read_captions({"caption": line}, ["caption"], report, f"{name or path}, line {number}")
     ]
 
 
-def _json_lines(text: str, path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                yield dict(json.loads(line))
-            except (ValueError, TypeError) as error:
-                raise SourceError(f"{path}, line {number}: not a JSON object ({error}).") from error
+def read_labels(value: Any) -> list[str]:
+    """Return the labels in one value: a text, a number, a list, or the text of a list."""
+    if isinstance(value, str) and isinstance(parsed := parsed_text(value), list):
+        value = parsed
+    parts = value if isinstance(value, list) else [value]
+    return [label for part in parts if (label := id_text(part))]
 
 
-def _captions_txt(text: str, path: Path) -> Iterator[CaptionRow]:
-    first = text.partition("\n")[0]
-    if "\t" not in first and "|" not in first:
-        for number, (name, *caption) in enumerate(filter(None, csv.reader(StringIO(text, newline="")))):
-            if number or PurePath(name).suffix:  # else it is the header: image,caption
-                yield CaptionRow(name, read_captions({"caption": ",".join(caption)}, ["caption"]))
+def require_captions(
+    name: str, known: Iterable[str], texts: list[str], columns: Columns, found: bool
+) -> None:
+    """Check that captions were found, unless `columns` says that there are none.
+
+    Raises:
+        SourceError: no column of captions is known, or it holds none.
+    """
+    if found or without_captions(columns):
         return
-    form = _TOKEN if "\t" in first else _BARS
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := form.fullmatch(line):
-            yield CaptionRow(match["name"], read_captions(match.groupdict(), ["caption"]))
-        elif number > 1 and line.strip():
-            raise SourceError(f"{path}, line {number}: no image name and caption in {line[:60]!r}.")
-
-
-def _labels(value: Any) -> list[str]:
-    return [] if value is None else [str(part) for part in (value if isinstance(value, list) else [value])]
+    if not texts:
+        refuse_captions(name, f"no column of captions among {', '.join(known) or 'its lines'}")
+    refuse_captions(name, f"no caption in {', '.join(texts)}, among the columns {', '.join(known)}")

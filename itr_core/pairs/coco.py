@@ -1,26 +1,40 @@
 """COCO's two annotation layouts: `captions_*.json`, and Karpathy and Fei-Fei's `dataset_*.json` (CVPR 2015).
 
 Karpathy's layout is also used for Flickr8k and Flickr30k. The id of an image is its COCO id if it has one,
-so that both layouts give the same ids.
+so that both layouts give the same ids. A list of images with captions in another layout, such as those of
+BLIP and LAVIS, is read as a table.
 """
 
-import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from itr_core.errors import SourceError
-from itr_core.pairs.columns import read_captions
-from itr_core.pairs.from_files import Record, pairs_of_files
-from itr_core.pairs.pairset import PairSet, Skipped
+from itr_core.pairs import table_file
+from itr_core.pairs.captions import clean_text, read_captions
+from itr_core.pairs.columns import Columns, without_captions
+from itr_core.pairs.from_files import Record, image_roots, locate, pairs_of_files
+from itr_core.pairs.identity import id_text
+from itr_core.pairs.json_files import read_json, rows_of_json
+from itr_core.pairs.pairset import PairSet
+from itr_core.pairs.report import Report
 from itr_core.pairs.splits import rows_of_split, separate_split
 
-_FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
+_LAYOUTS = (
+    "neither COCO's captions layout (images, annotations with image_id and caption), nor Karpathy's (images "
+    "with filename, split and sentences), nor a list of images with captions"
+)
 
 
-def load(rest: str, *, image_root: str | Path | None = None, limit: int | None = None) -> PairSet:
-    """Read `FILE.json[:split]` in either layout.
+def load(
+    rest: str,
+    *,
+    columns: Columns | None = None,
+    image_root: str | Path | None = None,
+    limit: int | None = None,
+) -> PairSet:
+    """Read `FILE.json[:split]` in either layout; `columns` are those of a list in another layout.
 
     Images are searched in `image_root`, else in the folder of the file, its `images/` folder, and the folder
     above; by their file names and, if there is a COCO id, by the names of 2017 (`<12 digits>.jpg`).
@@ -29,32 +43,56 @@ def load(rest: str, *, image_root: str | Path | None = None, limit: int | None =
         SourceError: the file cannot be read, has no such split, or none of its images is found.
     """
     name, split = separate_split(rest)
-    path = Path(name)
-    layout, entries = _read(path)
+    path, report = Path(name), Report()
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return table_file.load(rest, columns=columns, image_root=image_root, limit=limit)
+    content = read_json(path, report)
+    roots = image_roots(path, image_root)
+    if isinstance(content, list) and any(isinstance(each, dict) and "sentences" in each for each in content):
+        content = {"images": content}
+    if isinstance(content, dict) and "annotations" in content and "images" not in content:
+        raise SourceError(f"{path}: there is no list of images, and annotations name no files.")
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        table = rows_of_json(content, str(path), report)
+        return table_file.pairs_of_rows(
+            table, columns or {}, roots, name=str(path), source=f"karpathy:{rest}", report=report, limit=limit
+        )
+    if not content["images"]:
+        raise SourceError(f"{path}: the file lists no images.")
+    layout, entries = _entries(path, content, report)
     source = f"{layout}:{rest}"
-    if split and layout == "coco":
-        raise SourceError(f"{source}: caption files of COCO have no splits; remove {':' + split!r}.")
+    if columns and not (without_captions(columns) and len(columns) == 1):
+        raise SourceError(f"{source}: this layout has no columns to choose; remove --columns.")
     if split:
-        rows = rows_of_split([entry.split for entry in entries], split, source)
-        entries = [entries[row] for row in rows]
+        entries = _of_split(entries, split, source)
+    if not columns and not any(entry.captions for entry in entries):
+        _refuse(source, content)
+    return _located(entries, roots, source=source, report=report, limit=limit)
 
-    folder = path.absolute().parent
-    usual = [folder / "images", folder, folder.parent / "images", folder.parent]
-    roots = [Path(image_root)] if image_root is not None else usual
-    if not entries:
-        raise SourceError(f"{source}: the file lists no images.")
-    records, missing = [], []
+
+def _of_split(entries: list["_Entry"], split: str, source: str) -> list["_Entry"]:
+    if source.startswith("coco:"):
+        raise SourceError(f"{source}: caption files of COCO have no splits; remove {':' + split!r}.")
+    if not any(entry.split for entry in entries):
+        raise SourceError(f"{source}: the entries have no split; remove {':' + split!r}.")
+    return [entries[row] for row in rows_of_split([entry.split for entry in entries], split, source)]
+
+
+def _located(
+    entries: list["_Entry"], roots: list[Path], *, source: str, report: Report, limit: int | None
+) -> PairSet:
+    records = []
     for entry in entries:
-        if file := _locate(entry.file_names, roots):
+        if file := locate(entry.file_names, roots):
             records.append(Record(entry.image_id, file, entry.captions))
         else:
-            missing.append(Skipped(entry.file_names[0], "no such file"))
+            report.skip(entry.file_names[0], "no such file")
     if not records:
         raise SourceError(
-            f"{source}: none of its {len(entries)} images was found (no {missing[0].name} in {roots[0]}). "
-            "Pass their folder as image_root."
+            f"{source}: none of its {len(entries)} images was found (no {entries[0].file_names[0]} in "
+            f"{roots[0]}). Pass their folder with --image-root (in Python: image_root)."
         )
-    return pairs_of_files(records, source=source, skipped=missing, limit=limit)
+    return pairs_of_files(records, source=source, skipped=report.skipped, notes=report.notes, limit=limit)
 
 
 class _Entry(NamedTuple):
@@ -64,41 +102,73 @@ class _Entry(NamedTuple):
     split: str = ""
 
 
-def _read(path: Path) -> tuple[str, list[_Entry]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise SourceError(f"{path}: not a JSON file ({error}).") from error
-    try:
-        if "annotations" in content:
-            captions: dict[Any, list[str]] = defaultdict(list)
-            for annotation in content["annotations"]:
-                captions[annotation["image_id"]] += read_captions(annotation, ["caption"])
-            return "coco", [_coco(image, captions[image["id"]]) for image in content["images"]]
-        return "karpathy", [_karpathy(image) for image in content["images"]]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise SourceError(
-            f"{path}: neither COCO's captions layout (images, annotations with image_id and caption) nor "
-            f"Karpathy's (images with filename, split and sentences): {type(error).__name__} {error}."
-        ) from error
+def _entries(path: Path, content: Mapping[str, Any], report: Report) -> tuple[str, list[_Entry]]:
+    """Return the layout and the images, without repeated ones and those without a file name."""
+    coco = "annotations" in content
+    captions = _captions_by_id(path, content["annotations"], report) if coco else {}
+    entries: dict[str, _Entry] = {}
+    listed = set()
+    for number, image in enumerate(content["images"]):
+        place = f"{path.name}, image {number}"
+        entry = _entry(image, place, captions, report) if isinstance(image, Mapping) else None
+        if entry is None:
+            report.skip(place, "no file name in this entry")
+            continue
+        listed.add(entry.image_id)
+        known = entries.setdefault(entry.image_id, entry)
+        if known is not entry and known != entry:
+            report.skip(place, f"the id {entry.image_id} already belongs to {known.file_names[0]}")
+    if not entries:
+        raise SourceError(f"{path}: {_LAYOUTS}: no image has a file name.")
+    unlisted = [image_id for image_id in captions if image_id not in listed]
+    for image_id in unlisted:
+        report.changed(
+            "Captions of images that the file does not list, which are not read", f"image {image_id}"
+        )
+    return "coco" if coco else "karpathy", list(entries.values())
 
 
-def _coco(image: dict[str, Any], captions: list[str]) -> _Entry:
-    return _Entry(str(image["id"]), [image["file_name"], f"{image['id']:012d}.jpg"], captions)
+def _captions_by_id(path: Path, annotations: Any, report: Report) -> dict[str, list[str]]:
+    captions: dict[str, list[str]] = defaultdict(list)
+    for number, annotation in enumerate(annotations if isinstance(annotations, list) else []):
+        place = f"{path.name}, annotation {number}"
+        if isinstance(annotation, Mapping) and (image_id := id_text(annotation.get("image_id"))):
+            captions[image_id] += read_captions(annotation, ["caption"], report, place)
+        else:
+            report.skip(place, "no image_id in this entry")
+    return captions
 
 
-def _karpathy(image: dict[str, Any]) -> _Entry:
-    name = image["filename"]
-    names = [f"{image['filepath']}/{name}", name] if image.get("filepath") else [name]
-    captions = read_captions(image, ["sentences"])
-    if (coco_id := image.get("cocoid")) is None:
-        return _Entry(name, names, captions, image["split"])
-    return _Entry(str(coco_id), [*names, f"{coco_id:012d}.jpg"], captions, image["split"])
+def _entry(
+    image: Mapping[str, Any], place: str, captions: Mapping[str, list[str]], report: Report
+) -> _Entry | None:
+    name = id_text(image.get("filename") or image.get("file_name")) or _name_in_url(image)
+    names = [f"{id_text(image['filepath'])}/{name}", name] if image.get("filepath") else [name]
+    if "sentences" in image or "filename" in image:  # Karpathy's
+        image_id = id_text(image.get("image_id")) or id_text(image.get("cocoid"))
+        own = read_captions(image, ["sentences"], report, place)
+        split = clean_text(str(image.get("split") or ""))
+    else:
+        image_id, split = id_text(image.get("id")), ""
+        own = captions.get(image_id, [])
+    if image_id.isdecimal():
+        names.append(f"{int(image_id):012d}.jpg")
+    names = [name for name in names if name]
+    return _Entry(image_id or name, names, own, split) if names else None
 
 
-def _locate(names: Sequence[str], roots: Sequence[Path]) -> Path | None:
-    inside = [name for name in names if not name.startswith("/") and ".." not in PurePosixPath(name).parts]
-    candidates = (root / folder / name for root in roots for folder in _FOLDERS for name in inside)
-    return next((path for path in candidates if path.is_file()), None)
+def _name_in_url(image: Mapping[str, Any]) -> str:
+    return PurePosixPath(id_text(image.get("coco_url"))).name
+
+
+def _refuse(source: str, content: Mapping[str, Any]) -> None:
+    """Say what a file without captions has instead.
+
+    Raises:
+        SourceError: always.
+    """
+    entries = content.get("annotations") or content["images"]
+    entries = entries if isinstance(entries, list) else []
+    keys = list(dict.fromkeys(key for each in entries if isinstance(each, Mapping) for key in each))
+    hint = " COCO's captions are in captions_*.json." if "category_id" in keys else ""
+    raise SourceError(f"{source}: no captions; the entries have {', '.join(keys)}.{hint}")

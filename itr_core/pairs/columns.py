@@ -2,49 +2,95 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import NoReturn
 
 from itr_core.errors import SourceError, did_you_mean
 
 Columns = Mapping[str, str | list[str]]
 
 _ROLES = ("image", "captions", "image_id", "labels")
-# The first matching pattern is used. jxie/flickr8k has caption_0 ... caption_4; lmms-lab/flickr30k a list
-# in caption; HuggingFaceM4/COCO structs in sentences; Mozilla/flickr30k-transformed-captions alt_text;
-# lmms-lab/COCO-Caption a list in answer; clip-benchmark's webdatasets txt, with one caption a line.
+# All columns of the first matching pattern are used. jxie/flickr8k has caption_0 ... caption_4;
+# lmms-lab/flickr30k a list in caption; HuggingFaceM4/COCO structs in sentences;
+# Mozilla/flickr30k-transformed-captions alt_text; lmms-lab/COCO-Caption a list in answer; clip-benchmark's
+# webdatasets txt, with one caption a line; open_clip's tables title.
 _CAPTIONS = (
-    r"captions?(_?\d+)?", r"sentences?(_raw)?(_?\d+)?", r"alt_texts?", r"texts?(_?\d+)?", r"comments?",
-    r"raw", r"answers?", r"txt",
+    r"captions?(_?\d+)?", r"(image|img)_captions?(_?\d+)?", r"sentences?_raw", r"sentences?(_?\d+)?",
+    r"alt(_?texts?)?", r"texts?(_?\d+)?", r"comments?(_?\d+)?", r"raw", r"answers?(_?\d+)?", r"txt",
+    r"captions?_(str|text|(?!id|no)[a-z]{2})", r"texts?_(?!id|no)[a-z]{2}",
+    r"(?!(n|no|num|number|number_of|has|is)_)\w+_captions?(_?\d+)?",
+    r"(\w+_)?descriptions?(_?\d+)?", r"prompts?", r"titles?(_?\d+)?", r"quer(y|ies)", r"headlines?",
 )  # fmt: skip
-_FILE_NAMES = ("file_name", "filename", "image_path", "filepath", "path", "image_name", "image")
-_IDS = ("image_id", "cocoid", "filename", "file_name", "img_id", "imgid", "__key__", "id")
+_FILE_NAMES = (
+    "file_name", "filename", "image_path", "filepath", "path", "image_name", "image", "file", "file_path",
+    "image_file", "image_filename", "img_path", "img_name", "img_file", "img", "photo", "picture",
+)  # fmt: skip
+_IDS = ("image_id", "imageid", "cocoid", "filename", "file_name", "img_id", "imgid", "__key__", "id")
+_LABELS = (
+    "labels", "label", "classes", "class", "class_name", "class_label", "categories", "category",
+    "category_name", "tags",
+)  # fmt: skip
+
+
+def check_roles(columns: Columns) -> None:
+    """Check that `columns` assigns known roles (image, captions, ...).
+
+    Raises:
+        SourceError: an unknown role.
+    """
+    for role in columns:
+        if role not in _ROLES:
+            raise SourceError(
+                f"--columns {role}=...: unknown role {role!r} in columns.{did_you_mean(role, _ROLES)}"
+            )
 
 
 def check_columns(columns: Columns, known: Iterable[str], source: str) -> None:
-    """Check that `columns` assigns known roles (image, captions, ...) to existing columns.
+    """Check that `columns` assigns known roles to existing columns, or to keys of structs (`captions.en`).
 
     Raises:
         SourceError: an unknown role or column.
     """
+    check_roles(columns)
     known = list(known)
     for role, names in columns.items():
-        if role not in _ROLES:
-            raise SourceError(f"{source}: unknown role {role!r} in columns.{did_you_mean(role, _ROLES)}")
-        for name in [names] if isinstance(names, str) else names:
-            if name not in known:
+        for name in _names(names):
+            if name not in known and (role != "captions" or name.partition(".")[0] not in known):
                 raise SourceError(f"{source}: there is no column {name!r}.{did_you_mean(name, known)}")
 
 
 def caption_columns(known: Iterable[str], columns: Columns) -> list[str]:
-    """Return the caption columns: those in `columns`, else a known name, else a numbered group of columns."""
+    """Return the caption columns: those in `columns`, else those of the first known name or group."""
     if (chosen := columns.get("captions")) is not None:
-        return [chosen] if isinstance(chosen, str) else list(chosen)
-    known = list(known)
+        return _names(chosen)
+    names = {name: plain_name(name) for name in known}
     for pattern in _CAPTIONS:
-        if found := [name for name in known if re.fullmatch(pattern, name, re.IGNORECASE)]:
-            plain = [name for name in found if not name[-1].isdigit()]
-            return [max(plain, key=len)] if plain else found
+        if found := [name for name, plain in names.items() if re.fullmatch(pattern, plain)]:
+            plurals = {names[name] for name in found}
+            return [name for name in found if names[name] + "s" not in plurals]
     return []
+
+
+def without_captions(columns: Columns) -> bool:
+    """Tell whether `columns` says that there are no captions."""
+    return "captions" in columns and not _names(columns["captions"])
+
+
+def unread_captions(known: Iterable[str], texts: Iterable[str]) -> list[str]:
+    """Return the columns that look like captions beside the columns `texts`, which are read."""
+    read = set(texts)
+    return [name for name in known if name not in read and caption_columns([name], {})]
+
+
+def refuse_captions(source: str, reason: str) -> NoReturn:
+    """Raise the error for a source whose captions are not found.
+
+    Raises:
+        SourceError: always.
+    """
+    raise SourceError(
+        f"{source}: {reason}. Name the column with --columns captions=NAME, or pass --columns captions= if "
+        'there are none (in Python: columns={"captions": NAME} or {"captions": []}).'
+    )
 
 
 def file_name_column(known: Iterable[str], columns: Columns) -> str | None:
@@ -59,27 +105,22 @@ def id_column(known: Iterable[str], columns: Columns) -> str | None:
 
 def label_column(known: Iterable[str], columns: Columns) -> str | None:
     """Return the column with labels."""
-    return _choose("labels", ("labels",), known, columns)
+    return _choose("labels", _LABELS, known, columns)
 
 
-def read_captions(row: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """Return the captions in the named columns of one row, unchanged, without empty ones."""
-    return [text for name in names for text in _texts(row.get(name), one_a_line=name == "txt")]
+def plain_name(name: str) -> str:
+    """Return the name in lower case, without spaces around it, with an underscore between its words."""
+    return re.sub(r"[\s-]+", "_", name.strip()).casefold()
+
+
+def _names(chosen: str | list[str]) -> list[str]:
+    return [name for name in ([chosen] if isinstance(chosen, str) else chosen) if name]
 
 
 def _choose(role: str, usual: Iterable[str], known: Iterable[str], columns: Columns) -> str | None:
     if (chosen := columns.get(role)) is not None:
-        return chosen if isinstance(chosen, str) else chosen[0]
-    known = set(known)
-    return next((name for name in usual if name in known), None)
-
-
-def _texts(value: Any, one_a_line: bool = False) -> list[str]:
-    """Read a string, a struct {"raw": string} (Karpathy's layout), or a list of either."""
-    if isinstance(value, Mapping):
-        value = value.get("raw")
-    if isinstance(value, list):
-        return [text for part in value for text in _texts(part)]
-    if not isinstance(value, str):
-        return []
-    return [text for text in (value.splitlines() if one_a_line else [value]) if text.strip()]
+        return next(iter(_names(chosen)), None)
+    names: dict[str, str] = {}
+    for name in known:
+        names.setdefault(plain_name(name), name)
+    return next((names[name] for name in usual if name in names), None)

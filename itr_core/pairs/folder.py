@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from itr_core.errors import SourceError
-from itr_core.pairs.caption_files import NAMES, read_caption_file
+from itr_core.pairs.caption_files import choose_caption_files, read_caption_file
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.from_files import Record, pairs_of_files
-from itr_core.pairs.pairset import PairSet, Skipped
+from itr_core.pairs.pairset import PairSet
+from itr_core.pairs.report import Report, Skipped
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
@@ -37,8 +38,9 @@ def load(rest: str, *, columns: Columns | None = None, limit: int | None = None)
     labels: dict[Path, list[str] | None] = {}
     missing: dict[str, Skipped] = {}
     by_path = _images_by_path(images)
-    for path in _caption_files(files):
-        for row in read_caption_file(root / path, columns or {}):
+    report = Report()
+    for path in choose_caption_files(files, report):
+        for row in read_caption_file(root / path, columns or {}, report):
             image = by_path.get((path.parent / row.file_name).as_posix()) or by_path.get(row.file_name)
             if image is None:
                 missing[row.file_name] = Skipped(row.file_name, f"named in {path.as_posix()}, but missing")
@@ -46,7 +48,8 @@ def load(rest: str, *, columns: Columns | None = None, limit: int | None = None)
                 captions[image] += row.captions
                 labels[image] = row.labels
     records = (Record(path.as_posix(), root / path, captions[path], labels.get(path)) for path in images)
-    return pairs_of_files(records, source=source, skipped=missing.values(), limit=limit)
+    skipped = [*report.skipped, *missing.values()]
+    return pairs_of_files(records, source=source, skipped=skipped, notes=report.notes, limit=limit)
 
 
 def _images_by_path(images: Iterable[Path]) -> dict[str, Path]:
@@ -56,13 +59,3 @@ def _images_by_path(images: Iterable[Path]) -> dict[str, Path]:
         by_name[image.name].append(image)
     unique = {name: found[0] for name, found in by_name.items() if len(found) == 1}
     return unique | {image.as_posix(): image for image in images}
-
-
-def _caption_files(files: Iterable[Path]) -> Iterable[Path]:
-    """Return the caption file of each folder that is used."""
-    chosen: dict[Path, Path] = {}
-    for path in sorted(
-        (path for path in files if path.name in NAMES), key=lambda path: NAMES.index(path.name)
-    ):
-        chosen.setdefault(path.parent, path)
-    return chosen.values()

@@ -1,12 +1,15 @@
 """Build a `PairSet` from image files on disk."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs.decoding import check_image
-from itr_core.pairs.pairset import PairSet, Skipped
+from itr_core.pairs.pairset import PairSet
+from itr_core.pairs.report import Skipped
+
+_COCO_FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
 
 
 class Record(NamedTuple):
@@ -19,7 +22,12 @@ class Record(NamedTuple):
 
 
 def pairs_of_files(
-    records: Iterable[Record], *, source: str, skipped: Iterable[Skipped] = (), limit: int | None = None
+    records: Iterable[Record],
+    *,
+    source: str,
+    skipped: Iterable[Skipped] = (),
+    notes: Iterable[str] = (),
+    limit: int | None = None,
 ) -> PairSet:
     """Build a set of the first `limit` images whose headers are valid; the others are skipped.
 
@@ -52,4 +60,23 @@ def pairs_of_files(
     if any(record.labels is not None for record in usable):
         columns["labels"] = [record.labels or [] for record in usable]
         features["labels"] = List(Value("string"))
-    return PairSet(Dataset.from_dict(columns, Features(features)), source=source, skipped=problems)
+    dataset = Dataset.from_dict(columns, Features(features))
+    return PairSet(dataset, source=source, skipped=problems, notes=list(notes))
+
+
+def image_roots(path: Path, image_root: str | Path | None) -> list[Path]:
+    """Return the folders in which the images of the file `path` are searched."""
+    folder = path.absolute().parent
+    if image_root is not None:
+        return [Path(image_root)]
+    return [folder / "images", folder, folder.parent / "images", folder.parent]
+
+
+def locate(names: Sequence[str], roots: Sequence[Path]) -> Path | None:
+    """Return the first existing file with one of the names below one of the folders.
+
+    Absolute names and names that lead out of the folder are not followed.
+    """
+    inside = [name for name in names if not name.startswith("/") and ".." not in PurePosixPath(name).parts]
+    candidates = (root / folder / name for root in roots for folder in _COCO_FOLDERS for name in inside)
+    return next((path for path in candidates if path.is_file()), None)

@@ -1,11 +1,14 @@
 """Build a `PairSet` from a table of images and captions with recognised or given column names."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from itr_core.errors import SourceError
+from itr_core.errors import ImageError, SourceError
+from itr_core.pairs.caption_files import read_labels, require_captions
+from itr_core.pairs.captions import read_captions
 from itr_core.pairs.columns import (
     Columns,
     caption_columns,
@@ -13,10 +16,15 @@ from itr_core.pairs.columns import (
     file_name_column,
     id_column,
     label_column,
-    read_captions,
+    plain_name,
+    unread_captions,
 )
+from itr_core.pairs.decoding import check_image
 from itr_core.pairs.from_files import Record, pairs_of_files
+from itr_core.pairs.identity import id_text, rows_of_images, unique_ids
 from itr_core.pairs.pairset import PairSet
+from itr_core.pairs.pictures import Pictures
+from itr_core.pairs.report import Report
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,80 +38,176 @@ def pairs_of_table(
     rows: list[int] | None = None,
     image_root: Path | None = None,
     limit: int | None = None,
+    report: Report | None = None,
 ) -> PairSet:
-    """Read `rows` (all by default) of a table; image bytes are neither read nor copied.
+    """Read `rows` (all by default) of a table; image bytes are neither decoded nor copied.
 
-    Images are an image column, a binary column, or a column of file names relative to `image_root`. If
-    every row has a single caption, the rows of one image id become one pair.
+    Images are an image column, a binary column, or a column of file names relative to `image_root`. Rows of
+    one image id and equal pictures become one pair. If a table without ids has one caption a row, rows with
+    equal pictures do. Rows without a picture are skipped. `report` has what was left out before.
 
     Raises:
         SourceError: there is no column of images or captions, or `columns` names an unknown one.
     """
     columns = columns or {}
     check_columns(columns, dataset.column_names, source)
+    if not len(dataset):
+        raise SourceError(f"{source}: the table has no rows.")
     image = _image_column(dataset, columns, source)
     others = [name for name in dataset.column_names if name != image]
     texts = caption_columns(others, columns)
-    if not texts and "captions" not in columns:
+    if not texts:
+        require_captions(source, others, texts, columns, found=False)
+    report = report or Report()
+    table = _Table(dataset, image, texts, columns, range(len(dataset)) if rows is None else rows, report)
+    found = table.images()
+    if not found:
+        first = report.skipped[0]
         raise SourceError(
-            f"{source}: no column of captions among {', '.join(others) or 'its columns'}. Name it with "
-            'columns={"captions": NAME}, or pass {"captions": []} if there is none.'
+            f"{source}: none of its {len(table.rows)} rows has an image ({first.name}: {first.reason})."
         )
-    found = _read(dataset, image, texts, columns, range(len(dataset)) if rows is None else rows)
-    if _is(dataset.features[image], "string"):
-        names, root = dataset[image], image_root or Path()
-        files = (Record(r.image_id, root / names[r.index], r.captions, r.labels) for r in found)
-        return pairs_of_files(files, source=source, limit=limit)
-    return PairSet(_with_captions(dataset, image, found[:limit]), source=source)
+    require_captions(source, others, texts, columns, any(each.captions for each in found))
+    if unread := unread_captions(others, texts):
+        report.note(f"{source}: captions are read from {', '.join(texts)}, not from {', '.join(unread)}.")
+    if isinstance(table.pictures, _FileNames):
+        names, root = table.pictures.paths, image_root or Path()
+        files = (Record(r.image_id, root / str(names[r.index]), r.captions, r.labels) for r in found)
+        return pairs_of_files(files, source=source, skipped=report.skipped, notes=report.notes, limit=limit)
+    pairs = _with_captions(table.image_dataset, image, found[:limit])
+    return PairSet(pairs, source=source, skipped=report.skipped, notes=report.notes)
 
 
 @dataclass
-class _Row:
+class _Image:
     index: int
     image_id: str
     captions: list[str]
     labels: list[str] | None
 
 
-def _read(
-    dataset: "Dataset", image: str, texts: list[str], columns: Columns, rows: range | list[int]
-) -> list[_Row]:
-    captions = {name: dataset[name][:] for name in texts}
-    ids = _image_ids(dataset, image, columns)
-    labels = _labels(dataset, columns)
-    single = len(texts) == 1 and texts != ["txt"] and not isinstance(_first(captions[texts[0]]), list)
-    found: list[_Row] = []
-    by_id: dict[str, _Row] = {}
-    for index in rows:
-        own = read_captions({name: column[index] for name, column in captions.items()}, texts)
-        if single and ids[index] in by_id:
-            by_id[ids[index]].captions.extend(own)
-            continue
-        by_id[ids[index]] = row = _Row(index, ids[index], own, labels(index))
-        found.append(row)
-    return found
+class _FileNames:
+    """The column of file names of a table."""
+
+    def __init__(self, paths: Sequence[Any]) -> None:
+        self.paths = [id_text(path) for path in paths]
+
+    def problem(self, row: int) -> str | None:
+        """Return why a row has no picture, or None if it has one."""
+        if re.match("https?://", self.paths[row]):
+            return "a web address; images are not downloaded"
+        return None if self.paths[row] else "no file name in this row"
+
+    def identity(self, row: int) -> Hashable:
+        """Return what is equal for equal pictures."""
+        return self.paths[row]
 
 
-def _with_captions(dataset: "Dataset", image: str, found: list[_Row]) -> "Dataset":
+class _Table:
+    """The rows of a table as images with captions."""
+
+    def __init__(
+        self,
+        dataset: "Dataset",
+        image: str,
+        texts: list[str],
+        columns: Columns,
+        rows: Sequence[int],
+        report: Report,
+    ) -> None:
+        from datasets import Image
+
+        self.texts = texts
+        self.rows = rows
+        self.report = report
+        self.captions = {name: _values(dataset, name) for name in {_column(name, dataset) for name in texts}}
+        self.labels = _labels(dataset, columns)
+        self.single = (
+            len(texts) == 1 and texts != ["txt"] and not isinstance(_first(self.captions.values()), list)
+        )
+        self.pictures: Pictures | _FileNames
+        if _is(dataset.features[image], "string"):
+            self.pictures = _FileNames(_values(dataset, image))
+        else:
+            self.image_dataset = dataset.select_columns([image]).cast_column(image, Image(decode=False))
+            self.pictures = Pictures(self.image_dataset, image)
+        self.id_name = id_column(dataset.column_names, columns)
+        ids: Sequence[Any] = [""] * len(dataset)
+        if self.id_name:
+            ids = _values(dataset, self.id_name)
+        elif isinstance(self.pictures, _FileNames):
+            ids = self.pictures.paths
+        self.ids = [id_text(value) for value in ids]
+
+    def images(self) -> list[_Image]:
+        """Return the images with their captions; rows without a picture are reported."""
+        problems = {row: self.pictures.problem(row) for row in self.rows}
+        groups = self._groups([problems[row] is None for row in self.rows])
+        used = {row for group in groups for row in group}
+        for row, problem in problems.items():
+            if problem and row not in used:
+                self.report.skip(self.ids[row] or f"row {row}", problem)
+        ids = unique_ids(self._names([group[0] for group in groups]), self.report)
+        return [self._image(group, image_id) for group, image_id in zip(groups, ids, strict=True)]
+
+    def _groups(self, present: list[bool]) -> list[list[int]]:
+        ids = [self.ids[row] for row in self.rows]
+        # A column called id often numbers the captions: it does not keep rows with equal pictures apart.
+        if self.single and plain_name(self.id_name or "") == "id" and len(set(ids)) == len(ids):
+            ids = [""] * len(ids)
+        join = self.single and not any(ids)
+        groups = rows_of_images(
+            ids, present=present, picture=lambda place: self.pictures.identity(self.rows[place]), join=join
+        )
+        if join and len(groups) < sum(present):
+            self.report.note(
+                f"{sum(present)} rows with one caption each are {len(groups)} images: rows with equal "
+                "pictures are joined."
+            )
+        return [[self.rows[place] for place in group] for group in groups]
+
+    def _names(self, rows: list[int]) -> list[str]:
+        """Return the ids of the images whose first rows are given."""
+        numbers = [f"{row:06d}" for row in rows]
+        if any(self.ids[row] for row in rows):
+            for row in rows:
+                if not self.ids[row]:
+                    self.report.changed(f"Images without {self.id_name}, named by their rows", f"row {row}")
+            return [self.ids[row] or number for row, number in zip(rows, numbers, strict=True)]
+        paths = [self.pictures.paths[row] or "" for row in rows]
+        for names in ([PurePath(path).name for path in paths], paths):
+            if all(names) and len(set(names)) == len(names):
+                return [id_text(name) for name in names]
+        return numbers
+
+    def _image(self, rows: list[int], image_id: str) -> _Image:
+        captions: list[str] = []
+        labels: list[str] | None = None
+        for row in rows:
+            values = {name: column[row] for name, column in self.captions.items()}
+            captions += read_captions(values, self.texts, self.report, f"row {row}")
+            if (own := self.labels(row)) is not None:
+                labels = list(dict.fromkeys([*(labels or []), *own]))
+        index = next(row for row in rows if self.pictures.problem(row) is None)
+        return _Image(index, image_id, captions, labels)
+
+
+def _with_captions(pictures: "Dataset", image: str, found: list[_Image]) -> "Dataset":
     """Add captions, ids and labels to the image column; selecting rows last avoids copying images."""
-    from datasets import Image, List, Value
+    from datasets import List, Value
 
-    whole = dataset.select_columns([image]).cast_column(image, Image(decode=False))
-    whole = whole.rename_column(image, "image") if image != "image" else whole
-    names: list[str] = [""] * len(dataset)
+    whole = pictures.rename_column(image, "image") if image != "image" else pictures
+    names: list[str] = [""] * len(whole)
     captions: list[list[str]] = [[] for _ in names]
     labels: list[list[str]] = [[] for _ in names]
-    for row in found:
-        names[row.index], captions[row.index], labels[row.index] = (
-            row.image_id,
-            row.captions,
-            row.labels or [],
-        )
-    whole = whole.add_column("captions", captions, feature=List(Value("string")))
+    for each in found:
+        names[each.index], captions[each.index] = each.image_id, each.captions
+        labels[each.index] = each.labels or []
+    texts = List(Value("string"))
+    whole = whole.add_column("captions", captions, feature=texts)
     whole = whole.add_column("image_id", names, feature=Value("string"))
-    if any(row.labels is not None for row in found):
-        whole = whole.add_column("labels", labels, feature=List(Value("string")))
-    return whole.select([row.index for row in found])
+    if any(each.labels is not None for each in found):
+        whole = whole.add_column("labels", labels, feature=texts)
+    return whole.select([each.index for each in found])
 
 
 def _image_column(dataset: "Dataset", columns: Columns, source: str) -> str:
@@ -111,35 +215,46 @@ def _image_column(dataset: "Dataset", columns: Columns, source: str) -> str:
 
     features = dataset.features
     pictures = [name for name, feature in features.items() if isinstance(feature, Image)]
-    binaries = [
-        name for name, feature in features.items() if _is(feature, "binary") or "bytes" in _fields(feature)
+    pictures = pictures or [
+        name
+        for name, feature in features.items()
+        if (_is(feature, "binary") or "bytes" in _fields(feature)) and _holds_images(dataset, name)
     ]
-    chosen = columns.get("image") or next(
-        (name for kind in (pictures, binaries) for name in sorted(kind, key=lambda name: name != "image")),
-        None,
+    usual = [name for name in pictures if plain_name(name) in ("image", "img", "jpg", "jpeg", "png", "webp")]
+    name = (
+        columns.get("image") or (usual[0] if usual else None) or (pictures[0] if len(pictures) == 1 else None)
     )
-    name = chosen or file_name_column(features, columns)
-    if name is None or not (name in pictures + binaries or _is(features[name], "string")):
+    if name is None and len(pictures) > 1:
         raise SourceError(
-            f"{source}: no column of images or of their file names among {', '.join(features)}. "
-            'Name it with columns={"image": NAME}.'
+            f"{source}: several columns of images ({', '.join(pictures)}). Choose one, with its captions: "
+            f"--columns image={pictures[0]} --columns captions=NAME."
+        )
+    name = name or file_name_column(features, columns)
+    if name is None or not (
+        isinstance(features[name], Image)
+        or _is(features[name], "binary")
+        or "bytes" in _fields(features[name])
+        or _is(features[name], "string")
+    ):
+        urls = [each for each in features if re.search(r"url", each, re.I)]
+        hint = f" Images are not downloaded from {urls[0]}." if urls and name is None else ""
+        raise SourceError(
+            f"{source}: no column of images or of their file names among {', '.join(features)}.{hint} "
+            'Name it with --columns image=NAME (in Python: columns={"image": NAME}).'
         )
     return str(name)
 
 
-def _image_ids(dataset: "Dataset", image: str, columns: Columns) -> list[str]:
-    """Return the id column, else the file names if they are unique, else row numbers."""
-    if name := id_column(dataset.column_names, columns):
-        return [str(value) for value in dataset[name]]
-    if _is(dataset.features[image], "string"):
-        return list(dataset[image])
-    if "path" in _fields(dataset.features[image]):
-        chunks = dataset.data.column(image).chunks
-        paths = [path for chunk in chunks for path in chunk.field("path").to_pylist()]
-        names = [PurePath(path).name for path in paths if path]
-        if len(set(names)) == len(dataset):
-            return names
-    return [f"{index:06d}" for index in range(len(dataset))]
+def _holds_images(dataset: "Dataset", name: str) -> bool:
+    """Tell whether the first value of a binary column is an image; a column without values may hold them."""
+    for value in dataset.select_columns(name)[:100][name]:
+        if content := value.get("bytes") if isinstance(value, dict) else value:
+            try:
+                check_image(content)
+            except ImageError:
+                return plain_name(name) in ("image", "img", "jpg", "jpeg", "png", "webp")
+            return True
+    return True
 
 
 def _labels(dataset: "Dataset", columns: Columns) -> Callable[[int], list[str] | None]:
@@ -147,19 +262,37 @@ def _labels(dataset: "Dataset", columns: Columns) -> Callable[[int], list[str] |
 
     if not (name := label_column(dataset.column_names, columns)):
         return lambda index: None
-    feature, values = dataset.features[name], dataset[name][:]
+    feature, values = dataset.features[name], _values(dataset, name)
     feature = getattr(feature, "feature", feature)
-    name_of = feature.int2str if isinstance(feature, ClassLabel) else str
+    if not isinstance(feature, ClassLabel):
+        return lambda index: read_labels(values[index])
 
     def labels(index: int) -> list[str]:
         value = values[index]
-        return [name_of(part) for part in (value if isinstance(value, list) else [value]) if part is not None]
+        numbers = value if isinstance(value, list) else [value]
+        return [
+            feature.int2str(number) for number in numbers if number is not None and number >= 0
+        ]  # -1: none
 
     return labels
 
 
-def _first(values: list[Any]) -> Any:
-    return next((value for value in values if value is not None), None)
+def _values(dataset: "Dataset", name: str) -> list[Any]:
+    """Return all values of a column; text that is not UTF-8 is repaired."""
+    try:
+        return list(dataset[name][:])
+    except UnicodeDecodeError:
+        column = dataset.data.column(name).cast("binary")
+        return [value if value is None else value.decode("utf-8", "replace") for value in column.to_pylist()]
+
+
+def _column(name: str, dataset: "Dataset") -> str:
+    """Return the column of `captions.en`."""
+    return name if name in dataset.column_names else name.partition(".")[0]
+
+
+def _first(columns: Any) -> Any:
+    return next((value for column in columns for value in column if value is not None), None)
 
 
 def _is(feature: Any, kind: str) -> bool:
@@ -167,13 +300,4 @@ def _is(feature: Any, kind: str) -> bool:
 
 
 def _fields(feature: Any) -> tuple[str, ...]:
-    """Return the fields of a struct column; an image column is stored as a struct."""
-    from datasets import Image
-
-    return (
-        ("bytes", "path")
-        if isinstance(feature, Image)
-        else tuple(feature)
-        if isinstance(feature, dict)
-        else ()
-    )
+    return tuple(feature) if isinstance(feature, dict) else ()

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs.decoding import decode_image, open_file
+from itr_core.pairs.report import Skipped
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -31,13 +32,6 @@ class Pair:
     captions: list[str]
     image_id: str
     labels: list[str] | None = None
-
-
-class Skipped(NamedTuple):
-    """An image of a source that is not in the set, with the reason."""
-
-    name: str
-    reason: str
 
 
 class Relevance(Protocol):
@@ -65,7 +59,8 @@ class PairSet:
             {"bytes", "path"} (the feature `Image(decode=False)`).
         relevance: which captions are true of which images, if the source knows it.
         triples: relations between words that the source provides.
-        skipped: images that are not in the set, with reasons.
+        skipped: images, lines and files of the source that are not in the set, with reasons.
+        notes: sentences on what was joined, renamed or repaired while the source was read.
 
     Raises:
         SourceError: image ids are not unique.
@@ -80,6 +75,7 @@ class PairSet:
         relevance: Relevance | None = None,
         triples: Sequence[Triple] = (),
         skipped: Sequence[Skipped] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         self.dataset = dataset
         self.source = source
@@ -87,6 +83,7 @@ class PairSet:
         self.relevance = relevance
         self.triples = triples
         self.skipped = list(skipped)
+        self.notes = list(notes)
         self.image_ids: list[str] = list(dataset["image_id"][:])
         if len(set(self.image_ids)) < len(self.image_ids):
             raise SourceError(_duplicates(source, self.image_ids))
@@ -148,9 +145,8 @@ class PairSet:
     def fingerprint(self) -> str:
         """Hex sha256 over ids, captions, labels and image files, in order.
 
-        It reads every image file once, which takes a small part of the time of decoding. It does not depend
-        on
-        paths or layout: the same data has the same fingerprint on every machine.
+        It reads every image file once, which takes a small part of the time of decoding. It does not
+        depend on paths or layout: the same data has the same fingerprint on every machine.
         """
         digest = hashlib.sha256()
         for index, image in enumerate(self.dataset.select_columns("image")):
@@ -180,6 +176,7 @@ class PairSet:
             relevance=relevance,
             triples=self.triples,
             skipped=self.skipped,
+            notes=self.notes,
         )
 
 

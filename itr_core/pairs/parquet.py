@@ -1,12 +1,13 @@
 """Parquet files as a source: `parquet:FILE`, a glob, or a folder of them."""
 
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 
 from itr_core.errors import SourceError
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.from_table import pairs_of_table
 from itr_core.pairs.pairset import PairSet
+from itr_core.pairs.report import Report
 from itr_core.system.files import cache_dir
 
 
@@ -20,19 +21,44 @@ def load(
     """Load the files that `rest` names, sorted by name; rows stay on disk, memory-mapped.
 
     Raises:
-        SourceError: there is no such file, or it cannot be read as a table.
+        SourceError: there is no such file, or they cannot be read as one table.
     """
     from datasets import load_dataset
 
-    source = f"parquet:{rest}"
+    source, report = f"parquet:{rest}", Report()
     path = Path(rest)
-    files = sorted(map(str, path.rglob("*.parquet"))) if path.is_dir() else sorted(glob(rest, recursive=True))
+    if path.is_dir():
+        files = sorted(map(str, path.rglob("*.parquet")))
+    else:
+        files = [rest] if path.is_file() else sorted(glob(rest, recursive=True))
     if not files:
         raise SourceError(f"{source}: no such parquet file. Pass a file, a glob in quotes, or a folder.")
+    usable = [escape(file) for file in files if _has_rows(file, report)]
+    if not usable:
+        problem = (
+            f"{report.skipped[0].name}: {report.skipped[0].reason}" if report.skipped else "it has no rows"
+        )
+        raise SourceError(f"{source}: cannot be read as one parquet table ({problem}).")
     try:
-        table = load_dataset("parquet", data_files=files, split="train", cache_dir=str(cache_dir("datasets")))
+        table = load_dataset(
+            "parquet", data_files=usable, split="train", cache_dir=str(cache_dir("datasets"))
+        )
     except Exception as error:  # exceptions of pyarrow, wrapped by those of datasets
         reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        if type(error.__cause__).__name__ == "CastError":
+            reason = "the columns of the files differ; pass one file, or a glob of equal ones"
         raise SourceError(f"{source}: cannot be read as one parquet table ({reason}).") from error
     root = Path(image_root) if image_root is not None else Path(files[0]).parent
-    return pairs_of_table(table, source=source, columns=columns, image_root=root, limit=limit)
+    return pairs_of_table(table, source=source, columns=columns, image_root=root, limit=limit, report=report)
+
+
+def _has_rows(file: str, report: Report) -> bool:
+    """Tell whether a file has rows; a damaged file is reported."""
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_metadata
+
+    try:
+        return bool(read_metadata(file).num_rows)
+    except (ArrowException, OSError) as error:
+        report.skip(file, f"not a complete parquet file ({str(error).partition('.')[0]})")
+        return False

@@ -236,7 +236,7 @@ class Trainer:
     def _skipped(self) -> list[str]:
         """Return the images of the source that are not trained on, with reasons."""
         without_caption = sum(not texts for texts in self.pairs.captions)
-        named = [f"{name}: {reason}" for name, reason in self.pairs.skipped]
+        named = [*self.pairs.notes, *(f"{name}: {reason}" for name, reason in self.pairs.skipped)]
         named += [
             f"{self.pairs.image_ids[row]}: {reason}" for row, reason in sorted(self.undecodable.items())
         ]

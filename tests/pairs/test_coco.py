@@ -91,7 +91,7 @@ def test_image_root_and_images_that_are_not_there(flickr: Path, paint: Paint, tm
     assert pairs.skipped[0] == Skipped("0.jpg", "no such file")
     assert len(pairs.skipped) == 4
     with pytest.raises(
-        SourceError, match=r"none of its 1 images was found .* Pass their folder as image_root"
+        SourceError, match=r"none of its 1 images was found .* Pass their folder with --image-root"
     ):
         load_pairs(f"karpathy:{flickr}:val", image_root=tmp_path / "elsewhere")
 
@@ -131,20 +131,100 @@ def test_captions_file(scheme: str, paint: Paint, tmp_path: Path) -> None:
         load_pairs(f"coco:{path}:val")
 
 
-def test_duplicate_ids_are_named(paint: Paint, tmp_path: Path) -> None:
+def test_an_image_that_is_listed_twice_is_read_once(paint: Paint, tmp_path: Path) -> None:
     paint("000000000007.jpg")
-    with pytest.raises(SourceError, match=r"1 image ids occur more than once \('7'\)"):
-        load_pairs(f"coco:{coco_file(tmp_path / 'captions.json', [7, 7, 7])}")
+    paint("other.jpg")
+    path = coco_file(tmp_path / "captions.json", [7, 7])
+    content = json.loads(path.read_text())
+    content["annotations"] = [*content["annotations"][:1], {"image_id": 8, "caption": "of nothing"}, {}, None]
+    content["images"] += [{"id": "7", "file_name": "other.jpg"}, None, {"id": 9}]
+    path.write_text(json.dumps(content))
+    pairs = load_pairs(f"coco:{path}")
+    assert (pairs.image_ids, pairs.captions) == (["7"], [["a 7 "]])
+    reasons = [reason for _, reason in pairs.skipped]
+    assert reasons[:2] == ["no image_id in this entry"] * 2
+    assert "the id 7 already belongs to 000000000007.jpg" in reasons
+    assert "no file name in this entry" in reasons
+    assert "Captions of images that the file does not list, which are not read: 1 (image 8)." in pairs.notes
+
+
+ODD_IDS: dict[str, tuple[object, object]] = {
+    "numbers": (7, 7),
+    "texts": ("seven", "seven"),
+    "a float": (7.0, 7),
+    "a text in the annotations": (7, "7"),
+    "a text in the images": ("7", 7),
+}
+
+
+@pytest.mark.parametrize("case", ODD_IDS)
+def test_ids_are_compared_as_text(case: str, paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    image_id, annotated = ODD_IDS[case]
+    content = {
+        "images": [{"id": image_id, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": annotated, "caption": "one"}],
+    }
+    (tmp_path / "captions.json").write_text("\ufeff" + json.dumps(content), encoding="utf-8")
+    assert load_pairs(f"coco:{tmp_path}/captions.json").captions == [["one"]]
+
+
+def test_karpathy_entries_without_split_raw_sentences_or_frame(paint: Paint, tmp_path: Path) -> None:
+    for name in "abc":
+        paint(f"{name}.jpg")
+    entries = [
+        {"filename": "a.jpg", "sentences": [{"tokens": ["one", "dog"]}], "cocoid": "12"},
+        {"filename": "b.jpg", "sentences": ["two \ud83d"]},
+        {"filename": "c.jpg"},
+    ]
+    (tmp_path / "list.json").write_text(json.dumps(entries))
+    pairs = load_pairs(f"karpathy:{tmp_path}/list.json")
+    assert pairs.image_ids == ["12", "b.jpg", "c.jpg"]
+    assert pairs.captions == [["one dog"], ["two \ufffd"], []]
+    assert pairs.notes[0].startswith("Captions with invalid characters, which were replaced: 1 (")
+    with pytest.raises(SourceError, match=r"the entries have no split; remove ':test'"):
+        load_pairs(f"karpathy:{tmp_path}/list.json:test")
+
+
+def test_names_are_taken_from_addresses(paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    images = [{"id": "x", "coco_url": "http://example.org/photos/a.jpg"}]
+    content = {"images": images, "annotations": [{"image_id": "x", "caption": "one"}]}
+    (tmp_path / "captions.json").write_text(json.dumps(content))
+    assert load_pairs(f"coco:{tmp_path}/captions.json").captions == [["one"]]
+
+
+def test_a_file_without_captions_says_what_it_has(paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    images = [{"id": 1, "file_name": "a.jpg"}]
+    content = {"images": images, "annotations": [{"id": 1, "image_id": 1, "category_id": 3}]}
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    with pytest.raises(
+        SourceError, match=r"no captions; the entries have id, image_id, category_id.*captions_\*"
+    ):
+        load_pairs(f"coco:{tmp_path}/instances.json")
+    assert load_pairs(f"coco:{tmp_path}/instances.json", columns={"captions": []}).captions == [[]]
+    with pytest.raises(SourceError, match="no columns to choose"):
+        load_pairs(f"coco:{tmp_path}/instances.json", columns={"captions": "name"})
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "not a JSON file"),
-        ("[1, 2]", "neither COCO's captions layout"),
-        ('{"images": [{"file": "a.jpg"}]}', "neither COCO's captions layout .* KeyError 'filename'"),
-        ('{"images": [{"id": "x", "file_name": "a.jpg"}], "annotations": []}', "neither COCO's"),
+        ("[1, 2]", "no column of file names"),
+        ("[" * 100_000, "nested too deeply|not a JSON"),
+        ('{"images": [{"file": "a.jpg"}]}', "neither COCO's captions layout .* no image has a file name"),
+        (
+            '{"images": [{"id": "x", "file_name": "a.jpg"}], "annotations": []}',
+            "no captions; the entries have id",
+        ),
+        ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": 7}', "no captions"),
         ('{"images": []}', "lists no images"),
+        ('{"annotations": [{"image_id": 1, "caption": "a"}]}', "no list of images"),
+        ('[{"image_id": 1, "caption": "a"}]', "no column of file names .* among image_id, caption"),
+        ('{"data": [{"image_id": 1}], "info": {}}', "no column of file names .* among image_id"),
+        ('{"a": 1}', "not a list of JSON objects"),
     ],
 )
 def test_files_in_other_layouts_are_errors(text: str, message: str, tmp_path: Path) -> None:

@@ -28,9 +28,13 @@ def picture(colour: str) -> bytes:
 
 
 def write(path: Path, columns: Mapping[str, Any], **features: Any) -> Path:
-    """Write a parquet file as `datasets` does, with an image column of one colour a row."""
+    """Write a parquet file as `datasets` does, with an image column of one colour a row.
+
+    Rows of a column `colour` have these colours.
+    """
     rows = len(next(iter(columns.values())))
-    images = [{"bytes": picture(COLOURS[row % 4]), "path": f"{row}.png"} for row in range(rows)]
+    colours = columns.get("colour", [COLOURS[row % 4] for row in range(rows)])
+    images = [{"bytes": picture(colour), "path": f"{row}.png"} for row, colour in enumerate(colours)]
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = Dataset.from_dict(columns).features
     types = Features({"image": ImageFeature(), **plain, **features})
@@ -68,8 +72,30 @@ LAYOUTS: dict[str, dict[str, list[Any]]] = {
         "alt_text": [["a", "b"], ["c"]],
         "filename": ["x.jpg", "y.jpg"],
     },
-    "a row per caption": {"caption": ["a", "c", "b"], "image_id": [7, 8, 7]},
-    "a row per sentence": {"sentences": [{"raw": "a"}, {"raw": "c"}, {"raw": "b"}], "imgid": [7, 8, 7]},
+    "a row per caption": {
+        "caption": ["a", "c", "b"],
+        "image_id": [7, 8, 7],
+        "colour": ["red", "green", "red"],
+    },
+    "a row per sentence": {
+        "sentences": [{"raw": "a"}, {"raw": "c"}, {"raw": "b"}],
+        "imgid": [7.0, 8.0, 7.0],
+        "colour": ["red", "green", "red"],
+    },
+    "a row per caption without ids": {"caption": ["a", "c", "b"], "colour": ["red", "green", "red"]},
+    "a row per numbered caption": {
+        "id": [1, 2, 3],
+        "caption": ["a", "c", "b"],
+        "colour": ["red", "green", "red"],
+    },
+    "texts of lists": {"caption": ["['a', \"b\"]", '["c"]'], "filename": ["x.jpg", "y.jpg"]},
+    "NumPy's lists": {"caption": ["['a' 'b']", "['c']"], "filename": ["x.jpg", "y.jpg"]},
+    "caption and more": {"caption": ["a", "c"], "caption_1": ["b", None], "filename": ["x.jpg", "y.jpg"]},
+    "one language": {"captions": [{"en": ["a", "b"]}, {"en": ["c"]}], "filename": ["x.jpg", "y.jpg"]},
+    "only tokens": {
+        "sentences": [[{"tokens": ["a"]}, {"tokens": ["b"]}], [{"tokens": ["c"]}]],
+        "filename": ["x.jpg", "y.jpg"],
+    },
 }
 IDS = {
     "ours": ["x", "y"],
@@ -77,6 +103,8 @@ IDS = {
     "HuggingFaceM4/COCO": ["57870", "384029"],
     "a row per caption": ["7", "8"],
     "a row per sentence": ["7", "8"],
+    "a row per caption without ids": ["0.png", "1.png"],
+    "a row per numbered caption": ["1", "2"],
 }
 
 
@@ -107,8 +135,10 @@ def test_chosen_columns(tmp_path: Path) -> None:
     assert load_pairs(str(path), columns={"captions": []}).captions == [[], []]
     with pytest.raises(SourceError, match=r"no column 'frist'. Did you mean 'first'"):
         load_pairs(str(path), columns={"captions": "frist"})
-    with pytest.raises(SourceError, match=r"no column of images .* columns={\"image\": NAME}"):
+    with pytest.raises(SourceError, match=r"no column of images .* --columns image=NAME"):
         load_pairs(str(path), columns={"image": "key"})
+    with pytest.raises(SourceError, match=r"no caption in kind, among the columns"):
+        load_pairs(str(path), columns={"captions": "kind"})
 
 
 def test_labels_are_read_where_they_are_called_so(tmp_path: Path) -> None:
@@ -157,12 +187,143 @@ def test_bad_tables(tmp_path: Path) -> None:
     (tmp_path / "words.parquet").write_text("PAR1 these are words")
     with pytest.raises(SourceError, match="cannot be read as one parquet table"):
         load_pairs(str(tmp_path / "words.parquet"))
-    path = write(tmp_path / "a.parquet", {"captions": [["a"], ["b"]], "image_id": ["same", "same"]})
-    with pytest.raises(SourceError, match=r"1 image ids occur more than once \('same'\)"):
-        load_pairs(str(path))
     path = write(tmp_path / "b.parquet", {"words": ["a"]})
-    with pytest.raises(SourceError, match=r"no column of captions among words"):
+    with pytest.raises(SourceError, match=r"no column of captions among words.*--columns captions=NAME"):
         load_pairs(str(path))
+    pq.write_table(pa.table({"url": ["https://example.org/a.jpg"], "caption": ["a"]}), tmp_path / "c.parquet")
+    with pytest.raises(SourceError, match=r"no column of images .* url, caption.*not downloaded from url"):
+        load_pairs(f"{tmp_path}/c.parquet")
+    pq.write_table(pa.table({"image": pa.array([], pa.binary()), "caption": []}), tmp_path / "d.parquet")
+    with pytest.raises(SourceError, match="it has no rows"):
+        load_pairs(f"{tmp_path}/d.parquet")
+    with pytest.raises(SourceError, match="the columns of the files differ"):
+        load_pairs(f"parquet:{tmp_path}/[bc].parquet")
+
+
+def test_a_damaged_file_among_several_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", {"caption": ["a"]})
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-9])
+    pairs = load_pairs(str(tmp_path))
+    assert pairs.captions == [["a"]]
+    assert pairs.skipped[0].name.endswith("b.parquet")
+    assert "not a complete parquet file" in pairs.skipped[0].reason
+
+
+def test_brackets_in_a_path_are_no_pattern(tmp_path: Path) -> None:
+    path = write(tmp_path / "album [2019]" / "a[x].parquet", {"caption": ["a"]})
+    for spec in (f"parquet:{path}", str(path), str(path.parent)):
+        assert load_pairs(spec).captions == [["a"]]
+
+
+def test_a_missing_id_names_one_picture(tmp_path: Path) -> None:
+    """Rows without an id have nothing in common; pandas writes ids as floats if some are missing."""
+    for missing, ids, expected in (
+        (None, ["x", None, None, None], ["x", "000001", "000002", "000003"]),
+        (float("nan"), [7.0, float("nan"), float("nan"), 8.0], ["7", "000001", "000002", "8"]),
+        ("", ["x", "", " ", "y"], ["x", "000001", "000002", "y"]),
+    ):
+        path = write(tmp_path / f"missing {missing}.parquet", {"caption": list("abcd"), "image_id": ids})
+        pairs = load_pairs(str(path))
+        assert pairs.image_ids == expected
+        assert pairs.captions == [["a"], ["b"], ["c"], ["d"]]
+        assert "Images without image_id, named by their rows" in pairs.notes[0]
+
+
+def test_an_id_of_different_pictures_gets_numbers(tmp_path: Path) -> None:
+    """As when the files of two splits count from zero."""
+    columns = {
+        "caption": list("abcde"),
+        "image_id": [0, 1, 0, 1, 0],
+        "colour": ["red", "blue", "white", "blue", "red"],
+    }
+    pairs = load_pairs(str(write(tmp_path / "a.parquet", columns)))
+    assert pairs.image_ids == ["0", "1", "0 (2)"]
+    assert pairs.captions == [["a", "e"], ["b", "d"], ["c"]]
+    assert_colours(pairs, "red", "blue", "white")
+    assert "Different pictures with one id, which get numbers: 1 (0 (2))." in pairs.notes
+
+
+def test_rows_of_one_list_each_and_one_id_are_one_image(tmp_path: Path) -> None:
+    columns = {
+        "captions": [["a"], ["b"], ["c"]],
+        "image_id": ["x", "x", "X"],
+        "colour": ["red", "red", "blue"],
+    }
+    pairs = load_pairs(str(write(tmp_path / "a.parquet", columns)))
+    assert (pairs.image_ids, pairs.captions) == (["x", "X"], [["a", "b"], ["c"]])
+
+
+def test_joined_rows_are_noted(tmp_path: Path) -> None:
+    columns = {"caption": list("abcd"), "colour": ["red", "blue", "red", "blue"]}
+    pairs = load_pairs(str(write(tmp_path / "a.parquet", columns)))
+    assert pairs.notes == ["4 rows with one caption each are 2 images: rows with equal pictures are joined."]
+
+
+def test_rows_without_a_picture_are_named(tmp_path: Path) -> None:
+    """A picture stored once for all captions of its id is the picture of all of them."""
+    good = {"bytes": picture("red"), "path": "a.png"}
+    images = [good, {"bytes": b"", "path": None}, None, {"bytes": None, "path": None}, None]
+    table = {"image": images, "caption": list("abcde"), "image_id": ["x", "y", "z", None, "x"]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    pairs = load_pairs(f"{tmp_path}/a.parquet")
+    assert (pairs.image_ids, pairs.captions) == (["x"], [["a", "e"]])
+    assert [tuple(each) for each in pairs.skipped] == [
+        ("y", "empty file (0 bytes)"), ("z", "no image in this row"), ("row 3", "no image in this row"),
+    ]  # fmt: skip
+    assert pairs.fingerprint
+    pq.write_table(pa.table({name: values[1:4] for name, values in table.items()}), tmp_path / "b.parquet")
+    with pytest.raises(SourceError, match=r"none of its 3 rows has an image \(y: empty file"):
+        load_pairs(f"{tmp_path}/b.parquet")
+
+
+def test_tables_of_several_pictures_a_row_are_refused(tmp_path: Path) -> None:
+    """As Winoground's: image_0 belongs to caption_0, and not to caption_1."""
+    data = [{"bytes": picture("red"), "path": None}]
+    table = {"image_0": data, "image_1": data, "caption_0": ["a"], "caption_1": ["b"]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(
+        SourceError, match=r"several columns of images \(image_0, image_1\).*--columns image=image_0"
+    ):
+        load_pairs(f"{tmp_path}/a.parquet")
+    chosen = load_pairs(f"{tmp_path}/a.parquet", columns={"image": "image_1", "captions": "caption_1"})
+    assert chosen.captions == [["b"]]
+
+
+def test_a_binary_column_of_hashes_is_no_picture(tmp_path: Path) -> None:
+    table = {"sha": [b"123"], "jpg": [picture("red")], "txt": ["one\ntwo\u2028three"]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    pairs = load_pairs(f"{tmp_path}/a.parquet")
+    assert pairs.captions == [["one", "two\u2028three"]]
+    assert_colours(pairs, "red")
+
+
+def test_languages_are_named_and_chosen(tmp_path: Path) -> None:
+    columns = {"captions": [{"en": ["a"], "de": ["b"]}, {"en": None, "de": ["c"]}]}
+    path = str(write(tmp_path / "a.parquet", columns))
+    pairs = load_pairs(path)
+    assert sorted(map(sorted, pairs.captions)) == [["a", "b"], ["c"]]
+    assert "--columns captions=captions." in pairs.notes[0]
+    assert load_pairs(path, columns={"captions": "captions.de"}).captions == [["b"], ["c"]]
+
+
+def test_other_columns_of_captions_are_noted(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", {"caption": ["a"], "title": ["b"], "price": [1]})
+    assert load_pairs(str(path)).notes[0].endswith(": captions are read from caption, not from title.")
+
+
+def test_class_names_are_labels_and_minus_one_is_none(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.parquet", {"caption": ["a", "b"], "label": [1, -1]}, label=ClassLabel(names=["x", "y"])
+    )
+    assert load_pairs(str(path)).labels == [["y"], []]
+
+
+def test_text_that_is_not_utf8_is_repaired(tmp_path: Path) -> None:
+    texts = pa.Array.from_buffers(pa.string(), 2, [None, *pa.array([b"caf\xe9", b"tea"]).buffers()[1:]])
+    pq.write_table(
+        pa.table({"image": [picture("red"), picture("blue")], "caption": texts}), tmp_path / "a.parquet"
+    )
+    assert load_pairs(f"{tmp_path}/a.parquet").captions == [["caf\ufffd"], ["tea"]]
 
 
 # No network here: a local folder in the hub's layout goes the same way through datasets.load_dataset as a set

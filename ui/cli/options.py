@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from itr_core.errors import PairscopeError, SourceError
+from ui.cli.output import print_warning
 
 if TYPE_CHECKING:
     from itr_core.pairs import PairSet
 
 SOURCE_HELP = (
-    "picturebook[:split], folder:PATH, parquet:FILE, karpathy:FILE.json[:split], coco:FILE.json, "
-    "hub:ORG/NAME[:split], or a plain path."
+    "picturebook[:split], folder:PATH, table:FILE.csv, parquet:FILE, karpathy:FILE.json[:split], "
+    "coco:FILE.json, hub:ORG/NAME[:split], or a plain path."
 )
 MODEL_HELP = (
     "starter:METHOD, NAME/PRETRAINED, hf-hub:ORG/REPO[@REVISION], local-dir:PATH, or the path of a "
@@ -28,8 +29,8 @@ Columns = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ROLE=NAME[,NAME]",
-        help="Columns of the source, if they are not recognised, such as captions=alt_text. Roles: image, "
-        "captions, image_id, labels. Can be repeated.",
+        help="Columns of the source, if they are not recognised, such as captions=alt_text; captions= if there "
+        "are no captions. Roles: image, captions, image_id, labels. Can be repeated.",
     ),
 ]
 ImageRoot = Annotated[
@@ -46,6 +47,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 def parse_columns(columns: Sequence[str] | None) -> dict[str, Any] | None:
     """Parse the values of --columns: ["captions=a,b"] -> {"captions": ["a", "b"]}; one name stays a string.
 
+    No name is an empty list: ["captions="] -> {"captions": []}.
+
     Raises:
         SourceError: A value is not of the form ROLE=NAME.
     """
@@ -54,7 +57,7 @@ def parse_columns(columns: Sequence[str] | None) -> dict[str, Any] | None:
         role, equals, names = item.partition("=")
         if not equals:
             raise SourceError(f"--columns {item}: write ROLE=NAME, such as captions=alt_text.")
-        parsed[role] = names.split(",") if "," in names else names
+        parsed[role] = names.split(",") if "," in names else names or []
     return parsed or None
 
 
@@ -81,7 +84,10 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
 def open_source(
     spec: str, columns: Sequence[str] | None = None, image_root: str | None = None, limit: int | None = None
 ) -> "PairSet":
-    """Load pairs with the options of the command line."""
+    """Load pairs with the options of the command line, and print what was changed while they were read."""
     from itr_core.pairs import load_pairs
 
-    return load_pairs(spec, columns=parse_columns(columns), image_root=image_root, limit=limit)
+    pairs = load_pairs(spec, columns=parse_columns(columns), image_root=image_root, limit=limit)
+    for note in pairs.notes:
+        print_warning(note)
+    return pairs

@@ -52,12 +52,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def report_skipped(skipped: Iterable[str]) -> None:
-    """Print the skipped images, each with the reason, and their number on stderr."""
+    """Print the skipped images and lines, each with the reason, and their number on stderr."""
     lines = list(skipped)
     for line in lines:
         print_warning(f"skipped {line}")
     if lines:
-        print_warning(f"{len(lines)} {'image' if len(lines) == 1 else 'images'} skipped")
+        print_warning(f"{len(lines)} {'image or line' if len(lines) == 1 else 'images or lines'} skipped")
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -143,7 +145,48 @@ def test_build_lists_skipped_files(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("no picture")
     result = pairscope("build", tmp_path, "--model", MODEL, "--out", tmp_path / "gallery")
     assert "skipped bad.jpg: not a JPEG" in result.stderr
-    assert "1 image skipped" in result.stderr
+    assert "1 image or line skipped" in result.stderr
+
+
+def test_tables_report_what_was_joined_and_left_out(tmp_path: Path) -> None:
+    """A picture of no bytes is named by every command, and joined rows are noted before the work."""
+    for name, colour in (("a", "red"), ("b", "blue")):
+        Image.new("RGB", (9, 9), colour).save(tmp_path / f"{name}.png")
+    files = [(tmp_path / f"{name}.png").read_bytes() for name in "aab"] + [b""]
+    table = pa.table({"image": files, "caption": ["one", "two", "three", "four"]})
+    pq.write_table(table, tmp_path / "table.parquet")
+    source = tmp_path / "table.parquet"
+    for command in (
+        ("data", "show", source),
+        ("build", source, "--model", MODEL, "--out", tmp_path / "gallery"),
+        ("evaluate", "--source", source, "--model", MODEL),
+        (
+            "train",
+            "--source",
+            source,
+            "--model",
+            MODEL,
+            "--out",
+            tmp_path / "run",
+            "--steps",
+            1,
+            "--batch-size",
+            2,
+        ),
+    ):
+        result = pairscope(*command)
+        assert result.exit_code == 0, result.output
+        assert "row 3: empty file (0 bytes)" in result.stderr
+        assert "3 rows with one caption each are 2 images" in result.stderr
+
+
+def test_no_name_of_a_column_means_none(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "a.png")
+    pq.write_table(pa.table({"image": [(tmp_path / "a.png").read_bytes()]}), tmp_path / "table.parquet")
+    refused = pairscope("data", "show", tmp_path / "table.parquet")
+    assert "--columns captions= " in refused.stderr
+    shown = pairscope("data", "show", tmp_path / "table.parquet", "--columns", "captions=", "--json")
+    assert json.loads(shown.stdout)["images_without_caption"] == 1
 
 
 def test_search_with_words(gallery: Path) -> None:

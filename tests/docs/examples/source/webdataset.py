@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs.decoding import check_image
-from itr_core.pairs.pairset import PairSet, Skipped
+from itr_core.pairs.pairset import PairSet
+from itr_core.pairs.report import Skipped
 
 IMAGES, CAPTIONS = (".jpg", ".jpeg", ".png", ".webp"), ".txt"
 

@@ -1,0 +1,312 @@
+"""Text tables in every encoding, delimiter and kind of disorder: nothing is cut, merged or dropped unsaid."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from itr_core.errors import SourceError
+from itr_core.pairs import load_pairs
+from itr_core.pairs.caption_files import CaptionRow, choose_caption_files, read_caption_file, read_sidecar
+from itr_core.pairs.captions import MAX_CHARACTERS
+from itr_core.pairs.columns import Columns
+from itr_core.pairs.report import Report
+from tests.support import Paint
+
+ROWS = [("a.jpg", "one, two"), ("b c.jpg", "three"), ("a.jpg", "four")]
+
+
+def read(
+    path: Path, content: str | bytes, columns: Columns | None = None
+) -> tuple[list[tuple[str, list[str]]], Report]:
+    """Write the file, and return its file names and captions, and what is reported."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    report = Report()
+    rows = read_caption_file(path, columns or {}, report)
+    return [(row.file_name, row.captions) for row in rows], report
+
+
+# The rows of ROWS in many forms: {0} to {5} are file, caption, file, caption, file, caption.
+FORMS = {
+    "open_clip's table": ("captions.tsv", "filepath\ttitle\n{0}\t{1}\n{2}\t{3}\n{4}\t{5}\n"),
+    "tabs in a .csv": ("metadata.csv", "filepath\ttitle\n{0}\t{1}\n{2}\t{3}\n{4}\t{5}\n"),
+    "semicolons": ("metadata.csv", "file_name;caption\n{0};{1}\n{2};{3}\n{4};{5}\n"),
+    "other delimiters": ("metadata.csv", "file_name^caption\n{0}^{1}\n{2}^{3}\n{4}^{5}\n"),
+    "unquoted commas": ("metadata.csv", "file_name,caption\n{0},{1}\n{2},{3}\n{4},{5}\n"),
+    "captions first": ("captions.csv", "caption,file_name\n{1},{0}\n{3},{2}\n{5},{4}\n"),
+    "captions in the middle": ("a.csv", "file_name,caption,split\n{0},{1},x\n{2},{3},x\n{4},{5},x\n"),
+    "all quoted": ("a.csv", '"file_name","caption"\n"{0}","{1}"\n"{2}","{3}"\n"{4}","{5}"\n'),
+    "spaces in the header": ("metadata.csv", "file_name, Caption\n{0}, {1}\n{2}, {3}\n{4}, {5}\n"),
+    "upper case": ("metadata.csv", "File Name,TEXT\n{0},{1}\n{2},{3}\n{4},{5}\n"),
+    "Kaggle's Flickr30k": (
+        "captions.txt",
+        "image_name,comment_number,comment\n{0},0, {1}\n{2},0, {3}\n{4},1, {5}\n",
+    ),
+    "results.csv": (
+        "results.csv",
+        "image_name| comment_number| comment\n{0}| 0| {1}\n{2}| 0   {3}\n{4}| 1| {5}\n",
+    ),
+    "numbers without a header": ("captions.txt", "{0},0,{1}\n{2},0,{3}\n{4},1,{5}\n"),
+    "Flickr8k.token.txt": ("Flickr8k.token.txt", "{0}#0\t{1}\n{2}#0\t{3}\n{4}#1\t{5}\n"),
+    "comments and blank lines": (
+        "captions.txt",
+        "# made by hand\n\nimage,caption\n\n{0},{1}\n# more\n{2},{3}\n   \n{4},{5}",
+    ),
+    "the index of pandas": ("a.csv", ',file_name,caption\n0,{0},"{1}"\n1,{2},{3}\n2,{4},{5}\n'),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_form_says_the_same(form: str, end: str, tmp_path: Path) -> None:
+    name, text = FORMS[form]
+    rows, report = read(tmp_path / name, text.format(*sum(ROWS, ())).replace("\n", end))
+    assert rows == [(file, [caption]) for file, caption in ROWS]
+    assert (report.skipped, report.notes) == ([], [])
+
+
+def json_forms() -> dict[str, str]:
+    records = [{"image": file, "caption": caption} for file, caption in ROWS]
+    lines = "\n".join(json.dumps(record) for record in records)
+    return {
+        "a.jsonl": lines,
+        "lines.json": lines,
+        "b.jsonl": json.dumps(records, indent=1),
+        "list.json": json.dumps(records),
+        "data.json": json.dumps({"info": {}, "data": records}),
+        "map.json": json.dumps({"a.jpg": ["one, two", "four"], "b c.jpg": "three"}),
+    }
+
+
+@pytest.mark.parametrize("name", json_forms())
+def test_json_of_every_form_says_the_same(name: str, paint: Paint, tmp_path: Path) -> None:
+    for file in {file for file, _ in ROWS}:
+        paint(file)
+    (tmp_path / name).write_text(json_forms()[name])
+    pairs = load_pairs(f"table:{tmp_path / name}")
+    assert dict(zip(pairs.image_ids, pairs.captions, strict=True)) == {
+        "a.jpg": ["one, two", "four"],
+        "b c.jpg": ["three"],
+    }
+    assert (pairs.skipped, pairs.notes) == ([], [])
+
+
+FRENCH = "file_name,caption\na.jpg,une tête près de l'évier à droite\n"
+ENCODINGS = {
+    "utf-8": FRENCH, "utf-8-sig": FRENCH, "utf-16": FRENCH, "utf-16-le": FRENCH, "utf-16-be": FRENCH,
+    "utf-32": FRENCH, "utf-32-le": FRENCH, "latin-1": FRENCH,
+    "cp1252": "file_name,caption\na.jpg,a “quoted” ball – it’s 5€\n",
+    "cp1251": "file_name,caption\na.jpg,красный мяч лежит на белом столе\n",
+    "cp1250": "file_name,caption\na.jpg,żółta piłka leży na stole\n",
+    "shift_jis": "file_name,caption\na.jpg,赤いボールが白い紙の上にある\n",
+    "gb18030": "file_name,caption\na.jpg,一个红色的球放在白纸上\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_encodings_are_recognised(encoding: str, tmp_path: Path) -> None:
+    text = ENCODINGS[encoding]
+    rows, report = read(tmp_path / "metadata.csv", text.encode(encoding))
+    assert rows == [("a.jpg", [text.splitlines()[1].partition(",")[2]])]
+    assert bool(report.notes) == (not encoding.startswith("utf"))
+
+
+def test_single_lines_in_another_encoding_are_named(tmp_path: Path) -> None:
+    content = "a.jpg,naïve\n".encode() + "b.jpg,café\n".encode("latin-1")
+    rows, report = read(tmp_path / "captions.txt", content)
+    assert rows == [("a.jpg", ["naïve"]), ("b.jpg", ["café"])]
+    assert report.notes == [f"Lines that are not UTF-8, read as cp1252: 1 ({tmp_path}/captions.txt, line 2)."]
+
+
+def test_separators_inside_captions_do_not_end_a_line(tmp_path: Path) -> None:
+    caption = "one\x85two\u2028three\x0bfour\x1cfive"
+    assert read(tmp_path / "captions.txt", f"a.jpg#0\t{caption}\n")[0] == [("a.jpg", [caption])]
+    assert read(tmp_path / "a.csv", f"file_name,caption\na.jpg,{caption}\n")[0] == [("a.jpg", [caption])]
+    line = json.dumps({"file_name": "a.jpg", "caption": caption}, ensure_ascii=False)
+    assert read(tmp_path / "a.jsonl", line)[0] == [("a.jpg", [caption])]
+
+
+def test_quotation_marks_that_do_not_match_stay_in_their_line(tmp_path: Path) -> None:
+    text = (
+        'file_name,caption\na.jpg,"one, two\nb.jpg,a 5" nail\nc.jpg,"so" he said\n'
+        'd.jpg,"two\nlines"\ne.jpg,"a ""big"" one"\nf.jpg,"last'
+    )
+    rows, report = read(tmp_path / "metadata.csv", text)
+    assert rows == [
+        ("a.jpg", ['"one, two']), ("b.jpg", ['a 5" nail']), ("c.jpg", ['"so" he said']),
+        ("d.jpg", ["two\nlines"]), ("e.jpg", ['a "big" one']), ("f.jpg", ['"last']),
+    ]  # fmt: skip
+    assert report.notes[0].startswith("Lines whose quotation marks do not match, read as they are: 3 (")
+
+
+def test_lines_with_missing_fields_are_named(tmp_path: Path) -> None:
+    rows, report = read(
+        tmp_path / "a.csv", "file_name,split,caption\na.jpg,red\nb.jpg,test,blue\n,test,green\n"
+    )
+    assert rows == [("b.jpg", ["blue"])]
+    assert [(name.rpartition("/")[2], reason) for name, reason in report.skipped] == [
+        ("a.csv, line 2", "2 fields instead of 3"),
+        ("a.csv, line 4", "no file name in the column file_name"),
+    ]
+    rows, report = read(tmp_path / "b.csv", "file_name,caption_0,caption_1\na.jpg,red\nb.jpg,x,y,z\n")
+    assert rows == [("a.jpg", ["red"])]
+    assert report.skipped[0].reason == "4 fields instead of 3"
+
+
+def test_bad_lines_of_json_are_named(tmp_path: Path) -> None:
+    good = '{"file_name": "a.jpg", "caption": "one"}'
+    deep = '{"file_name": "a.jpg", "caption": ' + "[" * 20_000 + "]" * 20_000 + "}"
+    lines = [
+        good,
+        '{"file_name',
+        "[1]",
+        "null",
+        deep,
+        '{"file_name": null, "caption": "x"}',
+        '{"caption": "y"}',
+    ]
+    rows, report = read(tmp_path / "a.jsonl", "\n".join(lines))
+    assert rows == [("a.jpg", ["one"])]
+    assert [name.rpartition(" ")[2] for name, _ in report.skipped] == ["2", "3", "4", "5", "6", "7"]
+
+
+def test_names_and_captions_of_other_types(tmp_path: Path) -> None:
+    records = [
+        {"file_name": 17, "caption": 7},
+        {"file_name": ["a.jpg"], "caption": [["one"], None, {"raw": "two"}, ""]},
+        {"file_name": "b.jpg", "caption": {"en": "three"}},
+        {"file_name": "c.jpg", "caption": {"text": {"de": ["vier"]}}},
+        {"file_name": "d.jpg", "caption": '[{"raw": "five"}, {"raw": "six"}]'},
+        {"file_name": "e.jpg", "caption": "[sic] (seven)"},
+        {"file_name": "f.jpg", "caption": True},
+    ]
+    rows, report = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))
+    assert rows == [
+        ("17", []), ("['a.jpg']", ["one", "two"]), ("b.jpg", ["three"]), ("c.jpg", ["vier"]),
+        ("d.jpg", ["five", "six"]), ("e.jpg", ["[sic] (seven)"]), ("f.jpg", []),
+    ]  # fmt: skip
+    assert report.notes == [f"Captions that are numbers, which are not read: 2 ({tmp_path}/a.jsonl, line 1, "
+                            f"{tmp_path}/a.jsonl, line 7)."]  # fmt: skip
+
+
+def test_invalid_characters_are_replaced_and_named(tmp_path: Path) -> None:
+    captions = {"a.jpg": "half \ud83d", "b.jpg": "\ud83d\ude00", "c.jpg": "nul\0l"}
+    lines = [json.dumps({"file_name": name, "caption": caption}) for name, caption in captions.items()]
+    rows, report = read(tmp_path / "a.jsonl", "\n".join(lines))
+    assert rows == [("a.jpg", ["half \ufffd"]), ("b.jpg", ["😀"]), ("c.jpg", ["nul l"])]
+    assert report.notes[0].startswith("Captions with invalid characters, which were replaced: 2 (")
+    rows, _ = read(tmp_path / "a.csv", "file_name,caption\na.jpg,nul\0l\n")
+    assert rows == [("a.jpg", ["nul l"])]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_huge_caption_is_named(quote: str, tmp_path: Path) -> None:
+    text = f"file_name,caption\na.jpg,{quote}{'x' * 2 * MAX_CHARACTERS}{quote}\nb.jpg,fine\n"
+    rows, report = read(tmp_path / "a.csv", text)
+    assert rows == [("a.jpg", []), ("b.jpg", ["fine"])]
+    assert "the limit is 100,000" in report.skipped[0].reason
+
+
+NAMES = {
+    "caption", "Captions", "TEXT", "sentence", "title", "prompt", "alt", "alt text", "description", "query",
+    "raw", "blip_caption", "short_caption", "image_caption", "caption_en", "caption_1", "caption_str",
+    "comment",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_caption_columns_of_usual_names(name: str, tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", f"file_name,{name}\na.jpg,one\n")[0] == [("a.jpg", ["one"])]
+
+
+@pytest.mark.parametrize("name", ["label", "sentids", "en", "caption_id", "num_captions", "comment_number"])
+def test_other_columns_are_refused_with_the_option(name: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        SourceError, match=rf"among file_name, {name}.*--columns captions=NAME.*--columns captions= "
+    ):
+        read(tmp_path / "a.csv", f"file_name,{name}\na.jpg,one\n")
+    chosen = read(tmp_path / "a.csv", f"file_name,{name}\na.jpg,one\n", {"captions": name})
+    assert chosen[0] == [("a.jpg", ["one"])]
+    none = read(tmp_path / "a.csv", f"file_name,{name}\na.jpg,one\n", {"captions": []})
+    assert none[0] == [("a.jpg", [])]
+
+
+def test_a_caption_column_without_captions_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no caption in caption, among the columns file_name, caption"):
+        read(tmp_path / "a.csv", "file_name,caption\na.jpg,\nb.jpg, \n")
+
+
+def test_several_image_columns_are_refused(tmp_path: Path) -> None:
+    line = '{"image_file_name": "a.jpg", "target_file_name": "b.jpg", "text": "make it green"}'
+    with pytest.raises(
+        SourceError, match=r"no column of file names .* image_file_name, target_file_name, text"
+    ):
+        read(tmp_path / "a.jsonl", line)
+
+
+def test_labels_and_ids_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "image_id,file_name,caption,label\nx#1,a.jpg,one,\"['dog', 'sea']\"\n7.0,b.jpg,two,cat\n,c.jpg,x,\n"
+    )
+    assert read_caption_file(path, {}, Report()) == [
+        CaptionRow("a.jpg", ["one"], ["dog", "sea"], "x#1"),
+        CaptionRow("b.jpg", ["two"], ["cat"], "7.0"),
+        CaptionRow("c.jpg", ["x"], [], None),
+    ]
+
+
+def test_names_without_a_suffix_need_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "captions.txt"
+    path.write_text("1000,one, two\n1001,three\n")
+    rows = read_caption_file(path, {}, Report(), is_name=lambda name: name in {"1000", "1001"})
+    assert [(row.file_name, row.captions) for row in rows] == [("1000", ["one, two"]), ("1001", ["three"])]
+
+
+def test_one_caption_file_of_a_folder_is_chosen_and_the_others_named() -> None:
+    names = [
+        "captions.txt",
+        "metadata.csv",
+        "b/captions.tsv",
+        "b/notes.txt",
+        "c/Flickr8k.token.txt",
+        "metadata.jsonl",
+    ]
+    report = Report()
+    chosen = choose_caption_files(map(Path, names), report)
+    assert [path.as_posix() for path in chosen] == [
+        "b/captions.tsv",
+        "c/Flickr8k.token.txt",
+        "metadata.jsonl",
+    ]
+    assert report.notes == [
+        "metadata.csv is not read, because metadata.jsonl has the captions of this folder.",
+        "captions.txt is not read, because metadata.jsonl has the captions of this folder.",
+    ]
+
+
+def test_sidecars_have_one_caption_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffone, two\r\n\r\nthree\n".encode("utf-16"))
+    assert read_sidecar(path, Report()) == ["one, two", "three"]
+
+
+def test_a_table_searches_its_images(paint: Paint, tmp_path: Path) -> None:
+    for name in ("set/images/a.jpg", "photos/b.jpg"):
+        paint(name)
+    (tmp_path / "set" / "captions.tsv").write_text("filepath\ttitle\na.jpg\tone\nb.jpg\ttwo\n")
+    beside = load_pairs(f"{tmp_path}/set/captions.tsv")
+    assert (beside.image_ids, beside.source) == (["a.jpg"], f"table:{tmp_path}/set/captions.tsv")
+    assert [tuple(each) for each in beside.skipped] == [("b.jpg", "no such file")]
+    elsewhere = load_pairs(f"table:{tmp_path}/set/captions.tsv", image_root=tmp_path / "photos", limit=1)
+    assert elsewhere.captions == [["two"]]
+    with pytest.raises(SourceError, match=r"none of its 2 images was found .*--image-root"):
+        load_pairs(f"table:{tmp_path}/set/captions.tsv", image_root=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00", bytes(range(128, 256)) * 9, b"\x00" * 64])
+def test_what_is_no_table_is_refused(content: bytes, tmp_path: Path) -> None:
+    for name in ("a.csv", "a.jsonl", "a.json", "captions.txt"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(SourceError):
+            load_pairs(f"table:{tmp_path / name}")
