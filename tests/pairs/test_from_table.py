@@ -263,7 +263,8 @@ def test_rows_without_a_picture_are_named(tmp_path: Path) -> None:
     """A picture stored once for all captions of its id is the picture of all of them."""
     good = {"bytes": picture("red"), "path": "a.png"}
     images = [good, {"bytes": b"", "path": None}, None, {"bytes": None, "path": None}, None]
-    table = {"image": images, "caption": list("abcde"), "image_id": ["x", "y", "z", None, "x"]}
+    ids = ["x", "y", "z", None, "x"]
+    table: dict[str, list[Any]] = {"image": images, "caption": list("abcde"), "image_id": ids}
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     pairs = load_pairs(f"{tmp_path}/a.parquet")
     assert (pairs.image_ids, pairs.captions) == (["x"], [["a", "e"]])

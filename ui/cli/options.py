@@ -29,8 +29,8 @@ Columns = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ROLE=NAME[,NAME]",
-        help="Columns of the source, if they are not recognised, such as captions=alt_text; captions= if there "
-        "are no captions. Roles: image, captions, image_id, labels. Can be repeated.",
+        help="Columns of the source, if they are not recognised, such as captions=alt_text; captions= if "
+        "there are no captions. Roles: image, captions, image_id, labels. Can be repeated.",
     ),
 ]
 ImageRoot = Annotated[
