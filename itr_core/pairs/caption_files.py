@@ -18,6 +18,7 @@ from itr_core.pairs.columns import (
     label_column,
     plain_name,
     refuse_captions,
+    some_names,
     unread_captions,
     without_captions,
 )
@@ -26,7 +27,7 @@ from itr_core.pairs.identity import id_text
 from itr_core.pairs.json_files import read_json, read_json_lines, rows_of_json
 from itr_core.pairs.report import Report
 from itr_core.pairs.rows import TextTable, looks_like_image
-from itr_core.pairs.text_files import read_text, split_lines
+from itr_core.pairs.text_files import read_text
 
 TABLES = (".csv", ".tsv", ".txt", ".token", ".jsonl", ".ndjson", ".json")
 """Suffixes of the text files that `read_table` reads."""
@@ -98,7 +99,7 @@ def caption_rows(table: TextTable, columns: Columns, report: Report, name: str) 
     image = file_name_column(table.columns, columns)
     if image is None:
         raise SourceError(
-            f"{name}: no column of file names (file_name) among {', '.join(table.columns) or 'its lines'}. "
+            f"{name}: no column of file names (file_name) among {some_names(table.columns) or 'its lines'}. "
             'Name it with --columns image=NAME (in Python: columns={"image": NAME}).'
         )
     others = [column for column in table.columns if column != image]
@@ -116,7 +117,7 @@ def caption_rows(table: TextTable, columns: Columns, report: Report, name: str) 
         rows.append(CaptionRow(file_name, captions, labels, id_text(values.get(str(chosen_id))) or None))
     require_captions(name, table.columns, texts, columns, any(row.captions for row in rows))
     if unread := unread_captions(others, texts):
-        report.note(f"{name}: captions are read from {', '.join(texts)}, not from {', '.join(unread)}.")
+        report.note(f"{name}: captions are read from {some_names(texts)}, not from {some_names(unread)}.")
     return rows
 
 
@@ -145,16 +146,6 @@ def read_table(
     return read_delimited(text, name, columns, report, is_name)
 
 
-def read_sidecar(path: Path, report: Report, *, name: str = "") -> list[str]:
-    """Return the captions of the text file beside an image (red.jpg, red.txt), one a line."""
-    text = read_text(path, report)
-    return [
-        caption
-        for number, line in enumerate(split_lines(text), 1)
-        for caption in read_captions({"caption": line}, ["caption"], report, f"{name or path}, line {number}")
-    ]
-
-
 def read_labels(value: Any) -> list[str]:
     """Return the labels in one value: a text, a number, a list, or the text of a list."""
     if isinstance(value, str) and isinstance(parsed := parsed_text(value), list):
@@ -174,5 +165,5 @@ def require_captions(
     if found or without_captions(columns):
         return
     if not texts:
-        refuse_captions(name, f"no column of captions among {', '.join(known) or 'its lines'}")
-    refuse_captions(name, f"no caption in {', '.join(texts)}, among the columns {', '.join(known)}")
+        refuse_captions(name, f"no column of captions among {some_names(known) or 'its lines'}")
+    refuse_captions(name, f"no caption in {', '.join(texts)}, among the columns {some_names(known)}")

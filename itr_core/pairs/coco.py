@@ -18,7 +18,7 @@ from itr_core.pairs.from_files import Record, image_roots, locate, pairs_of_file
 from itr_core.pairs.identity import id_text
 from itr_core.pairs.json_files import read_json, rows_of_json
 from itr_core.pairs.pairset import PairSet
-from itr_core.pairs.report import Report
+from itr_core.pairs.report import Report, shorten
 from itr_core.pairs.splits import rows_of_split, separate_split
 
 _LAYOUTS = (
@@ -88,9 +88,10 @@ def _located(
         else:
             report.skip(entry.file_names[0], "no such file")
     if not records:
+        first = shorten(entries[0].file_names[0])
         raise SourceError(
-            f"{source}: none of its {len(entries)} images was found (no {entries[0].file_names[0]} in "
-            f"{roots[0]}). Pass their folder with --image-root (in Python: image_root)."
+            f"{source}: none of its {len(entries)} images was found (no {first} in {roots[0]}). "
+            "Pass their folder with --image-root (in Python: image_root)."
         )
     return pairs_of_files(records, source=source, skipped=report.skipped, notes=report.notes, limit=limit)
 

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import NoReturn
 
 from itr_core.errors import SourceError, did_you_mean
+from itr_core.pairs.report import shorten
 
 Columns = Mapping[str, str | list[str]]
 
@@ -91,6 +93,12 @@ def refuse_captions(source: str, reason: str) -> NoReturn:
         f"{source}: {reason}. Name the column with --columns captions=NAME, or pass --columns captions= if "
         'there are none (in Python: columns={"captions": NAME} or {"captions": []}).'
     )
+
+
+def some_names(names: Iterable[str], most: int = 20) -> str:
+    """Return the first names, with commas; a table can have a million columns."""
+    found = [shorten(name) for name in islice(names, most + 1)]
+    return ", ".join(found[:most]) + (", ..." if len(found) > most else "")
 
 
 def file_name_column(known: Iterable[str], columns: Columns) -> str | None:

@@ -6,6 +6,7 @@ has more fields than the header, the captions are the part that contains the del
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from itr_core.pairs.columns import Columns, caption_columns, file_name_column
@@ -82,7 +83,7 @@ class _Layout:
             first = self.texts[0]
             caption = self.delimiter.join(cells[first : first + extra + 1])
             cells = [*cells[:first], caption, *cells[first + extra + 1 :]]
-        elif extra == -1 and self.texts and (number := re.fullmatch(r"\s*(\d+)\s+(.+)", cells[-1])):
+        elif extra == -1 and self.texts and (number := re.fullmatch(r"\s*(\d+)\s+(.+)", cells[-1], re.S)):
             cells = [
                 *cells[:-1],
                 *number.groups(),
@@ -190,9 +191,13 @@ def _numbered(lines: Sequence[str], delimiter: str) -> bool:
 
 def _unique(header: list[str]) -> list[str]:
     """Return column names that are not empty and occur once."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    repeats: Counter[str] = Counter()
     for number, cell in enumerate(header, 1):
         name = cell or f"column {number}"
-        repeats = sum(re.sub(r"_\d+$", "", known) == name for known in names)
-        names.append(name if name not in names else f"{name}_{repeats + 1}")
-    return names
+        repeats[name] += 1
+        while name in names:
+            name = f"{cell}_{repeats[cell]}"
+            repeats[cell] += 1
+        names[name] = None
+    return list(names)

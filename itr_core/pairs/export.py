@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from io import BytesIO
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple, get_args
+from unicodedata import normalize
 
 from itr_core.errors import ImageError, SourceError, did_you_mean
 from itr_core.pairs.decoding import open_file
@@ -17,6 +19,7 @@ from itr_core.pairs.report import Skipped
 from itr_core.system.files import replace_folder
 from itr_core.system.progress import Progress
 
+_MAX_BYTES = 200  # of a file name made from an id; file systems allow 255, of which a prefix takes some
 Layout = Literal["parquet", "karpathy", "folder"]
 
 
@@ -38,14 +41,14 @@ def export(
 ) -> list[Skipped]:
     """Write `pairs` to the new folder `out`, completely or not at all.
 
-    Image files are copied unchanged; images of Picturebook are written as PNG. File names are the image
-    ids, so that loading the folder restores the ids (an id without an image suffix gets one).
+    Image files are copied unchanged; images of Picturebook are written as PNG. File names are made from the
+    image ids. Every layout has the ids themselves, so that loading it restores them.
 
     Args:
         pairs: the set to write.
         layout: "parquet": `pairs.parquet` with image, captions, image_id and labels (if the set has them), as
             `datasets` writes them. "karpathy": `images/` and `dataset.json`, without labels. "folder": images
-            and `metadata.jsonl`.
+            and `metadata.jsonl`, which also has the ids.
         out: a folder that does not exist.
         split: the split of all images in the layout "karpathy".
         progress: called with (rows done, rows in all).
@@ -85,22 +88,41 @@ def export(
 
 def _rows(pairs: PairSet, skipped: list[Skipped], progress: Progress) -> Iterator[_Row]:
     """Yield the rows of all decodable images; append the others to `skipped`."""
-    taken: set[str] = set()
+    names = _Names()
     for index, image_id in enumerate(pairs.image_ids):
         try:
             content, suffix = _file(pairs, index)
         except ImageError as error:
             skipped.append(Skipped(image_id, str(error).removeprefix(f"{image_id}: ")))
         else:
-            name = _file_name(image_id, suffix)
-            if (
-                name.lower() in taken
-            ):  # ids that differ only in case or in characters no file name can contain
-                name = f"{index:06}-{name.replace('/', '-')}"
-            taken.add(name.lower())
+            name = names.add(_file_name(image_id, suffix), index)
             labels = pairs.labels[index] if pairs.labels is not None else None
             yield _Row(name, content, pairs.captions[index], image_id, labels)
         progress(index + 1, len(pairs))
+
+
+class _Names:
+    """File names that are different on every file system, also where upper and lower case are the same."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._folders: set[str] = set()
+
+    def add(self, name: str, index: int) -> str:
+        """Return the name, with `index` before it if another image has it or its folder is a file."""
+        while not self._is_free(name):
+            name = f"{index:06}-{name.replace('/', '-')}"
+        self._taken.add(_key(name))
+        self._folders.update(map(_key, map(str, PurePosixPath(name).parents)))
+        return name
+
+    def _is_free(self, name: str) -> bool:
+        folders = {_key(str(folder)) for folder in PurePosixPath(name).parents}
+        return _key(name) not in self._taken and _key(name) not in self._folders and not folders & self._taken
+
+
+def _key(name: str) -> str:
+    return normalize("NFC", name).casefold()
 
 
 def _file(pairs: PairSet, index: int) -> tuple[bytes, str]:
@@ -108,17 +130,22 @@ def _file(pairs: PairSet, index: int) -> tuple[bytes, str]:
     image, value = pairs.image(index), pairs.dataset[index]["image"]
     if isinstance(value, Mapping):
         with open_file(value) as file:
-            return file.read(), Path(value.get("path") or "").suffix or ".jpg"
+            suffix = Path(value.get("path") or "").suffix
+            return file.read(), suffix if suffix.lower() in SUFFIXES else ".jpg"
     png = BytesIO()
     image.save(png, "PNG")
     return png.getvalue(), ".png"
 
 
 def _file_name(image_id: str, suffix: str) -> str:
-    """Make a relative path from the id: not hidden, inside the folder, with an image suffix."""
+    """Make a relative path from the id: not hidden, inside the folder, short, with an image suffix."""
     parts = [re.sub(r"[^\w. ()+,=@-]", "_", part).strip(". ") for part in image_id.split("/")]
     name = "/".join(filter(None, parts)) or "_"
-    return name if PurePosixPath(name).suffix.lower() in SUFFIXES else name + suffix
+    if PurePosixPath(name).suffix.lower() not in SUFFIXES:
+        name += suffix
+    if len(name.encode()) > _MAX_BYTES:
+        name = sha256(image_id.encode()).hexdigest() + PurePosixPath(name).suffix
+    return name
 
 
 def _save(path: Path, content: bytes) -> None:
@@ -150,6 +177,8 @@ def _karpathy(rows: Iterator[_Row], folder: Path, source: str, split: str) -> No
         image = {"filename": row.name, "imgid": len(images), "split": split, "sentences": sentences}
         if re.fullmatch("[1-9][0-9]*", row.image_id):
             image["cocoid"] = int(row.image_id)
+        elif row.image_id != row.name:
+            image["image_id"] = row.image_id
         images.append(image)
     text = json.dumps({"dataset": source, "images": images}, ensure_ascii=False)
     (folder / "dataset.json").write_text(text, encoding="utf-8")
@@ -160,6 +189,8 @@ def _folder(rows: Iterator[_Row], folder: Path) -> None:
         for row in rows:
             _save(folder / row.name, row.content)
             record: dict[str, Any] = {"file_name": row.name, "captions": row.captions}
+            if row.image_id != row.name:
+                record["image_id"] = row.image_id
             if row.labels is not None:
                 record["labels"] = row.labels
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -13,6 +13,7 @@ from itr_core.errors import SourceError
 from itr_core.pairs.caption_files import choose_caption_files, read_caption_file
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.from_files import Record, pairs_of_files
+from itr_core.pairs.identity import unique_ids
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.report import Report, Skipped
 
@@ -36,6 +37,7 @@ def load(rest: str, *, columns: Columns | None = None, limit: int | None = None)
 
     captions: dict[Path, list[str]] = defaultdict(list)
     labels: dict[Path, list[str] | None] = {}
+    named: dict[Path, str] = {}
     missing: dict[str, Skipped] = {}
     by_path = _images_by_path(images)
     report = Report()
@@ -47,7 +49,12 @@ def load(rest: str, *, columns: Columns | None = None, limit: int | None = None)
             else:
                 captions[image] += row.captions
                 labels[image] = row.labels
-    records = (Record(path.as_posix(), root / path, captions[path], labels.get(path)) for path in images)
+                named[image] = row.image_id or image.as_posix()
+    ids = unique_ids([named.get(path, path.as_posix()) for path in images], report)
+    records = (
+        Record(image_id, root / path, captions[path], labels.get(path))
+        for image_id, path in zip(ids, images, strict=True)
+    )
     skipped = [*report.skipped, *missing.values()]
     return pairs_of_files(records, source=source, skipped=skipped, notes=report.notes, limit=limit)
 

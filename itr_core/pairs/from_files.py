@@ -1,5 +1,6 @@
 """Build a `PairSet` from image files on disk."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -79,4 +80,4 @@ def locate(names: Sequence[str], roots: Sequence[Path]) -> Path | None:
     """
     inside = [name for name in names if not name.startswith("/") and ".." not in PurePosixPath(name).parts]
     candidates = (root / folder / name for root in roots for folder in _COCO_FOLDERS for name in inside)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)  # False for impossible names

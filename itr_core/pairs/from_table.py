@@ -17,6 +17,7 @@ from itr_core.pairs.columns import (
     id_column,
     label_column,
     plain_name,
+    some_names,
     unread_captions,
 )
 from itr_core.pairs.decoding import check_image
@@ -68,7 +69,7 @@ def pairs_of_table(
         )
     require_captions(source, others, texts, columns, any(each.captions for each in found))
     if unread := unread_captions(others, texts):
-        report.note(f"{source}: captions are read from {', '.join(texts)}, not from {', '.join(unread)}.")
+        report.note(f"{source}: captions are read from {some_names(texts)}, not from {some_names(unread)}.")
     if isinstance(table.pictures, _FileNames):
         names, root = table.pictures.paths, image_root or Path()
         files = (Record(r.image_id, root / str(names[r.index]), r.captions, r.labels) for r in found)
@@ -239,7 +240,7 @@ def _image_column(dataset: "Dataset", columns: Columns, source: str) -> str:
         urls = [each for each in features if re.search(r"url", each, re.I)]
         hint = f" Images are not downloaded from {urls[0]}." if urls and name is None else ""
         raise SourceError(
-            f"{source}: no column of images or of their file names among {', '.join(features)}.{hint} "
+            f"{source}: no column of images or of their file names among {some_names(features)}.{hint} "
             'Name it with --columns image=NAME (in Python: columns={"image": NAME}).'
         )
     return str(name)

@@ -20,7 +20,10 @@ def id_text(value: Any) -> str:
         value = int(value) if value.is_integer() else value
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    return clean_text(str(value)).strip()
+    try:
+        return clean_text(str(value)).strip()
+    except RecursionError:  # a list in a list in a list ...
+        return ""
 
 
 def rows_of_images(

@@ -93,7 +93,7 @@ def _object(value: Any) -> dict[str, Any]:
         ValueError: the value is anything else.
     """
     if not isinstance(value, dict):
-        raise ValueError(f"{str(value)[:40]!r}")
+        raise ValueError(f"a {type(value).__name__}")
     return {clean_text(key): content for key, content in value.items()}
 
 

@@ -22,7 +22,7 @@ class Report:
 
     def skip(self, name: str, reason: str) -> None:
         """Record an image, line or file that is left out."""
-        self.skipped.append(Skipped(name, reason))
+        self.skipped.append(Skipped(shorten(name), reason))
 
     def note(self, sentence: str) -> None:
         """Record a fact about the whole source, once."""
@@ -38,6 +38,11 @@ class Report:
         """All sentences; changes of one kind are counted, and the first three places are named."""
         counted = [f"{change}: {len(places)} ({_some(places)})." for change, places in self.changes.items()]
         return self.sentences + counted
+
+
+def shorten(name: str) -> str:
+    """Return at most 200 characters of a name, for messages."""
+    return name if len(name) <= 200 else f"{name[:200]}..."
 
 
 def _some(names: list[str]) -> str:

@@ -17,10 +17,10 @@ def unknown_split(source: str, split: str, known: Sequence[str]) -> SourceError:
     return SourceError(f"{source}: unknown split {split!r}.{did_you_mean(split, known)}")
 
 
-def rows_of_split(splits: Sequence[str], split: str, source: str) -> list[int]:
+def rows_of_split(splits: Sequence[str | None], split: str, source: str) -> list[int]:
     """Return the rows of `split`; `train` includes Karpathy's `restval`, as usual since VSE++ (2018)."""
     wanted = {"train", "restval"} if split == "train" else {split}
     rows = [row for row, name in enumerate(splits) if name in wanted]
     if not rows:
-        raise unknown_split(source, split, sorted(set(splits)))
+        raise unknown_split(source, split, sorted({str(name) for name in splits if name}))
     return rows

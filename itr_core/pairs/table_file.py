@@ -9,7 +9,7 @@ from itr_core.pairs.columns import Columns
 from itr_core.pairs.from_files import Record, image_roots, locate, pairs_of_files
 from itr_core.pairs.identity import unique_ids
 from itr_core.pairs.pairset import PairSet
-from itr_core.pairs.report import Report
+from itr_core.pairs.report import Report, shorten
 from itr_core.pairs.rows import TextTable
 
 
@@ -66,7 +66,8 @@ def pairs_of_rows(
             report.skip(row.file_name, "no such file")
     if not found:
         raise SourceError(
-            f"{source}: none of its {len(images)} images was found (no {next(iter(images))} in {roots[0]}). "
+            f"{source}: none of its {len(images)} images was found (no {shorten(next(iter(images)))} in "
+            f"{roots[0]}). "
             "Pass their folder with --image-root (in Python: image_root)."
         )
     ids = unique_ids([row.image_id or row.file_name for row, _ in found], report)

@@ -7,7 +7,7 @@ import pytest
 
 from itr_core.errors import SourceError
 from itr_core.pairs import load_pairs
-from itr_core.pairs.caption_files import CaptionRow, choose_caption_files, read_caption_file, read_sidecar
+from itr_core.pairs.caption_files import CaptionRow, choose_caption_files, read_caption_file
 from itr_core.pairs.captions import MAX_CHARACTERS
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.report import Report
@@ -285,12 +285,6 @@ def test_one_caption_file_of_a_folder_is_chosen_and_the_others_named() -> None:
     ]
 
 
-def test_sidecars_have_one_caption_a_line(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes("\ufeffone, two\r\n\r\nthree\n".encode("utf-16"))
-    assert read_sidecar(path, Report()) == ["one, two", "three"]
-
-
 def test_a_table_searches_its_images(paint: Paint, tmp_path: Path) -> None:
     for name in ("set/images/a.jpg", "photos/b.jpg"):
         paint(name)
@@ -310,3 +304,34 @@ def test_what_is_no_table_is_refused(content: bytes, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(SourceError):
             load_pairs(f"table:{tmp_path / name}")
+
+
+HOSTILE = {
+    "a.csv": "file_name,caption\na.jpg," + '"1' + " " * 60_000 + '\n"\n',
+    "b.csv": "file_name," * 30_000 + "caption\na.jpg,x\n",
+    "c.csv": "file_name,caption\n" + 'a.jpg,"open\n' * 3_000,
+    "d.csv": "image_name|number|caption\na.jpg|1" + " " * 60_000 + "\n",
+    "captions.txt": "a.jpg" + "#1" * 30_000 + "\tx\n" + "." * 60_000 + "#1\tx\n" + " " * 60_000 + "|x\n",
+    "a.jsonl": '{"file_name": ' + "[" * 900 + "]" * 900 + ', "caption": "x"}\n' + "[" * 900 + "]" * 900,
+    "b.jsonl": '{"file_name": "a.jpg", "caption": "' + "[" * 40_000 + "]" * 40_000 + '"}',
+    "c.jsonl": '{"file_name": "a.jpg", "caption": ' + '{"en": ' * 900 + '"x"' + "}" * 900 + "}",
+    "d.jsonl": '{"file_name": "a.jpg", "caption": "(' + "'x' " * 20_000 + ')"}',
+    "e.jsonl": '{"file_name": ' + "9" * 5_000 + ', "caption": "x"}\n{"file_name": 1e999, "caption": 1e999}',
+    "a.json": '{"images": ['
+    + '{"id": 1, "file_name": "a.jpg"},' * 3_000
+    + '{"id": 1}], "annotations": [null]}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.timeout(20)
+def test_hostile_files_are_read_or_refused_in_linear_time(name: str, paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    (tmp_path / name).write_text(HOSTILE[name])
+    for source in (f"folder:{tmp_path}", f"table:{tmp_path / name}", f"coco:{tmp_path / name}"):
+        message = ""
+        try:
+            load_pairs(source)
+        except SourceError as error:
+            message = str(error)
+        assert len(message) < 2_000

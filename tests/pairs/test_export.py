@@ -101,12 +101,31 @@ def test_unknown_layout(drawn: PairSet, tmp_path: Path) -> None:
         export(drawn, "parket", tmp_path / "x")  # type: ignore[arg-type]
 
 
+ODD_IDS = [
+    "../../etc/a", "/abs", ".hidden", "https://x.org/a?b=1", "397133", "ü b.JPG",
+    "a#1.png", "100%20.png", "a?", "a:", "A_", "x" * 5_000, "x" * 5_000 + "y", "a.png", "a.png/b", "..",
+    "7.0", "no\nline", "e\u0301.png", "\u00e9.png", "000003-a_.png", "007",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_odd_ids_come_back(layout: Layout, tmp_path: Path) -> None:
+    pairs = renamed(load_pairs("picturebook:test", limit=len(ODD_IDS)), ODD_IDS)
+    assert export(pairs, layout, tmp_path / "out" / "x") == []
+    back = load_pairs(str(tmp_path / "out" / "x" / WRITTEN[layout]))
+    assert sorted(back.image_ids) == sorted(ODD_IDS)
+    assert back.notes == []
+    assert {path.parts[0] for path in map(Path, files_in(tmp_path))} == {"out"}
+    for index, image_id in enumerate(back.image_ids):
+        original = ODD_IDS.index(image_id)
+        assert back.captions[index] == pairs.captions[original]
+        assert back.image(index).tobytes() == pairs.image(original).tobytes()
+
+
 def test_no_id_leads_out_of_the_folder(drawn: PairSet, tmp_path: Path) -> None:
-    ids = ["../../etc/a", "/abs", ".hidden", "https://x.org/a?b=1", "397133", "ü b.JPG"]
-    export(renamed(drawn, ids), "folder", tmp_path / "out" / "x")
+    export(renamed(drawn, ODD_IDS[:6]), "folder", tmp_path / "out" / "x")
     images = {"etc/a.png", "abs.png", "hidden.png", "https_/x.org/a_b=1.png", "397133.png", "ü b.JPG"}
     assert files_in(tmp_path) == {f"out/x/{name}" for name in images | {"metadata.jsonl"}}
-    assert len(load_pairs(f"folder:{tmp_path / 'out' / 'x'}")) == 6
 
 
 def test_ids_that_would_be_one_file(drawn: PairSet, tmp_path: Path) -> None:
