@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from threading import RLock
@@ -90,7 +90,7 @@ class DualEncoder(nn.Module):
     """
 
     lock: ClassVar[AbstractContextManager[object]] = RLock()
-    """Held by each of several threads while it calls an encode method.
+    """Held by the methods that encode or tokenise, for one batch at a time: several threads may call them.
 
     Tokenizers are not thread-safe, and one tower uses all cores, so encoding two queries at a time is slower
     than one after the other. All encoders of a process share the lock, because they share the cores.
@@ -162,14 +162,15 @@ class DualEncoder(nn.Module):
         Raises:
             ModelError: `tokens` is set and the image tower has no patch tokens.
         """
+        forward = (
+            partial(image_tower.with_tokens, self.model.visual)
+            if tokens
+            else partial(self.model.encode_image, normalize=False)
+        )
         with self._encoding():
-            batches = self._pixel_batches(images, batch_size)
+            outputs = [self._alone(forward, pixels) for pixels in self._pixel_batches(images, batch_size)]
             if not tokens:
-                return _concatenate(
-                    [_unit(self.model.encode_image(pixels, normalize=False)) for pixels in batches],
-                    (0, self.dim),
-                )
-            outputs = [image_tower.with_tokens(self.model.visual, pixels) for pixels in batches]
+                return _concatenate([_unit(image) for image in outputs], (0, self.dim))
             pooled = _concatenate([_unit(image) for image, _ in outputs], (0, self.dim))
             return pooled, _concatenate([_unit(patches) for _, patches in outputs], (0, 0, self.dim))
 
@@ -206,13 +207,17 @@ class DualEncoder(nn.Module):
         order = np.argsort([len(text) for text in texts], kind="stable")
         batches = [order[start : start + batch_size] for start in range(0, len(texts), batch_size)]
         emb = np.empty((len(texts), self.dim), np.float32)
+        tower = self._text.with_tokens if tokens else self._text
+
+        def encode(rows: NDArray[np.intp]) -> Any:
+            return tower(self.tokenizer([texts[row] for row in rows]).to(self.device))
+
         with self._encoding():
-            ids = (self.tokenizer([texts[row] for row in rows]).to(self.device) for rows in batches)
             if not tokens:
-                for rows, batch in zip(batches, ids, strict=True):
-                    emb[rows] = _unit(self._text(batch))
+                for rows in batches:
+                    emb[rows] = _unit(self._alone(encode, rows))
                 return emb
-            outputs = [self._text.with_tokens(batch) for batch in ids]
+            outputs = [self._alone(encode, rows) for rows in batches]
             longest = max((mask.shape[1] for *_, mask in outputs), default=0)
             words = np.zeros((len(texts), longest, self.dim), np.float32)
             masks = np.zeros((len(texts), longest), np.bool_)
@@ -236,9 +241,10 @@ class DualEncoder(nn.Module):
         Raises:
             ModelError: The image tower cannot be split before its last projection.
         """
+        trunk = partial(image_tower.trunk, self.model.visual)
         with self._encoding():
             features = [
-                image_tower.trunk(self.model.visual, pixels).float().cpu().numpy()
+                self._alone(trunk, pixels).float().cpu().numpy()
                 for pixels in self._pixel_batches(images, batch_size)
             ]
         return _concatenate(features, (0, 0))
@@ -320,8 +326,7 @@ class DualEncoder(nn.Module):
         Returns:
             `(kept, lost)` with `kept + lost == text`.
         """
-        with self.lock:
-            return split_at_context(self.tokenizer, text)
+        return self._alone(partial(split_at_context, self.tokenizer), text)
 
     def unseen_words(self, text: str) -> list[str]:
         """Return the words of a text that occur in no training caption, in order and without repetition.
@@ -331,6 +336,11 @@ class DualEncoder(nn.Module):
         if not self.words:
             return []
         return [word for word in dict.fromkeys(words_of(text)) if word not in self.words]
+
+    def _alone(self, function: Callable[[Any], Any], argument: Any) -> Any:
+        """Call a function of the model or of the tokenizer while no other thread does."""
+        with self.lock:
+            return function(argument)
 
     @contextmanager
     def _encoding(self) -> Iterator[None]:

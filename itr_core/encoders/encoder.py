@@ -1,7 +1,6 @@
 """The `Encoder` protocol: what galleries, search and analysis need of a model."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from typing import Literal, Protocol, overload
 
 import numpy as np
@@ -17,6 +16,9 @@ class Encoder(Protocol):
 
     `itr_core.encoders.DualEncoder` implements it for every open_clip model. Training needs more than this
     protocol and takes a `DualEncoder`.
+
+    Several threads may call the methods of one encoder. It encodes one batch at a time, and holds no lock
+    while it reads the next images.
     """
 
     @property
@@ -37,11 +39,6 @@ class Encoder(Protocol):
     @property
     def resize_mode(self) -> str:
         """How `prepare` fits an image into the square input: 'shortest', 'longest' or 'squash'."""
-        ...
-
-    @property
-    def lock(self) -> AbstractContextManager[object]:
-        """Held by each of several threads while it calls an encode method; these are not thread-safe."""
         ...
 
     def prepare(self, image: Image.Image) -> Pixels:

@@ -27,8 +27,6 @@ DEFAULT_U1 = 0.8
 MAX_CHARACTERS = 10_000
 """Characters of a query that are used, far more than any text tower reads."""
 
-_TEXT_BATCH = 256
-
 Of = Literal["images", "captions"]
 Rescore = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Maps cosines (n,) and rows (n,) of candidates to the scores (n,) that re-rank them."""
@@ -127,12 +125,8 @@ class Searcher:
         return self._text_embedding(text)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode texts to (N, d) float32 of unit norm, in batches between which other threads can search."""
-        batches = [np.empty((0, self.encoder.dim), np.float32)]
-        for start in range(0, len(texts), _TEXT_BATCH):
-            with self.encoder.lock:
-                batches.append(self.encoder.encode_texts(texts[start : start + _TEXT_BATCH]))
-        return np.concatenate(batches)
+        """Encode texts to (N, d) float32 of unit norm; between two batches, other threads can search."""
+        return self.encoder.encode_texts(texts)
 
     def search_image(
         self, image: Image.Image, k: int = 10, of: Of = "captions", *, rerank: bool = False
@@ -151,12 +145,11 @@ class Searcher:
         """
         self._check(k, of, "captions" if rerank else None)
         rescore = None
-        with self.encoder.lock:
-            if rerank:
-                query, patches = self.encoder.encode_images([image], tokens=True)
-                rescore = self._rescore_captions(patches)
-            else:
-                query = self.encoder.encode_images([image])
+        if rerank:
+            query, patches = self.encoder.encode_images([image], tokens=True)
+            rescore = self._rescore_captions(patches)
+        else:
+            query = self.encoder.encode_images([image])
         return self._hits(query[0], k, of, rescore=rescore)
 
     def search_item(
@@ -193,8 +186,7 @@ class Searcher:
             raise QueryError("This gallery has no captions to find; search its images (of='images').")
 
     def _encode_text(self, text: str) -> np.ndarray:
-        with self.encoder.lock:
-            return self.encoder.encode_texts([text])[0]
+        return self.encoder.encode_texts([text])[0]
 
     def _tokens(self) -> np.ndarray:
         if self.gallery.image_tokens is None:
@@ -207,14 +199,12 @@ class Searcher:
 
     def _rescore_images(self, text: str) -> Rescore:
         tokens = self._tokens()
-        with self.encoder.lock:
-            _, words, mask = self.encoder.encode_texts([text], tokens=True)
+        _, words, mask = self.encoder.encode_texts([text], tokens=True)
         return lambda scores, rows: self._fused_scores(scores, tokens[rows], words, mask)
 
     def _rescore_captions(self, patches: np.ndarray) -> Rescore:
         def rescore(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            with self.encoder.lock:
-                _, words, mask = self.encoder.encode_texts([self._texts[row] for row in rows], tokens=True)
+            _, words, mask = self.encoder.encode_texts([self._texts[row] for row in rows], tokens=True)
             return self._fused_scores(scores, patches, words, mask)
 
         return rescore

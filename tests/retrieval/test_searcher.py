@@ -189,17 +189,17 @@ def test_searchers_with_one_encoder_encode_one_query_at_a_time(
     searcher: Searcher, encoder: DualEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, most = 0, 0
-    encode = encoder.encode_texts
+    tokenise = encoder.tokenizer
 
-    def counted(texts: list[str]) -> np.ndarray:
+    def counted(texts: list[str]) -> Any:
         nonlocal running, most
         running += 1
         most = max(most, running)
         time.sleep(0.01)
         running -= 1
-        return encode(texts)
+        return tokenise(texts)
 
-    monkeypatch.setattr(encoder, "encode_texts", counted)
+    monkeypatch.setattr(encoder, "tokenizer", counted)
     searchers = [searcher, Searcher(searcher.gallery, encoder)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: searchers[n % 2].search_text(f"concurrent query {n}"), range(12)))

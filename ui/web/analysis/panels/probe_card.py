@@ -89,8 +89,7 @@ class ProbeCard:
 
     def _best_patches(self) -> pd.DataFrame:
         image = decode_image(self.thumbnail)
-        with self.searcher.encoder.lock:
-            return best_patches(*word_patch_map(self.searcher.encoder, image, self.caption))
+        return best_patches(*word_patch_map(self.searcher.encoder, image, self.caption))
 
 
 def find(analysis: GalleryAnalysis, searcher: Searcher, query: str) -> tuple[int, int]:
