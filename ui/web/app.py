@@ -1,14 +1,19 @@
 """The browser app: its theme, its pages and the server."""
 
+import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
+import gradio.mcp
 from gradio.components import Navbar
 
 from itr_core.errors import PairscopeError
 from ui.web.analysis.jobs import prepare
 from ui.web.analysis.page import analysis_page
+from ui.web.boundary import boundary
+from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
 from ui.web.galleries import Galleries
 from ui.web.search.page import search_page
 
@@ -39,7 +44,7 @@ HEADER = """
 
 def build_app(galleries: Galleries) -> gr.Blocks:
     """Return the app with all its pages, not yet served."""
-    with gr.Blocks(title="Pairscope", analytics_enabled=False, delete_cache=(3600, 3600)) as app:
+    with gr.Blocks(title="Pairscope", analytics_enabled=False) as app:
         Navbar(main_page_name="Search")
         gr.HTML(HEADER)
         search_page(app, galleries)
@@ -56,6 +61,8 @@ def launch(
     host: str = "127.0.0.1",
     port: int = 7860,
     *,
+    proxies: Sequence[str] = (),
+    rate: float = 1,
     block: bool = True,
 ) -> str:
     """Serve the app.
@@ -67,6 +74,9 @@ def launch(
             the manifest of a gallery, which is loaded only if it was named on this machine.
         host: Network interface to listen on; `0.0.0.0` for all.
         port: TCP port.
+        proxies: Addresses or networks of the proxies in front of the app, whose `X-Forwarded-*` headers are
+            believed.
+        rate: Multiplies the limits on requests per second of a visitor; 0 switches them off.
         block: Return only when the server stops; False returns once the app answers.
 
     Returns:
@@ -78,14 +88,18 @@ def launch(
     try:
         # Gradio checks the port, too, but later: a process that ends while a thread imports torch may abort.
         socket.create_server(("127.0.0.1", port)).close()
+        UPLOADS.clear_at_exit()
+        # Gradio's own folder for files, and the one in which its MCP server decodes pictures.
+        os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
         galleries = Galleries(gallery or ["picturebook:gallery"], model)
         app = build_app(galleries)
         prepare(galleries)
         _, url, _ = app.queue(max_size=MOST_WAITING, default_concurrency_limit=16).launch(
             max_threads=MOST_WAITING,
             server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
-            max_file_size="25mb", mcp_server=True, ssr_mode=False, footer_links=["api"],
-            theme=THEME, css_paths=CSS, head=HEAD,
+            max_file_size=FILE_BYTES, mcp_server=True, ssr_mode=False, footer_links=["api"],
+            run_history=False, enable_monitoring=False, theme=THEME, css_paths=CSS, head=HEAD,
+            app_kwargs=boundary([path for path, *_ in app.pages], proxies, rate),
         )  # fmt: skip
     except OSError as error:
         raise PairscopeError(

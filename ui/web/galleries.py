@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import gradio as gr
-
 from analysis.calibration import Calibration
 from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
@@ -20,6 +18,7 @@ from itr_core.gallery.names import unique_names
 from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
 from itr_core.system.files import cache_dir
+from ui.web.boundary.served import serve_gallery
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +113,7 @@ class Galleries:
         for name, slot in self._slots.items():
             try:
                 searcher = self._load(self._specs[name], slot)
-                # The only files of a gallery that are served.
-                gr.set_static_paths([searcher.gallery.path / "thumbnails"])
+                serve_gallery(name, searcher.gallery)
                 slot.analysis = GalleryAnalysis(searcher.gallery)
                 slot.searcher = searcher
             except PairscopeError as error:

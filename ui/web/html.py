@@ -1,18 +1,18 @@
-"""HTML of results, filled from the templates; also links, addresses of files, and data of browser events.
+"""HTML of results, filled from the templates; also links, and data of browser events.
 
 Jinja escapes every value on the server. Gradio's own templates are not safe for captions: they paste the
 output of Handlebars into a JavaScript template literal, where a caption with `${...}` would be executed.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import gradio as gr
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from itr_core.retrieval.searcher import Hit
+from ui.web.boundary.served import thumbnail_url
 
 _templates = Environment(
     loader=PackageLoader("ui.web"), autoescape=select_autoescape(default=True), trim_blocks=True
@@ -35,11 +35,6 @@ def event_value(event: gr.EventData, name: str) -> Any:
         return None
 
 
-def file_url(path: Path) -> str:
-    """Return the address of a static file, relative to the page so that it works behind a proxy."""
-    return f"gradio_api/file={quote(path.as_posix())}"
-
-
 def share_link(**parameters: str | int) -> str:
     """Return the query string that reproduces a search.
 
@@ -51,7 +46,7 @@ def share_link(**parameters: str | int) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Return a filled template; all values are escaped."""
-    return _templates.get_template(template).render(url=file_url, **values)
+    return _templates.get_template(template).render(url=thumbnail_url, **values)
 
 
 def pictures(

@@ -2,17 +2,20 @@
 
 import hashlib
 import json
+import os
+import secrets
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from urllib.parse import unquote
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
-from tests.ui.server import served_app
+from itr_core.system.files import cache_dir
+from tests.ui.server import ROOT, served_app
 
 
 @pytest.fixture(scope="module")
@@ -44,24 +47,27 @@ def internal_server() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-def search_by(url: str, path: str) -> str:
-    """Call /search_image with the picture at `path` and return the answer of the server."""
-    data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, 1, ""]
-    event = httpx.post(f"{url}/gradio_api/call/search_image", json={"data": data}).json()["event_id"]
-    return httpx.get(f"{url}/gradio_api/call/search_image/{event}", timeout=60).text
+FILE = {"_type": "gradio.FileData"}
+"""By this marker, Gradio knows that an object describes a file."""
 
 
-def is_refused(answer: str) -> bool:
-    """Return whether Gradio refused the request; it gives no reason."""
-    kind, _, data = answer.partition("\ndata: ")
-    return kind == "event: error" and json.loads(data) in (None, {"error": None})
+def search_by(url: str, picture: Any) -> str:
+    """Call /search_image with any value as its picture and return the answer of the server."""
+    return call(url, "search_image", [picture, 1, ""])
+
+
+def call(url: str, endpoint: str, data: list[Any]) -> str:
+    body = {"data": data, "session_hash": secrets.token_hex(8)}  # a new session has not used up any limit
+    post = httpx.post(f"{url}/gradio_api/call/{endpoint}", json=body)
+    assert post.status_code == 200, post.text
+    return httpx.get(f"{url}/gradio_api/call/{endpoint}/{post.json()['event_id']}", timeout=60).text
 
 
 def upload(url: str, picture: Path) -> str:
-    """Upload a picture and return the path that the server gives it."""
+    """Upload a picture and return the key that the server gives it."""
     with picture.open("rb") as file:
-        (path,) = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()
-    return str(path)
+        (key,) = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()
+    return str(key)
 
 
 @pytest.fixture
@@ -71,50 +77,133 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_uploaded_picture_can_be_searched_with(url: str, picture: Path) -> None:
-    answer = search_by(url, upload(url, picture))
+@pytest.mark.parametrize("marker", [{}, {"meta": FILE}], ids=["plain", "marked"])
+def test_an_uploaded_picture_can_be_searched_with(url: str, picture: Path, marker: dict[str, Any]) -> None:
+    answer = search_by(url, {"path": upload(url, picture)} | marker)
     assert answer.startswith("event: complete")
     assert json.loads(answer.partition("data: ")[2])[0][0]["rank"] == 1
 
 
-def test_other_files_of_the_server_are_not_read(url: str, picture: Path) -> None:
-    assert is_refused(search_by(url, str(picture)))  # an image, but not uploaded
+@pytest.fixture
+def not_uploaded(picture: Path) -> list[Any]:
+    """Return values of `path` that are no uploads: files, devices, links, addresses and other types."""
+    pipe, link = picture.with_name("pipe"), picture.with_name("link.png")
+    os.mkfifo(pipe)
+    link.symlink_to(picture)
+    relative = os.path.relpath(picture, ROOT)
+    paths = [picture, pipe, link, relative, picture.with_name("missing.png"), picture.parent, "/dev/zero"]
+    addresses = [f"file://{picture}", "http://127.0.0.1:9/a.png", "data:image/png;base64,iVBORw0KGgo="]
+    return [*map(str, paths), *addresses, [str(picture)], {"path": str(picture), "meta": FILE}, 3, ""]
 
 
-def test_links_out_of_the_thumbnails_are_not_followed(url: str, picture: Path) -> None:
-    answer = search_by(url, upload(url, picture))
+def test_other_files_of_the_server_are_not_read(url: str, not_uploaded: list[Any]) -> None:
+    """All answers are the same, so that none tells whether a file exists."""
+    answers = {
+        search_by(url, {"path": path, "url": str(path)} | marker)
+        for path in not_uploaded
+        for marker in ({}, {"meta": FILE}, {"meta": FILE, "is_stream": True})
+    }
+    assert len(answers) == 1
+    assert "not among the uploads" in answers.pop()
+
+
+def test_no_other_argument_names_a_file(url: str, picture: Path) -> None:
+    named = {"path": str(picture), "meta": FILE}
+    for endpoint, data in (
+        ("search_text", [named, 1, ""]),
+        ("search_text", ["a dog", named, ""]),
+        ("search_text", ["a dog", 1, named]),
+        ("search_image", [[named], 1, ""]),
+        ("search_image", [str(picture), 1, ""]),
+    ):
+        assert str(picture) not in call(url, endpoint, data)
+
+
+def test_the_picture_event_of_the_page_does_not_return_a_file(url: str, picture: Path) -> None:
+    config = httpx.get(f"{url}/config").json()
+    box = next(each["id"] for each in config["components"] if each["props"].get("elem_id") == "picture")
+    events = [each["id"] for each in config["dependencies"] if each["inputs"][:1] == [box]]
+    assert events
+    for number, event in enumerate(events):
+        body = {"session_hash": f"probe{number}", "fn_index": event}
+        data = [{"path": str(picture)}, 12, "picturebook"]
+        assert httpx.post(f"{url}/gradio_api/queue/join", json=body | {"data": data}).status_code == 200
+        answer = httpx.get(
+            f"{url}/gradio_api/queue/data", params={"session_hash": f"probe{number}"}, timeout=60
+        )
+        assert "not among the uploads" in answer.text
+        assert picture.name not in answer.text
+
+
+def test_a_tool_call_cannot_name_a_file(url: str, picture: Path) -> None:
+    """Gradio's MCP server passes its arguments to a client, which uploads the files that they name."""
+    for named in ({"path": str(picture), "meta": FILE}, str(picture), "http://127.0.0.1:9/a.png"):
+        arguments = {"image": named, "k": 1}
+        answer = httpx.post(
+            f"{url}/gradio_api/mcp/",
+            headers={"Accept": "application/json, text/event-stream"},
+            json={
+                "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                "params": {"name": "search_image", "arguments": arguments},
+            },
+            timeout=60,
+        )  # fmt: skip
+        assert "rank" not in answer.text
+
+
+def test_only_listed_thumbnails_are_served(url: str, picture: Path) -> None:
+    """Other files in their folder may be links to other places."""
+    answer = search_by(url, {"path": upload(url, picture)})
     address = f"{url}/{json.loads(answer.partition('data: ')[2])[0][0]['thumbnail']}"
     assert httpx.get(address).status_code == 200
-    thumbnail = Path(unquote(address.partition("/file=")[2]))
-    thumbnail.with_name("link.webp").symlink_to(picture)
-    assert httpx.get(address.replace(thumbnail.name, "link.webp")).status_code == 403
+    folders = list(cache_dir("galleries").glob("*/thumbnails/000"))
+    names = ("link.webp", "other.webp")
+    try:
+        for folder in folders:
+            (folder / names[0]).symlink_to(picture)
+            (folder / names[1]).write_bytes(picture.read_bytes())
+        for name in names:
+            assert httpx.get(address.replace(address.rpartition("/")[2], name)).status_code == 404
+    finally:
+        for folder in folders:
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
+    for escape in ("..%2f..%2fitems.parquet", "/etc/passwd", ""):
+        assert httpx.get(f"{address.rpartition('/')[0]}/{escape}").status_code == 404
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "2130706433"])
-def test_addresses_of_the_internal_network_are_not_fetched(
-    url: str, internal_server: tuple[str, list[str]], host: str
-) -> None:
+def test_addresses_are_not_fetched(url: str, internal_server: tuple[str, list[str]], host: str) -> None:
     internal, requested = internal_server
     address = f"{internal.replace('127.0.0.1', host)}/secret.png"
-    assert is_refused(search_by(url, address))
-    assert httpx.get(f"{url}/gradio_api/file={address}").status_code == 403
+    assert "not among the uploads" in search_by(url, {"path": address, "url": address, "meta": FILE})
+    assert httpx.get(f"{url}/gradio_api/file={address}").status_code == 404
     assert requested == []
 
 
-def test_uploads_cannot_be_found_by_their_hash_or_by_listing(url: str, picture: Path) -> None:
-    path = Path(upload(url, picture))
-    assert hashlib.sha256(picture.read_bytes()).hexdigest() not in str(path)
-    for folder in (path.parent, path.parent.parent):
-        assert httpx.get(f"{url}/gradio_api/file={folder}/").status_code in (403, 404)
+def test_an_upload_is_served_by_its_key_only(url: str, picture: Path) -> None:
+    key = upload(url, picture)
+    assert httpx.get(f"{url}/gradio_api/file={key}").content == picture.read_bytes()
+    assert hashlib.sha256(picture.read_bytes()).hexdigest() not in key
+    for other in (key.partition("/")[0], f"{key}x", str(picture), "/etc/passwd", "../" + key):
+        assert httpx.get(f"{url}/gradio_api/file={other}").status_code == 404
+
+
+def test_an_upload_that_is_no_picture_is_not_shown(url: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<script>alert(1)</script>")
+    answer = httpx.get(f"{url}/gradio_api/file={upload(url, page)}")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"].startswith("attachment")
 
 
 def test_errors_contain_no_traceback_and_no_path(url: str, picture: Path) -> None:
     broken = picture.with_name("broken.png")
     broken.write_bytes(picture.read_bytes()[:60])
-    path = upload(url, broken)
-    answer = search_by(url, path)
+    key = upload(url, broken)
+    answer = search_by(url, {"path": key})
     assert "truncated or damaged" in answer
-    assert path not in answer
+    assert key not in answer
     assert "Traceback" not in answer
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -228,9 +227,7 @@ def test_a_verdict_is_shown_and_saved(page: Page, app_url: str) -> None:
         name: button.get_attribute(f"data-{name}") for name in ("direction", "query", "found", "verdict")
     }
     assert {name: str(saved[-1][name]) for name in about} == about
-    path = unquote(str(link.get_attribute("href"))).partition("file=")[2].partition("?")[0]
-    assert Path(path).parts[-2:] == ("analysis", "verdicts.jsonl")
-    assert len(Path(path).read_text().splitlines()) == len(saved)
+    assert str(link.get_attribute("href")).partition("?")[0].endswith("/verdicts.jsonl")
     open_tab(page, app_url, "Misses", MISSES)
     expect(page.locator(f"{MISSES} .judge button[aria-pressed=true]").first).to_have_text("actually right")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ui.web.html import file_url
+from ui.web.boundary.served import serve_file
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -45,11 +45,10 @@ def plot(*, describe: Callable[[Any], dict[str, str]] | None = None, **settings:
             address of an image.
         settings: Of `gr.HTML`.
     """
-    gr.set_static_paths([plotly_js()])
     return gr.HTML(
         html_template=_TEMPLATE,
         js_on_load=_JS,
-        head=f'<script src="{file_url(plotly_js())}"></script>',
+        head=f'<script src="{serve_file(plotly_js())}"></script>',
         server_functions=[describe] if describe else None,
         **settings,
     )

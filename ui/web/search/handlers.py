@@ -2,7 +2,6 @@
 
 import random
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -13,6 +12,8 @@ from itr_core.errors import QueryError
 from itr_core.pairs.decoding import decode_upload
 from itr_core.retrieval.searcher import Hit, Searcher
 from ui.web import html
+from ui.web.boundary.served import thumbnail_path, thumbnail_url
+from ui.web.boundary.uploads import UPLOADS
 from ui.web.errors import as_gradio_error, show_errors
 from ui.web.galleries import Galleries
 
@@ -34,7 +35,7 @@ class PageOutputs(NamedTuple):
     """Values of the page's outputs, in the order of `ui.web.search.page`."""
 
     query: Any
-    picture: str | None
+    picture: Any
     gallery: Any
     status: str
     results: str
@@ -42,7 +43,7 @@ class PageOutputs(NamedTuple):
 
 
 def _outputs(
-    query: Any = "", picture: str | None = None, status: str = "", results: str = "", *, waiting: bool = False
+    query: Any = "", picture: Any = None, status: str = "", results: str = "", *, waiting: bool = False
 ) -> PageOutputs:
     return PageOutputs(query, picture, gr.skip(), status, results, gr.Timer(active=waiting))
 
@@ -68,17 +69,17 @@ class SearchHandlers:
         return _outputs(query, None, status, html.pictures(hits, f"Pictures for “{_shortened(query)}”"))
 
     @errors_in_status
-    def by_picture(self, path: str | None, count: int, gallery: str) -> PageOutputs:
+    def by_picture(self, key: str | None, count: int, gallery: str) -> PageOutputs:
         """I2T and I2I for an uploaded, pasted or photographed picture."""
-        if not path:  # the visitor removed the picture
+        if not key:  # the visitor removed the picture
             return _outputs(status=html.note("Type a query, or choose a picture."))
         searcher = self._searcher(gallery)
-        image = _decoded(path)
+        image = _decoded(key)
         start = time.perf_counter()
         results = _both(searcher.search_image(image, count), searcher.search_image(image, count, of="images"))
         seconds = time.perf_counter() - start
         notes = ["A search with your own picture has no link."]
-        return _outputs("", path, self._status(searcher, gallery, seconds, notes), results)
+        return _outputs("", gr.skip(), self._status(searcher, gallery, seconds, notes), results)
 
     @errors_in_status
     def by_item(self, item: str, count: int, gallery: str) -> PageOutputs:
@@ -89,7 +90,7 @@ class SearchHandlers:
         seconds = time.perf_counter() - start
         thumbnail = searcher.gallery.thumbnail(item)
         status = self._status(searcher, gallery, seconds, item=item, k=count)
-        return _outputs("", str(thumbnail), status, results)
+        return _outputs("", thumbnail_url(thumbnail), status, results)
 
     def by_click(self, count: int, gallery: str, event: gr.EventData) -> PageOutputs:
         """Search with the clicked result. The browser sends its id or caption, which may be anything."""
@@ -203,9 +204,11 @@ class SearchHandlers:
         )  # fmt: skip
 
 
-def _decoded(upload: str) -> Image.Image:
-    """Decode an uploaded file from its bytes, so that no error names its path on the server."""
-    return decode_upload(Path(upload).read_bytes(), min_side=UPLOAD_SIDE)
+def _decoded(key: str) -> Image.Image:
+    """Decode an upload, or a thumbnail that the picture box shows, from its bytes: no error names a path."""
+    thumbnail = thumbnail_path(key)
+    content = UPLOADS.read(key) if thumbnail is None else thumbnail.read_bytes()
+    return decode_upload(content, min_side=UPLOAD_SIDE)
 
 
 def _both(texts: list[Hit], pictures: list[Hit]) -> str:
@@ -213,7 +216,7 @@ def _both(texts: list[Hit], pictures: list[Hit]) -> str:
 
 
 def _as_json(hits: list[Hit]) -> list[dict[str, Any]]:
-    return [vars(hit) | {"thumbnail": html.file_url(hit.thumbnail)} for hit in hits]
+    return [vars(hit) | {"thumbnail": thumbnail_url(hit.thumbnail)} for hit in hits]
 
 
 def _shortened(text: str, longest: int = 80) -> str:

@@ -1,9 +1,11 @@
 """The search page: query and picture in, pictures and captions out; every result starts another search."""
 
+from abc import ABCMeta
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.component_meta import ComponentMeta
 
 from ui.web.galleries import POLL_SECONDS, Galleries
 from ui.web.html import CLICKS
@@ -18,15 +20,31 @@ SHOW_LINK = """() => {
 }"""
 
 
-def picture_box(**settings: Any) -> gr.Image:
-    """Return an image input whose value is the path of the upload, which Gradio has not decoded.
+def _key(_: gr.Image, upload: Any) -> str | None:
+    return upload and (upload.path or "")
 
+
+def _shown(_: gr.Image, url: str | None) -> dict[str, str] | None:
+    return {"path": url, "url": url} if url else None  # without the marker of a file, which Gradio copies
+
+
+# Not by a class statement, at which Gradio writes a stub file next to this one. Not by attributes of an
+# object either, because Gradio makes a new object of the same class when an event updates it.
+_PictureBox = ABCMeta.__new__(
+    ComponentMeta,
+    "PictureBox",
+    (gr.Image,),
+    {"is_template": True, "preprocess": _key, "postprocess": _shown},
+)
+
+
+def picture_box(**settings: Any) -> gr.Image:
+    """Return an image input whose value is the key of an upload, or the address of a thumbnail.
+
+    Gradio neither opens nor copies a file for it. `ui.web.boundary.uploads` reads the upload, and
     `itr_core.pairs.decoding` decodes it, with limits on size and formats.
     """
-    box = gr.Image(type="filepath", **settings)
-    # Set on the object, because for a subclass Gradio would write a stub file next to this one.
-    setattr(box, "preprocess", lambda upload: upload and upload.path)  # noqa: B010 - mypy: no plain assignment
-    return box
+    return _PictureBox(type="filepath", **settings)
 
 
 def search_page(page: gr.Blocks, galleries: Galleries) -> None:

@@ -10,6 +10,7 @@ from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.errors import QueryError
 from itr_core.retrieval.searcher import Hit, Searcher
 from ui.web import html
+from ui.web.boundary.served import thumbnail_url
 
 NEIGHBOURS = 6
 MOST_IMAGES = 48
@@ -40,7 +41,7 @@ def describe(analysis: GalleryAnalysis, key: Any) -> dict[str, str]:
     image = row if modality == "images" else int(analysis.gallery.image_of_caption[row])
     hit = _hit(analysis, image)
     caption = analysis.captions[row] if modality == "captions" else hit.caption
-    return {"caption": caption, "thumbnail": html.file_url(hit.thumbnail)}
+    return {"caption": caption, "thumbnail": thumbnail_url(hit.thumbnail)}
 
 
 def details(analysis: GalleryAnalysis, searcher: Searcher, keys: Sequence[Any], gallery: str) -> str:

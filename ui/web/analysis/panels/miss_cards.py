@@ -1,11 +1,9 @@
 """Misses: filters, HTML of their cards and confusions, and the verdicts of people."""
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gradio as gr
 import pandas as pd
 
 from analysis.gallery_analysis import FOLDER, GalleryAnalysis
@@ -13,6 +11,7 @@ from analysis.misses.causes import ALL_CAUSES, confusion, most_confident, shares
 from analysis.misses.verdicts import JUDGEMENTS, read_verdicts, save_verdict
 from itr_core.errors import GalleryError, PairscopeError, QueryError
 from ui.web import html
+from ui.web.boundary.served import serve_file
 
 DIRECTIONS = {"t2i": "T2I", "i2t": "I2T"}
 ORDERS = {"worst": worst, "most_confident": most_confident}
@@ -105,7 +104,7 @@ def saved_verdicts(analysis: GalleryAnalysis) -> tuple[str, dict[Miss, str]]:
         "verdicts.html",
         total=len(table),
         counts=[(name, counts[name]) for name in JUDGEMENTS if name in counts],
-        link=f"{_served(path)}?{len(table)}" if path.exists() else "",
+        link=f"{serve_file(path)}?{len(table)}" if path.exists() else "",
     )
     misses = zip(table["direction"], table["query"], table["found"], strict=True)
     return tally, dict(zip(misses, table["verdict"], strict=True))
@@ -166,13 +165,6 @@ def _image(analysis: GalleryAnalysis, gallery: str, row: int) -> dict[str, Any]:
         "thumbnail": analysis.gallery.path / item["thumbnail"],
         "caption": item["captions"][-1] if item["captions"] else "",
     }
-
-
-@cache
-def _served(path: Path) -> str:
-    """Serve the file of verdicts, the only file of the analysis that visitors can download."""
-    gr.set_static_paths([path])
-    return html.file_url(path)
 
 
 def _row(number: Any) -> int:

@@ -1,0 +1,74 @@
+"""The files that the app serves besides Gradio's: listed thumbnails, and single files that pages link.
+
+Their addresses contain the name of the gallery or file, never a folder of the server.
+"""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from itr_core.gallery import Gallery
+
+_galleries: dict[str, Gallery] = {}
+_names: dict[Path, str] = {}
+_files: dict[str, Path] = {}
+
+
+def serve_gallery(name: str, gallery: Gallery) -> None:
+    """Serve the thumbnails that are listed in the manifest of a gallery, under its name."""
+    _galleries[name] = gallery
+    _names[gallery.path / "thumbnails"] = name
+
+
+def serve_file(path: Path) -> str:
+    """Serve a file and return its address."""
+    key = f"{hashlib.sha256(bytes(path)).hexdigest()[:12]}/{path.name}"
+    _files[key] = path
+    return f"files/{quote(key)}"
+
+
+def thumbnail_url(path: Path) -> str:
+    """Return the address of a thumbnail, relative to the page; "" if its gallery is not served.
+
+    Relative addresses work behind a proxy that serves the app under a path.
+    """
+    for folder, name in _names.items():
+        if path.is_relative_to(folder):
+            return f"thumbnails/{quote(name, safe='')}/{path.relative_to(folder).as_posix()}"
+    return ""
+
+
+def thumbnail_path(url: str) -> Path | None:
+    """Return the file of an address that `thumbnail_url` made; None for any other text."""
+    kind, _, rest = url.partition("/")
+    name, _, file = rest.partition("/")
+    return _listed(unquote(name), file) if kind == "thumbnails" else None
+
+
+async def thumbnail(request: Request) -> Response:
+    """Answer with a thumbnail."""
+    return _answer(_listed(request.path_params["gallery"], request.path_params["file"]))
+
+
+async def file(request: Request) -> Response:
+    """Answer with a file that a page links."""
+    return _answer(_files.get(request.path_params["key"]))
+
+
+def _listed(name: str, file: str) -> Path | None:
+    """Return the path of a thumbnail if the manifest lists it and no link leads elsewhere."""
+    gallery = _galleries.get(name)
+    relative = f"thumbnails/{file}"
+    if gallery is None or relative not in gallery.manifest.files:
+        return None
+    path = gallery.path.resolve() / relative
+    return path if path == path.resolve() else None
+
+
+def _answer(path: Path | None) -> Response:
+    if path is None or not path.is_file():
+        return JSONResponse({"detail": "Not Found"}, 404)
+    return FileResponse(path, headers={"Cache-Control": "no-cache"})  # a gallery can be built again
