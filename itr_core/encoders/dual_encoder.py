@@ -8,13 +8,14 @@ from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from threading import RLock
-from typing import Any, ClassVar, Literal, cast, overload
+from typing import Any, ClassVar, Literal, Self, cast, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from timm.utils import reparameterize_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor
@@ -22,10 +23,10 @@ from torchvision.transforms.functional import pil_to_tensor
 from itr_core.batch import EncoderOutput
 from itr_core.encoders import image_tower
 from itr_core.encoders.encoder import Floats, Pixels
-from itr_core.encoders.loading import LoadedModel, open_model
+from itr_core.encoders.loading import LoadedModel, open_model, split_language
 from itr_core.encoders.preprocessing import limit_aspect_ratio, split_transform
 from itr_core.encoders.text_tower import TextTower
-from itr_core.encoders.tokenizer import special_ids, split_at_context
+from itr_core.encoders.tokenizer import set_language, special_ids, split_at_context
 from itr_core.errors import ModelError
 from itr_core.vocabulary import words_of
 
@@ -67,15 +68,20 @@ def load_encoder(
     if dtype not in _DTYPES:
         raise ModelError(f"No dtype {dtype!r}; one of {', '.join(_DTYPES)}.")
     target = _pick_device(device)
+    name, language = split_language(spec)
     loaded = open_model(
-        spec,
+        name,
         tokenizer=tokenizer,
         image_weights=image_weights,
         pixel_norm=pixel_norm,
         resize=resize,
         seed=seed,
     )
-    encoder = DualEncoder(loaded.spec or spec, loaded)
+    name = loaded.spec or name
+    if language:
+        set_language(loaded.tokenizer, language)
+        name = f"{name}#{language}"
+    encoder = DualEncoder(name, loaded)
     if dtype != "float32":
         _ = encoder.fingerprint  # computed before the weights are rounded: it does not depend on dtype
     return encoder.to(target, _DTYPES[dtype])
@@ -134,6 +140,22 @@ class DualEncoder(nn.Module):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
+
+    def fuse(self) -> Self:
+        """Merge the parallel branches of the image tower for faster encoding, where it has such (MobileCLIP).
+
+        Embeddings stay the same up to rounding; the fingerprint does not change. The model can no longer be
+        trained or saved.
+
+        Returns:
+            This encoder.
+        """
+        _ = self.fingerprint  # computed before the weights are merged
+        if trunk := getattr(self.model.visual, "trunk", None):
+            reparameterize_model(trunk, inplace=True)
+            self.model.visual.to(memory_format=self.layout)
+            self._all_modules = tuple(self.modules())
+        return self
 
     # Images and strings to unit vectors
 

@@ -5,6 +5,7 @@
     NAME/none                   an open_clip architecture with random weights
     hf-hub:ORG/REPO[@REVISION]  an open_clip repository on the Hugging Face hub; by default its newest commit
     local-dir:PATH, or PATH     a checkpoint folder in open_clip's layout
+    ...#LANGUAGE                for NLLB, any of these with the language of the texts: ...#fra_Latn
 
 Folders, files and hub repositories must contain safetensors: pickled weights can run code and are refused.
 Their configurations are validated before open_clip reads them, so that they can neither run code, nor name
@@ -16,6 +17,7 @@ import copy
 import json
 import logging
 import math
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +42,7 @@ from transformers import dynamic_module_utils
 import assets
 from itr_core.encoders.hub import Repository
 from itr_core.encoders.open_clip_config import read_config
+from itr_core.encoders.tokenizer import set_language
 from itr_core.encoders.tokenizer_files import TOKENIZER_FILES, stage_tokenizer
 from itr_core.encoders.transformers_config import stage_text_tower
 from itr_core.errors import ModelError, did_you_mean
@@ -73,6 +76,12 @@ class LoadedModel:
     """The words of the training captions; empty if the model does not list them."""
     spec: str | None = None
     """The spec with the commit of a hub repository; None if the spec was complete."""
+
+
+def split_language(spec: str) -> tuple[str, str | None]:
+    """Split the language code from a model spec: 'MODEL#fra_Latn' -> ('MODEL', 'fra_Latn')."""
+    match = re.fullmatch(r"(.+)#([a-z]{3}_[A-Z][a-z]{3})", spec)
+    return (match[1], match[2]) if match else (spec, None)
 
 
 def open_model(
@@ -159,6 +168,8 @@ def _checkpoint(config_file: Path, weights: Path, files: Mapping[str, Path]) -> 
         model = _build(spec)
         open_clip.load_checkpoint(model, str(weights))
         tokenizer = open_clip.get_tokenizer(spec)
+        if language := (config["model_cfg"]["text_cfg"].get("tokenizer_kwargs") or {}).get("language"):
+            set_language(tokenizer, language)
     words = files[WORDS_FILE].read_text(encoding="utf-8").splitlines() if WORDS_FILE in files else ()
     return _loaded(model, tokenizer, config["model_cfg"], words)
 
@@ -229,7 +240,8 @@ def _fresh(
     remedy = "Hugging Face text towers and tokenizers need a network; image weights must match the tower"
     with _as_model_error(f"{name}/none", remedy), torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        model = _build(name, text_cfg=config["text_cfg"], force_preprocess_cfg=pixels)
+        text = config["text_cfg"] | {"hf_model_pretrained": False}  # open_clip's default is True
+        model = _build(name, text_cfg=text, force_preprocess_cfg=pixels)
         if image_weights is not None:
             getattr(model.visual, "trunk", model.visual).load_state_dict(load_file(image_weights))
         return _loaded(model, tokenizer or _tokenizer(name), config)

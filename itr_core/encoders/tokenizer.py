@@ -9,6 +9,8 @@ from open_clip.tokenizer import HFTokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from itr_core.errors import ModelError
+
 PAD, START, END = "<pad>", "<start_of_text>", "<end_of_text>"
 
 
@@ -63,6 +65,24 @@ def special_ids(tokenizer: Any) -> tuple[list[int], int | None]:
     inner = getattr(tokenizer, "tokenizer", tokenizer)
     end = inner.eot_token_id if hasattr(inner, "eot_token_id") else inner.eos_token_id
     return list(inner.all_special_ids), end
+
+
+def set_language(tokenizer: Any, language: str) -> None:
+    """Set the language of all texts that a multilingual tokenizer with language tokens (NLLB) is given.
+
+    Args:
+        tokenizer: of open_clip's class; changed in place.
+        language: a FLORES-200 code, such as 'fra_Latn'.
+
+    Raises:
+        ModelError: The tokenizer has no language tokens, or not this one.
+    """
+    inner = getattr(tokenizer, "tokenizer", tokenizer)
+    if not hasattr(inner, "src_lang"):
+        raise ModelError(f"The tokenizer of this model has no languages, so #{language} cannot be set.")
+    if inner.convert_tokens_to_ids(language) in (None, inner.unk_token_id):
+        raise ModelError(f"The tokenizer has no language {language!r}; write a code such as fra_Latn.")
+    inner.src_lang = language  # open_clip's set_language lasts until the next call only
 
 
 def split_at_context(tokenizer: Any, text: str) -> tuple[str, str]:

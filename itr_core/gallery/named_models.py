@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 
+from itr_core.encoders.loading import split_language
 from itr_core.errors import GalleryError
 from itr_core.gallery.manifest import Manifest
 from itr_core.system.files import cache_dir
@@ -60,6 +61,7 @@ def _absolute(spec: str) -> str:
 
     Otherwise a name in one working directory would allow another folder in another one.
     """
+    spec, language = split_language(spec)
     scheme, colon, rest = spec.partition(":")
     name, slash, file = spec.partition("/")
     if colon and Path(rest).expanduser().exists():
@@ -68,4 +70,4 @@ def _absolute(spec: str) -> str:
         spec = f"local-dir:{Path(spec).expanduser().resolve()}"
     elif slash and file.endswith(".safetensors"):
         spec = f"{name}/{Path(file).resolve()}"
-    return " ".join(spec.splitlines())
+    return " ".join(f"{spec}#{language}".splitlines()) if language else " ".join(spec.splitlines())

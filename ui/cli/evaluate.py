@@ -74,13 +74,13 @@ def evaluate(
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)  # fail before the long evaluation, not after it
     results = measure(
-        load_encoder(model, device=device),
+        load_encoder(model, device=device).fuse(),
         open_source(source, columns, image_root, limit),
         protocols=protocol or ["standard"],
         rerank=u1 if rerank else None,
         judgments=judgments,
         sts=sts,
-        against=load_encoder(against, device=device) if against else None,
+        against=load_encoder(against, device=device).fuse() if against else None,
     )
     if out:
         with whole_file(out) as part:

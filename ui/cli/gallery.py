@@ -36,7 +36,7 @@ def build(
 
     start = time.perf_counter()
     pairs = open_source(source, columns, image_root, limit)
-    encoder = load_encoder(model, device=device)
+    encoder = load_encoder(model, device=device).fuse()
     with progress_bar("Building") as progress:
         gallery = Gallery.build(pairs, encoder, out, tokens=tokens, progress=progress)
     try:
@@ -87,7 +87,8 @@ def search(
     words, file = " ".join(query), Path(query[0])
     picture = decode_image(file) if len(query) == 1 and _is_image_file(file) else None
     opened = Gallery.open(gallery)
-    searcher = Searcher(opened, load_encoder(model_to_load(opened.manifest, model), device=device), u1=u1)
+    encoder = load_encoder(model_to_load(opened.manifest, model), device=device).fuse()
+    searcher = Searcher(opened, encoder, u1=u1)
     start = time.perf_counter()
     if picture is not None:
         of = of or "captions"

@@ -150,7 +150,7 @@ class Galleries:
 
     def _encoder(self, spec: str) -> DualEncoder:
         if spec not in self._encoders:
-            self._encoders[spec] = load_encoder(spec)
+            self._encoders[spec] = load_encoder(spec).fuse()
         return self._encoders[spec]
 
 
