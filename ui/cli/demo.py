@@ -34,10 +34,26 @@ def demo(
         int,
         typer.Option(envvar=["PAIRSCOPE_PORT", "GRADIO_SERVER_PORT"], min=1, max=65535, help="TCP port."),
     ] = 7860,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="PAIRSCOPE_PROXY",
+            help="Address or network of a reverse proxy whose X-Forwarded headers are believed. "
+            "Can be repeated.",
+        ),
+    ] = None,
+    rate: Annotated[
+        float,
+        typer.Option(
+            envvar="PAIRSCOPE_RATE",
+            min=0,
+            help="Factor for the numbers of requests that a visitor may send per second; 0 for no limit.",
+        ),
+    ] = 1.0,
 ) -> None:
     """Serve the browser app."""
     from ui.web.app import launch
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
-    launch(gallery, model, host, port)
+    launch(gallery, model, host, port, proxies=proxy or (), rate=rate)

@@ -12,7 +12,7 @@ from gradio.components import Navbar
 from itr_core.errors import PairscopeError
 from ui.web.analysis.jobs import prepare
 from ui.web.analysis.page import analysis_page
-from ui.web.boundary import boundary
+from ui.web.boundary.app_arguments import app_arguments
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
 from ui.web.galleries import Galleries
 from ui.web.search.page import search_page
@@ -99,7 +99,7 @@ def launch(
             server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
             max_file_size=FILE_BYTES, mcp_server=True, ssr_mode=False, footer_links=["api"],
             run_history=False, enable_monitoring=False, theme=THEME, css_paths=CSS, head=HEAD,
-            app_kwargs=boundary([path for path, *_ in app.pages], proxies, rate),
+            app_kwargs=app_arguments([path for path, *_ in app.pages], proxies, rate),
         )  # fmt: skip
     except OSError as error:
         raise PairscopeError(

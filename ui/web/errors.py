@@ -20,13 +20,14 @@ UNEXPECTED = "An unexpected error occurred. The server's log has the details."
 def message_of(error: Exception) -> str:
     """Return what visitors and programs read about an error.
 
-    The text of a `PairscopeError` is written for them. Any other error is a defect: its traceback goes to the
-    log, and its text, which may contain paths of the server, stays there.
+    The text of a `PairscopeError` is written for them, unless it has a note (`add_note`) that is. Any other
+    error is a defect: its traceback goes to the log, and its text, which may contain paths of the server,
+    stays there.
     """
     if isinstance(error, ImageError):
         return f"This picture cannot be used: {error}."
     if isinstance(error, PairscopeError):
-        return str(error)
+        return "\n".join(getattr(error, "__notes__", ())) or str(error)
     log.error("Unexpected error in a handler.", exc_info=error)
     return UNEXPECTED
 

@@ -88,9 +88,7 @@ class Galleries:
                 f"The gallery {name!r} is still being built ({slot.done:,} of {slot.total or '?'} pictures)."
             )
         if slot.searcher is None:
-            raise slot.error or QueryError(
-                f"The gallery {name!r} could not be opened. The server's log has the details."
-            )
+            raise slot.error or QueryError(_cannot_open(name))
         return slot.searcher
 
     def analysis(self, name: str) -> GalleryAnalysis:
@@ -117,8 +115,9 @@ class Galleries:
                 slot.analysis = GalleryAnalysis(searcher.gallery)
                 slot.searcher = searcher
             except PairscopeError as error:
-                slot.error = error
                 log.error("%s: %s", name, error)
+                error.add_note(_cannot_open(name))  # for visitors; the text names folders of the server
+                slot.error = error
             except Exception:
                 log.exception("The gallery %r could not be opened.", name)
             finally:
@@ -152,6 +151,10 @@ class Galleries:
         if spec not in self._encoders:
             self._encoders[spec] = load_encoder(spec).fuse()
         return self._encoders[spec]
+
+
+def _cannot_open(name: str) -> str:
+    return f"The gallery {name!r} could not be opened. The server's log has the details."
 
 
 def _name(spec: str) -> str:

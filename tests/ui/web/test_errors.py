@@ -20,6 +20,9 @@ def test_errors_of_pairscope_are_shown_and_others_are_logged(caplog: pytest.LogC
     assert (
         message_of(ImageError("empty file (0 bytes)")) == "This picture cannot be used: empty file (0 bytes)."
     )
+    for_operators = QueryError(SECRET)
+    for_operators.add_note("The gallery could not be opened.")
+    assert message_of(for_operators) == "The gallery could not be opened."
     assert caplog.records == []
     with caplog.at_level(logging.ERROR):
         assert message_of(OSError(SECRET)) == UNEXPECTED

@@ -213,3 +213,14 @@ def test_large_uploads_are_refused(url: str, tmp_path: Path) -> None:
     with large.open("rb") as file:
         answer = httpx.post(f"{url}/gradio_api/upload", files={"files": file}, timeout=60)
     assert answer.status_code == 413
+
+
+def test_a_flood_is_refused_with_the_time_to_wait(url: str) -> None:
+    def search(session: str | None) -> httpx.Response:
+        body = {"data": ["a dog", 1, ""], "session_hash": session}
+        return httpx.post(f"{url}/gradio_api/call/search_text", json=body)
+
+    refused = [answer for answer in (search(None) for _ in range(50)) if answer.status_code == 429]
+    assert refused
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert search("another visitor's page").status_code == 200

@@ -21,7 +21,11 @@ DEPTH = 32
 CHARACTERS = 10_000
 """Longest text; the rest is cut off. No text tower reads a tenth of it."""
 SECONDS = 60
-"""Longest time that the body of a request may take to arrive."""
+"""Longest time in which a body of JSON may arrive."""
+UPLOAD_SECONDS = 300
+"""Longest time in which an upload may arrive."""
+ADDRESS_CHARACTERS = 16_000
+"""Longest query string of an address."""
 DRAINED_BYTES = 256 * 2**20
 """Bytes of a body above the limit that are read and dropped, so that its sender gets the answer."""
 
@@ -53,6 +57,9 @@ class Bodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if len(scope.get("query_string", b"")) > ADDRESS_CHARACTERS:
+            await JSONResponse({"detail": "This address is too long."}, 414)(scope, receive, send)
+            return
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
             return
@@ -187,12 +194,15 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _counted(receive: Receive, most: int) -> Receive:
-    """Return a `receive` that raises RefusedError once the body exceeds `most` bytes."""
-    count = 0
+    """Return a `receive` that raises RefusedError once the body is too large or takes too long."""
+    count, end = 0, time.monotonic() + UPLOAD_SECONDS
 
     async def counted() -> Message:
         nonlocal count
-        message = await receive()
+        try:
+            message = await asyncio.wait_for(receive(), end - time.monotonic())
+        except TimeoutError as error:
+            raise RefusedError(408, f"The upload took longer than {UPLOAD_SECONDS} seconds.") from error
         count += len(message.get("body", b""))
         if count > most:
             raise _too_large(most)

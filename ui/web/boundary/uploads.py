@@ -75,7 +75,9 @@ class Uploads:
 
     @contextmanager
     def arriving(self, visitor: str, size: int) -> Iterator[Path]:
-        """Make room for `size` bytes and yield an empty folder for them; it is deleted if the block raises.
+        """Make room for `size` bytes and yield an empty folder for them.
+
+        When the block exits, the files that it did not `add` are deleted.
 
         Raises:
             UploadsFullError: the visitor, or all visitors together, send too much at once.
@@ -87,16 +89,13 @@ class Uploads:
         folder.mkdir(mode=0o700)
         try:
             yield folder
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
         finally:
             with self._lock:
                 self._arriving[visitor] -= size
                 if not self._arriving[visitor]:
                     del self._arriving[visitor]
                 added = {each.path for each in self._uploads.values()}
-            for path in sorted(folder.rglob("*"), reverse=True):  # a form can hold other files than uploads
+            for path in [*sorted(folder.rglob("*"), reverse=True), folder]:  # a form can hold other files
                 if path not in added:
                     with suppress(OSError):
                         path.rmdir() if path.is_dir() else path.unlink()
@@ -106,7 +105,8 @@ class Uploads:
         key = f"{secrets.token_urlsafe(16)}/{path.name}"
         with self._lock:
             self._uploads[key] = _Upload(path, visitor, path.stat().st_size, time.monotonic())
-            self._make_room(visitor, 0)
+            for oldest in self._of(visitor)[:-VISITOR_FILES]:
+                self._delete(oldest)
         return key
 
     def __contains__(self, key: str) -> bool:
@@ -183,14 +183,18 @@ class Uploads:
 
     def _make_room(self, visitor: str, size: int) -> None:
         """Delete the oldest uploads of a visitor until another `size` bytes are allowed."""
-        own = [key for key, each in self._uploads.items() if each.visitor == visitor]
+        own = self._of(visitor)
         taken = size + self._arriving.get(visitor, 0) + sum(self._uploads[key].size for key in own)
-        while own and (taken > VISITOR_BYTES or len(own) > VISITOR_FILES):
+        while own and taken > VISITOR_BYTES:
             taken -= self._uploads[own[0]].size
             self._delete(own.pop(0))
         everything = sum(each.size for each in self._uploads.values()) + sum(self._arriving.values())
         if taken > VISITOR_BYTES or size + everything > ALL_BYTES:
             raise UploadsFullError
+
+    def _of(self, visitor: str) -> list[str]:
+        """Return the keys of a visitor's uploads, oldest first."""
+        return [key for key, each in self._uploads.items() if each.visitor == visitor]
 
     def _delete(self, key: str) -> None:
         path = self._uploads.pop(key).path
@@ -210,10 +214,13 @@ def read_regular_file(path: Path, most: int) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | sum(flags))
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        content = file.read(most + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(most + 1)
+    finally:
+        os.close(descriptor)
     return content if len(content) <= most else None
 
 
