@@ -79,7 +79,7 @@ def without_captions(columns: Columns) -> bool:
 
 def unread_captions(known: Iterable[str], texts: Iterable[str]) -> list[str]:
     """Return the columns that look like captions beside the columns `texts`, which are read."""
-    read = set(texts)
+    read = {part for name in texts for part in (name, name.partition(".")[0])}
     return [name for name in known if name not in read and caption_columns([name], {})]
 
 

@@ -30,7 +30,7 @@ def load(
     if path.is_dir():
         files = sorted(map(str, path.rglob("*.parquet")))
     else:
-        files = [rest] if path.is_file() else sorted(glob(rest, recursive=True))
+        files = [rest] if path.is_file() else _matches(rest)
     if not files:
         raise SourceError(f"{source}: no such parquet file. Pass a file, a glob in quotes, or a folder.")
     usable = [escape(file) for file in files if _has_rows(file, report)]
@@ -50,6 +50,14 @@ def load(
         raise SourceError(f"{source}: cannot be read as one parquet table ({reason}).") from error
     root = Path(image_root) if image_root is not None else Path(files[0]).parent
     return pairs_of_table(table, source=source, columns=columns, image_root=root, limit=limit, report=report)
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the files that a glob matches; brackets in the name of an existing folder are no pattern."""
+    path = Path(pattern)
+    if path.parent.is_dir():
+        pattern = str(Path(escape(str(path.parent)), path.name))
+    return sorted(glob(pattern, recursive=True))
 
 
 def _has_rows(file: str, report: Report) -> bool:

@@ -1,24 +1,43 @@
 """Atomic writes of files and folders, hashes of files, and the cache folder."""
 
+import atexit
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile, mkdtemp
 
 from platformdirs import user_cache_dir
+
+log = logging.getLogger(__name__)
 
 
 def cache_dir(name: str) -> Path:
     """Return the folder `name` of the cache, and create it if it does not exist.
 
     The cache is the user's cache folder for Pairscope, or the folder named by the environment variable
-    `PAIRSCOPE_CACHE`. Its contents can always be computed again.
+    `PAIRSCOPE_CACHE`. Its contents can always be computed again. If it cannot be written, this process and
+    those that it starts use a temporary folder.
     """
-    folder = Path(os.environ.get("PAIRSCOPE_CACHE") or user_cache_dir("pairscope")) / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    root = Path(os.environ.get("PAIRSCOPE_CACHE") or user_cache_dir("pairscope"))
+    try:
+        (root / name).mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=root / name).close()
+    except OSError as error:
+        log.warning(
+            "The cache folder %s cannot be written (%s). What would be kept there is computed again next "
+            "time; the environment variable PAIRSCOPE_CACHE names another folder.",
+            root,
+            error.strerror,
+        )
+        root = Path(mkdtemp(prefix="pairscope-"))
+        atexit.register(shutil.rmtree, root, ignore_errors=True)
+        os.environ["PAIRSCOPE_CACHE"] = str(root)
+        (root / name).mkdir()
+    return root / name
 
 
 def sha256(path: Path) -> str:

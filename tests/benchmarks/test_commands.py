@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 SCRIPTS = (
     "analysis_page",
     "calibration",
+    "cases",
     "first_start",
     "flickr8k",
     "large_batch",
@@ -27,6 +28,7 @@ SCRIPTS = (
     "text_encoding",
 )
 NEED_NO_RESULT = {
+    "cases",  # verdicts, no figures
     "methods merge",
     "methods run",
     "render",

@@ -48,3 +48,16 @@ def test_the_environment_names_the_cache(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PAIRSCOPE_CACHE", str(tmp_path / "elsewhere"))
     assert cache_dir("pixels") == tmp_path / "elsewhere" / "pixels"
     assert cache_dir("pixels").is_dir()
+
+
+def test_without_a_writable_cache_a_temporary_one_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PAIRSCOPE_CACHE", str(tmp_path / "file" / "cache"))
+    folder = cache_dir("pixels")
+    (folder / "a").touch()
+    assert cache_dir("pixels") == folder
+    assert [record.message.partition(" (")[0] for record in caplog.records] == [
+        f"The cache folder {tmp_path}/file/cache cannot be written"
+    ]
