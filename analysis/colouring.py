@@ -23,23 +23,30 @@ def colouring(analysis: "GalleryAnalysis", by: By) -> Mapping[str, np.ndarray] |
     Args:
         analysis: of a gallery with n images and m captions.
         by: "modality": no values. "category": the rarest label of an image among the six most common labels,
-            or "other"; captions have that of their image. "length": number of words of a caption. "rank":
-            log10 of the rank of the right answer for each item as a query, 0 is best. "cause": cause of the
-            miss at rank 1 for each item as a query (`analysis.misses.causes`), or "right at rank 1".
+            or "other"; captions have that of their image. "length": number of words of a caption, for an
+            image the mean of its captions. "rank": log10 of the rank of the right answer for each item as a
+            query, 0 is best. "cause": cause of the miss at rank 1 for each item as a query
+            (`analysis.misses.causes`), or "right at rank 1".
 
     Returns:
         "images" (n,) and "captions" (m,): strings, or numbers with NaN for no value. None for "modality".
 
     Raises:
-        GalleryError: no labels, or no pairs to rank.
+        GalleryError: no labels, no captions, or no pairs to rank.
     """
     n, m = len(analysis.images), len(analysis.captions)
     if by == "category":
-        of_image = _categories(analysis.gallery.items["labels"].tolist(), str(analysis.gallery.path))
+        of_image = _categories(analysis.gallery.items["labels"].tolist())
         return {"images": of_image, "captions": of_image[analysis.gallery.image_of_caption]}
     if by == "length":
-        words = [len(caption.split()) for caption in analysis.captions]
-        return {"images": np.full(n, np.nan), "captions": np.array(words, float)}
+        if not analysis.captions:
+            raise GalleryError("This gallery has no captions, so there is no length to colour by.")
+        words = np.array([len(caption.split()) for caption in analysis.captions], float)
+        image_of_caption = analysis.gallery.image_of_caption
+        counts = np.bincount(image_of_caption, minlength=n)
+        sums = np.bincount(image_of_caption, words, n)
+        means = np.divide(sums, counts, out=np.full(n, np.nan), where=counts > 0)
+        return {"images": means, "captions": words}
     if by == "rank":
         t2i, i2t = analysis.ranks()
         return {"images": np.log10(i2t), "captions": np.log10(t2i)}
@@ -51,11 +58,11 @@ def colouring(analysis: "GalleryAnalysis", by: By) -> Mapping[str, np.ndarray] |
     return None
 
 
-def _categories(labels: Sequence[Sequence[str] | None], gallery: str) -> np.ndarray:
+def _categories(labels: Sequence[Sequence[str] | None]) -> np.ndarray:
     labels_of = [[] if own is None else list(own) for own in labels]
     common = dict(Counter(label for own in labels_of for label in own).most_common(MAX_CATEGORIES))
     if not common:
-        raise GalleryError(f"{gallery}: the source has no labels, so there are no categories to colour by.")
+        raise GalleryError("The source of this gallery has no labels, so there is no category to colour by.")
     rarest = [
         min((label for label in own if label in common), key=common.__getitem__, default=OTHER)
         for own in labels_of

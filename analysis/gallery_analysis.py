@@ -48,7 +48,8 @@ class GalleryAnalysis:
     Results are cached in the gallery's folder under a hash of its manifest and of their declared version
     (`analysis.result_versions`), so a gallery that was built again never gets results of the old one.
 
-    Methods that need pairs raise GalleryError if the gallery has fewer than two images or no caption. Slow
+    The geometry and the maps exist for every gallery. Methods that need pairs raise GalleryError if the
+    gallery has fewer than two images or no caption. Slow
     methods take `progress`; an exception that it raises ends the work.
     """
 
@@ -61,14 +62,22 @@ class GalleryAnalysis:
         )
 
     @cached_property
+    def unpaired(self) -> str:
+        """A sentence on what the gallery needs before retrieval can be measured; "" if nothing."""
+        n, m = len(self.images), len(self.captions)
+        if n >= 2 and m:
+            return ""
+        return (
+            f"The gallery {self.gallery.path.resolve().name} has {n:,} {'image' if n == 1 else 'images'} and "
+            f"{m:,} {'caption' if m == 1 else 'captions'}. Measuring retrieval needs at least two images and "
+            "one caption."
+        )
+
+    @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Images (n, d), captions (m, d) and the image row of each caption (m,)."""
-        if not self.captions or len(self.images) < 2:
-            raise GalleryError(
-                f"{self.gallery.path} has {len(self.images)} images and {len(self.captions)} captions. "
-                "Measuring retrieval needs at least two images and one caption: build the gallery from a "
-                "source with captions."
-            )
+        if self.unpaired:
+            raise GalleryError(self.unpaired)
         return self.images, self.gallery.text_embeddings, self.gallery.image_of_caption
 
     @cached_property
@@ -112,7 +121,12 @@ class GalleryAnalysis:
 
     def geometry(self) -> pd.DataFrame:
         """See `analysis.geometry.measures.geometry`."""
-        return self.results.table("geometry", lambda: measures.geometry(*self.pairs))
+        return self.results.table(
+            "geometry",
+            lambda: measures.geometry(
+                self.images, self.gallery.text_embeddings, self.gallery.image_of_caption
+            ),
+        )
 
     def histograms(self) -> pd.DataFrame:
         """See `analysis.geometry.measures.similarity_histograms`."""
@@ -204,7 +218,11 @@ class GalleryAnalysis:
         )
 
     def map(self, kind: Kind, method: Method = "umap", *, progress: Progress | None = None) -> Maps:
-        """Return a map of images and captions: PCA in less than a second, UMAP in seconds to minutes."""
+        """Return a map of images and captions: PCA in less than a second, UMAP in seconds to minutes.
+
+        See `kind_of_map` for galleries without captions.
+        """
+        kind = self.kind_of_map(kind)
 
         def compute() -> Arrays:
             x = self._map_rows(kind)
@@ -235,21 +253,23 @@ class GalleryAnalysis:
 
     # ---- maps
 
+    def kind_of_map(self, kind: Kind) -> Kind:
+        """Return the kind of map that `map` returns for `kind`: without captions always that of images."""
+        return kind if self.captions else "images"
+
     def _map_rows(self, kind: Kind) -> np.ndarray:
         """Embeddings that a map of this kind shows, images first."""
-        if kind == "images":
-            return self.images
-        images, texts, _ = self.pairs
-        if kind == "captions":
-            return texts
+        images, texts = self.images, self.gallery.text_embeddings
+        if kind in ("images", "captions"):
+            return images if kind == "images" else texts
         return centred(images, texts) if kind == "centred" else np.concatenate([images, texts])
 
     def _maps(self, kind: Kind, points: np.ndarray) -> Maps:
-        n, maps = len(self.images), {}
+        maps = {}
         if kind != "captions":
-            maps["images"] = Map(self.images, points[:n])
-        if kind != "images":
-            maps["captions"] = Map(self.pairs[1], points[-len(self.captions) :])
+            maps["images"] = Map(self.images, points[: len(self.images)])
+        if kind != "images" and self.captions:
+            maps["captions"] = Map(self.gallery.text_embeddings, points[-len(self.captions) :])
         return maps
 
 

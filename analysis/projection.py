@@ -24,6 +24,8 @@ from itr_core.system.progress import Progress
 
 MIN_ROWS = 10
 """Fewest rows for UMAP; fewer have no neighbourhoods, and their map is that of PCA."""
+EQUAL = 1e-4
+"""Points of a PCA map whose range is smaller are at one place; unit vectors span about 1."""
 MAX_ROWS = 30_000
 """Most rows for UMAP, since exact neighbours take quadratic time. Further rows are placed afterwards."""
 NEAREST = 5
@@ -41,6 +43,11 @@ class Map:
 
     rows: np.ndarray
     points: np.ndarray
+
+    @property
+    def equal(self) -> bool:
+        """Whether several embeddings are all equal, so that their points mean nothing."""
+        return len(self.rows) > 1 and bool(np.ptp(self.rows, axis=0).max() < EQUAL)
 
     def place(self, new: np.ndarray) -> np.ndarray:
         """Place new embeddings on the map.
@@ -146,8 +153,9 @@ def aligned_maps(
             the work. Compilation, some seconds at the first map on a machine, cannot be interrupted.
 
     Returns:
-        One (n, 2) float32 array per model. Fewer than 10 items keep their PCA map. Of more than 30,000
-        items, a seeded sample is mapped, and the others are placed as by `Map.place`.
+        One (n, 2) float32 array per model. Fewer than 10 items keep their PCA map, and so do equal
+        embeddings. Of more than 30,000 items, a seeded sample is mapped, and the others are placed as by
+        `Map.place`.
     """
     n = len(models[0])
     if n > MAX_ROWS:
@@ -162,8 +170,12 @@ def aligned_maps(
         return [Map(x[sample], points).place(x) for x, points in zip(models, maps, strict=True)]
     start = [pca_map(x) for x in models]
     start = [start[0], *(procrustes(points, start[0]) for points in start[1:])]
-    if n < MIN_ROWS:
+    both = np.concatenate(start)
+    flat = np.ptp(both, axis=0) < EQUAL
+    if n < MIN_ROWS or flat.all():
         return start
+    # umap divides the start by its range, which is 0 if all points are on one line.
+    both[:, flat] += EQUAL * np.random.default_rng(seed).random((len(both), 1), dtype=np.float32)
 
     report = progress or (lambda done, total: None)
     n_blocks = len(models) * len(list(blocks(n, BLOCK_ROWS)))
@@ -174,7 +186,7 @@ def aligned_maps(
     ]
     points = _optimised(
         *_joined(graphs),
-        np.concatenate(start),
+        both,
         min_dist=min_dist,
         epochs=epochs,
         seed=seed,

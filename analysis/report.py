@@ -21,9 +21,9 @@ from analysis.figures.misses import causes
 from analysis.figures.query_length import by_length
 from analysis.figures.style import template
 from analysis.gallery_analysis import GalleryAnalysis, Maps, aligned, same_items
-from analysis.geometry.catalogue import GEOMETRY
+from analysis.geometry.catalogue import GEOMETRY, missing
 from analysis.misses.causes import worst
-from analysis.tables import with_items
+from analysis.tables import with_items, with_pairs
 from itr_core.metrics.catalogue import metric_of
 from itr_core.metrics.sampling import shuffled_rows
 from itr_core.system.files import whole_file
@@ -55,14 +55,16 @@ def write_report(
         path: of the HTML file.
         progress: of the maps.
     """
-    figures = {
-        "plane": plane({name: one.geometry() for name, one in analyses.items()}),
-        "similarities": similarities({name: one.histograms() for name, one in analyses.items()}),
-        "causes": causes({name: one.misses() for name, one in analyses.items()}),
-    }
+    paired = with_pairs(analyses)
+    figures: dict[str, go.Figure] = {}
+    if paired:
+        figures["plane"] = plane({name: one.geometry() for name, one in paired.items()})
+        figures["similarities"] = similarities({name: one.histograms() for name, one in paired.items()})
+        figures["causes"] = causes({name: one.misses() for name, one in paired.items()})
     groups = _groups(analyses)
     for index, group in enumerate(groups):
-        figures[f"length-{index}"] = by_length({name: one.by_length() for name, one in group.items()})
+        if measured := with_pairs(group):
+            figures[f"length-{index}"] = by_length({name: one.by_length() for name, one in measured.items()})
         for (name, one), maps in zip(
             group.items(), aligned([*group.values()], "joint", progress=progress), strict=True
         ):
@@ -74,19 +76,21 @@ def write_report(
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"number": _number, "cell_of": partial(_cell, tables)}
+    environment.filters |= {"number": _number, "cell_of": partial(_cell, tables, analyses)}
+    retrieval = list(tables["metrics"]["metric"].unique()) if paired else []
     html = environment.get_template("report.html").render(
         galleries=analyses,
         groups=groups,
         tables=tables,
+        paired=paired,
         rows={
-            "metrics": {name: _retrieval_row(name) for name in tables["metrics"]["metric"].unique()},
+            "metrics": {name: _retrieval_row(name) for name in retrieval},
             "geometry": {name: (m.title, m.definition, m.better) for name, m in GEOMETRY.items()},
         },
         figures=figures,
         drawings={name: _drawing(figure) for name, figure in figures.items()},
         templates={mode: template(mode == "dark").to_plotly_json() for mode in ("light", "dark")},
-        worst={name: _worst(one) for name, one in analyses.items()},
+        worst={name: _worst(one) for name, one in paired.items()},
         plotly=files("assets").joinpath("js", "plotly-cartesian.min.js").read_text(encoding="utf-8"),
     )
     with whole_file(path) as part:
@@ -165,9 +169,22 @@ def _number(value: float, decimals: int = 1) -> str:
     return "–" if np.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
 
 
-def _cell(tables: Mapping[str, pd.DataFrame], gallery: str, subject: str, metric: str) -> dict[str, str]:
-    """Return value and interval of a metric of a gallery: with 3 decimals if it is a small geometric one."""
+def _cell(
+    tables: Mapping[str, pd.DataFrame],
+    analyses: Mapping[str, GalleryAnalysis],
+    gallery: str,
+    subject: str,
+    metric: str,
+) -> dict[str, str]:
+    """Return value and interval of a metric of a gallery, or a dash and what the metric needs.
+
+    Small geometric metrics have three decimals.
+    """
+    one = analyses[gallery]
+    if subject == "geometry" and (need := missing(metric, len(one.images), len(one.captions))):
+        return {"value": "–", "interval": need}
     table = tables[subject]
     row = table[(table["gallery"] == gallery) & (table["metric"] == metric)].iloc[0]
     decimals = 3 if subject == "geometry" and abs(row["value"]) < 10 else 1
-    return {key: _number(row[key], decimals) for key in ("value", "low", "high")}
+    low, high = (_number(row[key], decimals) for key in ("low", "high"))
+    return {"value": _number(row["value"], decimals), "interval": f"{low} to {high}"}

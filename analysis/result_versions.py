@@ -18,7 +18,7 @@ RESULTS: dict[str, Version] = {
     "truth": Version(1),
     "ranks": Version(1),
     "metrics": Version(1, ("ranks",)),
-    "geometry": Version(1),
+    "geometry": Version(2),
     "histograms": Version(1),
     "true_images": Version(1, ("truth",)),
     "by_length": Version(1, ("ranks", "true_images")),

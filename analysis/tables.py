@@ -1,6 +1,6 @@
 """All measures of one or several galleries, as one table per subject."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -12,17 +12,18 @@ from itr_core.errors import GalleryError
 from itr_core.gallery.names import unique_names
 from itr_core.system.provenance import code_version
 
+Subjects = Mapping[str, Callable[[GalleryAnalysis], pd.DataFrame]]
+"""Subject -> function that makes the table of one gallery."""
+
 
 def named(analyses: Sequence[GalleryAnalysis]) -> dict[str, GalleryAnalysis]:
     """Name each gallery by its folder, with numbers for repeated names.
 
     Raises:
-        GalleryError: no galleries, or one without pairs.
+        GalleryError: no galleries.
     """
     if not analyses:
         raise GalleryError("No galleries to analyse. Name the folder of at least one.")
-    for each in analyses:
-        _ = each.pairs  # raises if there are none
     names = unique_names(each.gallery.path.resolve().name for each in analyses)
     return dict(zip(names, analyses, strict=True))
 
@@ -30,25 +31,36 @@ def named(analyses: Sequence[GalleryAnalysis]) -> dict[str, GalleryAnalysis]:
 def tables(analyses: Mapping[str, GalleryAnalysis]) -> dict[str, pd.DataFrame]:
     """Return subject -> table. The first column is the name of the gallery.
 
-    galleries: source, model, size and hashes. metrics, geometry: one row per metric with value, low and high.
+    A gallery that cannot measure retrieval (`GalleryAnalysis.unpaired`) is in the first two tables only.
+
+    galleries: source, model, size and hashes. geometry, metrics: one row per metric with value, low and high.
     histograms, query_length, causes, confusion, misses: see `GalleryAnalysis` and `analysis.misses.causes`;
     misses also have their texts and image ids (`with_items`). differences: see `differences`.
     """
-    compute = {
+    any_gallery: Subjects = {
         "galleries": _about,
-        "metrics": lambda one: one.metrics().rename_axis("metric").reset_index(),
         "geometry": lambda one: one.geometry().rename_axis("metric").reset_index(),
+    }
+    of_pairs: Subjects = {
+        "metrics": lambda one: one.metrics().rename_axis("metric").reset_index(),
         "histograms": GalleryAnalysis.histograms,
         "query_length": GalleryAnalysis.by_length,
         "causes": lambda one: shares(one.misses()).rename_axis("cause").reset_index(),
         "confusion": lambda one: confusion(one.misses()),
         "misses": with_items,
     }
+    paired = with_pairs(analyses)
     found = {
-        subject: _stacked({name: table_of(one) for name, one in analyses.items()})
-        for subject, table_of in compute.items()
+        subject: _stacked({name: table_of(one) for name, one in used.items()})
+        for used, subjects in ((analyses, any_gallery), (paired, of_pairs))
+        for subject, table_of in subjects.items()
     }
-    return found | {"differences": differences(analyses)}
+    return found | {"differences": differences(paired)}
+
+
+def with_pairs(analyses: Mapping[str, GalleryAnalysis]) -> dict[str, GalleryAnalysis]:
+    """Return the galleries that can measure retrieval."""
+    return {name: one for name, one in analyses.items() if not one.unpaired}
 
 
 def differences(analyses: Mapping[str, GalleryAnalysis]) -> pd.DataFrame:
@@ -99,5 +111,7 @@ def _about(one: GalleryAnalysis) -> pd.DataFrame:
 
 
 def _stacked(by_name: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    if not by_name:
+        return pd.DataFrame({"gallery": []})
     stacked = [table.assign(gallery=name) for name, table in by_name.items()]
     return pd.concat(stacked, ignore_index=True)[["gallery", *stacked[0].columns[:-1]]]

@@ -17,6 +17,8 @@ MARKS: dict[str, dict[str, Any]] = {
     "images": {"symbol": "diamond", "size": 7, "opacity": 0.9},
 }
 """Modality -> its markers. Captions come first, so that images are drawn on top of them."""
+_VARIANTS = ("", "-open", "-open-dot", "-dot")
+"""Endings of symbols, for categories beyond the number of colours."""
 _EDGE = {"width": 0.5, "color": "rgba(255, 255, 255, 0.6)"}
 
 
@@ -39,8 +41,9 @@ def embedding_map(
     Args:
         maps: modality ("images", "captions") -> map.
         text: modality -> text of each point under the pointer.
-        colour: modality -> value of each point. Numbers are coloured by a scale; strings get a colour and a
-            legend entry each. By default, each modality has one colour.
+        colour: modality -> value of each point. Numbers are coloured by a scale; strings get a legend entry
+            each, with a colour of its own for the 7 most frequent and with hollow or dotted markers in the
+            same colours for the 21 after them. By default, each modality has one colour.
         colour_title: title of the scale.
         rows: modality -> rows of the points to draw; all by default.
         query: (2,) place of a query, drawn as a star.
@@ -90,13 +93,18 @@ def _parts(
         return [(modality, slice(None), {"color": COLOURS[list(MARKS).index(modality)]})]
     if is_numeric_dtype(values):
         return [(modality, slice(None), {"color": values, "coloraxis": "coloraxis"})]
-    names, palette = values.astype(str), (GREY, *COLOURS)  # grey for the most frequent category
+    names = values.astype(str)
     return [
-        (
-            f"{category}, {modality}",
-            np.flatnonzero(names == category),
-            {"color": palette[index % len(palette)]},
-        )
+        (f"{category}, {modality}", np.flatnonzero(names == category), _marker(modality, index))
         for index, category in enumerate(categories)
         if (names == category).any()
     ]
+
+
+def _marker(modality: str, index: int) -> dict[str, Any]:
+    """Return colour and symbol of a category; grey for the most frequent one, 0."""
+    palette = (GREY, *COLOURS)
+    variant, colour = divmod(index, len(palette))
+    symbol = MARKS[modality]["symbol"] + _VARIANTS[variant % len(_VARIANTS)]
+    # Hollow markers need room for the hole.
+    return {"color": palette[colour], "symbol": symbol, "size": MARKS[modality]["size"] + 2 * bool(variant)}

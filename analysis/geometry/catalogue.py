@@ -120,3 +120,32 @@ GEOMETRY: dict[str, Metric] = {
     )
 }
 """Name -> metric: the rows of `analysis.geometry.measures.geometry`."""
+
+NEAREST = 10
+"""Nearest items that count for hubness."""
+_NEEDS = {
+    "uniformity_images": (2, 0),
+    "uniformity_captions": (0, 2),
+    "negative_distance": (2, 1),
+    "hubness_images": (NEAREST + 1, 1),
+    "hubness_captions": (1, NEAREST + 1),
+    "effective_rank_images": (1, 0),
+}
+"""Name -> fewest images and captions, if not one of each. Among 10 items or fewer, all are nearest ones."""
+
+
+def missing(name: str, images: int, captions: int) -> str:
+    """Return what a metric needs and a gallery does not have; "" if the metric is defined.
+
+    Args:
+        name: of a metric in `GEOMETRY`.
+        images: number of images of the gallery.
+        captions: number of its captions.
+
+    >>> missing("uniformity_captions", 24, 1), missing("alignment", 24, 1)
+    ('needs 2 captions', '')
+    """
+    least_images, least_captions = _NEEDS.get(name, (1, 1))
+    if captions < least_captions:
+        return f"needs {least_captions} captions" if least_captions > 1 else "needs captions"
+    return f"needs {least_images} images" if images < least_images else ""

@@ -1,12 +1,14 @@
 """Geometry of an embedding space: alignment, uniformity, modality gap, hubness, effective rank, distances."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.blocks import blocks
 from analysis.geometry import estimates
-from analysis.geometry.catalogue import GEOMETRY
+from analysis.geometry.catalogue import GEOMETRY, NEAREST, missing
 from analysis.geometry.estimates import Estimate
 from analysis.neighbours import top_k
 from itr_core.metrics.arrays import as_embeddings, as_image_rows
@@ -16,8 +18,8 @@ MAX_POINTS = 10_000
 """Most points of which all pairs are measured; of more, a seeded sample."""
 MAX_HISTOGRAM_ROWS = 2_000
 """Most images, and most captions, behind the negative pairs of a histogram."""
-NEAREST = 10
-"""Nearest items that count for hubness."""
+_LEAST_SPAN = 0.01
+"""Least range of the cosines of a histogram."""
 
 
 def alignment(x: ArrayLike, y: ArrayLike, alpha: float = 2.0) -> float:
@@ -174,43 +176,54 @@ def geometry(
     whose k-occurrences are fixed. `analysis.geometry.estimates` explains the intervals.
 
     Args:
-        images: (n, d) unit vectors, n at least 2.
-        texts: (m, d) unit vectors, m at least 2.
+        images: (n, d) unit vectors, n at least 1.
+        texts: (m, d) unit vectors; m can be 0.
         image_of_caption: (m,) image row of each caption.
         seed: of the samples.
 
     Returns:
-        Index: the names in `GEOMETRY`. Columns: value, low, high.
+        Index: the names in `GEOMETRY`. Columns: value, low, high. All three are NaN for a metric that needs
+        more images or captions (`analysis.geometry.catalogue.missing`), low and high for a single image.
 
     Raises:
-        ValueError: shapes that do not fit, rows that are not unit vectors, or fewer than two images.
+        ValueError: shapes that do not fit, or rows that are not unit vectors.
     """
-    images, texts, image_of_caption = _checked(images, texts, image_of_caption)
+    images, texts, image_of_caption = _checked(images, texts, image_of_caption, least_texts=0)
     n, m = len(images), len(texts)
     own = _distance_to_own(images, texts, image_of_caption)
     image_sample, text_sample = sample_rows(n, MAX_POINTS, seed), sample_rows(m, MAX_POINTS, seed)
     joint = sample_rows(n + m, MAX_POINTS, seed)
     joint_images, joint_texts = joint[joint < n], joint[joint >= n] - n
     of_sample = np.flatnonzero(np.isin(image_of_caption, image_sample))  # captions of the sampled images
-    found = {
-        "alignment": estimates.mean(own**2, image_of_caption),
-        "uniformity_images": estimates.uniformity(images[image_sample], image_sample),
-        "uniformity_captions": estimates.uniformity(texts[text_sample], image_of_caption[text_sample]),
-        "uniformity_joint": estimates.uniformity(
+    estimate: dict[str, Callable[[], Estimate]] = {
+        "alignment": lambda: estimates.mean(own**2, image_of_caption),
+        "uniformity_images": lambda: estimates.uniformity(images[image_sample], image_sample),
+        "uniformity_captions": lambda: estimates.uniformity(
+            texts[text_sample], image_of_caption[text_sample]
+        ),
+        "uniformity_joint": lambda: estimates.uniformity(
             np.concatenate([images[joint_images], texts[joint_texts]]),
             np.concatenate([joint_images, image_of_caption[joint_texts]]),
         ),
-        "modality_gap": estimates.modality_gap(images, texts, image_of_caption),
-        "positive_distance": estimates.mean(own, image_of_caption),
-        "negative_distance": estimates.negative_distance(
+        "modality_gap": lambda: estimates.modality_gap(images, texts, image_of_caption),
+        "positive_distance": lambda: estimates.mean(own, image_of_caption),
+        "negative_distance": lambda: estimates.negative_distance(
             images[image_sample], image_sample, texts[text_sample], image_of_caption[text_sample]
         ),
-        "hubness_images": _hubness(texts[of_sample], images[image_sample], image_sample),
-        "hubness_captions": _hubness(images[image_sample], texts[of_sample], image_of_caption[of_sample]),
-        "effective_rank_images": estimates.effective_rank(images, np.arange(n)),
-        "effective_rank_captions": estimates.effective_rank(texts, image_of_caption),
+        "hubness_images": lambda: _hubness(texts[of_sample], images[image_sample], image_sample),
+        "hubness_captions": lambda: _hubness(
+            images[image_sample], texts[of_sample], image_of_caption[of_sample]
+        ),
+        "effective_rank_images": lambda: estimates.effective_rank(images, np.arange(n)),
+        "effective_rank_captions": lambda: estimates.effective_rank(texts, image_of_caption),
     }
-    table = {name: (found[name].value, *found[name].interval(n)) for name in GEOMETRY}
+    table = {}
+    for name in GEOMETRY:
+        if missing(name, n, m):
+            table[name] = np.nan, np.nan, np.nan
+        else:
+            found = estimate[name]()
+            table[name] = found.value, *found.interval(n)
     return pd.DataFrame.from_dict(table, orient="index", columns=["value", "low", "high"])
 
 
@@ -241,7 +254,9 @@ def similarity_histograms(
     rows = sample_rows(len(images), MAX_HISTOGRAM_ROWS, seed)
     columns = sample_rows(len(texts), MAX_HISTOGRAM_ROWS, seed)
     negative = (images[rows] @ texts[columns].T)[rows[:, None] != image_of_caption[columns]]
-    edges = np.histogram_bin_edges(np.concatenate([positive, negative]), bins)
+    cosines = np.concatenate([positive, negative])
+    margin = _LEAST_SPAN / 2 if np.ptp(cosines) < _LEAST_SPAN else 0  # for equal cosines: float32 has no bins
+    edges = np.histogram_bin_edges(cosines, bins, (cosines.min() - margin, cosines.max() + margin))
     table = pd.DataFrame({"left": edges[:-1], "right": edges[1:]})
     for name, cosines in (("positive", positive), ("negative", negative)):
         counts, _ = np.histogram(cosines, edges)
@@ -255,25 +270,24 @@ def _hubness(queries: np.ndarray, items: np.ndarray, rows: np.ndarray) -> Estima
 
 def _distance_to_own(images: np.ndarray, texts: np.ndarray, image_of_caption: np.ndarray) -> np.ndarray:
     """Return the Euclidean distance of each caption to its image, (m,)."""
-    return np.concatenate(
-        [np.linalg.norm(images[image_of_caption[b]] - texts[b], axis=1) for b in blocks(len(texts))]
-    )
+    distances = [np.linalg.norm(images[image_of_caption[b]] - texts[b], axis=1) for b in blocks(len(texts))]
+    return np.concatenate(distances) if distances else np.empty(0, texts.dtype)
 
 
 def _checked(
-    images: ArrayLike, texts: ArrayLike, image_of_caption: ArrayLike
+    images: ArrayLike, texts: ArrayLike, image_of_caption: ArrayLike, *, least_texts: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the pairs as arrays; raise ValueError if they do not fit."""
     images, texts = as_embeddings(images, "images"), as_embeddings(texts, "texts")
-    _check_shapes(images, texts)
+    _check_shapes(images, texts, least_texts)
     image_of_caption = as_image_rows(image_of_caption, len(images), len(texts))
     _check_unit(images)
     _check_unit(texts)
     return images, texts, image_of_caption
 
 
-def _check_shapes(images: np.ndarray, texts: np.ndarray) -> None:
-    if images.shape[1] != texts.shape[1] or not len(images) or not len(texts):
+def _check_shapes(images: np.ndarray, texts: np.ndarray, least_texts: int = 1) -> None:
+    if images.shape[1] != texts.shape[1] or not len(images) or len(texts) < least_texts:
         raise ValueError(
             f"Embeddings of shape {images.shape} and {texts.shape}: expected (n, d) and (m, d) with at least "
             "one row each."

@@ -202,6 +202,7 @@ class _Build:
         Manifest(
             source=self.pairs.source,
             source_fingerprint=self.pairs.fingerprint,
+            options=dict(self.pairs.options),
             model=self.encoder.spec,
             model_fingerprint=self.encoder.fingerprint,
             dim=images.shape[1],

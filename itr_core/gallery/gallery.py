@@ -1,5 +1,6 @@
 """A gallery: a source of pairs embedded by one model, as a folder on disk that is ready to search."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,12 +35,16 @@ class Gallery:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
-        self.items = _read_items(path / ITEMS)
-        self.image_embeddings = _read_array(path / IMAGES, (manifest.images, manifest.dim))
-        self.text_embeddings = _read_array(path / TEXTS, (manifest.captions, manifest.dim))
-        self.image_tokens: np.ndarray | None = None
-        if TOKENS in manifest.files:
-            self.image_tokens = _read_array(path / TOKENS, (manifest.images, None, manifest.dim), "float16")
+        try:
+            self.items = _read_items(path / ITEMS)
+            self.image_embeddings = _read_array(path / IMAGES, (manifest.images, manifest.dim))
+            self.text_embeddings = _read_array(path / TEXTS, (manifest.captions, manifest.dim))
+            self.image_tokens: np.ndarray | None = None
+            if TOKENS in manifest.files:
+                shape = manifest.images, None, manifest.dim
+                self.image_tokens = _read_array(path / TOKENS, shape, "float16")
+        except GalleryError as error:
+            raise GalleryError(f"{error} {self._remedy}") from error
         counts = self.items["captions"].map(len).to_numpy(dtype=np.int64)
         self.image_of_caption = np.repeat(np.arange(len(counts)), counts)
         if (len(counts), counts.sum()) != (manifest.images, manifest.captions):
@@ -61,7 +66,7 @@ class Gallery:
         Raises:
             GalleryError: The gallery is missing, damaged or has another format. The message names a remedy.
         """
-        folder = Path(path)
+        folder = Path(os.path.expanduser(path))
         manifest = Manifest.read(folder)
         manifest.verify(folder, contents=verify)
         return cls(folder, manifest)
@@ -100,7 +105,13 @@ class Gallery:
         """
         from itr_core.gallery.build import build  # imports torch, which opening does not need
 
-        build(pairs, encoder, Path(path), progress or (lambda done, total: None), tokens=tokens)
+        build(
+            pairs,
+            encoder,
+            Path(os.path.expanduser(path)),
+            progress or (lambda done, total: None),
+            tokens=tokens,
+        )
         return cls.open(path, verify=False)
 
     def __len__(self) -> int:
@@ -135,7 +146,7 @@ def _read_items(path: Path) -> pd.DataFrame:
         items = pd.read_parquet(path)
         return items.assign(captions=items["captions"].map(list))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GalleryError(f"{path} cannot be read ({error}). Rebuild the gallery.") from error
+        raise GalleryError(f"{path} cannot be read ({error}).") from error
 
 
 def _read_array(path: Path, shape: tuple[int | None, ...], dtype: str = "float32") -> np.ndarray:
@@ -143,13 +154,12 @@ def _read_array(path: Path, shape: tuple[int | None, ...], dtype: str = "float32
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise GalleryError(f"{path} cannot be read ({error}). Rebuild the gallery.") from error
+        raise GalleryError(f"{path} cannot be read ({error}).") from error
     fits = len(array.shape) == len(shape) and all(
         want in (None, have) for want, have in zip(shape, array.shape, strict=True)
     )
     if not fits or array.dtype != dtype:
         raise GalleryError(
-            f"{path} contains {array.dtype} {array.shape}; the manifest requires {dtype} {shape}. "
-            "Rebuild the gallery."
+            f"{path} contains {array.dtype} {array.shape}; the manifest requires {dtype} {shape}."
         )
     return array

@@ -6,8 +6,8 @@ from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256 as sha256_of_bytes
 from pathlib import Path
-from shlex import join
-from typing import NamedTuple
+from shlex import join, quote
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -41,6 +41,8 @@ class Manifest(BaseModel):
     format: int = FORMAT
     source: str
     source_fingerprint: str
+    options: dict[str, Any] = {}
+    """Options of the source: columns, image_root, limit, ... (`itr_core.pairs.load_pairs`)."""
     model: str
     model_fingerprint: str
     dim: int
@@ -63,8 +65,7 @@ class Manifest(BaseModel):
             text = (folder / NAME).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise GalleryError(
-                f"{folder} is no gallery (its {NAME} cannot be read). "
-                f"Build one: pairscope build SOURCE --model MODEL --out {join([str(folder)])}"
+                f"{folder} is no gallery (its {NAME} cannot be read). {_command_to_build(folder)}"
             ) from error
         with suppress(ValidationError):
             version = _Version.model_validate_json(text).format
@@ -76,13 +77,17 @@ class Manifest(BaseModel):
             manifest = cls.model_validate_json(text)
             if manifest.checksum == manifest._digest():
                 return manifest
-        raise GalleryError(f"{folder / NAME} is damaged. Rebuild the gallery with `pairscope build`.")
+            raise GalleryError(f"{folder / NAME} is damaged. Rebuild it: {manifest.rebuild_command(folder)}")
+        raise GalleryError(
+            f"{folder / NAME} is damaged. Rebuild it: pairscope build SOURCE --model MODEL --out "
+            f"{quote(str(folder))}"
+        )
 
     def write(self, folder: Path) -> None:
         """Write the manifest with its checksum, atomically."""
         complete = self.model_copy(update={"checksum": self._digest()})
         with whole_file(folder / NAME) as part:
-            part.write_text(complete.model_dump_json(indent=1), encoding="utf-8")
+            part.write_text(complete.model_dump_json(indent=1, exclude=self._unset), encoding="utf-8")
 
     def verify(self, folder: Path, *, contents: bool = True) -> None:
         """Compare every file with its stamp.
@@ -124,10 +129,49 @@ class Manifest(BaseModel):
             tokens: store patch tokens, even if this gallery has none.
         """
         command = ["pairscope", "build", self.source, "--model", model or self.model, "--out", str(folder)]
+        for name, value in self.options.items():
+            command += _arguments(f"--{name.replace('_', '-')}", value)
         return join(command + ["--tokens"] * (tokens or TOKENS in self.files))
 
+    @property
+    def _unset(self) -> set[str]:
+        """Fields that are not written: manifests had no options at first, and their checksum has none."""
+        return set() if self.options else {"options"}
+
     def _digest(self) -> str:
-        return sha256_of_bytes(self.model_dump_json(exclude={"checksum"}).encode()).hexdigest()
+        content = self.model_dump_json(exclude={"checksum", *self._unset})
+        return sha256_of_bytes(content.encode()).hexdigest()
+
+
+def is_gallery(folder: Path) -> bool:
+    """Return true if a folder is a gallery, which may be damaged, and not a source of pairs."""
+    return any((folder / name).is_file() for name in (NAME, IMAGES))
+
+
+def _arguments(flag: str, value: Any) -> list[str]:
+    """Return the command-line arguments of an option of a source."""
+    if isinstance(value, bool):
+        return [flag] * value
+    if isinstance(value, dict):
+        return [part for role, names in value.items() for part in (flag, f"{role}={_listed(names)}")]
+    if isinstance(value, list | tuple):
+        return [part for each in value for part in (flag, str(each))]
+    return [flag, str(value)]
+
+
+def _listed(names: Any) -> str:
+    return names if isinstance(names, str) else ",".join(map(str, names))
+
+
+def _command_to_build(folder: Path) -> str:
+    """Return the remedy for a path that is no gallery: what is there is most likely a source."""
+    if not folder.exists():
+        return f"Build one: pairscope build SOURCE --out {quote(str(folder))}"
+    out = folder.with_name(f"{folder.stem or 'photos'}-gallery")
+    return (
+        f"If it contains pictures, build a gallery of them: pairscope build {quote(str(folder))} "
+        f"--out {quote(str(out))}"
+    )
 
 
 def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:

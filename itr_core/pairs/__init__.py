@@ -11,7 +11,7 @@ from itr_core.pairs.decoding import decode_image
 from itr_core.pairs.pairset import Pair, PairSet, Relevance
 from itr_core.pairs.report import Skipped
 
-__all__ = ["Pair", "PairSet", "Relevance", "Skipped", "decode_image", "load_pairs"]
+__all__ = ["Pair", "PairSet", "Relevance", "Skipped", "check_spec", "decode_image", "load_pairs"]
 
 # Scheme -> function(rest of the spec, limit=..., named options), imported on first use.
 _SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -58,7 +58,14 @@ def load_pairs(
     if foreign := sorted(given.keys() - set(accepted)):
         raise SourceError(f"{spec}: a {scheme} source has no option {' or '.join(foreign)}; remove it.")
     module, function = target.split(":")
-    return getattr(import_module(module), function)(rest, limit=limit, **given)
+    pairs: PairSet = getattr(import_module(module), function)(rest, limit=limit, **given)
+    pairs.options = given | ({} if limit is None else {"limit": limit})
+    return pairs
+
+
+def check_spec(spec: str) -> None:
+    """Raise SourceError if a spec names no kind of source and no file or folder; no data is read."""
+    _parse(spec)
 
 
 def _parse(spec: str) -> tuple[str, str]:

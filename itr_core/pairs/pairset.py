@@ -64,6 +64,9 @@ class PairSet:
 
     Raises:
         SourceError: image ids are not unique.
+
+    Attributes:
+        options: the options of `load_pairs` that were given, which a command to load the source again needs.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class PairSet:
         self.triples = triples
         self.skipped = list(skipped)
         self.notes = list(notes)
+        self.options: Mapping[str, Any] = {}
         self.image_ids: list[str] = list(dataset["image_id"][:])
         if len(set(self.image_ids)) < len(self.image_ids):
             raise SourceError(_duplicates(source, self.image_ids))

@@ -109,7 +109,7 @@ class Searcher:
             rerank: re-rank the 100 best images by the local similarity.
 
         Raises:
-            QueryError: The query is empty, or an argument is invalid.
+            QueryError: The query is empty or no text, or an argument is invalid.
             GalleryError: `rerank` is set, but the gallery was built without tokens.
         """
         embedding = self.embed_text(query)
@@ -118,7 +118,7 @@ class Searcher:
         return self._hits(embedding, k, of, rescore=rescore)
 
     def embed_text(self, query: str) -> np.ndarray:
-        """Return the embedding of a query, (d,) float32 of unit norm; raise QueryError if it is empty."""
+        """Return the embedding of a query, (d,) float32 of unit norm; raise QueryError if it is no text."""
         text = normalised(query)
         if not text:
             raise QueryError("The query is empty: type a few words, such as 'a dog on a beach'.")
@@ -128,21 +128,27 @@ class Searcher:
         """Encode texts to (N, d) float32 of unit norm; between two batches, other threads can search."""
         return self.encoder.encode_texts(texts)
 
+    @property
+    def found_by_image(self) -> Of:
+        """What an image finds by default: captions, or images if the gallery has no captions."""
+        return "captions" if self._texts else "images"
+
     def search_image(
-        self, image: Image.Image, k: int = 10, of: Of = "captions", *, rerank: bool = False
+        self, image: Image.Image, k: int = 10, of: Of | None = None, *, rerank: bool = False
     ) -> list[Hit]:
         """Find the captions, or images, most similar to an image (I2T, I2I).
 
         Args:
             image: any PIL image.
             k: number of results, 1 to 100; with fewer items, all are returned.
-            of: 'captions' or 'images'.
+            of: 'captions' or 'images'. Default: see `found_by_image`.
             rerank: re-rank the 100 best captions by the local similarity.
 
         Raises:
             QueryError: An argument is invalid, or the gallery has no captions to find.
             ModelError: `rerank` is set, but the model has no tokens.
         """
+        of = of or self.found_by_image
         self._check(k, of, "captions" if rerank else None)
         rescore = None
         if rerank:
@@ -153,20 +159,21 @@ class Searcher:
         return self._hits(query[0], k, of, rescore=rescore)
 
     def search_item(
-        self, item_id: str, k: int = 10, of: Of = "captions", *, rerank: bool = False
+        self, item_id: str, k: int = 10, of: Of | None = None, *, rerank: bool = False
     ) -> list[Hit]:
         """Find the captions, or other images, most similar to an image of this gallery (I2T, I2I).
 
         Args:
             item_id: the image.
             k: number of results, 1 to 100; with fewer items, all are returned.
-            of: 'captions' or 'images'; the image itself is never a result.
+            of: 'captions' or 'images'; the image itself is never a result. Default: see `found_by_image`.
             rerank: re-rank the 100 best captions by the local similarity.
 
         Raises:
             QueryError: The gallery has no such image, or an argument is invalid.
             GalleryError: `rerank` is set, but the gallery was built without tokens.
         """
+        of = of or self.found_by_image
         self._check(k, of, "captions" if rerank else None)
         row = self.gallery.row(item_id)
         rescore = self._rescore_captions(self._tokens()[[row]]) if rerank else None
@@ -176,9 +183,10 @@ class Searcher:
         if of not in self._index:
             raise QueryError(f"There are no {of!r} to search.{did_you_mean(of, self._index)}")
         if can_rerank and of != can_rerank:
+            without = " The gallery has no captions." if not self._texts else ""
             raise QueryError(
                 f"Only {can_rerank} can be re-ranked here (of={can_rerank!r}): re-ranking compares an image "
-                "with a text."
+                f"with a text.{without}"
             )
         if not 1 <= k <= MAX_RESULTS:
             raise QueryError(f"{k} results are out of range; choose 1 to {MAX_RESULTS}.")
@@ -249,7 +257,17 @@ class Searcher:
         return self._ids[image], self._texts[row], self.gallery.path / self._thumbnails[image]
 
 
-def normalised(query: str) -> str:
-    """Return a query in Unicode NFC with single spaces, without zero bytes and lone surrogates."""
+def normalised(query: str | None) -> str:
+    """Return a query in Unicode NFC with single spaces, without zero bytes and lone surrogates.
+
+    None is an empty query.
+
+    Raises:
+        QueryError: The query is no text.
+    """
+    if query is None:
+        return ""
+    if not isinstance(query, str):
+        raise QueryError(f"A query of type {type(query).__name__} is no text: send a string.")
     text = query[:MAX_CHARACTERS].encode("utf-8", "ignore").decode().replace("\0", " ")
     return " ".join(unicodedata.normalize("NFC", text).split())

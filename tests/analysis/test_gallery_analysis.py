@@ -268,7 +268,8 @@ def test_cancelled_work_writes_nothing_and_can_be_repeated(gallery: Gallery) -> 
 def test_a_gallery_without_captions_has_maps_of_the_images(tmp_path: Path) -> None:
     analysis = GalleryAnalysis(write_gallery(tmp_path / "gallery", captions=False))
     analysis.prepare()
-    assert cached(analysis.gallery) == ["pca-images", "umap-images"]
+    assert cached(analysis.gallery) == ["geometry", "pca-images", "umap-images"]
+    assert analysis.map("joint").keys() == {"images"}
     with pytest.raises(GalleryError, match="30 images and 0 captions"):
         analysis.metrics()
 

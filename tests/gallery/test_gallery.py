@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -296,9 +297,39 @@ def test_another_format_version_is_refused(copy: Path) -> None:
         Gallery.open(copy)
 
 
+def test_a_manifest_from_before_options_were_recorded_is_readable(tmp_path: Path) -> None:
+    old = {
+        "format": 1, "source": "folder:photos", "source_fingerprint": "ab", "model": "starter:infonce",
+        "model_fingerprint": "cd", "dim": 2, "images": 1, "captions": 0, "created": "2026-01-02T00:00:00Z",
+        "skipped": [["x.jpg", "damaged"]], "files": {"items.parquet": [3, "ef"]},
+        "checksum": "b243caa29fb73e80b677daa2cc40b04c66518fc20b5ab11325ab6f6a8b7963fd",
+    }  # fmt: skip
+    (tmp_path / "manifest.json").write_text(json.dumps(old))
+    manifest = Manifest.read(tmp_path)
+    manifest.write(tmp_path)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == old
+    changed = manifest.model_copy(update={"options": {"limit": 3}})
+    changed.write(tmp_path)
+    assert Manifest.read(tmp_path).options == {"limit": 3}
+
+
+def test_the_command_to_rebuild_has_every_option_of_the_source(built: Path) -> None:
+    options = {
+        "columns": {"image": "photo", "captions": ["a b", "c"], "labels": []}, "image_root": "my photos",
+        "limit": 5, "follow_links": True, "other": False, "exclude": ["*.gif", "old/*"],
+    }  # fmt: skip
+    manifest = Manifest.read(built).model_copy(update={"options": options})
+    assert shlex.split(manifest.rebuild_command(built, "starter:cusa", tokens=True)) == [
+        "pairscope", "build", manifest.source, "--model", "starter:cusa", "--out", str(built),
+        "--columns", "image=photo", "--columns", "captions=a b,c", "--columns", "labels=",
+        "--image-root", "my photos", "--limit", "5", "--follow-links",
+        "--exclude", "*.gif", "--exclude", "old/*", "--tokens",
+    ]  # fmt: skip
+
+
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(GalleryError, match=rf"{path} is no gallery .*pairscope build SOURCE"):
+    for path, source in ((tmp_path, tmp_path), (tmp_path / "nowhere", "SOURCE")):
+        with pytest.raises(GalleryError, match=rf"{path} is no gallery .*pairscope build {source} --out"):
             Gallery.open(path)
 
 

@@ -300,5 +300,20 @@ def test_a_gallery_without_captions(encoder: DualEncoder, tmp_path: Path) -> Non
     hits = searcher.search_text("a dog")
     assert len(hits) == 3
     assert {hit.caption for hit in hits} == {""}
+    assert searcher.found_by_image == "images"
+    assert searcher.search_image(striped(1), k=1)[0].item_id == "id 1"
+    assert {hit.item_id for hit in searcher.search_item("id 1")} == {"id 0", "id 2"}
     with pytest.raises(QueryError, match="no captions to find"):
-        searcher.search_image(striped(0))
+        searcher.search_image(striped(0), of="captions")
+
+
+def test_the_only_image_of_a_gallery_finds_no_other(encoder: DualEncoder, tmp_path: Path) -> None:
+    searcher = Searcher(gallery_of([[]], encoder, tmp_path / "gallery"), encoder)
+    assert searcher.search_item("id 0") == []
+    assert [hit.item_id for hit in searcher.search_image(striped(0))] == ["id 0"]
+
+
+@pytest.mark.parametrize(("query", "message"), [(None, "empty"), (7, "int is no text"), (b"dog", "no text")])
+def test_a_query_that_is_no_text_is_refused(searcher: Searcher, query: Any, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        searcher.search_text(query)

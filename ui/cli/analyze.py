@@ -1,12 +1,20 @@
 """`pairscope analyze`."""
 
 import json
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ui.cli.output import print_json, print_table, progress_bar
+from ui.cli.output import print_json, print_line, print_table, print_warning, progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from analysis.gallery_analysis import GalleryAnalysis
 
 
 def analyze(
@@ -22,10 +30,8 @@ def analyze(
 ) -> None:
     """Measure galleries side by side: recall, geometry, query length and causes of misses, with intervals."""
     from analysis.gallery_analysis import GalleryAnalysis
-    from analysis.geometry.catalogue import GEOMETRY
     from analysis.tables import named, tables
     from itr_core.gallery import Gallery
-    from itr_core.metrics.catalogue import title_of
     from itr_core.system.files import whole_file
 
     analyses = named([GalleryAnalysis(Gallery.open(folder)) for folder in galleries])
@@ -45,12 +51,32 @@ def analyze(
             {subject: json.loads(table.to_json(orient="records")) for subject, table in results.items()}
         )
         return
-    titles = {name: metric.title for name, metric in GEOMETRY.items()}
     for subject in ("metrics", "geometry"):
-        cells: dict[str, list[str]] = {}
-        for row in results[subject].to_dict("records"):
-            cell = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-            cells.setdefault(titles.get(row["metric"]) or title_of(row["metric"]), []).append(cell)
-        print_table(subject.capitalize(), ("", *analyses), [(name, *row) for name, row in cells.items()])
+        _print_subject(subject, results[subject], analyses)
+    for one in analyses.values():
+        if one.unpaired:
+            print_warning(one.unpaired)
     for written in filter(None, (out, csv)):
-        typer.echo(str(written))
+        print_line(written)
+
+
+def _cell(value: float, low: float, high: float) -> str:
+    """Return a value with its interval, which a single image does not have."""
+    return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _print_subject(subject: str, table: "pd.DataFrame", analyses: "Mapping[str, GalleryAnalysis]") -> None:
+    """Print a row for every metric and a column for every gallery that has it."""
+    from analysis.geometry.catalogue import GEOMETRY, missing
+    from itr_core.metrics.catalogue import title_of
+
+    cells: dict[str, dict[str, str]] = {}
+    for row in table.to_dict("records"):
+        metric, one = row["metric"], analyses[row["gallery"]]
+        need = missing(metric, len(one.images), len(one.captions))
+        of_metric = cells.setdefault(GEOMETRY[metric].title if metric in GEOMETRY else title_of(metric), {})
+        of_metric[row["gallery"]] = need or _cell(row["value"], row["low"], row["high"])
+    if cells:
+        names = list(next(iter(cells.values())))
+        rows = [(title, *of_metric.values()) for title, of_metric in cells.items()]
+        print_table(subject.capitalize(), ("", *names), rows)

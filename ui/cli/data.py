@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ui.cli.options import Columns, Device, ImageRoot, Json, Limit, Source, open_source
-from ui.cli.output import print_json, print_table, progress_bar, report_skipped
+from ui.cli.output import print_json, print_line, print_table, progress_bar, report_skipped
 
 app = typer.Typer(no_args_is_help=True, help="Show, convert and export sources of pairs.")
 
@@ -54,7 +54,7 @@ def export(
     with progress_bar("Writing") as progress:
         skipped = write(pairs, to, out, progress=progress)
     report_skipped(f"{name}: {reason}" for name, reason in [*pairs.skipped, *skipped])
-    typer.echo(f"{out}: {len(pairs) - len(skipped)} images with captions, as {to}.")
+    print_line(f"{out}: {len(pairs) - len(skipped)} images with captions, as {to}.")
 
 
 @app.command()
@@ -84,7 +84,7 @@ def teachers(
     rows = open_teachers(image_teacher, text_teacher, pairs, DecodedImages(pairs, encoder), encoder)
     save_teachers(out, pairs, *rows)
     report_skipped(f"{name}: {reason}" for name, reason in pairs.skipped)
-    typer.echo(
+    print_line(
         f"{out}: {len(pairs)} images and {len(rows[1])} captions. Train with "
         f"--image-teacher precomputed:{out}:image --text-teacher precomputed:{out}:text."
     )
@@ -98,7 +98,7 @@ def triples(out: Annotated[Path, typer.Option(help="Tab-separated file to write.
 
     with whole_file(out) as part:
         part.write_text("".join("\t".join(triple) + "\n" for triple in TRIPLES), encoding="utf-8")
-    typer.echo(f"{out}: {len(TRIPLES)} triples.")
+    print_line(f"{out}: {len(TRIPLES)} triples.")
 
 
 @app.command()
@@ -109,4 +109,4 @@ def contact_sheet(out: Annotated[Path, typer.Option(help="PNG file to write.")])
 
     with whole_file(out) as part:
         sheet().save(part, "PNG")
-    typer.echo(str(out))
+    print_line(out)

@@ -1,19 +1,31 @@
 """`pairscope demo`, also run by `python app.py`."""
 
 import logging
+import os
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from itr_core.errors import PairscopeError
+from ui.cli.output import PrintableFormatter
+
+GALLERY_VARIABLE = "PAIRSCOPE_GALLERY"
+
 
 def demo(
-    gallery: Annotated[
+    galleries: Annotated[
         list[str] | None,
-        typer.Option(
-            envvar="PAIRSCOPE_GALLERY",
-            help="Gallery folder, or a source to build a gallery from. Can be repeated. "
-            "Default: picturebook:gallery.",
+        typer.Argument(
+            metavar="GALLERY",
+            help="Gallery folders, or sources such as a folder of photos, from which galleries are built. "
+            f"Default: those of the environment variable {GALLERY_VARIABLE}, else picturebook:gallery.",
+            show_default=False,
         ),
+    ] = None,
+    gallery: Annotated[
+        list[str] | None, typer.Option(help="The same as GALLERY. Can be repeated.", show_default=False)
     ] = None,
     model: Annotated[
         str | None,
@@ -54,6 +66,27 @@ def demo(
     """Serve the browser app."""
     from ui.web.app import launch
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log = logging.StreamHandler()
+    log.setFormatter(PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[log])
+    named = [*(galleries or ()), *(gallery or ())] or _galleries_of_environment()
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
-    launch(gallery, model, host, port, proxies=proxy or (), rate=rate)
+    launch(named or None, model, host, port, proxies=proxy or (), rate=rate)
+
+
+def _galleries_of_environment() -> list[str]:
+    """Return the galleries of the environment variable: one path, or several specs quoted as in a shell.
+
+    Raises:
+        PairscopeError: a quotation mark is not closed.
+    """
+    value = os.environ.get(GALLERY_VARIABLE, "")
+    if value and Path(os.path.expanduser(value)).exists():  # a path may contain spaces
+        return [value]
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise PairscopeError(
+            f"{GALLERY_VARIABLE}={value}: {str(error).lower()}. Quote paths with spaces as in a shell: "
+            "'my photos' picturebook:gallery."
+        ) from error

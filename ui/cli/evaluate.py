@@ -18,7 +18,7 @@ from ui.cli.options import (
     RerankWeight,
     open_source,
 )
-from ui.cli.output import print_json, print_table, report_skipped
+from ui.cli.output import print_json, print_line, print_table, report_skipped
 
 PROTOCOL_HELP = (
     "Ground truth. standard: the given pairs; coco-1k: the given pairs, in five folds of 1,000 images; "
@@ -88,12 +88,12 @@ def evaluate(
     if as_json:
         print_json(results)
         return
-    typer.echo(
+    print_line(
         f"{results['model']} on {results['source']}: "
         f"{results['n_images']:,} images, {results['n_captions']:,} captions; [95 % interval over images]"
     )
     if against:
-        typer.echo(f"against {results['rows'][0]['against']}")
+        print_line(f"against {results['rows'][0]['against']}")
     for name in dict.fromkeys(row["protocol"] for row in results["rows"]):
         rows = [row for row in results["rows"] if row["protocol"] == name]
         if against:

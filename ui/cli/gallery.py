@@ -1,6 +1,8 @@
 """`pairscope build` and `pairscope search`."""
 
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -58,10 +60,22 @@ def build(
 def search(
     gallery: Annotated[Path, typer.Argument(help="Folder made by `pairscope build`.")],
     query: Annotated[list[str], typer.Argument(help="Words, or one image file.")],
+    kind: Annotated[
+        bool | None,
+        typer.Option(
+            "--image/--text",
+            help="The query is an image file, or words. Default: an image file if such a file exists and its "
+            "name has a suffix or a folder, as in dog.jpg or ./dog.",
+            show_default=False,
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="Number of results, 1 to 100.")] = 10,
     of: Annotated[
         Literal["images", "captions"] | None,
-        typer.Option(help="What to find. Default: images for words, captions for an image."),
+        typer.Option(
+            help="What to find. Default: images for words; captions for an image, or images if the gallery "
+            "has no captions."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -84,14 +98,14 @@ def search(
     from itr_core.pairs import decode_image
     from itr_core.retrieval.searcher import Searcher
 
-    words, file = " ".join(query), Path(query[0])
-    picture = decode_image(file) if len(query) == 1 and _is_image_file(file) else None
+    words, file = " ".join(query), _image_file(query, kind)
+    picture = None if file is None else decode_image(file)
     opened = Gallery.open(gallery)
     encoder = load_encoder(model_to_load(opened.manifest, model), device=device).fuse()
     searcher = Searcher(opened, encoder, u1=u1)
     start = time.perf_counter()
     if picture is not None:
-        of = of or "captions"
+        of = of or searcher.found_by_image
         hits, lost, unseen = searcher.search_image(picture, k, of, rerank=rerank), "", []
     else:
         of = of or "images"
@@ -111,13 +125,28 @@ def search(
         print_warning(f"Not in the model's training captions: {', '.join(unseen)}")
 
 
-def _is_image_file(path: Path) -> bool:
+def _image_file(query: Sequence[str], is_image: bool | None) -> Path | None:
+    """Return the image file that a query names, or None if the query is words.
+
+    Args:
+        query: the words of the command line.
+        is_image: the choice of the user; None decides by the file and by its name.
+
+    Raises:
+        QueryError: the file is missing.
+    """
     from itr_core.pairs.folder import SUFFIXES
 
+    if is_image is False or (len(query) > 1 and not is_image):
+        return None
+    file = Path(os.path.expanduser(" ".join(query)))
     try:
-        exists = path.is_file()
-    except (OSError, ValueError):  # not a valid path (too long, or with a null byte), so it is words
-        return False
-    if not exists and path.suffix.lower() in SUFFIXES:
-        raise QueryError(f"{path}: no such file.")
-    return exists
+        exists = file.is_file()
+    except (OSError, ValueError):  # not a valid path (too long, or with a null byte)
+        exists = False
+    if not exists and (is_image or file.suffix.lower() in SUFFIXES):
+        raise QueryError(f"{file}: no such file. To search with these words, add --text.")
+    if exists and is_image is None and not file.suffix and file.name == query[0]:
+        print_warning(f"Searching with the word {query[0]!r}. To search with the file {file}, add --image.")
+        return None
+    return file if exists else None

@@ -1,6 +1,8 @@
 """Output of the commands: JSON and tables on stdout; progress, warnings and errors on stderr."""
 
 import json
+import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,30 +26,61 @@ def exit_on_error() -> Iterator[None]:
         raise SystemExit(130) from None
 
 
+# Control characters except tab and line feed, and the characters that reverse the direction of text. They
+# work on the terminal, and captions, file names and ids come from anyone.
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which characters that control a terminal are escaped as in JSON.
+
+    >>> print(printable("red\x1b[31m ball"))
+    red\u001b[31m ball
+    """
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats log records as `printable` text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return printable(super().format(record))
+
+
 def print_error(message: str) -> None:
     """Print a red line on stderr."""
-    typer.secho(message, fg="red", err=True)
+    typer.secho(printable(message), fg="red", err=True)
 
 
 def print_warning(message: str) -> None:
     """Print a yellow line on stderr."""
-    typer.secho(message, fg="yellow", err=True)
+    typer.secho(printable(message), fg="yellow", err=True)
+
+
+def print_line(message: object) -> None:
+    """Print a line on stdout."""
+    typer.echo(printable(str(message)))
 
 
 def print_json(value: Any) -> None:
     """Print a JSON value; it must be the only output on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    print_line(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table on stdout, without a header if no column has a name."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*columns, title=Text(title), title_justify="left", show_header=any(columns))
+    def text(value: object) -> Text:
+        return Text(printable(str(value)))  # Text: captions may hold [brackets]
+
+    headers = [Column(text(name)) for name in columns]
+    table = Table(*headers, title=text(title), title_justify="left", show_header=any(columns))
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row))  # Text: captions may hold [brackets]
+        table.add_row(*map(text, row))
     Console().print(table)
 
 

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from ui.cli.options import Columns, parse_columns, parse_options
+from ui.cli.output import print_line
 
 
 class TrainCommand(TyperCommand):
@@ -52,7 +53,7 @@ def _run(out: Path, resume: bool, **settings: Any) -> None:
         "trackers": tuple(settings["trackers"]),
     }
     run(out=out, resume=resume, **settings)
-    typer.echo(f"Trained {out}. Try: pairscope evaluate --model {out} --source {settings['source']}")
+    print_line(f"Trained {out}. Try: pairscope evaluate --model {out} --source {settings['source']}")
 
 
 def _parameters() -> list[inspect.Parameter]:

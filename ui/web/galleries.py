@@ -1,6 +1,7 @@
 """The galleries that visitors can search and analyse, loaded in the background when the app starts."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,10 @@ from analysis.calibration import Calibration
 from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
-from itr_core.gallery import Gallery
+from itr_core.gallery import Gallery, is_gallery
 from itr_core.gallery.named_models import model_to_load
 from itr_core.gallery.names import unique_names
-from itr_core.pairs import load_pairs
+from itr_core.pairs import check_spec, load_pairs
 from itr_core.retrieval.searcher import Searcher
 from itr_core.system.files import cache_dir
 from ui.web.boundary.served import serve_gallery
@@ -45,10 +46,17 @@ class Galleries:
         specs: Folders made by `pairscope build`, or sources, which are built into the cache first.
         model: Model spec for sources. It also replaces the model spec in a gallery's manifest; the weights
             must be the same. Default: `starter:infonce`, and the spec in the manifest.
+
+    Raises:
+        SourceError: A spec names no kind of source and no file or folder.
     """
 
     def __init__(self, specs: Sequence[str], model: str | None) -> None:
         self._model = model
+        specs = [os.path.expanduser(spec) for spec in specs]
+        for spec in specs:
+            if not Path(spec).exists():
+                check_spec(spec)
         self._specs = dict(zip(unique_names(map(_name, specs)), specs, strict=True))
         self._slots = {name: _Slot() for name in self._specs}
         self._encoders: dict[str, DualEncoder] = {}
@@ -98,6 +106,35 @@ class Galleries:
         assert analysis is not None
         return analysis
 
+    def analyses(self, names: Sequence[str]) -> tuple[dict[str, GalleryAnalysis], list[str]]:
+        """Return the analyses of those galleries that have loaded, by name, and why the others have none.
+
+        Raises:
+            QueryError: None has loaded.
+        """
+        found, problems = {}, []
+        for name in names:
+            try:
+                found[name] = self.analysis(name)
+            except PairscopeError as error:
+                problems.append(f"{name}: {error}")
+        if not found:
+            raise QueryError(" ".join(problems))
+        return found, problems
+
+    def paired(self, names: Sequence[str]) -> tuple[dict[str, GalleryAnalysis], list[str]]:
+        """Return `analyses` without the galleries that cannot measure retrieval, and why they cannot.
+
+        Raises:
+            QueryError: None can.
+        """
+        found, problems = self.analyses(names)
+        problems += [one.unpaired for one in found.values() if one.unpaired]
+        paired = {name: one for name, one in found.items() if not one.unpaired}
+        if not paired:
+            raise QueryError(" ".join(problems))
+        return paired, problems
+
     def calibration(self, name: str) -> Calibration | None:
         """Return the calibration of the gallery's scores; None if it is not computed yet or cannot be."""
         return self._slot(name).calibration
@@ -128,7 +165,7 @@ class Galleries:
                     slot.calibration = slot.analysis.calibration()
 
     def _load(self, spec: str, slot: _Slot) -> Searcher:
-        if Path(spec).is_dir():
+        if is_gallery(Path(spec)):
             gallery = Gallery.open(spec)
             return Searcher(gallery, self._encoder(model_to_load(gallery.manifest, self._model)))
         encoder = self._encoder(self._model or "starter:infonce")
@@ -162,4 +199,4 @@ def _name(spec: str) -> str:
     if Path(spec).exists():
         return Path(spec).resolve().stem
     scheme, _, rest = spec.partition(":")
-    return scheme if scheme == "picturebook" else Path(rest).stem
+    return scheme if scheme == "picturebook" else Path(rest).resolve().stem

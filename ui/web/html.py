@@ -99,6 +99,11 @@ def note(message: str) -> str:
     return status(notes=[message])
 
 
+def notes(messages: Sequence[str]) -> str:
+    """Return warnings, one paragraph each; "" without any."""
+    return status(notes=messages) if messages else ""
+
+
 def waiting(name: str, done: int, total: int) -> str:
     """Return the progress of a gallery that is being built, in pictures."""
     return render("waiting.html", name=name, done=done, total=total)

@@ -60,6 +60,19 @@ def test_curves_have_bands_above_the_numbers_of_true_images_and_of_queries() -> 
     assert drawn.layout.xaxis.type == "category"  # else plotly reads 3-4 as a date
 
 
+def test_the_lower_panels_show_every_gallery_whose_queries_differ() -> None:
+    tables = {
+        "a": lengths("bucket", "true_images", ["1-2", "3-4"], 12.5),
+        "b": lengths("bucket", "true_images", ["1-4"], 3.0),
+        "c": lengths("bucket", "true_images", ["1-4"], np.nan),
+    }
+    below = [(trace.name, trace.type, list(trace.y)) for trace in by_length(tables).data[6:]]
+    assert below == [
+        ("a", "scatter", [12.5, 12.5]), ("a", "bar", [40, 40]), ("b", "scatter", [3.0]), ("b", "bar", [40]),
+        ("c", "bar", [40]),
+    ]  # fmt: skip
+
+
 def test_buckets_of_different_galleries_are_in_order_of_length() -> None:
     tables = {
         "long": lengths("bucket", "true_images", ["1-2", "11-12", "25+"], 1.0),

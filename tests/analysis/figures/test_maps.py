@@ -44,6 +44,12 @@ def test_a_category_has_the_same_colour_in_both_modalities(maps: dict[str, Map])
     assert colours["dog"] == {GREY}  # the most frequent
 
 
+def test_no_two_of_many_categories_look_the_same(maps: dict[str, Map]) -> None:
+    many = Map(np.eye(28, dtype=np.float32), np.zeros((28, 2), np.float32))
+    drawn = embedding_map({"captions": many}, colour={"captions": [f"kind {n}" for n in range(28)]}).data
+    assert len({(trace.marker.color, trace.marker.symbol) for trace in drawn}) == 28
+
+
 def test_numbers_share_one_colour_scale(maps: dict[str, Map]) -> None:
     drawn = embedding_map(maps, colour={"images": [1, 2, 3], "captions": [4, 5, 6, 7]}, colour_title="words")
     assert [trace.marker.coloraxis for trace in drawn.data] == ["coloraxis"] * 2

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +20,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from itr_core.gallery import Gallery
+from itr_core.gallery.manifest import Manifest, stamps
 from itr_core.pairs import load_pairs
 from itr_core.training.config import TrainConfig
 from ui.cli import app
@@ -94,7 +98,7 @@ def test_ctrl_c_says_how_to_resume_and_ends_with_exit_code_130(tmp_path: Path) -
 
 def test_demo_reads_its_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[object, ...]] = []
-    monkeypatch.setattr("ui.web.app.launch", lambda *options: calls.append(options))
+    monkeypatch.setattr("ui.web.app.launch", lambda *options, **more: calls.append(options))
     space = {"GRADIO_SERVER_NAME": "0.0.0.0"}  # as on a Hugging Face Space
     own = {
         "PAIRSCOPE_GALLERY": "one two", "PAIRSCOPE_MODEL": "starter:cusa", "PAIRSCOPE_HOST": "::1",
@@ -102,13 +106,38 @@ def test_demo_reads_its_options_from_the_environment(monkeypatch: pytest.MonkeyP
     }  # fmt: skip
     for environment in ({}, space, space | own):
         assert CliRunner().invoke(app, ["demo"], env=environment).exit_code == 0
-    assert CliRunner().invoke(app, ["demo", "--gallery", "three"], env=own).exit_code == 0
+    assert CliRunner().invoke(app, ["demo", "four", "--gallery", "three"], env=own).exit_code == 0
     assert calls == [
         (None, None, "127.0.0.1", 7860),
         (None, None, "0.0.0.0", 7860),
         (["one", "two"], "starter:cusa", "::1", 80),
-        (["three"], "starter:cusa", "::1", 80),
+        (["four", "three"], "starter:cusa", "::1", 80),
     ]
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_the_environment_variable_of_galleries_takes_paths_with_spaces(
+    quoted: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr("ui.web.app.launch", lambda *options, **more: calls.append(options))
+    photos = tmp_path / "my photos"
+    photos.mkdir()
+    value = f"'{photos}' picturebook:test" if quoted else str(photos)
+    assert CliRunner().invoke(app, ["demo"], env={"PAIRSCOPE_GALLERY": value}).exit_code == 0
+    assert calls[0][0] == ([str(photos), "picturebook:test"] if quoted else [str(photos)])
+    refused = CliRunner().invoke(app, ["demo"], env={"PAIRSCOPE_GALLERY": "'my photos"})
+    assert refused.exit_code == 2
+    assert "no closing quotation" in refused.stderr
+
+
+def test_a_mistyped_path_ends_the_app_before_it_is_served() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    refused = pairscope("demo", "picturebook:test@3", "fotos", "--port", port)
+    assert refused.exit_code == 2
+    assert "'fotos': no such file or folder." in refused.stderr
 
 
 @pytest.mark.parametrize("command", [["app.py"], ["-m", "ui.cli", "demo"]])
@@ -198,6 +227,88 @@ def test_search_with_an_image_file(gallery: Path, picture: Path) -> None:
     assert alike["hits"][0]["item_id"] == load_pairs(SOURCE).image_ids[4]
 
 
+def test_a_file_named_like_the_query_is_not_searched_with_unless_it_is_meant(
+    gallery: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched_for(*arguments: object) -> str:
+        return json.loads(pairscope("search", gallery, *arguments, "--json").stdout)["of"]
+
+    monkeypatch.chdir(tmp_path)
+    picture.rename(tmp_path / "dog.png")
+    (tmp_path / "dog").write_bytes((tmp_path / "dog.png").read_bytes())
+    words, image = "images", "captions"
+    assert searched_for("dog") == words
+    assert "with the file dog, add --image" in pairscope("search", gallery, "dog").stderr
+    assert {searched_for("dog", "--image"), searched_for("./dog"), searched_for("dog.png")} == {image}
+    assert {searched_for("dog.png", "--text"), searched_for("cat.png", "--text")} == {words}
+    assert {searched_for("~"), searched_for("~nobody"), searched_for("a", "dog.png")} == {words}
+    shutil.move("dog.png", picture)
+
+
+def test_a_picture_finds_pictures_in_a_gallery_without_captions(tmp_path: Path) -> None:
+    for name, colour in (("red dog.png", "red"), ("blue.png", "blue")):
+        Image.new("RGB", (32, 32), colour).save(tmp_path / name)
+    assert pairscope("build", tmp_path, "--model", MODEL, "--out", tmp_path / "g").exit_code == 0
+    found = json.loads(pairscope("search", tmp_path / "g", tmp_path / "red dog.png", "--json").stdout)
+    assert found["of"] == "images"
+    assert [hit["item_id"] for hit in found["hits"]] == ["red dog.png", "blue.png"]
+    analysed = pairscope("analyze", tmp_path / "g", "--out", tmp_path / "report.html")
+    assert analysed.exit_code == 0, analysed.output
+    assert "needs captions" in analysed.stdout
+    assert "2 images and 0 captions" in analysed.stderr
+    assert "map-g" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("damage", ["thumbnail", "manifest", "items", "another model"])
+def test_the_suggested_command_rebuilds_a_gallery_as_it_was(damage: str, tmp_path: Path) -> None:
+    photos = tmp_path / "my photos"
+    photos.mkdir()
+    for name in ("1.png", "2.png", "3.png"):
+        Image.new("RGB", (32, 32), "red").save(photos / name)
+    rows = [{"name": f"{n}.png", "alt text": f"ball {n}", "title": f"toy {n}"} for n in (1, 2, 3)]
+    pd.DataFrame(rows).to_parquet(tmp_path / "table.parquet")
+    out = tmp_path / "the gallery"
+    command = [
+        "build", tmp_path / "table.parquet", "--out", out, "--model", MODEL, "--columns", "image=name",
+        "--columns", "captions=alt text,title", "--image-root", photos, "--limit", 2, "--tokens", "--no-map",
+    ]  # fmt: skip
+    assert pairscope(*command).exit_code == 0
+    before = Gallery.open(out)
+    if damage == "thumbnail":
+        next(out.glob("thumbnails/*/*.webp")).write_bytes(b"")
+    elif damage == "manifest":
+        text = (out / "manifest.json").read_text()
+        (out / "manifest.json").write_text(text.replace('"images": 2', '"images": 3'))
+    elif damage == "items":
+        (out / "items.parquet").write_bytes(b"no table")
+        Manifest.read(out).model_copy(update={"files": stamps(out, before.manifest.files)}).write(out)
+    model = "picturebook-resnet/none" if damage == "another model" else MODEL
+    message = pairscope("search", out, "ball", "--model", model).stderr
+    suggested = shlex.split(message[message.index("pairscope build") :])[1:]
+    assert suggested.pop(suggested.index("--model") + 1) == model
+    suggested.insert(suggested.index("--model") + 1, MODEL)
+    assert pairscope(*suggested).exit_code == 0
+    after = Gallery.open(out)
+    assert after.items.equals(before.items)
+    assert after.manifest.files.keys() == before.manifest.files.keys()
+    assert after.manifest.options == before.manifest.options
+
+
+def test_captions_and_names_cannot_control_the_terminal(tmp_path: Path) -> None:
+    hostile = "a red\x1b]0;title\x07 \x9b31m\u202eball\r"
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "\x1b[2Jred.png")
+    (tmp_path / "\x1b[1mbad.jpg").write_text("no picture")
+    line = {"file_name": "\x1b[2Jred.png", "caption": hostile}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(line))
+    built = pairscope("build", tmp_path, "--model", MODEL, "--out", tmp_path / "\x1b[5mg")
+    assert built.exit_code == 0
+    shown = pairscope("search", tmp_path / "\x1b[5mg", "red")
+    printed = pairscope("search", tmp_path / "\x1b[5mg", "red", "--of", "captions", "--json")
+    for result in (built, shown, printed):
+        assert not set(result.output) & set("\x1b\x07\x9b\u202e\r")
+    assert json.loads(printed.stdout)["hits"][0]["caption"] == hostile
+
+
 def test_search_reranks_if_the_gallery_has_tokens(gallery: Path, tmp_path: Path) -> None:
     refused = pairscope("search", gallery, "two dogs", "--rerank")
     assert refused.exit_code == 2
@@ -236,7 +347,7 @@ def test_invalid_searches_are_refused(gallery: Path, arguments: list[str], messa
 def test_search_in_a_folder_that_is_no_gallery(tmp_path: Path) -> None:
     result = pairscope("search", tmp_path, "dog")
     assert result.exit_code == 2
-    assert "pairscope build SOURCE" in result.stderr
+    assert f"pairscope build {tmp_path} --out {tmp_path}-gallery" in result.stderr
 
 
 # ---- data

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -10,7 +11,7 @@ from PIL import Image
 
 from itr_core.errors import QueryError
 from itr_core.pairs.decoding import decode_upload
-from itr_core.retrieval.searcher import Hit, Searcher
+from itr_core.retrieval.searcher import Hit, Of, Searcher
 from ui.web import html
 from ui.web.boundary.served import thumbnail_path, thumbnail_url
 from ui.web.boundary.uploads import UPLOADS
@@ -76,7 +77,7 @@ class SearchHandlers:
         searcher = self._searcher(gallery)
         image = _decoded(key)
         start = time.perf_counter()
-        results = _both(searcher.search_image(image, count), searcher.search_image(image, count, of="images"))
+        results = _both(searcher, lambda of: searcher.search_image(image, count, of))
         seconds = time.perf_counter() - start
         notes = ["A search with your own picture has no link."]
         return _outputs("", gr.skip(), self._status(searcher, gallery, seconds, notes), results)
@@ -86,7 +87,7 @@ class SearchHandlers:
         """I2T and I2I for a picture of the gallery."""
         searcher = self._searcher(gallery)
         start = time.perf_counter()
-        results = _both(searcher.search_item(item, count), searcher.search_item(item, count, of="images"))
+        results = _both(searcher, lambda of: searcher.search_item(item, count, of))
         seconds = time.perf_counter() - start
         thumbnail = searcher.gallery.thumbnail(item)
         status = self._status(searcher, gallery, seconds, item=item, k=count)
@@ -144,15 +145,15 @@ class SearchHandlers:
 
     @as_gradio_error
     def search_image(self, image: str | None, k: int = 10, gallery: str = "") -> list[dict[str, Any]]:
-        """Search captions with a picture (I2T).
+        """Search captions with a picture (I2T); in a gallery without captions, pictures (I2I).
 
         Args:
-            image: the picture to find captions for
-            k: number of captions, 1 to 100
+            image: the picture to search with
+            k: number of results, 1 to 100
             gallery: name of the gallery; empty for the first one
 
         Returns:
-            the best captions: rank, score (cosine), item_id, caption, address of the thumbnail
+            the best results: rank, score (cosine), item_id, caption, address of the thumbnail
         """
         if not image:
             raise QueryError("There is no picture to search with.")
@@ -211,8 +212,13 @@ def _decoded(key: str) -> Image.Image:
     return decode_upload(content, min_side=UPLOAD_SIDE)
 
 
-def _both(texts: list[Hit], pictures: list[Hit]) -> str:
-    return html.captions(texts, "Matching captions") + html.pictures(pictures, "Similar pictures")
+def _both(searcher: Searcher, find: Callable[[Of], list[Hit]]) -> str:
+    """Return the captions, if the gallery has any, and the pictures that a picture finds."""
+    texts = find("captions") if searcher.found_by_image == "captions" else []
+    pictures = find("images")
+    sections = [html.captions(texts, "Matching captions")] if texts else []
+    sections += [html.pictures(pictures, "Similar pictures")] if pictures else []
+    return "".join(sections) or html.note("This gallery contains no other picture.")
 
 
 def _as_json(hits: list[Hit]) -> list[dict[str, Any]]:

@@ -75,11 +75,11 @@ def _point(analysis: GalleryAnalysis, searcher: Searcher, modality: str, row: in
     image = row if modality == "images" else int(image_of_caption[row])
     item = str(items["image_id"].iat[image])
     of_image = np.flatnonzero(image_of_caption == image)
-    ranks = analysis.ranks()[0][of_image] if len(of_image) else of_image
+    ranks = [None] * len(of_image) if analysis.unpaired else analysis.ranks()[0][of_image]
     if modality == "images":
         heading = "Image"
         nearest = searcher.search_item(item, NEIGHBOURS, of="images")
-        neighbours = html.pictures(nearest, "Nearest images", action="open this")
+        neighbours = html.pictures(nearest, "Nearest images", action="open this") if nearest else ""
         if analysis.captions:
             neighbours += html.captions(searcher.search_item(item, NEIGHBOURS), "Nearest captions")
     else:

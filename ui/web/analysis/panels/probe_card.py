@@ -97,13 +97,15 @@ def find(analysis: GalleryAnalysis, searcher: Searcher, query: str) -> tuple[int
     items = analysis.gallery.items
     captions: list[list[str]] = items["captions"].tolist()
     rows = np.flatnonzero(items["image_id"] == query.strip())
-    if len(rows):
-        return int(rows[0]), _longest(captions[int(rows[0])])
-    if not query.strip():
+    if not query.strip() or not analysis.captions:
         return captioned_image(analysis, 0.0)
-    hit = searcher.search_text(query, 1)[0]
-    row = analysis.gallery.row(hit.item_id)
-    return row, captions[row].index(hit.caption) if hit.caption else 0
+    hit = None if len(rows) else searcher.search_text(query, 1)[0]
+    row = analysis.gallery.row(hit.item_id) if hit else int(rows[0])
+    if not captions[row]:
+        raise QueryError(
+            f"The image {items['image_id'].iat[row]} has no caption, so there is nothing to probe."
+        )
+    return row, captions[row].index(hit.caption) if hit else _longest(captions[row])
 
 
 def captioned_image(analysis: GalleryAnalysis, fraction: float) -> tuple[int, int]:
@@ -111,7 +113,7 @@ def captioned_image(analysis: GalleryAnalysis, fraction: float) -> tuple[int, in
     captions: list[list[str]] = analysis.gallery.items["captions"].tolist()
     rows = [row for row, texts in enumerate(captions) if texts]
     if not rows:
-        raise QueryError("This gallery has no captions to probe.")
+        raise QueryError("This gallery has no captions, and probes change captions.")
     row = rows[int(fraction * len(rows))]
     return row, _longest(captions[row])
 

@@ -1,12 +1,16 @@
 """The tab Geometry: alignment and uniformity, similarities of pairs, and all measures with intervals."""
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from itertools import chain
 from typing import Any
 
 import gradio as gr
+import numpy as np
+import pandas as pd
 
-from analysis.geometry.catalogue import GEOMETRY
+from analysis.gallery_analysis import GalleryAnalysis
+from analysis.geometry.catalogue import GEOMETRY, missing
 from ui.web import html
 from ui.web.analysis.jobs import awaited
 from ui.web.analysis.plot import plot, plot_value
@@ -24,33 +28,39 @@ def geometry_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     """Add the tab's components; it compares the selected galleries."""
     with gr.Row():
         with gr.Column(min_width=340):
-            plane = plot(elem_id="plane")
+            plane_view = plot(elem_id="plane")
         with gr.Column(min_width=340):
-            similarities = plot(elem_id="similarities")
+            similarities_view = plot(elem_id="similarities")
     measures = gr.HTML(elem_id="measures")
 
     def show(names: list[str]) -> Generator[tuple[Any, ...]]:
         from analysis.figures import geometry as figures
 
-        analyses = {name: galleries.analysis(name) for name in names}
-        for name, work in awaited(galleries, names, "geometry", "histograms"):
+        analyses, problems = galleries.analyses(names)
+        paired = [name for name, each in analyses.items() if not each.unpaired]
+        problems += [each.unpaired for each in analyses.values() if each.unpaired]
+        works = awaited(galleries, list(analyses), "geometry"), awaited(galleries, paired, "histograms")
+        for name, work in chain(*works):
             progress = html.render("computing.html", what="Measuring the embeddings", name=name, work=work)
             yield gr.skip(), gr.skip(), progress
         tables = {name: each.geometry() for name, each in analyses.items()}
-        histograms = {name: each.histograms() for name, each in analyses.items()}
-        yield (
-            plot_value(figures.plane(tables), PLANE, "alignment-uniformity"),
-            plot_value(figures.similarities(histograms), SIMILARITIES, "similarities"),
-            html.render("measures.html", names=names, rows=_rows(tables)),
-        )
+        plane = similarities = None
+        if paired:
+            points = figures.plane({name: tables[name] for name in paired})
+            cosines = figures.similarities({name: analyses[name].histograms() for name in paired})
+            plane = plot_value(points, PLANE, "alignment-uniformity")
+            similarities = plot_value(cosines, SIMILARITIES, "similarities")
+        table = html.render("measures.html", names=list(tables), rows=_rows(tables, analyses))
+        yield plane, similarities, html.notes(problems) + table
 
-    return Tab(show, [], [plane, similarities, measures])
+    return Tab(show, [], [plane_view, similarities_view, measures])
 
 
-def _rows(tables: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(
+    tables: Mapping[str, pd.DataFrame], analyses: Mapping[str, GalleryAnalysis]
+) -> list[dict[str, Any]]:
     rows = []
     for name, metric in GEOMETRY.items():
-        values = [table.loc[name] for table in tables.values()]
         arxiv = re.search(r"arXiv:([\d.]+\d)", metric.source)
         rows.append(
             {
@@ -59,13 +69,18 @@ def _rows(tables: dict[str, Any]) -> list[dict[str, Any]]:
                 "better": metric.better,
                 "source": metric.source,
                 "link": f"https://arxiv.org/abs/{arxiv[1]}" if arxiv else "",
-                "values": [
-                    {"value": _short(each.value), "interval": f"{_short(each.low)} to {_short(each.high)}"}
-                    for each in values
-                ],
+                "values": [_cell(name, table.T[name], analyses[own]) for own, table in tables.items()],
             }
         )
     return rows
+
+
+def _cell(name: str, row: "pd.Series[float]", analysis: GalleryAnalysis) -> dict[str, str]:
+    """Return a value with its interval, or a dash with what the metric needs."""
+    if need := missing(name, len(analysis.images), len(analysis.captions)):
+        return {"value": "–", "interval": need}
+    interval = "" if np.isnan(row.low) else f"{_short(row.low)} to {_short(row.high)}"
+    return {"value": _short(row.value), "interval": interval}
 
 
 def _short(value: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.colouring import By
 from analysis.gallery_analysis import GalleryAnalysis, Kind, Method
-from itr_core.errors import QueryError
+from itr_core.errors import GalleryError, QueryError
 from ui.web import html
 from ui.web.analysis.jobs import Stop, awaited, working
 from ui.web.analysis.panels import map_points
@@ -105,10 +105,11 @@ def _steps(
     """Yield the values of button, progress and plot: PCA if UMAP is not known yet, progress, then UMAP."""
     if kind not in KINDS.values() or colour not in COLOURS.values():
         raise QueryError(f"There is no map of {kind!r} coloured by {colour!r}.")
-    for name, ranking in awaited(galleries, [gallery], *RESULTS.get(colour, ())):
+    analysis = galleries.analysis(gallery)
+    needed = [] if analysis.unpaired else RESULTS.get(colour, [])
+    for name, ranking in awaited(galleries, [gallery], *needed):
         progress = html.render("computing.html", what="Ranking the queries", name=name, work=ranking)
         yield gr.skip(), progress, gr.skip()
-    analysis = galleries.analysis(gallery)
     embedding = galleries.searcher(gallery).embed_text(query)[None] if query.strip() else None
 
     def value_of(method: Method) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def _steps(
         with _DRAWING:
             return _shared_plot(analysis, gallery, kind, colour, method)
 
-    with working(galleries, gallery, f"umap-{kind}") as work:
+    with working(galleries, gallery, f"umap-{analysis.kind_of_map(kind)}") as work:
         if work.running(0.3):
             yield gr.Button(visible=True), "", value_of("pca")
         while work.running():
@@ -133,22 +134,34 @@ def _plot(
     method: Method,
     query: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Return the value of the plot; `query` is the embedding (1, d) of a query to show."""
+    """Return the value of the plot; `query` is the embedding (1, d) of a query to show.
+
+    What the gallery does not have, such as captions or labels, is left out, and the caption says so.
+    """
     from analysis.colouring import TITLES, colouring
     from analysis.figures.maps import embedding_map
 
     maps = analysis.map(kind, method)
-    star = maps["captions"].place(query)[0] if query is not None and "captions" in maps else None
+    near = "captions" if "captions" in maps else "images"
+    sentences = [CAPTION]
+    if kind not in ("joint", analysis.kind_of_map(kind)):
+        sentences.append("This gallery has no captions, so the map shows its images.")
+    sentences += [f"The embeddings of all {name} are equal." for name, each in maps.items() if each.equal]
+    star = None
+    if query is not None:
+        star = maps[near].place(query)[0]
+        sentences.append(f"The star is the query, between the {near} most similar to it.")
+    try:
+        values = colouring(analysis, colour)
+    except GalleryError as error:
+        values = None
+        sentences.append(str(error))
     figure = embedding_map(
-        maps,
-        colour=colouring(analysis, colour),
-        colour_title=TITLES.get(colour, colour),
-        query=star,
-        title=method.upper(),
+        maps, colour=values, colour_title=TITLES.get(colour, colour), query=star, title=method.upper()
     )
     figure.update_traces(hoverinfo="none", hovertemplate=None)
     figure.update_layout(height=640, legend={"y": -0.02, "yanchor": "top"})
-    return plot_value(figure, CAPTION, f"map-{kind}-{method}", zoom=True, gallery=gallery)
+    return plot_value(figure, " ".join(sentences), f"map-{kind}-{method}", zoom=True, gallery=gallery)
 
 
 # All visitors see the same map: it is drawn once, and Gradio, which keeps what it sent in a session, keeps it

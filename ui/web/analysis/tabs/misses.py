@@ -96,7 +96,8 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     def show(
         names: list[str], gallery: str, direction: str, cause: str, concept: str, order: str
     ) -> Generator[Outputs]:
-        for name, work in awaited(galleries, [gallery], "misses"):
+        needed = [] if galleries.analysis(gallery).unpaired else ["misses"]
+        for name, work in awaited(galleries, [gallery], *needed):
             progress = html.render("computing.html", what="Finding the misses", name=name, work=work)
             yield UNCHANGED._replace(problem=progress)
         yield _outputs(galleries, gallery, MissFilter(direction, cause, concept), order)
@@ -159,6 +160,11 @@ def _outputs(
     if order not in ORDERS:
         raise QueryError(f"Misses have no order {order!r}.")
     analysis = galleries.analysis(gallery)
+    if analysis.unpaired:
+        return UNCHANGED._replace(
+            problem=html.note(analysis.unpaired), summary="", causes=None, confusions="", tally="", cards="",
+            more=gr.Button(visible=False),
+        )  # fmt: skip
     table = analysis.misses()
     rows = miss_cards.select(table, wanted)
     tally, verdicts = miss_cards.saved_verdicts(analysis)

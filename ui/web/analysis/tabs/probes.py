@@ -124,8 +124,8 @@ def _accuracy(galleries: Galleries, selected: gr.Dropdown) -> None:
     def steps(names: list[str]) -> Generator[tuple[Any, ...]]:
         from analysis.figures import probes as figures
 
-        analyses = {name: galleries.analysis(name) for name in names}
-        for name, work in awaited(galleries, names, "probes"):
+        analyses, problems = galleries.paired(names)
+        for name, work in awaited(galleries, list(analyses), "probes"):
             so_far = html.render(
                 "computing.html", what="Changing and encoding the captions", name=name, work=work
             )
@@ -135,7 +135,7 @@ def _accuracy(galleries: Galleries, selected: gr.Dropdown) -> None:
         if not tables:
             raise QueryError("No caption of these galleries contains a word that the probes can change.")
         value = plot_value(figures.accuracy(tables), ACCURACY, "probe-accuracy")
-        yield gr.Button(visible=False), "", value
+        yield gr.Button(visible=False), html.notes(problems), value
 
     stopping = Stop(stop, (gr.update(visible=False), "", gr.skip()))
 

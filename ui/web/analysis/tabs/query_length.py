@@ -49,9 +49,9 @@ def query_length_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     def show(names: list[str], kind: str, k: int) -> Generator[tuple[Any, ...]]:
         from analysis.figures import query_length as figures
 
-        analyses = {name: galleries.analysis(name) for name in names}
+        analyses, problems = galleries.paired(names)
         result, what = RESULTS[kind]
-        for name, work in awaited(galleries, names, result):
+        for name, work in awaited(galleries, list(analyses), result):
             progress = html.render("computing.html", what=what, name=name, work=work)
             yield gr.Button(visible=True), gr.skip(), progress
         if kind == "natural":
@@ -60,15 +60,17 @@ def query_length_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
             tables = {name: one.truncated(galleries.searcher(name)) for name, one in analyses.items()}
             figure = figures.truncated(tables, k)
         value = plot_value(figure, CAPTIONS[kind], f"query-length-{kind}-r{k}")
-        yield gr.Button(visible=False), value, ""
+        yield gr.Button(visible=False), value, html.notes(problems)
 
     @show_errors(html.note)
     def queries_of_point(names: list[str], kind: str, event: gr.EventData) -> Any:
         if kind != "natural" or not names:
             return gr.skip()
-        x = event_value(event, "x")
+        x, keys = event_value(event, "x"), event_value(event, "keys")
         bucket = str(x[0]) if isinstance(x, list) and x else ""
-        return map_points.worst_of_bucket(galleries.analysis(names[0]), bucket)
+        point = keys[0] if isinstance(keys, list) and keys else None
+        gallery = point[0] if isinstance(point, list) and point and point[0] in names else names[0]
+        return map_points.worst_of_bucket(galleries.analysis(gallery), bucket)
 
     curve.select(
         queries_of_point, [selected, kind], queries, api_visibility="private", show_progress="minimal"

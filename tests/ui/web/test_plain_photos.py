@@ -1,0 +1,128 @@
+"""A gallery without captions beside one with captions: pictures find pictures, and no page is emptied."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from itr_core.encoders.dual_encoder import load_encoder
+from itr_core.errors import QueryError
+from itr_core.gallery import Gallery
+from itr_core.pairs import load_pairs
+from ui.web.analysis.tab import Tab
+from ui.web.analysis.tabs.geometry import geometry_tab
+from ui.web.analysis.tabs.map import map_tab
+from ui.web.analysis.tabs.misses import misses_tab
+from ui.web.analysis.tabs.probes import probes_tab
+from ui.web.analysis.tabs.query_length import query_length_tab
+from ui.web.galleries import Galleries
+from ui.web.search.handlers import SearchHandlers
+
+BOTH = ["photos", "drawings"]
+MODEL = "picturebook-vit/none"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plain") / "photos"
+    folder.mkdir()
+    for number in range(6):
+        Image.new("RGB", (32, 32), (40 * number, 90, 200 - 30 * number)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def galleries(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Galleries:
+    """Serve a folder of photos as it is, and a gallery with captions and an untrained model."""
+    encoder, folder = load_encoder(MODEL), tmp_path_factory.mktemp("galleries")
+    Gallery.build(load_pairs("picturebook:test@12"), encoder, folder / "drawings")
+    both = Galleries([str(photos), str(folder / "drawings")], MODEL)
+    for name in BOTH:
+        both.searcher(name, timeout=120)
+    return both
+
+
+@pytest.fixture(scope="module")
+def tabs(galleries: Galleries) -> dict[str, Tab]:
+    async def lay_all_out() -> dict[str, Tab]:
+        laid_out = {
+            "geometry": geometry_tab, "map": map_tab, "length": query_length_tab, "misses": misses_tab,
+            "probes": probes_tab,
+        }  # fmt: skip
+        with gr.Blocks(analytics_enabled=False):
+            return {name: lay_out(galleries, gr.Dropdown(BOTH)) for name, lay_out in laid_out.items()}
+
+    # Without a running event loop, Gradio creates one and leaves it unclosed; this thread may have one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(lay_all_out())).result()
+
+
+def last(steps: Iterator[Any]) -> Any:
+    *_, outputs = steps
+    return outputs
+
+
+def plotted(value: dict[str, Any]) -> list[str]:
+    return sorted({trace["name"] for trace in value["figure"]["data"] if "name" in trace})
+
+
+def test_a_picture_of_the_gallery_finds_the_other_pictures(galleries: Galleries) -> None:
+    outputs = SearchHandlers(galleries).by_item("2.png", 12, "photos")
+    assert "Similar pictures" in outputs.results
+    assert "Matching captions" not in outputs.results
+    assert outputs.results.count("data-item=") == 5
+
+
+def test_an_upload_finds_pictures_on_the_page_and_in_the_api(
+    galleries: Galleries, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.web.search.handlers.UPLOADS.read", lambda key: (photos / key).read_bytes())
+    handlers = SearchHandlers(galleries)
+    assert "Similar pictures" in handlers.by_picture("3.png", 12, "photos").results
+    assert [hit["item_id"] for hit in handlers.search_image("3.png", 1, "photos")] == ["3.png"]
+    assert "Matching captions" in handlers.by_picture("3.png", 12, "drawings").results
+
+
+def test_geometry_shows_what_each_gallery_has(tabs: dict[str, Tab]) -> None:
+    plane, similarities, table = last(tabs["geometry"].show(BOTH))
+    assert plotted(plane) == ["drawings"]
+    assert similarities is not None
+    assert "needs captions" in table
+    assert "6 images and 0 captions" in table
+    plane, similarities, table = last(tabs["geometry"].show(["photos"]))
+    assert (plane, similarities) == (None, None)
+    assert "Uniformity of images" in table
+
+
+@pytest.mark.parametrize("kind", ["natural", "truncated"])
+def test_query_length_shows_the_galleries_with_captions(tabs: dict[str, Tab], kind: str) -> None:
+    _, value, note = last(tabs["length"].show(BOTH, kind, 1))
+    assert plotted(value) == ["drawings"]
+    assert "6 images and 0 captions" in note
+    with pytest.raises(QueryError, match="6 images and 0 captions"):
+        last(tabs["length"].show(["photos"], kind, 1))
+
+
+@pytest.mark.parametrize("kind", ["joint", "centred", "images", "captions"])
+@pytest.mark.parametrize("colour", ["modality", "category", "length", "rank", "cause"])
+def test_every_map_of_photos_shows_the_photos(tabs: dict[str, Tab], kind: str, colour: str) -> None:
+    _, _, value = last(tabs["map"].show(BOTH, "photos", kind, colour, "a dog"))
+    assert plotted(value) == ["images", "query"]
+    assert "NaN" not in json.dumps(value["figure"])
+    assert "between the images most similar to it" in value["caption"]
+    assert ("no captions, so the map" in value["caption"]) == (kind in ("centred", "captions"))
+    assert ("has no labels" in value["caption"]) == (colour == "category")
+
+
+def test_misses_and_probes_say_what_they_need(tabs: dict[str, Tab]) -> None:
+    outputs = last(tabs["misses"].show(BOTH, "photos", "", "", "", "worst"))
+    assert "6 images and 0 captions" in outputs.problem
+    assert outputs.causes is None
+    with pytest.raises(QueryError, match="no captions"):
+        last(tabs["probes"].show(BOTH, "photos", "a dog"))
