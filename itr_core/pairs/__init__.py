@@ -1,27 +1,32 @@
 """Sources of image-text pairs behind one function: `load_pairs(spec) -> PairSet`."""
 
+import os
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from itr_core.errors import SourceError, did_you_mean
-from itr_core.pairs.caption_files import TABLES
+from itr_core.errors import SourceError
 from itr_core.pairs.columns import check_roles
 from itr_core.pairs.decoding import decode_image
+from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.pairset import Pair, PairSet, Relevance
 from itr_core.pairs.report import Skipped
+from itr_core.pairs.specs import parse_spec
 
 __all__ = ["Pair", "PairSet", "Relevance", "Skipped", "check_spec", "decode_image", "load_pairs"]
 
+_FILES = ("follow_links", "max_megapixels")
 # Scheme -> function(rest of the spec, limit=..., named options), imported on first use.
 _SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "picturebook": ("itr_core.picturebook.source:load", ()),
-    "folder": ("itr_core.pairs.folder:load", ("columns",)),
-    "parquet": ("itr_core.pairs.parquet:load", ("columns", "image_root")),
-    "table": ("itr_core.pairs.table_file:load", ("columns", "image_root")),
-    "karpathy": ("itr_core.pairs.coco:load", ("columns", "image_root")),
-    "coco": ("itr_core.pairs.coco:load", ("columns", "image_root")),
-    "hub": ("itr_core.pairs.hub:load", ("columns", "image_root")),
+    "folder": ("itr_core.pairs.folder:load", ("columns", "exclude", *_FILES)),
+    "archive": ("itr_core.pairs.archive_source:load", ("columns", "exclude", *_FILES)),
+    "parquet": ("itr_core.pairs.parquet:load", ("columns", "image_root", *_FILES)),
+    "table": ("itr_core.pairs.table_file:load", ("columns", "image_root", *_FILES)),
+    "karpathy": ("itr_core.pairs.coco:load", ("columns", "image_root", *_FILES)),
+    "coco": ("itr_core.pairs.coco:load", ("columns", "image_root", *_FILES)),
+    "hub": ("itr_core.pairs.hub:load", ("columns", "image_root", *_FILES)),
 }
 
 
@@ -31,6 +36,9 @@ def load_pairs(
     columns: dict[str, Any] | None = None,
     image_root: str | Path | None = None,
     limit: int | None = None,
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
+    max_megapixels: float | None = None,
 ) -> PairSet:
     """Load a source of image-text pairs without decoding its images.
 
@@ -38,12 +46,15 @@ def load_pairs(
 
     Args:
         spec: `picturebook[:split]`, `folder:PATH`, `parquet:FILE` (also a glob or a folder),
-            `karpathy:FILE.json[:split]`, `coco:FILE.json`, `hub:ORG/NAME[:split]`, or the path of a folder, a
-            .parquet file or a .json file.
+            `table:FILE`, `karpathy:FILE.json[:split]`, `coco:FILE.json`, `archive:FILE` (also a folder or a
+            range of shards), `hub:ORG/NAME[:split]`, or the path of a folder or file.
         columns: names of columns that are not recognised: {"image": name, "captions": name or list of names,
             "image_id": name, "labels": name}; all keys are optional.
         image_root: folder of the images, if they are not next to the file that names them.
         limit: maximum number of images; the first ones are used.
+        exclude: globs of files and folders of a folder or archive that are left out, such as `*.png`.
+        follow_links: also read what symbolic links lead to, outside of the source.
+        max_megapixels: images with more million pixels are skipped; 50 by default.
 
     Raises:
         SourceError: an unknown, missing or unreadable source, or an option that it does not have.
@@ -51,43 +62,29 @@ def load_pairs(
     if limit is not None and limit < 1:
         raise SourceError(f"limit={limit}: must be at least 1.")
     check_roles(columns or {})
-    scheme, rest = _parse(spec)
+    files = FileOptions.of(exclude, follow_links, max_megapixels)
+    scheme, rest = parse_spec(spec, _SOURCES)
     target, accepted = _SOURCES[scheme]
-    options = {"columns": columns, "image_root": image_root}
-    given = {name: value for name, value in options.items() if value is not None}
-    if foreign := sorted(given.keys() - set(accepted)):
+    root = os.path.expanduser(str(image_root)) if image_root is not None else None
+    named = {"columns": columns, "image_root": root}
+    options = named | {
+        "exclude": files.exclude or None,
+        "follow_links": follow_links or None,
+        "max_megapixels": max_megapixels,
+    }
+    given = {name for name, value in options.items() if value is not None}
+    if foreign := sorted(given - set(accepted)):
         raise SourceError(f"{spec}: a {scheme} source has no option {' or '.join(foreign)}; remove it.")
+    arguments: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    if "max_megapixels" in accepted:
+        arguments["options"] = files
     module, function = target.split(":")
-    pairs: PairSet = getattr(import_module(module), function)(rest, limit=limit, **given)
-    pairs.options = given | ({} if limit is None else {"limit": limit})
+    pairs: PairSet = getattr(import_module(module), function)(rest, limit=limit, **arguments)
+    pairs.options = {name: options[name] for name in options if name in given}
+    pairs.options |= {} if limit is None else {"limit": limit}
     return pairs
 
 
 def check_spec(spec: str) -> None:
     """Raise SourceError if a spec names no kind of source and no file or folder; no data is read."""
-    _parse(spec)
-
-
-def _parse(spec: str) -> tuple[str, str]:
-    scheme, colon, rest = spec.partition(":")
-    if scheme in _SOURCES:
-        if not rest and scheme != "picturebook":
-            raise SourceError(f"{spec!r}: the path is missing, as in {scheme}:PATH.")
-        return scheme, rest
-    path = Path(spec)
-    if spec and path.is_dir():
-        return ("parquet" if next(path.rglob("*.parquet"), None) else "folder"), spec
-    if path.suffix == ".parquet" and path.is_file():
-        return "parquet", spec
-    if Path(spec.removesuffix(":" + spec.rpartition(":")[2])).suffix == ".json":
-        return "karpathy", spec
-    if path.is_file() and path.suffix.lower() in TABLES:
-        return "table", spec
-    if path.is_file():
-        raise SourceError(
-            f"{spec}: a source is a folder or a .parquet, {', '.join(TABLES)} file, not a {path.suffix} file."
-        )
-    if colon:
-        raise SourceError(f"Unknown kind of source {scheme!r} in {spec!r}.{did_you_mean(scheme, _SOURCES)}")
-    known = ", ".join(f"{scheme}:..." for scheme in _SOURCES)
-    raise SourceError(f"{spec!r}: no such file or folder. A source is a path or one of: {known}.")
+    parse_spec(spec, _SOURCES)

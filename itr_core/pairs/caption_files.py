@@ -5,7 +5,7 @@ A caption file is a table with a column of image names, in any of the forms that
 
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from itr_core.errors import SourceError
@@ -47,9 +47,9 @@ class CaptionRow(NamedTuple):
     image_id: str | None = None
 
 
-def choose_caption_files(files: Iterable[Path], report: Report) -> list[Path]:
+def choose_caption_files(files: Iterable[PurePosixPath], report: Report) -> list[PurePosixPath]:
     """Return the caption file of each folder; the others are noted in the report."""
-    found: dict[Path, list[tuple[int, str, Path]]] = {}
+    found: dict[PurePosixPath, list[tuple[int, str, PurePosixPath]]] = {}
     for path in files:
         rank = next((rank for rank, name in enumerate(_NAMES) if re.fullmatch(name, path.name, re.I)), None)
         if rank is not None:
@@ -59,9 +59,7 @@ def choose_caption_files(files: Iterable[Path], report: Report) -> list[Path]:
         (_, _, first), *others = sorted(candidates)
         chosen.append(first)
         for _, _, other in others:
-            report.note(
-                f"{other.as_posix()} is not read, because {first.as_posix()} has the captions of this folder."
-            )
+            report.note(f"{other} is not read, because {first} has the captions of this folder.")
     return sorted(chosen)
 
 

@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from itr_core.errors import SourceError
+from itr_core.errors import ImageError, SourceError
 from itr_core.pairs import table_file
 from itr_core.pairs.captions import clean_text, read_captions
 from itr_core.pairs.columns import Columns, without_captions
-from itr_core.pairs.from_files import Record, image_roots, locate, pairs_of_files
+from itr_core.pairs.file_options import FileOptions
+from itr_core.pairs.from_files import Record, pairs_of_files
 from itr_core.pairs.identity import id_text
+from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.json_files import read_json, rows_of_json
 from itr_core.pairs.pairset import PairSet
-from itr_core.pairs.report import Report, shorten
+from itr_core.pairs.report import Report
 from itr_core.pairs.splits import rows_of_split, separate_split
 
 _LAYOUTS = (
@@ -33,6 +35,7 @@ def load(
     columns: Columns | None = None,
     image_root: str | Path | None = None,
     limit: int | None = None,
+    options: FileOptions = FileOptions(),
 ) -> PairSet:
     """Read `FILE.json[:split]` in either layout; `columns` are those of a list in another layout.
 
@@ -45,9 +48,9 @@ def load(
     name, split = separate_split(rest)
     path, report = Path(name), Report()
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return table_file.load(rest, columns=columns, image_root=image_root, limit=limit)
+        return table_file.load(rest, columns=columns, image_root=image_root, limit=limit, options=options)
     content = read_json(path, report)
-    roots = image_roots(path, image_root)
+    search = ImageSearch.beside(path, image_root, options)
     if isinstance(content, list) and any(isinstance(each, dict) and "sentences" in each for each in content):
         content = {"images": content}
     if isinstance(content, dict) and "annotations" in content and "images" not in content:
@@ -55,7 +58,13 @@ def load(
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         table = rows_of_json(content, str(path), report)
         return table_file.pairs_of_rows(
-            table, columns or {}, roots, name=str(path), source=f"karpathy:{rest}", report=report, limit=limit
+            table,
+            columns or {},
+            search,
+            name=str(path),
+            source=f"karpathy:{rest}",
+            report=report,
+            limit=limit,
         )
     if not content["images"]:
         raise SourceError(f"{path}: the file lists no images.")
@@ -67,7 +76,7 @@ def load(
         entries = _of_split(entries, split, source)
     if not columns and not any(entry.captions for entry in entries):
         _refuse(source, content)
-    return _located(entries, roots, source=source, report=report, limit=limit)
+    return _located(entries, search, source=source, report=report, limit=limit)
 
 
 def _of_split(entries: list["_Entry"], split: str, source: str) -> list["_Entry"]:
@@ -79,21 +88,24 @@ def _of_split(entries: list["_Entry"], split: str, source: str) -> list["_Entry"
 
 
 def _located(
-    entries: list["_Entry"], roots: list[Path], *, source: str, report: Report, limit: int | None
+    entries: list["_Entry"], search: ImageSearch, *, source: str, report: Report, limit: int | None
 ) -> PairSet:
     records = []
     for entry in entries:
-        if file := locate(entry.file_names, roots):
-            records.append(Record(entry.image_id, file, entry.captions))
-        else:
-            report.skip(entry.file_names[0], "no such file")
+        try:
+            records.append(Record(entry.image_id, search.find(entry.file_names), entry.captions))
+        except ImageError as error:
+            report.skip(entry.file_names[0], str(error))
     if not records:
-        first = shorten(entries[0].file_names[0])
-        raise SourceError(
-            f"{source}: none of its {len(entries)} images was found (no {first} in {roots[0]}). "
-            "Pass their folder with --image-root (in Python: image_root)."
-        )
-    return pairs_of_files(records, source=source, skipped=report.skipped, notes=report.notes, limit=limit)
+        raise SourceError(f"{source}: {search.nothing_found(len(entries), report)}")
+    return pairs_of_files(
+        records,
+        source=source,
+        skipped=report.skipped,
+        notes=report.notes,
+        limit=limit,
+        options=search.options,
+    )
 
 
 class _Entry(NamedTuple):

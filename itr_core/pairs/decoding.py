@@ -3,7 +3,6 @@
 Every image of a source, of a visitor and of a search with a file is opened here.
 """
 
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader, BytesIO
@@ -16,6 +15,7 @@ import pillow_heif
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from itr_core.errors import ImageError
+from itr_core.pairs.references import open_reference
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 """Accepted formats by Pillow's names. Decoders of EPS, SVG and FITS run programs or expand without limit."""
@@ -24,6 +24,11 @@ MAX_PIXELS = 50_000_000
 """Default of the maximum number of pixels of an image in a source."""
 UPLOAD_PIXELS = 25_000_000
 """Maximum number of pixels of a picture that a visitor of the app uploads."""
+
+
+class ImageTooLargeError(ImageError):
+    """An image has more pixels than allowed."""
+
 
 ImageSource = bytes | str | Path | Mapping[str, Any] | Image.Image
 
@@ -73,7 +78,7 @@ def decode_image(
                 orientation = image.getexif().get(ExifTags.Base.Orientation)
                 rgb = rgb.transpose(_TRANSPOSED[orientation]) if orientation in _TRANSPOSED else rgb
     except ImageError as error:
-        raise ImageError(f"{source}: {error}" if isinstance(source, str | Path) else str(error)) from error
+        raise type(error)(f"{source}: {error}" if isinstance(source, str | Path) else str(error)) from error
     except Exception as error:  # Pillow's decoders raise a dozen types on malformed bytes
         name = f"{source}: " if isinstance(source, str | Path) else ""
         why = "not enough memory" if isinstance(error, MemoryError) else " ".join(str(error).split())
@@ -105,7 +110,7 @@ def check_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> tuple[int,
 
 
 def open_file(source: bytes | str | Path | Mapping[str, Any]) -> BytesIO | BufferedReader:
-    """Open a file by path, bytes or `datasets` struct.
+    """Open a file by path, reference, bytes or `datasets` struct.
 
     Raises:
         ImageError: the file is missing, unreadable or empty.
@@ -117,17 +122,10 @@ def open_file(source: bytes | str | Path | Mapping[str, Any]) -> BytesIO | Buffe
             raise ImageError("no image in this row")
         return open_file(content)
     if isinstance(source, str | Path):
-        try:
-            status = Path(source).stat()
-            if not stat.S_ISREG(status.st_mode):  # to open a pipe or a device can wait forever
-                raise ImageError("cannot be read (not a regular file)")
-            if status.st_size:
-                return Path(source).open("rb")
-        except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-            raise ImageError(f"cannot be read ({getattr(error, 'strerror', error)})") from error
-    elif source:
-        return BytesIO(source)
-    raise ImageError("empty file (0 bytes)")
+        return open_reference(str(source))
+    if not source:
+        raise ImageError("empty file (0 bytes)")
+    return BytesIO(source)
 
 
 @contextmanager
@@ -142,7 +140,9 @@ def _opened(source: ImageSource, max_pixels: int) -> Iterator[Image.Image]:
         try:
             image = Image.open(file, formats=FORMATS)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ImageError(f"too many pixels; the limit is {max_pixels / 1e6:g} megapixels") from error
+            raise ImageTooLargeError(
+                f"too many pixels; the limit is {max_pixels / 1e6:g} megapixels"
+            ) from error
         except Exception as error:
             raise ImageError(f"not a {FORMAT_NAMES} image") from error
         with image:
@@ -158,7 +158,7 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         case int(across), int(down) if across * down > max_pixels:
             width, height = across, down
     if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} pixels; the limit is {max_pixels / 1e6:g} megapixels")
+        raise ImageTooLargeError(f"{width} x {height} pixels; the limit is {max_pixels / 1e6:g} megapixels")
 
 
 def _to_rgb(image: Image.Image, factor: int) -> Image.Image:

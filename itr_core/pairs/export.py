@@ -13,7 +13,7 @@ from unicodedata import normalize
 
 from itr_core.errors import ImageError, SourceError, did_you_mean
 from itr_core.pairs.decoding import open_file
-from itr_core.pairs.folder import SUFFIXES
+from itr_core.pairs.kinds import SUFFIXES
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.report import Skipped
 from itr_core.system.files import replace_folder

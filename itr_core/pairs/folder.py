@@ -2,67 +2,184 @@
 
 Caption files can be anywhere in the folder; they name images relative to their own folder. They are
 `metadata.jsonl` and `metadata.csv` (the layout of imagefolder in `datasets`), and `captions.txt` in the
-forms of Flickr8k and Flickr30k: `name.jpg#0<TAB>caption`, `name.jpg,caption` and `name.jpg|0|caption`.
+forms of Flickr8k and Flickr30k: `name.jpg#0<TAB>caption`, `name.jpg,caption` and `name.jpg|0|caption`. An
+image can also have its captions in a text file beside it, and its label in the name of its folder.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
-from itr_core.errors import SourceError
-from itr_core.pairs.caption_files import choose_caption_files, read_caption_file
-from itr_core.pairs.columns import Columns
+from itr_core.errors import ImageError, SourceError
+from itr_core.pairs.caption_files import CaptionRow, choose_caption_files, read_caption_file
+from itr_core.pairs.columns import Columns, file_name_column
+from itr_core.pairs.decoding import open_file
+from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_files import Record, pairs_of_files
 from itr_core.pairs.identity import unique_ids
+from itr_core.pairs.kinds import has_image_signature, has_image_suffix, may_be_image, unread_reason
+from itr_core.pairs.listing import Entry, list_folder
+from itr_core.pairs.name_index import NameIndex
 from itr_core.pairs.pairset import PairSet
-from itr_core.pairs.report import Report, Skipped
+from itr_core.pairs.report import Report
+from itr_core.pairs.rows import looks_like_image
+from itr_core.pairs.sidecars import read_sidecars, sidecars
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "testing", "restval"))
 
 
-def load(rest: str, *, columns: Columns | None = None, limit: int | None = None) -> PairSet:
+def load(
+    rest: str,
+    *,
+    columns: Columns | None = None,
+    limit: int | None = None,
+    options: FileOptions = FileOptions(),
+) -> PairSet:
     """Read the images under the folder `rest` in the order of their paths, which are their ids.
 
-    Images that no caption file names have no captions and are listed in `PairSet.uncaptioned`. Files that are
-    named in a caption file but missing are listed in `PairSet.skipped`. Hidden files and folders are ignored.
+    Images without captions are listed in `PairSet.uncaptioned`. Files that are named in a caption file but
+    missing, and photos and videos in formats that are not read, are listed in `PairSet.skipped`. Hidden
+    files, thumbnails of a NAS and galleries are passed over.
+
+    Raises:
+        SourceError: there is no such folder, or none of its files is a usable image.
     """
-    source, root = f"folder:{rest}", Path(rest)
+    root, report = Path(rest), Report()
     if not root.is_dir():
-        raise SourceError(f"{source}: no such folder.")
-    files = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file()]
-    files = [path for path in files if not any(part.startswith(".") for part in path.parts)]
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if not images:
-        raise SourceError(f"{source}: the folder contains no images (searched for {', '.join(SUFFIXES)}).")
-
-    captions: dict[Path, list[str]] = defaultdict(list)
-    labels: dict[Path, list[str] | None] = {}
-    named: dict[Path, str] = {}
-    missing: dict[str, Skipped] = {}
-    by_path = _images_by_path(images)
-    report = Report()
-    for path in choose_caption_files(files, report):
-        for row in read_caption_file(root / path, columns or {}, report):
-            image = by_path.get((path.parent / row.file_name).as_posix()) or by_path.get(row.file_name)
-            if image is None:
-                missing[row.file_name] = Skipped(row.file_name, f"named in {path.as_posix()}, but missing")
-            else:
-                captions[image] += row.captions
-                labels[image] = row.labels
-                named[image] = row.image_id or image.as_posix()
-    ids = unique_ids([named.get(path, path.as_posix()) for path in images], report)
-    records = (
-        Record(image_id, root / path, captions[path], labels.get(path))
-        for image_id, path in zip(ids, images, strict=True)
+        raise SourceError(f"folder:{rest}: no such folder.")
+    files = list_folder(root, options, report)
+    return pairs_of_entries(
+        files, report, root=root, source=f"folder:{rest}", columns=columns, limit=limit, options=options
     )
-    skipped = [*report.skipped, *missing.values()]
-    return pairs_of_files(records, source=source, skipped=skipped, notes=report.notes, limit=limit)
 
 
-def _images_by_path(images: Iterable[Path]) -> dict[str, Path]:
-    """Map paths and unique file names to images, because captions.txt is often above its images."""
-    by_name: dict[str, list[Path]] = defaultdict(list)
+def pairs_of_entries(
+    files: Sequence[Entry],
+    report: Report,
+    *,
+    root: Path,
+    source: str,
+    columns: Columns | None = None,
+    limit: int | None = None,
+    options: FileOptions = FileOptions(),
+    above_classes: int = 0,
+) -> PairSet:
+    """Build a set of the images among the files of a folder or archive, with the captions in other files.
+
+    Args:
+        files: all files, in the order of their paths.
+        report: what was left out so far; it is completed.
+        root: the folder or archive.
+        source: the spec of the source.
+        columns: roles of columns of the caption files, see `load_pairs`.
+        limit: maximum number of images.
+        options: which files are read.
+        above_classes: number of folders at the start of all paths that are no classes.
+
+    Raises:
+        SourceError: none of the files is a usable image, or a caption file cannot be read.
+    """
+    images = [entry for entry in files if _is_image(entry)]
+    others = {entry.path: entry for entry in files}
     for image in images:
-        by_name[image.name].append(image)
-    unique = {name: found[0] for name, found in by_name.items() if len(found) == 1}
-    return unique | {image.as_posix(): image for image in images}
+        del others[image.path]
+    captions: dict[PurePosixPath, list[str]] = {}
+    labels: dict[PurePosixPath, list[str] | None] = {}
+    named: dict[PurePosixPath, str] = {}
+    index = NameIndex((entry.path for entry in images), str(root.absolute()))
+    beside = sidecars(others.values(), images)
+    for path in choose_caption_files(others, report) if images else ():
+        for image_path, row in _rows(others.pop(path), index, columns or {}, report):
+            captions.setdefault(image_path, []).extend(row.captions)
+            labels[image_path] = row.labels
+            named[image_path] = row.image_id or str(image_path)
+    if not labels:
+        labels |= _class_names(images, above_classes)
+    for image_path, found in beside.items():
+        for entry in found:
+            others.pop(entry.path, None)
+        if image_path in captions:
+            report.changed("Text files beside images that a caption file names, not read", str(found[0].path))
+        else:
+            captions[image_path] = read_sidecars(found, columns or {}, report)
+    _report_unread(others, report)
+    if not images:
+        raise SourceError(f"{source}: {_nothing(report)}")
+    ids = unique_ids([named.get(path, str(path)) for path, _ in images], report)
+    records = [
+        Record(image_id, reference, captions.get(path, []), labels.get(path))
+        for image_id, (path, reference) in zip(ids, images, strict=True)
+    ]
+    return pairs_of_files(
+        records, source=source, skipped=report.skipped, notes=report.notes, limit=limit, options=options
+    )
+
+
+def _is_image(entry: Entry) -> bool:
+    """Tell whether a file is an image, by its suffix, else by its first bytes."""
+    if has_image_suffix(entry.path):
+        return True
+    if not may_be_image(entry.path):
+        return False
+    try:
+        with open_file(entry.reference) as file:
+            return has_image_signature(file.read(16))
+    except ImageError:
+        return False
+
+
+def _rows(
+    file: Entry, index: NameIndex, columns: Columns, report: Report
+) -> list[tuple[PurePosixPath, CaptionRow]]:
+    """Return the rows of a caption file with the paths of their images; the others are reported."""
+    folder = file.path.parent
+
+    def is_name(name: str) -> bool:
+        if looks_like_image(name) or file_name_column([name], {}):  # the latter is the header
+            return looks_like_image(name)
+        with suppress(ImageError):
+            return bool(index.find(name, folder))
+        return False
+
+    with TemporaryDirectory() as scratch:  # the file may be in an archive
+        copy = Path(scratch) / f"captions{file.path.suffix}"
+        with open_file(file.reference) as content:
+            copy.write_bytes(content.read())
+        rows = read_caption_file(copy, columns, report, is_name, name=str(file.path))
+    found, missing = [], {}
+    for row in rows:
+        try:
+            found.append((PurePosixPath(index.find(row.file_name, folder)), row))
+        except ImageError as error:
+            missing[row.file_name] = f"named in {file.path}, but {error}"
+    for name, reason in missing.items():
+        report.skip(name, reason)
+    return found
+
+
+def _class_names(images: Sequence[Entry], above: int) -> dict[PurePosixPath, list[str] | None]:
+    """Return the names of the images' folders as labels, if the folders are classes.
+
+    They are if all images are equally deep in at least two folders that have other names than splits.
+    """
+    parents = {entry.path.parent for entry in images}
+    depths = {len(parent.parts) for parent in parents}
+    names = {parent.name for parent in parents}
+    if len(depths) > 1 or max(depths, default=0) <= above or len(names) < 2 or names & _SPLITS:
+        return {}
+    return {entry.path: [entry.path.parent.name] for entry in images}
+
+
+def _report_unread(files: dict[PurePosixPath, Entry], report: Report) -> None:
+    for path in files:
+        if reason := unread_reason(path):
+            report.skip(str(path), reason)
+        else:
+            report.changed("Files that are neither images nor captions, passed over", str(path))
+
+
+def _nothing(report: Report) -> str:
+    """Say what a source without images has instead."""
+    found = [f"{name}: {reason}" for name, reason in report.skipped[:3]] + report.notes[:3]
+    return f"there are no images. {'; '.join(found) or 'It is empty.'}"

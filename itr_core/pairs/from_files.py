@@ -1,23 +1,21 @@
 """Build a `PairSet` from image files on disk."""
 
-import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from itr_core.errors import ImageError, SourceError
-from itr_core.pairs.decoding import check_image
+from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.pairset import PairSet
+from itr_core.pairs.references import reference_of
 from itr_core.pairs.report import Skipped
-
-_COCO_FOLDERS = ("", "val2017", "train2017", "val2014", "train2014")
 
 
 class Record(NamedTuple):
-    """One image file with its id, captions and labels."""
+    """One image file with its id, captions and labels; see `references` for the string."""
 
     image_id: str
-    path: Path
+    reference: Path | str
     captions: list[str]
     labels: list[str] | None = None
 
@@ -29,6 +27,7 @@ def pairs_of_files(
     skipped: Iterable[Skipped] = (),
     notes: Iterable[str] = (),
     limit: int | None = None,
+    options: FileOptions = FileOptions(),
 ) -> PairSet:
     """Build a set of the first `limit` images whose headers are valid; the others are skipped.
 
@@ -43,7 +42,7 @@ def pairs_of_files(
         if len(usable) == limit:
             break
         try:
-            check_image(record.path)
+            options.check(record.reference)
         except ImageError as error:
             problems.append(Skipped(record.image_id, str(error)))
         else:
@@ -53,7 +52,7 @@ def pairs_of_files(
         raise SourceError(f"{source}: none of its {len(problems)} images can be used ({reasons}).")
 
     columns = {
-        "image": [{"path": str(record.path), "bytes": None} for record in usable],
+        "image": [{"path": _text(record.reference), "bytes": None} for record in usable],
         "captions": [record.captions for record in usable],
         "image_id": [record.image_id for record in usable],
     }
@@ -62,22 +61,8 @@ def pairs_of_files(
         columns["labels"] = [record.labels or [] for record in usable]
         features["labels"] = List(Value("string"))
     dataset = Dataset.from_dict(columns, Features(features))
-    return PairSet(dataset, source=source, skipped=problems, notes=list(notes))
+    return PairSet(dataset, source=source, decode=options.decode, skipped=problems, notes=list(notes))
 
 
-def image_roots(path: Path, image_root: str | Path | None) -> list[Path]:
-    """Return the folders in which the images of the file `path` are searched."""
-    folder = path.absolute().parent
-    if image_root is not None:
-        return [Path(image_root)]
-    return [folder / "images", folder, folder.parent / "images", folder.parent]
-
-
-def locate(names: Sequence[str], roots: Sequence[Path]) -> Path | None:
-    """Return the first existing file with one of the names below one of the folders.
-
-    Absolute names and names that lead out of the folder are not followed.
-    """
-    inside = [name for name in names if not name.startswith("/") and ".." not in PurePosixPath(name).parts]
-    candidates = (root / folder / name for root in roots for folder in _COCO_FOLDERS for name in inside)
-    return next((path for path in candidates if os.path.isfile(path)), None)  # False for impossible names
+def _text(reference: Path | str) -> str:
+    return reference if isinstance(reference, str) else reference_of(reference)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from itr_core.errors import ImageError, SourceError
@@ -23,6 +23,7 @@ from itr_core.pairs.columns import (
 from itr_core.pairs.decoding import check_image
 from itr_core.pairs.from_files import Record, pairs_of_files
 from itr_core.pairs.identity import id_text, rows_of_images, unique_ids
+from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.pictures import Pictures
 from itr_core.pairs.report import Report
@@ -37,13 +38,13 @@ def pairs_of_table(
     source: str,
     columns: Columns | None = None,
     rows: list[int] | None = None,
-    image_root: Path | None = None,
+    search: ImageSearch,
     limit: int | None = None,
     report: Report | None = None,
 ) -> PairSet:
     """Read `rows` (all by default) of a table; image bytes are neither decoded nor copied.
 
-    Images are an image column, a binary column, or a column of file names relative to `image_root`. Rows of
+    Images are an image column, a binary column, or a column of file names that `search` finds. Rows of
     one image id and equal pictures become one pair. If a table without ids has one caption a row, rows with
     equal pictures do. Rows without a picture are skipped. `report` has what was left out before.
 
@@ -71,11 +72,36 @@ def pairs_of_table(
     if unread := unread_captions(others, texts):
         report.note(f"{source}: captions are read from {some_names(texts)}, not from {some_names(unread)}.")
     if isinstance(table.pictures, _FileNames):
-        names, root = table.pictures.paths, image_root or Path()
-        files = (Record(r.image_id, root / str(names[r.index]), r.captions, r.labels) for r in found)
-        return pairs_of_files(files, source=source, skipped=report.skipped, notes=report.notes, limit=limit)
+        files = _files(found, table.pictures.paths, search, report)
+        if not files:
+            raise SourceError(f"{source}: {search.nothing_found(len(found), report)}")
+        return pairs_of_files(
+            files,
+            source=source,
+            skipped=report.skipped,
+            notes=report.notes,
+            limit=limit,
+            options=search.options,
+        )
     pairs = _with_captions(table.image_dataset, image, found[:limit])
-    return PairSet(pairs, source=source, skipped=report.skipped, notes=report.notes)
+    return PairSet(
+        pairs, source=source, decode=search.options.decode, skipped=report.skipped, notes=report.notes
+    )
+
+
+def _files(
+    images: Sequence["_Image"], names: Sequence[str], search: ImageSearch, report: Report
+) -> list[Record]:
+    """Return the images whose files are found; the others are reported."""
+    files = []
+    for image in images:
+        try:
+            file = search.find([names[image.index]])
+        except ImageError as error:
+            report.skip(image.image_id, str(error))
+        else:
+            files.append(Record(image.image_id, file, image.captions, image.labels))
+    return files
 
 
 @dataclass
@@ -94,8 +120,6 @@ class _FileNames:
 
     def problem(self, row: int) -> str | None:
         """Return why a row has no picture, or None if it has one."""
-        if re.match("https?://", self.paths[row]):
-            return "a web address; images are not downloaded"
         return None if self.paths[row] else "no file name in this row"
 
     def identity(self, row: int) -> Hashable:
@@ -131,11 +155,13 @@ class _Table:
         else:
             self.image_dataset = dataset.select_columns([image]).cast_column(image, Image(decode=False))
             self.pictures = Pictures(self.image_dataset, image)
+            if not self.pictures.sizes.any() and any(self.pictures.paths):  # names without content
+                self.pictures = _FileNames(self.pictures.paths)
         self.id_name = id_column(dataset.column_names, columns)
         ids: Sequence[Any] = [""] * len(dataset)
         if self.id_name:
             ids = _values(dataset, self.id_name)
-        elif isinstance(self.pictures, _FileNames):
+        elif _is(dataset.features[image], "string"):
             ids = self.pictures.paths
         self.ids = [id_text(value) for value in ids]
 

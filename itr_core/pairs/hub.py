@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from itr_core.errors import SourceError
 from itr_core.pairs.columns import Columns
+from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_table import pairs_of_table
+from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.splits import rows_of_split, separate_split, unknown_split
 
@@ -23,6 +25,7 @@ def load(
     columns: Columns | None = None,
     image_root: str | Path | None = None,
     limit: int | None = None,
+    options: FileOptions = FileOptions(),
 ) -> PairSet:
     """Download the files of one split, and no others, and read them as a table.
 
@@ -45,8 +48,19 @@ def load(
         splits = table["split"][:]
         if split in splits or split != str(table.split):
             rows = rows_of_split(splits, split, source)
-    root = Path(image_root) if image_root is not None else None
-    return pairs_of_table(table, source=source, columns=columns, rows=rows, image_root=root, limit=limit)
+    search = _search(name, image_root, options)
+    return pairs_of_table(table, source=source, columns=columns, rows=rows, search=search, limit=limit)
+
+
+def _search(name: str, image_root: str | Path | None, options: FileOptions) -> ImageSearch:
+    """Return the search for images in the data set's folder, or in what `datasets` downloaded."""
+    from datasets import config
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    named = [Path(image_root)] if image_root is not None else []
+    folders = [*named, Path(name)] if Path(name).exists() else [*named, Path(HF_HUB_CACHE)]
+    cached = [Path(HF_HUB_CACHE), Path(config.HF_DATASETS_CACHE), Path(config.DOWNLOADED_DATASETS_PATH)]
+    return ImageSearch(folders, [*folders, *cached], options)
 
 
 def _download(name: str, split: str | None, source: str) -> "Dataset":

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from itr_core.errors import SourceError
 from itr_core.pairs.columns import Columns
+from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_table import pairs_of_table
+from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.report import Report
 from itr_core.system.files import cache_dir
@@ -17,6 +19,7 @@ def load(
     columns: Columns | None = None,
     image_root: str | Path | None = None,
     limit: int | None = None,
+    options: FileOptions = FileOptions(),
 ) -> PairSet:
     """Load the files that `rest` names, sorted by name; rows stay on disk, memory-mapped.
 
@@ -48,8 +51,8 @@ def load(
         if type(error.__cause__).__name__ == "CastError":
             reason = "the columns of the files differ; pass one file, or a glob of equal ones"
         raise SourceError(f"{source}: cannot be read as one parquet table ({reason}).") from error
-    root = Path(image_root) if image_root is not None else Path(files[0]).parent
-    return pairs_of_table(table, source=source, columns=columns, image_root=root, limit=limit, report=report)
+    search = ImageSearch.beside(Path(files[0]), image_root, options)
+    return pairs_of_table(table, source=source, columns=columns, search=search, limit=limit, report=report)
 
 
 def _matches(pattern: str) -> list[str]:

@@ -35,9 +35,11 @@ class Pictures:
 
     def problem(self, row: int) -> str | None:
         """Return why a row has no picture, or None if it has one."""
-        if self.sizes[row] or (self.paths[row] and self.content(row) is None):
+        if self.sizes[row]:
             return None
-        return "no image in this row" if self.content(row) is None else "empty file (0 bytes)"
+        if self.content(row) is not None:
+            return "empty file (0 bytes)"
+        return "no image in this row, only a file name" if self.paths[row] else "no image in this row"
 
     def content(self, row: int) -> Any:
         """Return the bytes of a picture as a buffer, or None."""
@@ -47,8 +49,6 @@ class Pictures:
     def identity(self, row: int) -> Hashable:
         """Return what is equal for equal pictures; only pictures whose size is that of another are read."""
         size = int(self.sizes[row])
-        if not size:
-            return self.paths[row]
         if size not in self._shared:
             return size
         return hashlib.sha256(self.content(row)).digest()

@@ -1,7 +1,7 @@
 """Text tables in every encoding, delimiter and kind of disorder: nothing is cut, merged or dropped unsaid."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -273,7 +273,7 @@ def test_one_caption_file_of_a_folder_is_chosen_and_the_others_named() -> None:
         "metadata.jsonl",
     ]
     report = Report()
-    chosen = choose_caption_files(map(Path, names), report)
+    chosen = choose_caption_files(map(PurePosixPath, names), report)
     assert [path.as_posix() for path in chosen] == [
         "b/captions.tsv",
         "c/Flickr8k.token.txt",

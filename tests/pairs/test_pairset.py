@@ -135,7 +135,10 @@ def test_many_duplicates_are_counted_and_the_first_named() -> None:
         ),
         ("", r"'': no such file or folder. A source is a path or one of: picturebook:"),
         ("folder:", r"'folder:': the path is missing, as in folder:PATH"),
-        (__file__, r"a source is a folder or a \.parquet, \.csv, .*\.json file, not a \.py file"),
+        (
+            __file__,
+            r"a source is a folder, an archive, or a \.parquet, \.csv, .*\.json file, not a \.py file",
+        ),
     ],
 )
 def test_specs_that_say_nothing_known(spec: str, message: str) -> None:

@@ -135,7 +135,7 @@ def _image_file(query: Sequence[str], is_image: bool | None) -> Path | None:
     Raises:
         QueryError: the file is missing.
     """
-    from itr_core.pairs.folder import SUFFIXES
+    from itr_core.pairs.kinds import SUFFIXES
 
     if is_image is False or (len(query) > 1 and not is_image):
         return None
