@@ -1,5 +1,7 @@
 """The `pairscope` command. Each command imports what it needs, so that the others start quickly."""
 
+import os
+import re
 from typing import Any
 
 import typer
@@ -12,6 +14,12 @@ from ui.cli.output import exit_on_error
 
 class ErrorHandlingGroup(TyperGroup):
     """A group of commands that ends with one line on stderr instead of a traceback."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Expand `~`, which shells do not expand in `--out=~/x` and `folder:~/x`, and parse the arguments."""
+        return super().parse_args(
+            ctx, [re.sub(r"^(--[\w-]+=)?([\w-]+:)?~(?=/|$)", _with_home, arg) for arg in args]
+        )
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; see `exit_on_error` for the exit codes."""
@@ -37,6 +45,10 @@ app.command()(gallery.search)
 app.command()(evaluate.evaluate)
 app.command()(analyze.analyze)
 app.command("hash")(hash_codes)
+
+
+def _with_home(match: re.Match[str]) -> str:
+    return f"{match[1] or ''}{match[2] or ''}{os.path.expanduser('~')}"
 
 
 def main() -> None:

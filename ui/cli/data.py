@@ -5,24 +5,24 @@ from typing import Annotated, Literal
 
 import typer
 
-from ui.cli.options import Columns, Device, ImageRoot, Json, Limit, Source, open_source
+from ui.cli.options import Device, Json, Source
 from ui.cli.output import print_json, print_line, print_table, progress_bar, report_skipped
+from ui.cli.source_options import SourceOptions, with_source_options
 
 app = typer.Typer(no_args_is_help=True, help="Show, convert and export sources of pairs.")
 
 
 @app.command()
+@with_source_options
 def show(
     source: Source,
-    columns: Columns = None,
-    image_root: ImageRoot = None,
-    limit: Limit = None,
+    options: SourceOptions = SourceOptions(),
     as_json: Json = False,
 ) -> None:
     """Count the images, captions, words, labels and skipped files of a source."""
     from itr_core.pairs.summary import summary
 
-    counts = summary(open_source(source, columns, image_root, limit))
+    counts = summary(options.open(source))
     if as_json:
         print_json(counts)
         return
@@ -39,18 +39,17 @@ def _cell(value: object) -> str:
 
 
 @app.command()
+@with_source_options
 def export(
     source: Source,
     to: Annotated[Literal["parquet", "karpathy", "folder"], typer.Option(help="Layout to write.")],
     out: Annotated[Path, typer.Option(help="Folder to create.")],
-    columns: Columns = None,
-    image_root: ImageRoot = None,
-    limit: Limit = None,
+    options: SourceOptions = SourceOptions(),
 ) -> None:
     """Write a source as parquet, Karpathy JSON or a folder, which other retrieval code can read."""
     from itr_core.pairs.export import export as write
 
-    pairs = open_source(source, columns, image_root, limit)
+    pairs = options.open(source)
     with progress_bar("Writing") as progress:
         skipped = write(pairs, to, out, progress=progress)
     report_skipped(f"{name}: {reason}" for name, reason in [*pairs.skipped, *skipped])
@@ -58,6 +57,7 @@ def export(
 
 
 @app.command()
+@with_source_options
 def teachers(
     source: Source,
     out: Annotated[Path, typer.Option(help="FILE.safetensors to write.")],
@@ -71,16 +71,14 @@ def teachers(
         str, typer.Option(help="Model whose image features the teacher `features` returns.")
     ] = "starter:infonce",
     device: Device = None,
-    columns: Columns = None,
-    image_root: ImageRoot = None,
-    limit: Limit = None,
+    options: SourceOptions = SourceOptions(),
 ) -> None:
     """Compute and export teacher embeddings."""
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.features.image_rows import DecodedImages
     from itr_core.features.teachers import open_teachers, save_teachers
 
-    pairs, encoder = open_source(source, columns, image_root, limit), load_encoder(model, device=device)
+    pairs, encoder = options.open(source), load_encoder(model, device=device)
     rows = open_teachers(image_teacher, text_teacher, pairs, DecodedImages(pairs, encoder), encoder)
     save_teachers(out, pairs, *rows)
     report_skipped(f"{name}: {reason}" for name, reason in pairs.skipped)

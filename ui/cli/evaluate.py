@@ -9,16 +9,13 @@ import typer
 from ui.cli.options import (
     MODEL_HELP,
     SOURCE_HELP,
-    Columns,
     Device,
-    ImageRoot,
     Json,
-    Limit,
     Model,
     RerankWeight,
-    open_source,
 )
 from ui.cli.output import print_json, print_line, print_table, report_skipped
+from ui.cli.source_options import SourceOptions, with_source_options
 
 PROTOCOL_HELP = (
     "Ground truth. standard: the given pairs; coco-1k: the given pairs, in five folds of 1,000 images; "
@@ -39,6 +36,7 @@ TITLES = {
 }
 
 
+@with_source_options
 def evaluate(
     model: Model,
     source: Annotated[str, typer.Option(help=SOURCE_HELP)],
@@ -54,9 +52,7 @@ def evaluate(
         Path | None,
         typer.Option(help="File of lines TEXT <tab> TEXT <tab> SCORE; measure the rank correlation with it."),
     ] = None,
-    columns: Columns = None,
-    image_root: ImageRoot = None,
-    limit: Limit = None,
+    options: SourceOptions = SourceOptions(),
     rerank: Annotated[
         bool,
         typer.Option("--rerank", help="Also measure re-ranking (see `search --rerank`)."),
@@ -75,7 +71,7 @@ def evaluate(
         out.parent.mkdir(parents=True, exist_ok=True)  # fail before the long evaluation, not after it
     results = measure(
         load_encoder(model, device=device).fuse(),
-        open_source(source, columns, image_root, limit),
+        options.open(source),
         protocols=protocol or ["standard"],
         rerank=u1 if rerank else None,
         judgments=judgments,

@@ -10,17 +10,17 @@ from typing import Annotated, Literal
 import typer
 
 from itr_core.errors import QueryError
-from ui.cli.options import Columns, Device, ImageRoot, Json, Limit, Model, RerankWeight, Source, open_source
+from ui.cli.options import Device, Json, Model, RerankWeight, Source
 from ui.cli.output import print_json, print_table, print_warning, progress_bar, report_skipped
+from ui.cli.source_options import MaxMegapixels, SourceOptions, with_source_options
 
 
+@with_source_options
 def build(
     source: Source,
     out: Annotated[Path, typer.Option(help="Folder of the gallery. An existing gallery is replaced.")],
     model: Model = "starter:infonce",
-    columns: Columns = None,
-    image_root: ImageRoot = None,
-    limit: Limit = None,
+    options: SourceOptions = SourceOptions(),
     tokens: Annotated[
         bool, typer.Option("--tokens", help="Also store patch embeddings, for `search --rerank`.")
     ] = False,
@@ -37,7 +37,7 @@ def build(
     from itr_core.gallery import Gallery
 
     start = time.perf_counter()
-    pairs = open_source(source, columns, image_root, limit)
+    pairs = options.open(source)
     encoder = load_encoder(model, device=device).fuse()
     with progress_bar("Building") as progress:
         gallery = Gallery.build(pairs, encoder, out, tokens=tokens, progress=progress)
@@ -88,6 +88,7 @@ def search(
         ),
     ] = False,
     u1: RerankWeight = 0.8,
+    max_megapixels: MaxMegapixels = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -95,11 +96,11 @@ def search(
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
     from itr_core.gallery.named_models import model_to_load
-    from itr_core.pairs import decode_image
+    from itr_core.pairs.file_options import FileOptions
     from itr_core.retrieval.searcher import Searcher
 
     words, file = " ".join(query), _image_file(query, kind)
-    picture = None if file is None else decode_image(file)
+    picture = None if file is None else FileOptions.of(max_megapixels=max_megapixels).decode(file)
     opened = Gallery.open(gallery)
     encoder = load_encoder(model_to_load(opened.manifest, model), device=device).fuse()
     searcher = Searcher(opened, encoder, u1=u1)

@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 
-from ui.cli.options import MODEL_HELP, Columns, Device, ImageRoot, Json, Limit, Source, open_source
+from ui.cli.options import MODEL_HELP, Device, Json, Source
 from ui.cli.output import print_json, print_table, report_skipped
+from ui.cli.source_options import SourceOptions, with_source_options
 
 
+@with_source_options
 def hash_codes(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     source: Source,
@@ -22,9 +24,7 @@ def hash_codes(
         float, typer.Option(help="Weight of the loss term that preserves the similarities of the embeddings.")
     ] = 0.01,
     seed: Annotated[int, typer.Option(help="Random seed of the query split and of training.")] = 0,
-    columns: Columns = None,
-    image_root: ImageRoot = None,
-    limit: Limit = None,
+    options: SourceOptions = SourceOptions(),
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -32,7 +32,7 @@ def hash_codes(
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.hashing.evaluate import evaluate_codes
 
-    pairs = open_source(source, columns, image_root, limit)
+    pairs = options.open(source)
     encoder = load_encoder(model, device=device)
     metrics = evaluate_codes(encoder, pairs, bits=bits, labels=labels, structure=structure, seed=seed)
     if as_json:

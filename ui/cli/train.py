@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from ui.cli.options import Columns, parse_columns, parse_options
+from ui.cli.options import parse_options
 from ui.cli.output import print_line
+from ui.cli.source_options import Columns, parse_columns
 
 
 class TrainCommand(TyperCommand):
