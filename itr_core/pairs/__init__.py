@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from itr_core.errors import SourceError
+from itr_core.errors import PairscopeError, SourceError
 from itr_core.pairs.columns import check_roles
 from itr_core.pairs.decoding import decode_image
 from itr_core.pairs.file_options import FileOptions
@@ -79,7 +79,13 @@ def load_pairs(
     if "max_megapixels" in accepted:
         arguments["options"] = files
     module, function = target.split(":")
-    pairs: PairSet = getattr(import_module(module), function)(rest, limit=limit, **arguments)
+    try:
+        pairs: PairSet = getattr(import_module(module), function)(rest, limit=limit, **arguments)
+    except PairscopeError:
+        raise
+    except Exception as error:  # of a library, on data that nobody thought of
+        reason = str(error).strip().partition("\n")[0]
+        raise SourceError(f"{spec}: cannot be read ({type(error).__name__}: {reason}).") from error
     pairs.options = {name: options[name] for name in options if name in given}
     pairs.options |= {} if limit is None else {"limit": limit}
     return pairs

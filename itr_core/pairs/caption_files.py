@@ -93,6 +93,8 @@ def caption_rows(table: TextTable, columns: Columns, report: Report, name: str) 
     Raises:
         SourceError: there is no column of image names, or no captions.
     """
+    if not table.rows:
+        raise SourceError(f"{name}: the file has no rows with an image and its captions.")
     check_columns(columns, table.columns, name)
     image = file_name_column(table.columns, columns)
     if image is None:

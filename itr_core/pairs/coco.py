@@ -51,12 +51,14 @@ def load(
         return table_file.load(rest, columns=columns, image_root=image_root, limit=limit, options=options)
     content = read_json(path, report)
     search = ImageSearch.beside(path, image_root, options)
-    if isinstance(content, list) and any(isinstance(each, dict) and "sentences" in each for each in content):
+    if isinstance(content, list) and _has(content, "sentences"):
         content = {"images": content}
-    if isinstance(content, dict) and "annotations" in content and "images" not in content:
-        raise SourceError(f"{path}: there is no list of images, and annotations name no files.")
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+    if not _is_annotated(content):
         table = rows_of_json(content, str(path), report)
+        if split:
+            splits = [id_text(row.values.get("split")) for row in table.rows]
+            rows = rows_of_split(splits, split, f"karpathy:{rest}")
+            table = table._replace(rows=[table.rows[row] for row in rows])
         return table_file.pairs_of_rows(
             table,
             columns or {},
@@ -77,6 +79,17 @@ def load(
     if not columns and not any(entry.captions for entry in entries):
         _refuse(source, content)
     return _located(entries, search, source=source, report=report, limit=limit)
+
+
+def _is_annotated(content: Any) -> bool:
+    """Tell whether a file is in one of the two layouts; else it is read as a table."""
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        return False
+    return "annotations" in content or not content["images"] or _has(content["images"], "sentences")
+
+
+def _has(entries: list[Any], key: str) -> bool:
+    return any(isinstance(entry, dict) and key in entry for entry in entries)
 
 
 def _of_split(entries: list["_Entry"], split: str, source: str) -> list["_Entry"]:
@@ -129,8 +142,14 @@ def _entries(path: Path, content: Mapping[str, Any], report: Report) -> tuple[st
             continue
         listed.add(entry.image_id)
         known = entries.setdefault(entry.image_id, entry)
-        if known is not entry and known != entry:
+        if known is entry or known == entry:
+            continue
+        if known.file_names != entry.file_names:
             report.skip(place, f"the id {entry.image_id} already belongs to {known.file_names[0]}")
+        elif known.split != entry.split:
+            report.skip(place, f"{known.file_names[0]} is already in the split {known.split}")
+        else:
+            known.captions.extend(entry.captions)  # one entry for each caption
     if not entries:
         raise SourceError(f"{path}: {_LAYOUTS}: no image has a file name.")
     unlisted = [image_id for image_id in captions if image_id not in listed]

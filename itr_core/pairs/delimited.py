@@ -38,7 +38,10 @@ def read_delimited(
     )
     if start is None:
         return TextTable([], [])
-    delimiter = _delimiter(lines[start], columns, is_name)
+    if declared := re.fullmatch(r"sep=(.)", lines[start], re.I):  # as Excel reads it
+        delimiter, start = declared[1], min(start + 1, len(lines) - 1)
+    else:
+        delimiter = _delimiter(lines[start], columns, is_name)
     header = [cell.strip() for cell in _cells(lines[start], delimiter)]
     if is_name(_without_number(header[0])):
         header = (

@@ -139,7 +139,7 @@ class _Table:
         rows: Sequence[int],
         report: Report,
     ) -> None:
-        from datasets import Image
+        from datasets import Image, Value
 
         self.texts = texts
         self.rows = rows
@@ -153,7 +153,10 @@ class _Table:
         if _is(dataset.features[image], "string"):
             self.pictures = _FileNames(_values(dataset, image))
         else:
-            self.image_dataset = dataset.select_columns([image]).cast_column(image, Image(decode=False))
+            images = dataset.select_columns([image])
+            if str(getattr(dataset.features[image], "dtype", "")) == "binary_view":  # cannot become a struct
+                images = images.cast_column(image, Value("large_binary"))
+            self.image_dataset = images.cast_column(image, Image(decode=False))
             self.pictures = Pictures(self.image_dataset, image)
             if not self.pictures.sizes.any() and any(self.pictures.paths):  # names without content
                 self.pictures = _FileNames(self.pictures.paths)
@@ -323,7 +326,7 @@ def _first(columns: Any) -> Any:
 
 
 def _is(feature: Any, kind: str) -> bool:
-    return str(getattr(feature, "dtype", "")).removeprefix("large_") == kind
+    return str(getattr(feature, "dtype", "")).removeprefix("large_").removesuffix("_view") == kind
 
 
 def _fields(feature: Any) -> tuple[str, ...]:

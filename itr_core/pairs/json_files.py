@@ -72,8 +72,9 @@ def rows_of_json(content: Any, name: str, report: Report) -> TextTable:
         if content and all(looks_like_image(str(key)) for key in content):
             content = [{"image": key, "caption": value} for key, value in content.items()]
         else:
-            lists = {key: value for key, value in content.items() if isinstance(value, list)}
-            content = next(iter(lists.values())) if len(lists) == 1 else None
+            lists = {key: value for key, value in content.items() if isinstance(value, list) and value}
+            known = next((key for key in ("annotations", "data", "images", "rows") if key in lists), None)
+            content = lists[known] if known else next(iter(lists.values())) if len(lists) == 1 else None
     if not isinstance(content, list):
         raise SourceError(f"{name}: not a list of JSON objects with an image and its captions.")
     rows = []

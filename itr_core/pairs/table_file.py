@@ -53,25 +53,20 @@ def pairs_of_rows(
     Raises:
         SourceError: there is no column of images or captions, or none of the images is found.
     """
-    rows = caption_rows(table, columns, report, name)
-    images: dict[str, CaptionRow] = {}
-    for row in rows:
-        known = images.setdefault(row.file_name, row._replace(captions=[]))
-        known.captions.extend(row.captions)
-    if not images:
-        raise SourceError(f"{source}: the file has no rows.")
-    found = []
-    for row in images.values():
+    by_name: dict[str, list[CaptionRow]] = {}
+    for row in caption_rows(table, columns, report, name):
+        by_name.setdefault(row.file_name, []).append(row)
+    by_file: dict[Path, list[CaptionRow]] = {}
+    for file_name, rows in by_name.items():
         try:
-            found.append((row, search.find([row.file_name])))
+            by_file.setdefault(search.find([file_name]), []).extend(rows)
         except ImageError as error:
-            report.skip(row.file_name, str(error))
-    if not found:
-        raise SourceError(f"{source}: {search.nothing_found(len(images), report)}")
-    ids = unique_ids([row.image_id or row.file_name for row, _ in found], report)
+            report.skip(file_name, str(error))
+    if not by_file:
+        raise SourceError(f"{source}: {search.nothing_found(len(by_name), report)}")
+    ids = unique_ids([rows[0].image_id or rows[0].file_name for rows in by_file.values()], report)
     records = [
-        Record(image_id, file, row.captions, row.labels)
-        for image_id, (row, file) in zip(ids, found, strict=True)
+        _record(image_id, file, rows) for image_id, (file, rows) in zip(ids, by_file.items(), strict=True)
     ]
     return pairs_of_files(
         records,
@@ -81,3 +76,10 @@ def pairs_of_rows(
         limit=limit,
         options=search.options,
     )
+
+
+def _record(image_id: str, file: Path, rows: list[CaptionRow]) -> Record:
+    """Join the rows of one image."""
+    captions = [caption for row in rows for caption in row.captions]
+    labels = dict.fromkeys(label for row in rows for label in row.labels or ())
+    return Record(image_id, file, captions, None if rows[0].labels is None else list(labels))

@@ -52,6 +52,7 @@ FORMS = {
         "captions.txt",
         "# made by hand\n\nimage,caption\n\n{0},{1}\n# more\n{2},{3}\n   \n{4},{5}",
     ),
+    "a delimiter declared for Excel": ("a.csv", "sep=_\nimage_caption\n{0}_{1}\n{2}_{3}\n{4}_{5}\n"),
     "the index of pandas": ("a.csv", ',file_name,caption\n0,{0},"{1}"\n1,{2},{3}\n2,{4},{5}\n'),
 }
 
@@ -296,6 +297,16 @@ def test_a_table_searches_its_images(paint: Paint, tmp_path: Path) -> None:
     assert elsewhere.captions == [["two"]]
     with pytest.raises(SourceError, match=r"none of its 2 images was found .*--image-root"):
         load_pairs(f"table:{tmp_path}/set/captions.tsv", image_root=tmp_path)
+
+
+def test_two_names_of_one_file_are_one_image(paint: Paint, tmp_path: Path) -> None:
+    paint("images/a.jpg")
+    (tmp_path / "t.csv").write_text(
+        "file_name,caption,label\na.jpg,one,x\nimages/a.jpg,two,y\n./a.jpg,three,x\n"
+    )
+    pairs = load_pairs(f"table:{tmp_path}/t.csv")
+    assert (pairs.image_ids, pairs.captions) == (["a.jpg"], [["one", "two", "three"]])
+    assert pairs.labels == [["x", "y"]]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00", bytes(range(128, 256)) * 9, b"\x00" * 64])

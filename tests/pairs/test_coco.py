@@ -186,6 +186,39 @@ def test_karpathy_entries_without_split_raw_sentences_or_frame(paint: Paint, tmp
         load_pairs(f"karpathy:{tmp_path}/list.json:test")
 
 
+def test_one_entry_for_each_caption_is_one_image(paint: Paint, tmp_path: Path) -> None:
+    for name in "ab":
+        paint(f"{name}.jpg")
+    entries = [karpathy("test", 0) | {"filename": name, "sentences": [text]} for name, text in
+               (("a.jpg", "one"), ("b.jpg", "two"), ("a.jpg", "three"))]  # fmt: skip
+    (tmp_path / "rows.json").write_text(json.dumps(entries))
+    pairs = load_pairs(f"karpathy:{tmp_path}/rows.json:test")
+    assert dict(zip(pairs.image_ids, pairs.captions, strict=True)) == {
+        "a.jpg": ["one", "three"],
+        "b.jpg": ["two"],
+    }
+    (tmp_path / "rows.json").write_text(json.dumps([*entries, entries[0] | {"split": "val"}]))
+    skipped = load_pairs(f"karpathy:{tmp_path}/rows.json").skipped
+    assert [reason for _, reason in skipped] == ["a.jpg is already in the split test"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"images": [{"file_name": "a.jpg", "caption": "one", "split": "test"}], "info": {}},
+        {"annotations": [{"image": "a.jpg", "caption": "one", "split": "test"}], "licenses": []},
+        [{"image": "a.jpg", "captions": ["one"], "split": "test"}],
+    ],
+)
+def test_captions_beside_file_names_are_rows(content: object, paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    (tmp_path / "rows.json").write_text(json.dumps(content))
+    for spec in (f"{tmp_path}/rows.json", f"karpathy:{tmp_path}/rows.json:test"):
+        assert load_pairs(spec).captions == [["one"]]
+    with pytest.raises(SourceError, match=r"unknown split 'val'. Known: test"):
+        load_pairs(f"karpathy:{tmp_path}/rows.json:val")
+
+
 def test_names_are_taken_from_addresses(paint: Paint, tmp_path: Path) -> None:
     paint("a.jpg")
     images = [{"id": "x", "coco_url": "http://example.org/photos/a.jpg"}]
@@ -212,16 +245,19 @@ def test_a_file_without_captions_says_what_it_has(paint: Paint, tmp_path: Path) 
     ("text", "message"),
     [
         ("{", "not a JSON file"),
-        ("[1, 2]", "no column of file names"),
+        ("[1, 2]", "no rows with an image"),
         ("[" * 100_000, "nested too deeply|not a JSON"),
-        ('{"images": [{"file": "a.jpg"}]}', "neither COCO's captions layout .* no image has a file name"),
+        ('{"images": [{"file": "a.jpg"}], "annotations": []}', "neither COCO's .* no image has a file name"),
         (
             '{"images": [{"id": "x", "file_name": "a.jpg"}], "annotations": []}',
             "no captions; the entries have id",
         ),
         ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": 7}', "no captions"),
         ('{"images": []}', "lists no images"),
-        ('{"annotations": [{"image_id": 1, "caption": "a"}]}', "no list of images"),
+        (
+            '{"annotations": [{"image_id": 1, "caption": "a"}]}',
+            "no column of file names .* among image_id, cap",
+        ),
         ('[{"image_id": 1, "caption": "a"}]', "no column of file names .* among image_id, caption"),
         ('{"data": [{"image_id": 1}], "info": {}}', "no column of file names .* among image_id"),
         ('{"a": 1}', "not a list of JSON objects"),

@@ -298,6 +298,42 @@ def test_a_binary_column_of_hashes_is_no_picture(tmp_path: Path) -> None:
     assert_colours(pairs, "red")
 
 
+@pytest.mark.parametrize("fields", [("bytes",), ("bytes", "path"), ("path", "bytes", "width")])
+def test_structs_of_images(fields: tuple[str, ...], tmp_path: Path) -> None:
+    value = {"bytes": picture("red"), "path": "a.png", "width": 4}
+    pq.write_table(
+        pa.table({"photo": [{name: value[name] for name in fields}], "text": ["x"]}), tmp_path / "a.parquet"
+    )
+    assert_colours(load_pairs(f"{tmp_path}/a.parquet"), "red")
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int32(), pa.binary())]
+)
+def test_binary_types_of_arrow(kind: pa.DataType, tmp_path: Path) -> None:
+    images = pa.array([picture("red"), picture("blue")], pa.binary())
+    table = pa.table({"image": images.cast(kind), "text": pa.array(["x", "y"], pa.large_string())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert_colours(load_pairs(f"{tmp_path}/a.parquet"), "red", "blue")
+
+
+@pytest.mark.parametrize("columns", [
+    {"image": [[1, 2]], "caption": ["x"]},
+    {"image": [None], "caption": ["x"]},
+    {"image": [7], "caption": ["x"]},
+    {"image": [b"no image"], "caption": [None]},
+    {"image": [{"path": "a.png"}], "caption": ["x"]},
+    {"a": [b"1"], "b": [b"2"], "caption": ["x"]},
+    {"image": ["a.jpg"], "caption": [{"lang": "en", "content": "x"}]},
+    {"image": ["a.jpg"], "caption": [pa.scalar(3.5).as_py()]},
+])  # fmt: skip
+def test_odd_columns_are_refused_in_one_sentence(columns: dict[str, list[Any]], tmp_path: Path) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(SourceError) as refused:
+        load_pairs(f"{tmp_path}/a.parquet")
+    assert "\n" not in str(refused.value)
+
+
 def test_languages_are_named_and_chosen(tmp_path: Path) -> None:
     columns = {"captions": [{"en": ["a"], "de": ["b"]}, {"en": None, "de": ["c"]}]}
     path = str(write(tmp_path / "a.parquet", columns))

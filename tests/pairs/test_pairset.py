@@ -155,6 +155,15 @@ def test_options_that_do_not_apply(tmp_path: Path) -> None:
         load_pairs("picturebook", limit=0)
 
 
+def test_no_exception_of_a_library_reaches_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise ValueError("Invalid column index\nand more lines")
+
+    monkeypatch.setattr("itr_core.pairs.folder.load", fail)
+    with pytest.raises(SourceError, match=r"cannot be read \(ValueError: Invalid column index\)\.$"):
+        load_pairs(f"folder:{tmp_path}")
+
+
 def test_import_is_light() -> None:
     code = "import sys, itr_core.pairs; print({'datasets', 'pyarrow', 'pandas', 'torch'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
