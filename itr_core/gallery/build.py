@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from itr_core.encoders.encoder import Encoder
     from itr_core.pairs import PairSet
 
+VERDICTS = Path("analysis", "verdicts.jsonl")
+"""What people said about the gallery; a new build keeps it."""
 SHARD = 64
 """Images per shard. No batch crosses a shard, so a resumed build writes the same bytes."""
 
@@ -116,6 +118,9 @@ class _Build:
             for start in range(done * SHARD, total, SHARD):
                 self._encode_shard(stream, range(start, min(start + SHARD, total)), report)
         self._finish()
+        if (verdicts := path / VERDICTS).is_file() and not verdicts.is_symlink():
+            (self.gallery / VERDICTS).parent.mkdir(exist_ok=True)
+            shutil.copyfile(verdicts, self.gallery / VERDICTS)
         replace_folder(self.gallery, path)
 
     def _resume(self) -> int:

@@ -62,6 +62,14 @@ def demo(
             help="Factor for the numbers of requests that a visitor may send per second; 0 for no limit.",
         ),
     ] = 1.0,
+    verdicts: Annotated[
+        bool | None,
+        typer.Option(
+            envvar="PAIRSCOPE_VERDICTS",
+            help="Whether visitors can give verdicts on misses. Default: only if no other machine can reach "
+            "the app.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the browser app."""
     from ui.web.app import launch
@@ -71,7 +79,7 @@ def demo(
     logging.basicConfig(level=logging.INFO, handlers=[log])
     named = [*(galleries or ()), *(gallery or ())] or _galleries_of_environment()
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
-    launch(named or None, model, host, port, proxies=proxy or (), rate=rate)
+    launch(named or None, model, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts)
 
 
 def _galleries_of_environment() -> list[str]:

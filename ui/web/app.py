@@ -8,10 +8,12 @@ from pathlib import Path
 import gradio as gr
 import gradio.mcp
 from gradio.components import Navbar
+from starlette.middleware import Middleware
 
 from itr_core.errors import PairscopeError
 from ui.web.analysis.jobs import prepare
 from ui.web.analysis.page import analysis_page
+from ui.web.analysis.panels.verdicts import ROUTES, SETTINGS, VisitorCookie
 from ui.web.boundary.app_arguments import app_arguments
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
 from ui.web.galleries import Galleries
@@ -63,6 +65,7 @@ def launch(
     *,
     proxies: Sequence[str] = (),
     rate: float = 1,
+    verdicts: bool | None = None,
     block: bool = True,
 ) -> str:
     """Serve the app.
@@ -77,6 +80,8 @@ def launch(
         proxies: Addresses or networks of the proxies in front of the app, whose `X-Forwarded-*` headers are
             believed.
         rate: Multiplies the limits on requests per second of a visitor; 0 switches them off.
+        verdicts: Let visitors give verdicts on misses, which are stored in the folders of the galleries.
+            Default: only if no other machine can reach the app.
         block: Return only when the server stops; False returns once the app answers.
 
     Returns:
@@ -89,6 +94,7 @@ def launch(
         # Gradio checks the port, too, but later: a process that ends while a thread imports torch may abort.
         socket.create_server(("127.0.0.1", port)).close()
         UPLOADS.clear_at_exit()
+        SETTINGS.on = _is_private(host, proxies) if verdicts is None else verdicts
         # Gradio's own folder for files, and the one in which its MCP server decodes pictures.
         os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
         galleries = Galleries(gallery or ["picturebook:gallery"], model)
@@ -99,7 +105,10 @@ def launch(
             server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
             max_file_size=FILE_BYTES, mcp_server=True, ssr_mode=False, footer_links=["api"],
             run_history=False, enable_monitoring=False, theme=THEME, css_paths=CSS, head=HEAD,
-            app_kwargs=app_arguments([path for path, *_ in app.pages], proxies, rate),
+            app_kwargs=app_arguments(
+                [path for path, *_ in app.pages], proxies, rate,
+                middleware=[Middleware(VisitorCookie)] * SETTINGS.on, routes=ROUTES * SETTINGS.on,
+            ),
         )  # fmt: skip
     except OSError as error:
         raise PairscopeError(
@@ -107,3 +116,8 @@ def launch(
             "Choose another one with --port."
         ) from error
     return str(url)
+
+
+def _is_private(host: str, proxies: Sequence[str]) -> bool:
+    """Return whether no other machine can reach the app: it is no Space, and no proxy passes requests on."""
+    return host in ("127.0.0.1", "localhost", "::1") and not proxies and "SPACE_ID" not in os.environ

@@ -1,5 +1,6 @@
 """Verdicts are appended, read back in order, and survive processes that stop while writing."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,8 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.misses.verdicts import JUDGEMENTS, read_verdicts, save_verdict
-from itr_core.errors import GalleryError, QueryError
+from analysis.misses import verdicts
+from analysis.misses.verdicts import (
+    JUDGEMENTS,
+    TAKEN_BACK,
+    Miss,
+    VerdictFile,
+    read_verdicts,
+    save_verdict,
+)
+from itr_core.errors import QueryError
 
 MISS: dict[str, Any] = {"gallery": "abc", "direction": "t2i", "query": 7, "found": 3}
 
@@ -22,7 +31,7 @@ def test_verdicts_are_read_back_in_order(tmp_path: Path) -> None:
         save_verdict(path, **MISS, verdict=verdict)
     table = read_verdicts(path)
     assert table["verdict"].tolist() == list(JUDGEMENTS)
-    assert table.drop(columns=["time", "verdict"]).to_dict("records") == [MISS] * 3
+    assert table.drop(columns=["time", "verdict", "owner"]).to_dict("records") == [MISS] * 3
     assert table["time"].between(before, datetime.now(UTC)).all()
 
 
@@ -69,10 +78,109 @@ def test_an_invalid_verdict_is_not_saved(tmp_path: Path, change: dict[str, Any],
     assert not (tmp_path / "v").exists()
 
 
-@pytest.mark.parametrize("line", [b"hello", b'{"way": 3}', b"\xff\xfe", b'{"time":"2026"}', b"[]"])
-def test_a_file_with_other_lines_is_refused(tmp_path: Path, line: bytes) -> None:
-    save_verdict(tmp_path / "v", **MISS, verdict="unclear")
-    with (tmp_path / "v").open("ab") as file:
-        file.write(line + b"\n")
-    with pytest.raises(GalleryError, match=r"v, line 2: invalid verdict"):
-        read_verdicts(tmp_path / "v")
+BAD = [
+    b"hello",
+    b'{"way": 3}',
+    b"\xff\xfe",
+    b'{"time":"2026"}',
+    b"[]",
+    b"\0",
+    b"[" * 10_000,
+    b"x" * 1_000_000,
+]
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_a_bad_line_hides_no_other_one(tmp_path: Path, line: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "v"
+    file = VerdictFile(path)
+    file.save(**MISS, verdict="unclear")
+    with path.open("ab") as other:
+        other.write(line + b"\n")
+    file.save(**MISS | {"query": 8}, verdict="true error")
+    assert list(file.of([""], ["abc"]).values()) == ["unclear", "true error"]
+    assert file.unreadable == [2]
+    assert read_verdicts(path)["query"].tolist() == [7, 8]
+    assert "line 2 is no verdict" in caplog.text
+
+
+def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "v"
+    path.write_text(
+        '{"time":"2026-01-01T00:00:00Z","gallery":"abc","way":"t2i","query":7,"found":3,"verdict":"unclear"}\n'
+    )
+    assert read_verdicts(path)["owner"].tolist() == [""]
+    assert VerdictFile(path).of([""], ["abc"]) == {Miss("t2i", 7, 3): "unclear"}
+
+
+def test_owners_do_not_change_each_others_verdicts(tmp_path: Path) -> None:
+    file = VerdictFile(tmp_path / "v")
+    miss = Miss("t2i", 7, 3)
+    file.save(**MISS, verdict="unclear")
+    file.save(**MISS, verdict="true error", owner="a")
+    file.save(**MISS, verdict="actually right", owner="b")
+    assert file.of([""], ["abc"]) == {miss: "unclear"}
+    assert file.of(["", "a"], ["abc"]) == {miss: "true error"}
+    assert file.of(["b", "a"], ["abc"]) == {miss: "true error"}
+    assert file.of(["a"], ["other"]) == file.of(["c"], ["abc"]) == {}
+    assert [b'"owner":"a"' in line for line in file.lines_of("a")] == [True]
+
+
+def test_a_verdict_can_be_taken_back(tmp_path: Path) -> None:
+    file = VerdictFile(tmp_path / "v")
+    for owner in "ab":
+        file.save(**MISS, verdict="unclear", owner=owner)
+    file.save(**MISS, verdict=TAKEN_BACK, owner="a")
+    assert file.of(["a"], ["abc"]) == {}
+    assert len(file.of(["b"], ["abc"])) == 1
+    file.save(**MISS, verdict="true error", owner="a")
+    assert list(file.of(["a"], ["abc"]).values()) == ["true error"]
+
+
+def test_only_new_lines_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "v"
+    read: list[bytes] = []
+    parsed = verdicts._parsed
+
+    def counted(line: bytes) -> verdicts.Verdict | None:
+        read.append(line)
+        return parsed(line)
+
+    monkeypatch.setattr(verdicts, "_parsed", counted)
+    file = VerdictFile(path)
+    for query in range(5):
+        save_verdict(path, **MISS | {"query": query}, verdict="unclear")  # by another process
+        read.clear()
+        assert len(file.of([""], ["abc"])) == query + 1
+        assert len(read) == 1
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content.splitlines(keepends=True)[0])  # another file
+    assert len(file.of([""], ["abc"])) == 1
+    path.unlink()
+    assert file.of([""], ["abc"]) == {}
+
+
+def test_an_owner_and_a_file_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "MOST_OF_OWNER", 2)
+    file = VerdictFile(tmp_path / "v")
+    for verdict in ("unclear", TAKEN_BACK):
+        file.save(**MISS, verdict=verdict, owner="a")
+    with pytest.raises(QueryError, match="2 verdicts of yours, the limit"):
+        file.save(**MISS, verdict="unclear", owner="a")
+    file.save(**MISS, verdict="unclear", owner="b")
+    monkeypatch.setattr(verdicts, "MOST_BYTES", (tmp_path / "v").stat().st_size)
+    with pytest.raises(QueryError, match="no more verdicts"):
+        file.save(**MISS, verdict="unclear", owner="c")
+
+
+def test_links_and_pipes_in_the_place_of_the_file_are_not_opened(tmp_path: Path) -> None:
+    other, link, pipe = tmp_path / "other", tmp_path / "link", tmp_path / "pipe"
+    other.write_text("private\n")
+    link.symlink_to(other)
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="symbolic"):
+        VerdictFile(link).save(**MISS, verdict="unclear")
+    with pytest.raises(OSError, match="seek"):
+        VerdictFile(pipe).save(**MISS, verdict="unclear")
+    assert other.read_text() == "private\n"

@@ -22,7 +22,14 @@ from ui.web.boundary.visitors import ForwardedHeaders
 SWEEP_SECONDS = 60
 
 
-def app_arguments(pages: Sequence[str], proxies: Sequence[str] = (), rate: float = 1) -> dict[str, Any]:
+def app_arguments(
+    pages: Sequence[str],
+    proxies: Sequence[str] = (),
+    rate: float = 1,
+    *,
+    middleware: Sequence[Middleware] = (),
+    routes: Sequence[Route] = (),
+) -> dict[str, Any]:
     """Return the middleware, routes and lifespan of the FastAPI app.
 
     Args:
@@ -30,6 +37,8 @@ def app_arguments(pages: Sequence[str], proxies: Sequence[str] = (), rate: float
         proxies: Addresses or networks of the proxies whose `X-Forwarded-*` headers are believed. A Space of
             Hugging Face believes all, because only the hub's proxy reaches it.
         rate: Multiplies the limits on requests per second; 0 switches them off.
+        middleware: More middleware, which a request passes last.
+        routes: More routes.
     """
     space = "SPACE_ID" in os.environ
     os.environ["FORWARDED_ALLOW_IPS"] = "none"  # read by uvicorn, which would believe this machine's programs
@@ -41,12 +50,14 @@ def app_arguments(pages: Sequence[str], proxies: Sequence[str] = (), rate: float
             Middleware(Bodies),
             Middleware(Rates, rate),
             Middleware(Sessions),
+            *middleware,
         ],
         "routes": [
             Route(UPLOAD_ROUTE, upload, methods=["POST"]),
             Route("/gradio_api/file={key:path}", uploaded),
             Route("/thumbnails/{gallery}/{file:path}", thumbnail),
             Route("/files/{key:path}", file),
+            *routes,
         ],
         "lifespan": _sweeping,
     }

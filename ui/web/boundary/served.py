@@ -23,6 +23,16 @@ def serve_gallery(name: str, gallery: Gallery) -> None:
     _names[gallery.path / "thumbnails"] = name
 
 
+def gallery_named(name: str) -> Gallery | None:
+    """Return a served gallery."""
+    return _galleries.get(name)
+
+
+def name_of(gallery: Gallery) -> str:
+    """Return the name of a served gallery; "" if it is not served."""
+    return _names.get(gallery.path / "thumbnails", "")
+
+
 def serve_file(path: Path) -> str:
     """Serve a file and return its address."""
     key = f"{hashlib.sha256(bytes(path)).hexdigest()[:12]}/{path.name}"

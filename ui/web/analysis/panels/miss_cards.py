@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.gallery_analysis import FOLDER, GalleryAnalysis
+from analysis.gallery_analysis import GalleryAnalysis
 from analysis.misses.causes import ALL_CAUSES, confusion, most_confident, shares, worst
-from analysis.misses.verdicts import JUDGEMENTS, read_verdicts, save_verdict
-from itr_core.errors import GalleryError, PairscopeError, QueryError
+from analysis.misses.verdicts import JUDGEMENTS, Miss
+from itr_core.errors import QueryError
+from itr_core.gallery.build import VERDICTS
 from ui.web import html
-from ui.web.boundary.served import serve_file
+from ui.web.analysis.panels import verdicts
+from ui.web.analysis.panels.verdicts import SETTINGS
 
 DIRECTIONS = {"t2i": "T2I", "i2t": "I2T"}
 ORDERS = {"worst": worst, "most_confident": most_confident}
@@ -28,9 +30,6 @@ MEANING = {
 }
 BY = {"truth": "from ground truth", "text": "from comparing texts", "embeddings": "from embeddings"}
 MOST_CONFUSIONS = 12
-
-Miss = tuple[str, int, int]
-"""A miss of a gallery: direction, row of the query, row of the result found first."""
 
 
 class MissFilter(NamedTuple):
@@ -84,54 +83,31 @@ def confusions(table: pd.DataFrame, wanted: MissFilter) -> str:
     return html.render("confusions.html", rows=rows.to_dict("records"), confused=wanted.confused)
 
 
-def cards(analysis: GalleryAnalysis, gallery: str, rows: pd.DataFrame, verdicts: Mapping[Miss, str]) -> str:
+def cards(analysis: GalleryAnalysis, gallery: str, rows: pd.DataFrame, given: Mapping[Miss, str]) -> str:
     """Return misses with their images, which link to searches in `gallery`, and the verdicts on them."""
-    misses = [_card(analysis, gallery, row, verdicts) for row in rows.itertuples()]
-    return html.render("misses.html", misses=misses, judgements=JUDGEMENTS)
+    misses = [_card(analysis, gallery, row, given) for row in rows.itertuples()]
+    judgements = JUDGEMENTS if SETTINGS.on else ()
+    return html.render("misses.html", misses=misses, judgements=judgements)
 
 
 def saved_verdicts(analysis: GalleryAnalysis) -> tuple[str, dict[Miss, str]]:
     """Return a summary of the verdicts with a download link, and the last verdict on each miss."""
-    path = verdicts_path(analysis)
-    try:
-        table = read_verdicts(path)
-    except (OSError, GalleryError) as error:
-        return html.note(f"The verdicts cannot be read: {_reason(error)}"), {}
-    table = table[table["gallery"] == analysis.gallery.manifest.checksum]
-    table = table.drop_duplicates(["direction", "query", "found"], keep="last")
-    counts = table["verdict"].value_counts()
-    tally = html.render(
-        "verdicts.html",
-        total=len(table),
-        counts=[(name, counts[name]) for name in JUDGEMENTS if name in counts],
-        link=f"{serve_file(path)}?{len(table)}" if path.exists() else "",
-    )
-    misses = zip(table["direction"], table["query"], table["found"], strict=True)
-    return tally, dict(zip(misses, table["verdict"], strict=True))
+    return verdicts.saved(analysis)
 
 
 def judge(analysis: GalleryAnalysis, direction: Any, query: Any, found: Any, verdict: Any) -> None:
     """Save a verdict that came from the browser; QueryError if it is invalid or cannot be saved."""
     table = analysis.misses()
-    miss = (
-        (table["direction"] == str(direction))
-        & (table["query"] == _row(query))
-        & (table["found"] == _row(found))
-    )
-    if not miss.any():
+    miss = Miss(str(direction), _row(query), _row(found))
+    known = (table["direction"] == miss.direction) & (table["query"] == miss.query)
+    if not (known & (table["found"] == miss.found)).any():
         raise QueryError("This gallery has no such miss.")
-    try:
-        save_verdict(
-            verdicts_path(analysis), gallery=analysis.gallery.manifest.checksum, direction=str(direction),
-            query=_row(query), found=_row(found), verdict=str(verdict),
-        )  # fmt: skip
-    except OSError as error:
-        raise QueryError(f"The verdict cannot be saved in the gallery's folder: {_reason(error)}") from error
+    verdicts.judge(analysis, miss, str(verdict))
 
 
 def verdicts_path(analysis: GalleryAnalysis) -> Path:
     """Return the file of the verdicts on a gallery."""
-    return analysis.gallery.path / FOLDER / "verdicts.jsonl"
+    return analysis.gallery.path / VERDICTS
 
 
 def parse_bar(key: Any) -> tuple[str, str]:
@@ -142,7 +118,7 @@ def parse_bar(key: Any) -> tuple[str, str]:
     return direction, cause
 
 
-def _card(analysis: GalleryAnalysis, gallery: str, row: Any, verdicts: Mapping[Miss, str]) -> dict[str, Any]:
+def _card(analysis: GalleryAnalysis, gallery: str, row: Any, given: Mapping[Miss, str]) -> dict[str, Any]:
     image_of_caption = analysis.gallery.image_of_caption
     t2i = row.direction == "t2i"
     left, right = (
@@ -154,7 +130,7 @@ def _card(analysis: GalleryAnalysis, gallery: str, row: Any, verdicts: Mapping[M
         "left": _image(analysis, gallery, int(left)), "right": _image(analysis, gallery, int(right)),
         "cause": row.cause, "by": BY[row.by], "by_text": row.by == "text",
         "concept": row.concept, "captioned": row.captioned, "depicted": row.depicted,
-        "verdict": verdicts.get((row.direction, row.query, row.found), ""),
+        "verdict": given.get(Miss(row.direction, row.query, row.found), ""),
     }  # fmt: skip
 
 
@@ -170,10 +146,3 @@ def _image(analysis: GalleryAnalysis, gallery: str, row: int) -> dict[str, Any]:
 def _row(number: Any) -> int:
     text = str(number)
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else -1
-
-
-def _reason(error: Exception) -> str:
-    """Return the message without the path of the file, which visitors must not see."""
-    if isinstance(error, PairscopeError):
-        return str(error)
-    return f"{(isinstance(error, OSError) and error.strerror) or 'unknown reason'}."

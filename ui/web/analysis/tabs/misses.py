@@ -31,8 +31,9 @@ VERDICT_CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-verdict]');
   if (!button) return;
+  const pressed = button.getAttribute('aria-pressed') === 'true';  // the same verdict again takes it back
   for (const each of button.parentElement.querySelectorAll('button'))
-    each.setAttribute('aria-pressed', String(each === button));
+    each.setAttribute('aria-pressed', String(each === button && !pressed));
   trigger('select', {...button.dataset});
 });
 """
