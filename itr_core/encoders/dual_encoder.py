@@ -22,6 +22,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from itr_core.batch import EncoderOutput
 from itr_core.encoders import image_tower
+from itr_core.encoders.device import pick_device
 from itr_core.encoders.encoder import Floats, Pixels
 from itr_core.encoders.loading import LoadedModel, open_model, split_language
 from itr_core.encoders.preprocessing import limit_aspect_ratio, split_transform
@@ -67,7 +68,7 @@ def load_encoder(
     """
     if dtype not in _DTYPES:
         raise ModelError(f"No dtype {dtype!r}; one of {', '.join(_DTYPES)}.")
-    target = _pick_device(device)
+    target = pick_device(device)
     name, language = split_language(spec)
     loaded = open_model(
         name,
@@ -81,14 +82,14 @@ def load_encoder(
     if language:
         set_language(loaded.tokenizer, language)
         name = f"{name}#{language}"
-    encoder = DualEncoder(name, loaded)
+    encoder: DualEncoder = (loaded.encoder_type or DualEncoder)(name, loaded)
     if dtype != "float32":
         _ = encoder.fingerprint  # computed before the weights are rounded: it does not depend on dtype
     return encoder.to(target, _DTYPES[dtype])
 
 
 class DualEncoder(nn.Module):
-    """Image and text tower of an open_clip model, mapping into one space of `dim` dimensions.
+    """Image and text tower of a model, mapping into one space of `dim` dimensions.
 
     `encode_images` and `encode_texts` take PIL images and strings and return unit vectors as NumPy arrays.
     The module itself takes tensors, returns an `EncoderOutput`, and can be trained. It implements
@@ -377,7 +378,7 @@ class DualEncoder(nn.Module):
             for module in training:
                 module.training = True
 
-    def _pixel_batches(self, images: Iterable[Image.Image | Pixels], size: int) -> Iterator[Tensor]:
+    def _pixel_batches(self, images: Iterable[Image.Image | Pixels], size: int) -> Iterator[Any]:
         remaining = iter(images)
         # Each image is resized as soon as it is read: a batch of large photos would take gigabytes.
         while batch := [
@@ -395,15 +396,3 @@ def _unit(x: Tensor) -> Floats:
 def _concatenate(batches: list[Floats], empty: tuple[int, ...]) -> Floats:
     """Concatenate batches; without any, return an array of the shape `empty`."""
     return np.concatenate(batches) if batches else np.zeros(empty, np.float32)
-
-
-def _pick_device(name: str | None) -> torch.device:
-    if name in (None, "auto"):
-        best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device(best)
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"Device {name!r} cannot be used here ({error}); try 'auto' or 'cpu'.") from error
-    return device

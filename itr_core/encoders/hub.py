@@ -37,23 +37,12 @@ class Repository:
         """Return the name with the commit, `ORG/REPO@COMMIT`, once a file has been opened."""
         return f"{self.name}@{self._revision}" if self._revision else self.name
 
-    def file(self, name: str) -> Path:
-        """Download a file, or find it in the cache.
+    def find(self, name: str) -> Path | None:
+        """Download a file, or find it in the cache; None if the repository does not have it.
 
         Raises:
-            ModelError: The repository has no such file, there is no network, or the file is damaged.
+            ModelError: There is no network, or no such repository or revision.
         """
-        path = self.find(name)
-        if path is None:
-            offline = " in the cache (HF_HUB_OFFLINE is set)" if constants.is_offline_mode() else ""
-            raise ModelError(
-                f"The hub repository {self} has no {name}{offline}; check name and network, or download the "
-                "files and use local-dir:PATH."
-            )
-        return path
-
-    def find(self, name: str) -> Path | None:
-        """Return a file like `file`, or None if the repository does not have it."""
         try:
             path = Path(hf_hub_download(self.name, name, revision=self._revision or None))
         except LocalEntryNotFoundError as error:

@@ -4,6 +4,8 @@
     NAME/PRETRAINED             an open_clip architecture with the weights of a tag or of a .safetensors file
     NAME/none                   an open_clip architecture with random weights
     hf-hub:ORG/REPO[@REVISION]  an open_clip repository on the Hugging Face hub; by default its newest commit
+    transformers:ORG/REPO[@REVISION], transformers:PATH
+                                a model of transformers with two towers, see `transformers_model`
     local-dir:PATH, or PATH     a checkpoint folder in open_clip's layout
     ...#LANGUAGE                for NLLB, any of these with the language of the texts: ...#fra_Latn
 
@@ -16,10 +18,9 @@ open_clip reads these with `weights_only=True`.
 import copy
 import json
 import logging
-import math
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,12 +36,12 @@ from open_clip.constants import (
     OPENAI_DATASET_MEAN,
     OPENAI_DATASET_STD,
 )
-from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import dynamic_module_utils
 
 import assets
 from itr_core.encoders.hub import Repository
+from itr_core.encoders.model_files import require_weights
 from itr_core.encoders.open_clip_config import read_config
 from itr_core.encoders.tokenizer import set_language
 from itr_core.encoders.tokenizer_files import TOKENIZER_FILES, stage_tokenizer
@@ -57,6 +58,7 @@ PIXEL_NORMS = {
     "inception": (INCEPTION_MEAN, INCEPTION_STD),
 }
 RESIZE_MODES = ("shortest", "squash")
+_ENCODE_ONLY = ("transformers", "sentence-transformers")
 STARTERS = Path(assets.__file__).parent / "models"
 
 # Before it refuses to run code, transformers would ask for permission on the terminal, and wait.
@@ -76,12 +78,27 @@ class LoadedModel:
     """The words of the training captions; empty if the model does not list them."""
     spec: str | None = None
     """The spec with the commit of a hub repository; None if the spec was complete."""
+    encoder_type: Callable[[str, "LoadedModel"], Any] | None = None
+    """A subclass of `DualEncoder` that this model needs."""
 
 
 def split_language(spec: str) -> tuple[str, str | None]:
     """Split the language code from a model spec: 'MODEL#fra_Latn' -> ('MODEL', 'fra_Latn')."""
     match = re.fullmatch(r"(.+)#([a-z]{3}_[A-Z][a-z]{3})", spec)
     return (match[1], match[2]) if match else (spec, None)
+
+
+def require_trainable(spec: str) -> None:
+    """Refuse a model that can only encode, before it is loaded.
+
+    Raises:
+        ModelError: The model is one of transformers or sentence-transformers.
+    """
+    if spec.partition(":")[0] in _ENCODE_ONLY:
+        raise ModelError(
+            f"{spec} can be used for search and evaluation, not for training. Train a model of open_clip, "
+            "such as ViT-B-32/openai or hf-hub:ORG/REPO; checkpoints are written in its layout."
+        )
 
 
 def open_model(
@@ -98,20 +115,19 @@ def open_model(
     Raises:
         ModelError: The spec is unknown, or the model cannot be loaded. The message names a remedy.
     """
+    schemes = {"starter": _starter, "local-dir": _folder, "hf-hub": _hub, "transformers": _transformers}
     scheme, colon, rest = spec.partition(":")
-    if colon and scheme == "starter":
-        return _starter(rest)
-    if colon and scheme == "local-dir":
-        return _folder(Path(rest).expanduser())
-    if (Path(spec).expanduser() / CONFIG_FILE).is_file():
-        return _folder(Path(spec).expanduser())
-    if colon and scheme == "hf-hub":
-        return _hub(rest)
+    if colon and scheme in schemes:
+        return schemes[scheme](rest)
+    folder = Path(spec).expanduser()
+    if (folder / CONFIG_FILE).is_file() or (folder / "config.json").is_file():
+        return _folder(spec)
     name, slash, weights = spec.partition("/")
     if name not in open_clip.list_models():
         raise ModelError(
             f"No model {spec!r}: it is neither a checkpoint folder nor one of starter:METHOD, "
-            f"NAME/PRETRAINED, hf-hub:ORG/REPO, local-dir:PATH.{_nearest(name, open_clip.list_models())}"
+            "NAME/PRETRAINED, hf-hub:ORG/REPO, local-dir:PATH, transformers:ORG/REPO."
+            f"{_nearest(name, open_clip.list_models())}"
         )
     if not slash:
         tags = open_clip.list_pretrained_tags_by_model(name)
@@ -125,16 +141,18 @@ def _starter(method: str) -> LoadedModel:
     known = [path.parent.name for path in STARTERS.glob(f"*/{CONFIG_FILE}")]
     if method not in known:  # a path such as '../..' must not name a folder elsewhere
         raise ModelError(f"No starter model {method!r} is shipped.{did_you_mean(method, known)}")
-    return _folder(STARTERS / method)
+    return _folder(str(STARTERS / method))
 
 
-def _folder(folder: Path) -> LoadedModel:
+def _folder(path: str) -> LoadedModel:
+    folder = Path(path).expanduser()
     if not (folder / CONFIG_FILE).is_file():
-        raise ModelError(f"{str(folder)!r} is no checkpoint folder: it has no {CONFIG_FILE}.")
+        hint = f" Perhaps you mean transformers:{path}." if (folder / "config.json").is_file() else ""
+        raise ModelError(f"{path!r} is no checkpoint folder: it has no {CONFIG_FILE}.{hint}")
     weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if weights is None:
         raise ModelError(
-            f"{str(folder)!r} has no {WEIGHT_FILES[0]}. Pickled weights (.bin, .pt, .pth) are never read, "
+            f"{path!r} has no {WEIGHT_FILES[0]}. Pickled weights (.bin, .pt, .pth) are never read, "
             "because they can run code; if you trust them, convert them with safetensors.torch.save_file."
         )
     files = {name: folder / name for name in _OPTIONAL_FILES if (folder / name).is_file()}
@@ -146,7 +164,12 @@ def _folder(folder: Path) -> LoadedModel:
 def _hub(name: str) -> LoadedModel:
     repository = Repository(name)
     with _as_model_error(f"hf-hub:{name}", "ask its authors, or convert it and use local-dir:PATH"):
-        config = repository.file(CONFIG_FILE)
+        config = repository.find(CONFIG_FILE)
+        if config is None:
+            raise ModelError(
+                f"The hub repository {name} has no {CONFIG_FILE}; check name and network, or write "
+                f"transformers:{name} for a model of transformers."
+            )
         weights = repository.weights(WEIGHT_FILES)
         if weights is None:
             raise ModelError(
@@ -158,13 +181,22 @@ def _hub(name: str) -> LoadedModel:
         return replace(_checkpoint(config, weights, files), spec=f"hf-hub:{repository}")
 
 
+def _transformers(source: str) -> LoadedModel:
+    from itr_core.encoders.transformers_model import open_transformers  # these modules import slowly
+
+    with _as_model_error(f"transformers:{source}", "the files are damaged or of another kind of model"):
+        return open_transformers(source)
+
+
 def _checkpoint(config_file: Path, weights: Path, files: Mapping[str, Path]) -> LoadedModel:
     """Load a checkpoint of others, whose files are validated before open_clip sees them."""
     config = read_config(config_file)
     with tempfile.TemporaryDirectory(prefix="pairscope-model-") as folder:
         _stage(config, files, Path(folder))
         spec = f"local-dir:{folder}"
-        _check_size(spec, weights)
+        with torch.device("meta"):
+            described = sum(weight.numel() for weight in _build(spec, device="meta").parameters())
+        require_weights(described, [weights], config_file)
         model = _build(spec)
         open_clip.load_checkpoint(model, str(weights))
         tokenizer = open_clip.get_tokenizer(spec)
@@ -183,19 +215,6 @@ def _stage(config: Mapping[str, Any], files: Mapping[str, Path], folder: Path) -
     if text.get("hf_tokenizer_name"):
         stage_tokenizer(files, folder)
     (folder / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
-
-
-def _check_size(spec: str, weights: Path) -> None:
-    """Refuse a configuration that describes a much larger model than the weights, before it takes memory."""
-    with torch.device("meta"):
-        described = sum(weight.numel() for weight in _build(spec, device="meta").parameters())
-    with safe_open(weights, "pt") as file:
-        names = file.keys()
-        stored = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
-    if described > 2 * stored + 1_000_000:
-        raise ModelError(
-            f"{CONFIG_FILE} describes a model of {described:,} weights, but {weights.name} has {stored:,}."
-        )
 
 
 def _tag(name: str, tag: str) -> LoadedModel:

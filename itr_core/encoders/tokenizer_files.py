@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+from transformers import PreTrainedTokenizerFast
+from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES, tokenizer_class_from_name
 
 from itr_core.encoders.foreign_json import MAX_TOKENIZER_BYTES, Foreign, read_json, validate
 from itr_core.errors import ModelError
@@ -20,7 +21,6 @@ TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
 )  # fmt: skip
 TOKENIZER_FILES = (TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS)
-_GENERIC = "PreTrainedTokenizerFast"
 
 TokenText = Annotated[str, Field(max_length=200)]
 
@@ -125,8 +125,10 @@ def _known(model: type[Foreign], path: Path | None) -> dict[str, Any]:
 
 
 def _class_name(name: str | None) -> str:
-    """Return the name of a tokenizer class of transformers that reads tokenizer.json."""
-    if name is None:
-        return _GENERIC
-    names = {found for found in TOKENIZER_MAPPING_NAMES.values() if found is not None}
-    return name if name.removesuffix("Fast") in {found.removesuffix("Fast") for found in names} else _GENERIC
+    """Return the name of the tokenizer class, if it is one of transformers that reads tokenizer.json."""
+    for known in (name, str(name).removesuffix("Fast")):
+        if known in TOKENIZER_MAPPING_NAMES.values():
+            found = tokenizer_class_from_name(str(known))
+            if isinstance(found, type) and issubclass(found, PreTrainedTokenizerFast):
+                return str(known)
+    return PreTrainedTokenizerFast.__name__

@@ -89,6 +89,13 @@ class Tower(Foreign):
     decoder_start_token_id: TokenId | None = None
 
 
+class VisionTower(Tower):
+    """An image tower; all of those in use take square images."""
+
+    image_size: ImageSize | None = None
+    patch_size: PatchSize | None = None
+
+
 class DualTower(Foreign):
     """Two towers and their joint space."""
 
@@ -124,8 +131,8 @@ def read_dual_tower(path: Path, model_types: tuple[str, ...]) -> dict[str, Any]:
     content = _without_code(path)
     _check_type(content, model_types, path)
     config = _known(DualTower, content, path)
-    for tower in ("text_config", "vision_config"):
-        config[tower] = _known(Tower, config.get(tower) or {}, path)
+    for tower, model in (("text_config", Tower), ("vision_config", VisionTower)):
+        config[tower] = _known(model, config.get(tower) or {}, path)
     return config
 
 
@@ -135,7 +142,12 @@ def stage_text_tower(name: str, folder: Path) -> str:
     Returns:
         The path of the folder. transformers would look for the name in the working directory first.
     """
-    config = read_text_tower(Repository(name).file(CONFIG))
+    path = Repository(name).find(CONFIG)
+    if path is None:
+        raise ModelError(
+            f"The configuration of the text tower {name} cannot be downloaded; check the network."
+        )
+    config = read_text_tower(path)
     folder.mkdir()
     (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
     return str(folder)

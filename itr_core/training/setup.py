@@ -12,6 +12,7 @@ from torch import nn
 
 from itr_core.encoders import tokenizer
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
+from itr_core.encoders.loading import require_trainable
 from itr_core.encoders.word_vectors import set_word_vectors
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import (
@@ -132,6 +133,7 @@ def new_encoder(
         resize: 'shortest' (with a centre crop) or 'squash'.
         seed: of the random weights.
     """
+    require_trainable(model)
     own_tokenizer = None
     name, _, weights = model.partition("/")
     if weights == "none" and name in open_clip.list_models() and vocab_size:

@@ -13,8 +13,8 @@ SOURCE_HELP = (
     "karpathy:FILE.json[:split], coco:FILE.json, hub:ORG/NAME[:split], or a plain path."
 )
 MODEL_HELP = (
-    "starter:METHOD, NAME/PRETRAINED, hf-hub:ORG/REPO[@REVISION], local-dir:PATH, or the path of a "
-    "checkpoint folder."
+    "starter:METHOD, NAME/PRETRAINED, hf-hub:ORG/REPO[@REVISION], transformers:ORG/REPO[@REVISION], "
+    "local-dir:PATH, or the path of a checkpoint folder."
 )
 
 Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
