@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copyfile, make_archive
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import itr_core.pairs.decoding  # noqa: F401  # lets Pillow write HEIC
 from ui.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +35,17 @@ IMAGES = (
     "captioned/green.jpg",
     "photos/red.jpg",
     "photos/green.jpg",
+    "photos/scan.png",
+    "sidecars/red.jpg",
+    "sidecars/green.jpg",
+    "classes/train/warm/red.jpg",
+    "classes/train/cold/green.jpg",
+    "phone/red.heic",
+    "phone/green.avif",
+    "phone/red.jfif",
 )
-WITHOUT_CAPTIONS = ("folder:photos", "parquet:photos.parquet")
+FORMATS = {".heic": "HEIF", ".jfif": "JPEG"}
+WITHOUT_CAPTIONS = ("folder:photos", "parquet:photos.parquet", "folder:classes", "folder:phone", "photos.")
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +53,19 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all files of the page, and the images and tables that they need."""
     folder = tmp_path_factory.mktemp("examples")
     for name in IMAGES:
-        (folder / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (9, 9), Path(name).stem).save(folder / name)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        colour = "white" if "scan" in name else Path(name).stem
+        Image.new("RGB", (16, 16), colour).save(folder / name, FORMATS.get(Path(name).suffix))
     for match in FILE.finditer(PAGE):
         (folder / match["name"]).write_text(match["text"], encoding="utf-8")
+    make_archive(str(folder / "photos"), "zip", folder / "photos")
+    make_archive(str(folder / "photos"), "gztar", folder / "photos")
+    sample = tmp_path_factory.mktemp("sample")
+    copyfile(folder / "red.jpg", sample / "000000000.jpg")
+    copyfile(folder / "sidecars" / "red.txt", sample / "000000000.txt")
+    for shard in ("00000", "shards_of_tar/00000", "shards_of_tar/00001", "hub_shards/00000"):
+        (folder / shard).parent.mkdir(exist_ok=True)
+        make_archive(str(folder / shard), "tar", sample)
     pictures = [(folder / name).read_bytes() for name in IMAGES[:2]]
     table = pa.table({"image": pictures, "caption": ["a red ball", "a green ball"]})
     for name in ("pairs.parquet", "shards/0.parquet", "hub_set/train.parquet", "hub_set/test.parquet"):
