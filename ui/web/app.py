@@ -49,11 +49,11 @@ def build_app(galleries: Galleries) -> gr.Blocks:
     with gr.Blocks(title="Pairscope", analytics_enabled=False) as app:
         Navbar(main_page_name="Search")
         gr.HTML(HEADER)
-        search_page(app, galleries)
+        search_page(galleries)
     with app.route("Analysis", "/analysis"):
         Navbar(main_page_name="Search")
         gr.HTML(HEADER)
-        analysis_page(app, galleries)
+        analysis_page(galleries)
     return app
 
 

@@ -50,17 +50,23 @@ def render(template: str, **values: Any) -> str:
 
 
 def pictures(
-    hits: Sequence[Hit], heading: str, *, ranked: bool = True, action: str = "search with this"
+    hits: Sequence[Hit],
+    heading: str,
+    *,
+    hint: str = "",
+    ranked: bool = True,
+    action: str = "search with this",
 ) -> str:
     """Return a grid of pictures, best first, with ranks and scores if `ranked`.
 
     Args:
         hits: The pictures.
         heading: Heading of the grid.
+        hint: Sentence below the heading.
         ranked: Show ranks and scores.
         action: What a click on a picture does, in a few words.
     """
-    return render("pictures.html", hits=hits, heading=heading, ranked=ranked, action=action)
+    return render("pictures.html", hits=hits, heading=heading, hint=hint, ranked=ranked, action=action)
 
 
 def captions(hits: Sequence[Hit], heading: str) -> str:

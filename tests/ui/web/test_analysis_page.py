@@ -146,9 +146,7 @@ def test_a_search_links_to_its_query_on_the_map(page: Page, app_url: str) -> Non
 
 @pytest.mark.ui
 def test_hostile_captions_stay_text_on_the_map(page: Page, app_url: str, nasty: str) -> None:
-    open_map(page, app_url)
-    page.get_by_label("Gallery", exact=True).click()
-    page.get_by_role("option", name="nasty").click()
+    page.goto(f"{app_url}/analysis?tab=map&g=nasty")
     expect(page.locator("#map .legendtext").first).to_be_visible()
     page.wait_for_function(f"document.querySelector('{MAP}')._fullData.at(-1).x.length === 3")
     page.mouse.click(*point(page, MAP, -1))
@@ -206,4 +204,4 @@ def test_a_long_computation_can_be_stopped(page: Page, app_url: str) -> None:
     expect(page.locator("#length-stop")).to_be_hidden()
     page.get_by_label("whole captions").check()
     expect(page.locator("#length .gtitle")).to_contain_text("by number of words")
-    expect(page.locator("#length-queries progress")).to_have_count(0)
+    expect(page.locator("#length-progress progress")).to_have_count(0)

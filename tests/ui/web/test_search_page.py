@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 pytestmark = pytest.mark.ui
 
@@ -154,6 +154,77 @@ def test_the_keyboard_is_enough(page: Page, app_url: str) -> None:
             break
     page.keyboard.press("Enter")
     heading(page, "Matching captions")
+
+
+def test_of_quick_searches_the_last_one_is_shown(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    for words in ("a ship", "a red car", "a snowman"):
+        search(page, words)
+    page.locator("#examples button").nth(1).click()
+    search(page, "a house")
+    expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
+    heading(page, "Pictures for “a house”")
+    page.wait_for_url("**/?q=a+house*")
+    page.wait_for_timeout(1000)
+    heading(page, "Pictures for “a house”")
+    expect(page.locator("#query textarea")).to_have_value("a house")
+
+
+def test_what_is_being_typed_is_kept(page: Page, app_url: str) -> None:
+    held: list[Route] = []
+    page.route("**/queue/join*", held.append)
+    page.goto(app_url)
+    box = page.locator("#query textarea")
+    box.press_sequentially("a ca")  # before the first results
+    page.unroute("**/queue/join*")
+    for request in held:
+        request.continue_()
+    expect(page.locator("#results .results").first).to_be_visible()
+    expect(box).to_have_value("a ca")
+    box.press_sequentially("stle")
+    box.press("Enter")
+    box.press_sequentially(" at night")
+    heading(page, "Pictures for “a castle”")
+    page.get_by_label("24 results").check()
+    expect(page.locator(CARDS)).to_have_count(24)
+    expect(box).to_have_value("a castle at night")
+    page.locator("#examples button").first.click()  # a click on another query replaces it
+    expect(box).to_have_value(page.locator("#examples button").first.inner_text())
+
+
+def test_a_picture_of_the_gallery_stays_one_when_options_change(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    item = page.locator(f"{CARDS} button").first.get_attribute("data-item")
+    page.locator(f"{CARDS} button").first.click()
+    heading(page, "Matching captions")
+    page.get_by_label("24 results").check()
+    expect(page.locator(CARDS)).to_have_count(24)
+    page.wait_for_url(f"**/?item={item}&k=24*")
+    expect(page.locator(f"{CARDS} [data-item='{item}']")).to_have_count(0)  # it does not find itself
+
+
+def test_opening_the_camera_keeps_the_results(page: Page, app_url: str) -> None:
+    open_page(page, f"{app_url}/?q=a+ship&g=picturebook")
+    heading(page, "a ship")
+    page.get_by_role("button", name="Capture from camera").click()
+    page.wait_for_timeout(1000)
+    heading(page, "a ship")
+    expect(page.locator("#query textarea")).to_have_value("a ship")
+    assert "q=a+ship" in page.url
+
+
+def test_examples_are_queries_of_the_open_gallery(page: Page, app_url: str, nasty: str) -> None:
+    open_page(page, f"{app_url}/?g=nasty")
+    expect(page.locator("#examples button")).to_have_text(
+        [f"{nasty} {n}" for n in range(3)] + ["Surprise me"]
+    )
+    heading(page, "Pictures for")
+    assert page.evaluate("window.hacked") is None
+
+
+def test_the_caption_below_a_picture_is_said_to_be_the_closest(page: Page, app_url: str) -> None:
+    open_page(page, f"{app_url}/?q=a+ship&g=picturebook")
+    expect(page.locator("#results .hint")).to_contain_text("closest to your words")
 
 
 def test_the_page_fits_the_width_of_a_phone(page: Page, app_url: str) -> None:

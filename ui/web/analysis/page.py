@@ -1,11 +1,14 @@
 """The analysis page: measurements of one gallery, or of several side by side."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 
+from itr_core.errors import QueryError
 from ui.web import html
+from ui.web.analysis.address import address_bar, clear, parse_link, slug
 from ui.web.analysis.tab import Tab
 from ui.web.analysis.tabs.geometry import geometry_tab
 from ui.web.analysis.tabs.map import map_tab
@@ -24,49 +27,65 @@ TABS: dict[str, Callable[[Galleries, gr.Dropdown], Tab]] = {
 }
 SELECTED_AT_FIRST = 5
 """Number of galleries that are compared when the page opens."""
+PRIVATE: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "minimal",
+    "concurrency_limit": None,  # most of its time, `show` waits for a result
+}
 
 
-def analysis_page(page: gr.Blocks, galleries: Galleries) -> None:
-    """Add the page's components and event handlers to the open Blocks `page`."""
+def analysis_page(galleries: Galleries) -> None:
+    """Add the page's components and event handlers to the open Blocks."""
     selected = gr.Dropdown(
         galleries.names, value=galleries.names[:SELECTED_AT_FIRST], multiselect=True, label="Galleries",
-        elem_id="compared", visible=len(galleries.names) > 1,
+        info="Map, Misses and Probes show the first one.", elem_id="compared",
+        visible=len(galleries.names) > 1,
     )  # fmt: skip
     status = gr.HTML(elem_id="status", elem_classes="optional")
-
-    @show_errors(html.note)
-    def await_ready(names: list[str]) -> Iterator[str]:
-        for progress in galleries.await_ready(names):
-            yield html.waiting(*progress)
-        yield ""
-
-    ready = page.load(
-        await_ready, selected, status, api_visibility="private", show_progress="hidden",
-        concurrency_limit=None,
-    )  # fmt: skip
-    current = gr.State(next(iter(TABS)))
-    tabs = gr.Tabs(elem_id="tabs")
+    tabs, headers, notes = gr.Tabs(elem_id="tabs"), {}, {}
+    laid_out: dict[str, Tab] = {}
     for title, lay_out in TABS.items():
-        with tabs, gr.Tab(title, id=title) as header:
-            note = gr.HTML(elem_classes="optional")
-            tab = lay_out(galleries, selected)
-        inputs = [selected, *tab.inputs]
-        outputs = [note, *tab.outputs]
-        settings: dict[str, Any] = {
-            "api_visibility": "private",
-            "show_progress": "minimal",
-            "concurrency_limit": None,  # most of its time, `show` waits for a result
-        }
-        show = _handler(tab)
-        header.select(lambda title=title: title, None, current, api_visibility="private")
-        changes = [header.select, *(_change_event(each) for each in tab.inputs)]
-        gr.on(changes, show, inputs, outputs, trigger_mode="always_last", **settings)
-        selected.input(_if_current(title, show, len(outputs)), [current, *inputs], outputs, **settings)
-        if title == current.value:
-            ready.then(show, inputs, outputs, **settings)
-        if tab.linked is not None:
-            follow = _follow_link(title, tab.linked, len(tab.inputs))
-            page.load(follow, None, [tabs, *tab.inputs], api_visibility="private", show_progress="hidden")
+        with tabs, gr.Tab(title, id=title) as headers[title]:
+            notes[title] = gr.HTML(elem_classes="optional")
+            laid_out[title] = lay_out(galleries, selected)
+
+    address = address_bar(selected, laid_out)
+    clear(selected.input, [each for tab in laid_out.values() for each in tab.opened])
+    for title, tab in laid_out.items():
+        inputs = [selected, *tab.inputs.values()]
+        for event, function in (
+            (headers[title].select, "open"),
+            (selected.input, "changed"),
+            *((_change_event(each), "changed") for each in tab.inputs.values()),
+            *((click.then, "record") for click in tab.clicks),
+        ):
+            js = f"(...values) => {{ window.pairscope.{function}({json.dumps(slug(title))}, values); }}"
+            event(None, inputs, None, js=js, api_visibility="private")
+        update = getattr(address, slug(title))
+        update(
+            _handler(galleries, tab),
+            inputs,
+            [notes[title], *tab.outputs],
+            trigger_mode="always_last",
+            **PRIVATE,
+        )
+
+    every_input = [each for tab in laid_out.values() for each in tab.inputs.values()]
+    unchanged = [gr.skip()] * (2 + len(every_input))
+
+    @show_errors(lambda message: [html.note(message), *unchanged])
+    def restore(link: str) -> list[Any]:
+        title, names, values = parse_link(link, selected, laid_out)
+        of_inputs = [
+            value
+            for each, tab in laid_out.items()
+            for value in values.get(each, [gr.skip()] * len(tab.inputs))
+        ]
+        return ["", gr.Tabs(selected=title), names or selected.value, *of_inputs]
+
+    address.restore(
+        restore, address, [status, tabs, selected, *every_input], js="() => [location.search]", **PRIVATE
+    ).then(None, js="() => { window.pairscope.restored(); }", api_visibility="private")
 
 
 def _change_event(component: Any) -> Any:
@@ -74,41 +93,18 @@ def _change_event(component: Any) -> Any:
     return component.submit if isinstance(component, gr.Textbox) else component.input
 
 
-def _follow_link(title: str, linked: Callable[..., Any], inputs: int) -> Callable[[gr.Request], Any]:
-    """Return a handler that selects the tab of a link and sets the tab's inputs."""
-
-    def follow(request: gr.Request) -> Any:
-        values = linked(request.query_params)
-        if values is None:
-            return gr.Tabs(), *([gr.skip()] * inputs)
-        return gr.Tabs(selected=title), *values
-
-    return follow
-
-
-def _handler(tab: Tab) -> Callable[..., Iterator[Any]]:
-    """Return the handler that updates a tab; its first output is a note, empty unless there is an error."""
+def _handler(galleries: Galleries, tab: Tab) -> Callable[..., Iterator[Any]]:
+    """Return the handler that updates a tab; its first output is the progress of a build, or an error."""
     unchanged = [gr.skip()] * len(tab.outputs)
 
     @show_errors(lambda message: (html.note(message), *unchanged))
     def show(request: gr.Request, names: list[str], *values: Any) -> Iterator[Any]:
         if not names:
-            yield html.note("Select a gallery."), *unchanged
-            return
+            raise QueryError("Select a gallery.")
+        for progress in galleries.await_ready(names):
+            yield html.waiting(*progress), *unchanged
         steps = tab.show(names, *values)
         for outputs in tab.stop.until_pressed(request, steps) if tab.stop else steps:
             yield "", *outputs
 
     return show
-
-
-def _if_current(title: str, show: Callable[..., Iterator[Any]], outputs: int) -> Callable[..., Iterator[Any]]:
-    """Return `show` for an event that all tabs receive: only the visible tab is updated."""
-
-    def show_if_current(request: gr.Request, current: str, *inputs: Any) -> Iterator[Any]:
-        if current == title:
-            yield from show(request, *inputs)
-        else:
-            yield [gr.skip()] * outputs
-
-    return show_if_current

@@ -1,5 +1,18 @@
 // Runs once for each plot. Gradio provides element, props, trigger, watch and server.
 const descriptions = new Map(); // hovered key -> promise of its caption and thumbnail
+let Plotly; // the bundle of this plot, once it has been needed
+
+// Two bundles may be on a page, and both are called Plotly there.
+function load(source) {
+  const loaded = (window.plotlyBundles ??= {});
+  loaded[source] ??= new Promise((resolve, reject) => {
+    const script = Object.assign(document.createElement('script'), {src: source});
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => reject(new Error(`${source} cannot be loaded.`));
+    document.head.append(script);
+  });
+  return loaded[source];
+}
 
 const colour = (name) => getComputedStyle(element).getPropertyValue(name).trim();
 
@@ -46,6 +59,8 @@ async function draw() {
   if (!value) return;
   element.querySelector('figure').setAttribute('aria-label', value.caption);
   element.querySelector('.caption').textContent = value.caption;
+  Plotly = await load(props.library);
+  if (props.value !== value) return; // a newer figure is being drawn
   const {data, layout} = value.figure;
   await Plotly.react(area, data, narrowed(themed(layout), data), {
     displaylogo: false, responsive: true, scrollZoom: Boolean(value.meta.zoom),

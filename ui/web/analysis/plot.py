@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import gradio as gr
 
@@ -26,15 +26,17 @@ _TEMPLATE = """
 """
 
 
-def plotly_js() -> Path:
-    """Return the path of the plotly.js in the installed plotly package, without importing plotly."""
-    spec = find_spec("plotly")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "package_data" / "plotly.min.js"
+def plotly_js(bundle: str) -> Path:
+    """Return the path of one of plotly.js's partial bundles, each a third of the whole library."""
+    return Path(str(files("assets") / "js" / f"plotly-{bundle}.min.js"))
 
 
-def plot(*, describe: Callable[[Any], dict[str, str]] | None = None, **settings: Any) -> gr.HTML:
+def plot(
+    *,
+    describe: Callable[[Any], dict[str, str]] | None = None,
+    bundle: Literal["cartesian", "gl2d"] = "cartesian",
+    **settings: Any,
+) -> gr.HTML:
     """Return a component for a figure; its value is what `plot_value` returns.
 
     A click on a point and a lasso around points trigger `select` with `keys`: the customdata of the points.
@@ -43,12 +45,14 @@ def plot(*, describe: Callable[[Any], dict[str, str]] | None = None, **settings:
     Args:
         describe: Server function for a hovered point: [meta, key] -> {"caption", "thumbnail"}, a text and the
             address of an image.
+        bundle: Bundle of plotly.js that has the traces of the figure: "gl2d" for `scattergl`, which draws
+            many points, "cartesian" for all others. The browser fetches it with the first figure.
         settings: Of `gr.HTML`.
     """
     return gr.HTML(
         html_template=_TEMPLATE,
         js_on_load=_JS,
-        head=f'<script src="{serve_file(plotly_js())}"></script>',
+        library=serve_file(plotly_js(bundle)),
         server_functions=[describe] if describe else None,
         **settings,
     )

@@ -11,16 +11,19 @@ class Tab(NamedTuple):
 
     Attributes:
         show: `show(names, *values)` yields values for `outputs`: once, or several times while it computes.
-            `names` are the selected galleries, at least one; `values` are those of `inputs`.
-        inputs: Components whose changes update the tab.
+            `names` are the selected galleries, at least one; `values` are those of `inputs`. They may come
+            from a link, and be anything that the components can hold.
+        inputs: Components whose changes update the tab, by their names in the address of the page.
         outputs: Components that the tab updates.
         stop: The button that ends a long computation, if the tab has one.
-        linked: Maps the parameters of a link to values for `inputs`; returns None if the link is not for
-            this tab.
+        opened: Those of `inputs` that hold what is open, such as a point of the map: components that are not
+            shown. They are emptied when other galleries are selected.
+        clicks: Events of the tab's own that change `inputs`.
     """
 
     show: Callable[..., Generator[tuple[Any, ...]]]
-    inputs: Sequence[Any]
+    inputs: Mapping[str, Any]
     outputs: Sequence[Any]
     stop: Stop | None = None
-    linked: Callable[[Mapping[str, str]], Sequence[Any] | None] | None = None
+    opened: Sequence[Any] = ()
+    clicks: Sequence[Any] = ()

@@ -1,9 +1,10 @@
-"""Event handlers of the search page and its two API endpoints; each returns the values of the outputs."""
+"""The searches of the search page and its two API endpoints."""
 
 import random
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import gradio as gr
 import numpy as np
@@ -11,45 +12,52 @@ from PIL import Image
 
 from itr_core.errors import QueryError
 from itr_core.pairs.decoding import decode_upload
-from itr_core.retrieval.searcher import Hit, Of, Searcher
+from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Of, Searcher
 from ui.web import html
-from ui.web.boundary.served import thumbnail_path, thumbnail_url
+from ui.web.boundary.served import thumbnail_url
 from ui.web.boundary.uploads import UPLOADS
-from ui.web.errors import as_gradio_error, show_errors
+from ui.web.errors import as_gradio_error, message_of
 from ui.web.galleries import Galleries
+from ui.web.search.examples import examples
 
-EXAMPLES = (
-    "two dogs in a meadow",
-    "red car at night",
-    "a cat sleeping on a sofa",
-    "hot-air balloon over snowy mountains",
-    "penguins and a snowman",
-    "lighthouse at sunset",
-)
 UPLOAD_SIDE = 1024
 """Large JPEG uploads are decoded at a fraction of their size, but not below this shorter side in pixels."""
 FALSE_ALARM_RATE = 0.05
 """Share of the queries with a match in the gallery that are nevertheless reported as low confidence."""
+DEFAULT_COUNT = 12
+OWN_PICTURE = "own"
+"""Value of the parameter `picture`: the picture of the visitor, which is in no link."""
 
 
-class PageOutputs(NamedTuple):
+class Answer(NamedTuple):
     """Values of the page's outputs, in the order of `ui.web.search.page`."""
 
-    query: Any
-    picture: Any
+    address: dict[str, Any]
+    count: Any
     gallery: Any
+    examples: Any
     status: str
     results: str
-    timer: gr.Timer
 
 
-def _outputs(
-    query: Any = "", picture: Any = None, status: str = "", results: str = "", *, waiting: bool = False
-) -> PageOutputs:
-    return PageOutputs(query, picture, gr.skip(), status, results, gr.Timer(active=waiting))
+class Found(NamedTuple):
+    """The outcome of a search.
 
+    Attributes:
+        link: The search's parameters in an address, without `k` and `g`.
+        query: Text of the query.
+        picture: Address of the query's picture, if it is one of the gallery.
+        notes: Warnings.
+        seconds: Duration.
+        results: HTML of the results.
+    """
 
-errors_in_status = show_errors(lambda message: _outputs(gr.skip(), status=html.note(message)))
+    link: dict[str, str]
+    query: str
+    picture: str
+    notes: list[str]
+    seconds: float
+    results: str
 
 
 class SearchHandlers:
@@ -58,76 +66,75 @@ class SearchHandlers:
     def __init__(self, galleries: Galleries) -> None:
         self.galleries = galleries
 
-    @errors_in_status
-    def by_words(self, query: str, count: int, gallery: str) -> PageOutputs:
+    def show(self, address: str, picture: str | None) -> Answer:
+        """Answer an address of the page.
+
+        Args:
+            address: Query string with one of `q` (T2I), `item` (I2T and I2I for a picture of the gallery),
+                `picture` (the same for the visitor's picture) or `surprise`, and with `k` and `g`. Without
+                the first four, the first example of the gallery is searched for. The string comes from the
+                browser and can be anything.
+            picture: Key of the visitor's picture.
+
+        Returns:
+            Results, a note on an error, or the progress of a gallery that is being built. `address` has the
+            link of what is shown, valid `options`, and `loading` if the browser should ask again.
+        """
+        asked: dict[str, str] = {}
+        options: dict[str, str] = {}
+        skipped = gr.skip()
+        try:
+            asked = _parameters(address)
+            gallery, count = asked.get("g") or self.galleries.names[0], _count(asked.get("k", ""))
+            progress = self.galleries.progress(gallery)
+            options = {"k": str(count)} | ({"g": gallery} if len(self.galleries.names) > 1 else {})
+            if progress is not None:
+                loading = {"wanted": address, "options": options, "loading": True, "at": time.monotonic()}
+                status = html.waiting(gallery, *progress)
+                return Answer(loading, count, gallery, skipped, status, "")
+            searcher = self.galleries.searcher(gallery, timeout=0)
+            found = self._search(searcher, gallery, asked, picture, count)
+            link = {**found.link, **options}
+            return Answer(
+                {
+                    "wanted": address, "options": options, "link": html.share_link(**link),
+                    "query": found.query, "picture": found.picture,
+                },
+                count, gallery, html.render("examples.html", examples=examples(searcher.gallery)),
+                _status(searcher, gallery, found, link), found.results,
+            )  # fmt: skip
+        except Exception as error:
+            shown = {"wanted": address, "options": options, "link": address, "query": asked.get("q", "")}
+            return Answer(shown, skipped, skipped, skipped, html.note(message_of(error)), "")
+
+    def _search(
+        self, searcher: Searcher, gallery: str, asked: dict[str, str], picture: str | None, count: int
+    ) -> Found:
+        if "q" in asked:
+            return self._by_words(searcher, gallery, asked["q"], count)
+        if "item" in asked:
+            return _by_item(searcher, asked["item"], count)
+        if "picture" in asked:
+            return _by_picture(searcher, picture, count)
+        if "surprise" not in asked and (first := examples(searcher.gallery)[:1]):
+            return self._by_words(searcher, gallery, *first, count)
+        items = searcher.gallery.items
+        item = items.iloc[random.randrange(len(items))]
+        if item["captions"]:
+            return self._by_words(searcher, gallery, random.choice(item["captions"]), count)
+        return _by_item(searcher, item["image_id"], count)
+
+    def _by_words(self, searcher: Searcher, gallery: str, query: str, count: int) -> Found:
         """T2I: pictures for a query, with notes on words the model cannot use and on low confidence."""
-        searcher = self._searcher(gallery)
         start = time.perf_counter()
         hits = searcher.search_text(query, count)
         seconds = time.perf_counter() - start
         notes = self._notes(searcher, gallery, query, hits)
-        status = self._status(searcher, gallery, seconds, notes, q=query, k=count)
-        return _outputs(query, None, status, html.pictures(hits, f"Pictures for “{_shortened(query)}”"))
-
-    @errors_in_status
-    def by_picture(self, key: str | None, count: int, gallery: str) -> PageOutputs:
-        """I2T and I2I for an uploaded, pasted or photographed picture."""
-        if not key:  # the visitor removed the picture
-            return _outputs(status=html.note("Type a query, or choose a picture."))
-        searcher = self._searcher(gallery)
-        image = _decoded(key)
-        start = time.perf_counter()
-        results = _both(searcher, lambda of: searcher.search_image(image, count, of))
-        seconds = time.perf_counter() - start
-        notes = ["A search with your own picture has no link."]
-        return _outputs("", gr.skip(), self._status(searcher, gallery, seconds, notes), results)
-
-    @errors_in_status
-    def by_item(self, item: str, count: int, gallery: str) -> PageOutputs:
-        """I2T and I2I for a picture of the gallery."""
-        searcher = self._searcher(gallery)
-        start = time.perf_counter()
-        results = _both(searcher, lambda of: searcher.search_item(item, count, of))
-        seconds = time.perf_counter() - start
-        thumbnail = searcher.gallery.thumbnail(item)
-        status = self._status(searcher, gallery, seconds, item=item, k=count)
-        return _outputs("", thumbnail_url(thumbnail), status, results)
-
-    def by_click(self, count: int, gallery: str, event: gr.EventData) -> PageOutputs:
-        """Search with the clicked result. The browser sends its id or caption, which may be anything."""
-        item, query = html.event_value(event, "item"), html.event_value(event, "query")
-        if isinstance(query, str):
-            return self.by_words(query, count, gallery)
-        return self.by_item(str(item), count, gallery)
-
-    @errors_in_status
-    def surprise(self, count: int, gallery: str) -> PageOutputs:
-        """Search with a random caption of the gallery."""
-        items = self._searcher(gallery).gallery.items
-        captions = [
-            caption for captions in items["captions"].sample(min(20, len(items))) for caption in captions
-        ]
-        return self.by_words(random.choice(captions or EXAMPLES), count, gallery)
-
-    def repeat(self, query: str, picture: str | None, count: int, gallery: str) -> PageOutputs:
-        """Repeat the search with another number of results or in another gallery."""
-        return self.by_picture(picture, count, gallery) if picture else self.by_words(query, count, gallery)
-
-    @errors_in_status
-    def on_load(self, count: int, gallery: str, request: gr.Request) -> PageOutputs:
-        """Run the search of the link (`?q=` or `?item=`, with `k` and `g`), else the first example."""
-        parameters = request.query_params
-        name = parameters.get("g", gallery)
-        progress = self.galleries.progress(name)
-        if progress is not None:
-            return _outputs(parameters.get("q", ""), None, html.waiting(name, *progress), waiting=True)
-        k = int(parameters["k"]) if parameters.get("k", "").isdecimal() else count
-        if item := parameters.get("item"):
-            outputs = self.by_item(item, k, name)
-        else:
-            query = parameters.get("q") or EXAMPLES[0]
-            outputs = self.by_words(query, k, name)._replace(query=query)
-        return outputs._replace(gallery=name)
+        hint = "Under each picture: the one of its captions that is closest to your words."
+        results = html.pictures(
+            hits, f"Pictures for “{_shortened(query)}”", hint=hint if _captioned(searcher) else ""
+        )
+        return Found({"q": query}, query, "", notes, seconds, results)
 
     @as_gradio_error
     def search_text(self, query: str, k: int = 10, gallery: str = "") -> list[dict[str, Any]]:
@@ -141,7 +148,7 @@ class SearchHandlers:
         Returns:
             the best pictures: rank, score (cosine), item_id, caption, address of the thumbnail
         """
-        return _as_json(self._searcher(gallery, timeout=60).search_text(query, int(k)))
+        return _as_json(self._searcher(gallery).search_text(query, int(k)))
 
     @as_gradio_error
     def search_image(self, image: str | None, k: int = 10, gallery: str = "") -> list[dict[str, Any]]:
@@ -157,10 +164,10 @@ class SearchHandlers:
         """
         if not image:
             raise QueryError("There is no picture to search with.")
-        return _as_json(self._searcher(gallery, timeout=60).search_image(_decoded(image), int(k)))
+        return _as_json(self._searcher(gallery).search_image(_decoded(image), int(k)))
 
-    def _searcher(self, gallery: str, timeout: float = 0) -> Searcher:
-        return self.galleries.searcher(gallery or self.galleries.names[0], timeout)
+    def _searcher(self, gallery: str) -> Searcher:
+        return self.galleries.searcher(gallery or self.galleries.names[0], timeout=60)
 
     def _notes(self, searcher: Searcher, gallery: str, query: str, hits: list[Hit]) -> list[str]:
         kept, lost = searcher.encoder.split_at_context(query)
@@ -187,37 +194,73 @@ class SearchHandlers:
             return 1.0
         return float(calibration.p_value(searcher.embed_text(query)[None], np.array([hits[0].score]))[0])
 
-    def _status(
-        self,
-        searcher: Searcher,
-        gallery: str,
-        seconds: float,
-        notes: list[str] | None = None,
-        **link: str | int,
-    ) -> str:
-        if link and len(self.galleries.names) > 1:
-            link["g"] = gallery
-        on_map = {name: link[name] for name in ("q", "g") if name in link} if "q" in link else {}
-        return html.status(
-            seconds=seconds, gallery=gallery, size=len(searcher.gallery),
-            link=html.share_link(**link) if link else "", notes=notes or [],
-            map_link=f"analysis{html.share_link(**on_map)}" if on_map else "",
-        )  # fmt: skip
+
+def _parameters(address: Any) -> dict[str, str]:
+    """Return the parameters of an address; of equal names the last one counts."""
+    try:
+        return dict(parse_qsl(str(address).lstrip("?"), keep_blank_values=True, max_num_fields=20))
+    except ValueError as error:
+        raise QueryError("This address has too many parameters.") from error
+
+
+def _count(number: str) -> int:
+    """Return the number of results of an address."""
+    if not number:
+        return DEFAULT_COUNT
+    count = int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else 0
+    if not 1 <= count <= MAX_RESULTS:
+        raise QueryError(
+            f"k={_shortened(number, 20)}: the number of results must be from 1 to {MAX_RESULTS}."
+        )
+    return count
+
+
+def _by_item(searcher: Searcher, item: str, count: int) -> Found:
+    """I2T and I2I for a picture of the gallery."""
+    start = time.perf_counter()
+    results = _both(searcher, lambda of: searcher.search_item(item, count, of))
+    seconds = time.perf_counter() - start
+    thumbnail = thumbnail_url(searcher.gallery.thumbnail(item))
+    return Found({"item": item}, "", thumbnail, [], seconds, results)
+
+
+def _by_picture(searcher: Searcher, key: str | None, count: int) -> Found:
+    """I2T and I2I for an uploaded, pasted or photographed picture."""
+    if not key:
+        raise QueryError("Your picture is not on the server any more. Choose it again.")
+    image = _decoded(key)
+    start = time.perf_counter()
+    results = _both(searcher, lambda of: searcher.search_image(image, count, of))
+    seconds = time.perf_counter() - start
+    notes = ["A search with your own picture has no link."]
+    return Found({"picture": OWN_PICTURE}, "", "", notes, seconds, results)
+
+
+def _captioned(searcher: Searcher) -> bool:
+    return searcher.found_by_image == "captions"
+
+
+def _status(searcher: Searcher, gallery: str, found: Found, link: dict[str, str]) -> str:
+    on_map = {"tab": "map", **{name: link[name] for name in ("q", "g") if name in link}}
+    return html.status(
+        seconds=found.seconds, gallery=gallery, size=len(searcher.gallery), notes=found.notes,
+        link="" if "picture" in link else html.share_link(**link),
+        map_link=f"analysis{html.share_link(**on_map)}" if "q" in link else "",
+    )  # fmt: skip
 
 
 def _decoded(key: str) -> Image.Image:
-    """Decode an upload, or a thumbnail that the picture box shows, from its bytes: no error names a path."""
-    thumbnail = thumbnail_path(key)
-    content = UPLOADS.read(key) if thumbnail is None else thumbnail.read_bytes()
-    return decode_upload(content, min_side=UPLOAD_SIDE)
+    """Decode an upload from its bytes, so that no error names a path."""
+    return decode_upload(UPLOADS.read(key), min_side=UPLOAD_SIDE)
 
 
 def _both(searcher: Searcher, find: Callable[[Of], list[Hit]]) -> str:
     """Return the captions, if the gallery has any, and the pictures that a picture finds."""
-    texts = find("captions") if searcher.found_by_image == "captions" else []
+    texts = find("captions") if _captioned(searcher) else []
     pictures = find("images")
+    hint = "Under each picture: the one of its captions that is closest to the picture you search with."
     sections = [html.captions(texts, "Matching captions")] if texts else []
-    sections += [html.pictures(pictures, "Similar pictures")] if pictures else []
+    sections += [html.pictures(pictures, "Similar pictures", hint=hint if texts else "")] if pictures else []
     return "".join(sections) or html.note("This gallery contains no other picture.")
 
 

@@ -1,23 +1,18 @@
 """The search page: query and picture in, pictures and captions out; every result starts another search."""
 
 from abc import ABCMeta
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.component_meta import ComponentMeta
 
-from ui.web.galleries import POLL_SECONDS, Galleries
-from ui.web.html import CLICKS
-from ui.web.search.handlers import EXAMPLES, SearchHandlers
+from ui.web.galleries import Galleries
+from ui.web.search.handlers import SearchHandlers
 
-COUNTS = [(f"{n} results", n) for n in (12, 24, 48)]
-
-# Keeps the link that reproduces the shown search in the address bar.
-SHOW_LINK = """() => {
-  const link = document.querySelector('#status a.link');
-  if (link) history.replaceState(null, '', link.getAttribute('href'));
-}"""
+COUNTS = (12, 24, 48)
+"""Numbers of results to choose from; a link may have another one."""
+_ADDRESS_JS = Path(__file__).with_name("address.js").read_text(encoding="utf-8")
 
 
 def _key(_: gr.Image, upload: Any) -> str | None:
@@ -47,8 +42,12 @@ def picture_box(**settings: Any) -> gr.Image:
     return _PictureBox(type="filepath", **settings)
 
 
-def search_page(page: gr.Blocks, galleries: Galleries) -> None:
-    """Add the page's components, event handlers and API endpoints to the open Blocks `page`."""
+def search_page(galleries: Galleries) -> None:
+    """Add the page's components, event handlers and API endpoints to the open Blocks.
+
+    The browser keeps the address of the search that is wanted (see `address.js`). One event answers it, so
+    that of several searches the last one is shown.
+    """
     handlers = SearchHandlers(galleries)
     with gr.Row(elem_id="search-form"):
         with gr.Column(scale=3, min_width=320):
@@ -56,14 +55,13 @@ def search_page(page: gr.Blocks, galleries: Galleries) -> None:
                 label="Search with words", placeholder="What should the picture show?", autofocus=True,
                 elem_id="query", submit_btn="Search", max_length=10_000,
             )  # fmt: skip
-            with gr.Row(elem_id="examples"):
-                examples = [gr.Button(text, size="sm") for text in EXAMPLES]
-                surprise = gr.Button("Surprise me", size="sm", variant="primary", elem_id="surprise")
+            examples = gr.HTML(elem_id="examples")
             with gr.Row(elem_id="options"):
-                count = gr.Radio(COUNTS, value=12, label="Results", container=False, elem_id="count")
+                count = gr.Radio(
+                    [(f"{n} results", n) for n in COUNTS], label="Results", container=False, elem_id="count"
+                )
                 gallery = gr.Dropdown(
                     galleries.names,
-                    value=galleries.names[0],
                     label="Gallery",
                     visible=len(galleries.names) > 1,
                     elem_id="gallery",
@@ -74,28 +72,30 @@ def search_page(page: gr.Blocks, galleries: Galleries) -> None:
                 height=214, elem_id="picture", buttons=[],
             )  # fmt: skip
     status = gr.HTML(elem_id="status")
-    results = gr.HTML(elem_id="results", js_on_load=CLICKS)
-    timer = gr.Timer(POLL_SECONDS, active=False)
-    outputs = [query, picture, gallery, status, results, timer]
+    results = gr.HTML(elem_id="results")
+    address = gr.HTML(html_template="", js_on_load=_ADDRESS_JS, elem_id="address")
 
-    def connect(event: Any, handler: Callable[..., Any], inputs: list[Any]) -> None:
-        done = event(
-            handler, inputs, outputs, api_visibility="private", show_progress="minimal", concurrency_limit=4,
-            concurrency_id="search",
-        )  # fmt: skip
-        done.then(None, js=SHOW_LINK, api_visibility="private")
-
-    connect(query.submit, handlers.by_words, [query, count, gallery])
-    for example in examples:
-        connect(example.click, handlers.by_words, [example, count, gallery])
-    connect(surprise.click, handlers.surprise, [count, gallery])
-    connect(picture.input, handlers.by_picture, [picture, count, gallery])
-    connect(results.select, handlers.by_click, [count, gallery])
-    for option in (count, gallery):
-        connect(option.input, handlers.repeat, [query, picture, count, gallery])
-    connect(timer.tick, handlers.on_load, [count, gallery])
-    connect(page.load, handlers.on_load, [count, gallery])
+    address.search(
+        handlers.show, [address, picture], [address, count, gallery, examples, status, results],
+        js="() => window.pairscope.wanted()", trigger_mode="always_last", api_visibility="private",
+        show_progress="minimal", concurrency_limit=4, concurrency_id="search",
+    )  # fmt: skip
+    # The server never sets the box: Gradio would make it anew for this visitor, without our `preprocess`.
+    address.picture(None, None, picture, js="() => window.pairscope.picture()", api_visibility="private")
+    query.submit(None, query, None, js=_search("q"), api_visibility="private")
+    count.input(None, count, None, js=_search("k"), api_visibility="private")
+    gallery.input(None, gallery, None, js=_search("g"), api_visibility="private")
+    picture.input(None, picture, None, js=_SEARCH_PICTURE, api_visibility="private")
     _endpoints(handlers)
+
+
+def _search(parameter: str) -> str:
+    """Return a script that searches with another value of a parameter of the address."""
+    return f"(value) => {{ window.pairscope.search({{{parameter}: value}}); }}"
+
+
+# The box is empty while a camera is being opened.
+_SEARCH_PICTURE = "(picture) => { if (picture) window.pairscope.search({picture: 'own'}, {picture}); }"
 
 
 def _endpoints(handlers: SearchHandlers) -> None:

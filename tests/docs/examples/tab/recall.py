@@ -19,4 +19,4 @@ def recall_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         rows = [(metric, [each.loc[metric] for each in metrics]) for metric in metrics[0].index]
         yield (html.render("recall.html", names=names, rows=rows),)
 
-    return Tab(show, inputs=[], outputs=[table])
+    return Tab(show, inputs={}, outputs=[table])

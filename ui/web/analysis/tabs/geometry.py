@@ -53,7 +53,7 @@ def geometry_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         table = html.render("measures.html", names=list(tables), rows=_rows(tables, analyses))
         yield plane, similarities, html.notes(problems) + table
 
-    return Tab(show, [], [plane_view, similarities_view, measures])
+    return Tab(show, {}, [plane_view, similarities_view, measures])
 
 
 def _rows(

@@ -1,7 +1,7 @@
 """The tab Map: a projection of the image and caption embeddings, and the position of a query in it."""
 
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from functools import lru_cache
 from typing import Any
 
@@ -43,15 +43,11 @@ CAPTION = (
 
 def map_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     """Add the tab's components and event handlers. PCA is shown until UMAP is computed."""
-    names = galleries.names
     with gr.Row(elem_classes="choices"):
-        gallery = gr.Dropdown(
-            names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="map-gallery"
-        )
         kind = gr.Dropdown([*KINDS.items()], value="joint", label="Map of", elem_id="map-kind")
         colour = gr.Dropdown([*COLOURS.items()], value="modality", label="Colour by", elem_id="map-colour")
         query = gr.Textbox(
-            label="Show a query on the map", placeholder="a dog on a beach", elem_id="map-query"
+            label="Show a query on the map", value="", placeholder="a dog on a beach", elem_id="map-query"
         )
         stop = gr.Button("Stop", visible=False, elem_id="map-stop", min_width=80, scale=0)
 
@@ -60,36 +56,40 @@ def map_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         return _describe(galleries, hovered)
 
     progress = gr.HTML(elem_classes="optional", elem_id="map-progress")
-    view = plot(elem_id="map", describe=describe)
+    view = plot(elem_id="map", describe=describe, bundle="gl2d")
     details = gr.HTML(elem_id="map-details", js_on_load=CLICKS)
+    opened = gr.Textbox("", visible=False)
 
-    def show(
-        names: list[str], gallery: str, kind: Kind, colour: By, query: str
-    ) -> Generator[tuple[Any, ...]]:
-        yield from _steps(galleries, gallery, kind, colour, query)
+    def show(names: list[str], kind: Kind, colour: By, query: str, opened: str) -> Generator[tuple[Any, ...]]:
+        yield *[gr.skip()] * 3, details_of(names[0], opened)
+        for outputs in _steps(galleries, names[0], kind, colour, query):
+            yield *outputs, gr.skip()
 
     @show_errors(html.note)
-    def open_points(gallery: str, event: gr.EventData) -> str:
+    def details_of(gallery: str, opened: str) -> str:
+        if not opened:
+            return ""
         analysis, searcher = galleries.analysis(gallery), galleries.searcher(gallery)
+        return map_points.details(analysis, searcher, opened.split(), gallery)
+
+    @show_errors(lambda message: ("", html.note(message)))
+    def open_points(names: list[str], event: gr.EventData) -> tuple[str, str]:
         keys = event_value(event, "keys")
         if not isinstance(keys, list):
             item, caption = event_value(event, "item"), event_value(event, "query")
-            keys = [map_points.key_of_card(analysis, item, caption)]
-        return map_points.details(analysis, searcher, keys, gallery)
+            keys = [map_points.key_of_card(galleries.analysis(names[0]), item, caption)]
+        opened = " ".join(map(str, keys))
+        return opened, details_of(names[0], opened)
 
-    for source in (view, details):
-        source.select(open_points, gallery, details, api_visibility="private", show_progress="minimal")
-
-    ended = gr.update(visible=False), "", gr.skip()
-
-    def linked(parameters: Mapping[str, str]) -> list[Any] | None:
-        gallery = parameters.get("g", names[0])
-        if "q" not in parameters or gallery not in names:
-            return None
-        return [gallery, gr.skip(), gr.skip(), parameters["q"]]
-
-    inputs = [gallery, kind, colour, query]
-    return Tab(show, inputs, [stop, progress, view], Stop(stop, ended), linked)
+    clicks = [
+        source.select(
+            open_points, selected, [opened, details], api_visibility="private", show_progress="minimal"
+        )
+        for source in (view, details)
+    ]
+    ended = gr.update(visible=False), "", gr.skip(), gr.skip()
+    inputs = {"map": kind, "colour": colour, "q": query, "open": opened}
+    return Tab(show, inputs, [stop, progress, view, details], Stop(stop, ended), [opened], clicks)
 
 
 def _describe(galleries: Galleries, hovered: Any) -> dict[str, str]:

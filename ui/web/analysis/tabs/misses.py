@@ -8,6 +8,7 @@ import gradio as gr
 
 from itr_core.errors import PairscopeError, QueryError
 from ui.web import html
+from ui.web.analysis.address import clear
 from ui.web.analysis.jobs import awaited
 from ui.web.analysis.panels import miss_cards
 from ui.web.analysis.panels.miss_cards import ORDERS, MissFilter
@@ -39,6 +40,35 @@ element.addEventListener('click', (event) => {
 """
 
 
+BETWEEN = "|"
+"""Between the parts of a confusion: concept, word of the caption, word of the image."""
+
+
+class Shown(NamedTuple):
+    """What the tab shows, as the texts of its inputs; a link can contain any text."""
+
+    direction: str = ""
+    cause: str = ""
+    concept: str = ""
+    order: str = "worst"
+    confused: str = ""
+    count: str = str(PAGE)
+
+    @property
+    def filter(self) -> MissFilter:
+        """The filter; a confusion without three parts is none."""
+        match self.confused.split(BETWEEN):
+            case [concept, captioned, depicted]:
+                return MissFilter(self.direction, self.cause, self.concept, (concept, captioned, depicted))
+        return MissFilter(self.direction, self.cause, self.concept)
+
+    @property
+    def number(self) -> int:
+        """The number of misses."""
+        known = self.count.isascii() and self.count.isdecimal() and len(self.count) < 6
+        return max(PAGE, int(self.count)) if known else PAGE
+
+
 class Outputs(NamedTuple):
     """Values of the tab's outputs, in the order of `misses_tab`."""
 
@@ -63,11 +93,7 @@ errors_in_problem = show_errors(lambda message: UNCHANGED._replace(problem=html.
 
 def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     """Add the tab's components and event handlers; it shows one gallery at a time."""
-    names = galleries.names
     with gr.Row(elem_classes="choices"):
-        gallery = gr.Dropdown(
-            names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="misses-gallery"
-        )
         direction = gr.Dropdown(
             [("T2I and I2T", ""), ("T2I: captions to images", "t2i"), ("I2T: images to captions", "i2t")],
             value="", label="Direction", elem_id="misses-direction",
@@ -78,7 +104,7 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
             [("worst first", "worst"), ("most confident first", "most_confident")],
             value="worst", label="Order", elem_id="misses-order",
         )  # fmt: skip
-    confused, count = gr.State(None), gr.State(PAGE)
+    confused, count = gr.Textbox("", visible=False), gr.Textbox(str(PAGE), visible=False)
     summary = gr.HTML(elem_id="misses-summary")
     with gr.Row():
         with gr.Column(scale=3, min_width=340):
@@ -92,74 +118,67 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     outputs = Outputs(
         direction, cause, concept, confused, count, problem, summary, causes, confusions, tally, cards, more
     )
-    filters = [gallery, direction, cause, concept, order]
+    filters = {"direction": direction, "cause": cause, "concept": concept, "order": order}
+    inputs = {**filters, "confused": confused, "shown": count}
 
-    def show(
-        names: list[str], gallery: str, direction: str, cause: str, concept: str, order: str
-    ) -> Generator[Outputs]:
-        needed = [] if galleries.analysis(gallery).unpaired else ["misses"]
-        for name, work in awaited(galleries, [gallery], *needed):
+    def show(names: list[str], *values: str) -> Generator[Outputs]:
+        needed = [] if galleries.analysis(names[0]).unpaired else ["misses"]
+        for name, work in awaited(galleries, names[:1], *needed):
             progress = html.render("computing.html", what="Finding the misses", name=name, work=work)
             yield UNCHANGED._replace(problem=progress)
-        yield _outputs(galleries, gallery, MissFilter(direction, cause, concept), order)
+        yield _outputs(galleries, names[0], Shown(*values))
 
     @errors_in_problem
-    def by_bar(gallery: str, order: str, event: gr.EventData) -> Outputs:
+    def by_bar(names: list[str], order: str, event: gr.EventData) -> Outputs:
         keys = event_value(event, "keys")
         direction, cause = miss_cards.parse_bar(keys[0] if isinstance(keys, list) and keys else "")
-        return _outputs(galleries, gallery, MissFilter(direction, cause), order)
+        return _outputs(galleries, names[0], Shown(direction, cause, order=order))
 
     @errors_in_problem
-    def by_confusion(
-        gallery: str, direction: str, cause: str, concept: str, order: str, before: Any, event: gr.EventData
-    ) -> Outputs:
-        differs_in, captioned, depicted = (
-            str(event_value(event, name)) for name in ("concept", "captioned", "depicted")
-        )
-        confused = (differs_in, captioned, depicted)
-        wanted = MissFilter(direction, cause, concept, None if confused == before else confused)
-        return _outputs(galleries, gallery, wanted, order)
+    def by_confusion(event: gr.EventData, names: list[str], *values: str) -> Outputs:
+        before = Shown(*values)
+        parts = (str(event_value(event, name)) for name in ("concept", "captioned", "depicted"))
+        confused = BETWEEN.join(parts)
+        after = before._replace(confused="" if confused == before.confused else confused, count=str(PAGE))
+        return _outputs(galleries, names[0], after)
 
     @errors_in_problem
-    def show_more(
-        gallery: str, direction: str, cause: str, concept: str, order: str, confused: Any, count: int
-    ) -> Outputs:
-        wanted = MissFilter(direction, cause, concept, confused)
-        return _outputs(galleries, gallery, wanted, order, count + PAGE)
+    def show_more(names: list[str], *values: str) -> Outputs:
+        before = Shown(*values)
+        return _outputs(galleries, names[0], before._replace(count=str(before.number + PAGE)))
 
     @errors_in_problem
-    def judge(
-        gallery: str, direction: str, cause: str, concept: str, order: str, confused: Any, count: int,
-        event: gr.EventData,
-    ) -> Outputs:  # fmt: skip
-        analysis = galleries.analysis(gallery)
+    def judge(event: gr.EventData, names: list[str], *values: str) -> Outputs:
+        analysis = galleries.analysis(names[0])
         verdict = (event_value(event, name) for name in ("direction", "query", "found", "verdict"))
         try:
             miss_cards.judge(analysis, *verdict)
         except PairscopeError as error:  # the buttons must show the saved verdicts again
-            wanted = MissFilter(direction, cause, concept, confused)
-            outputs = _outputs(galleries, gallery, wanted, order, count)
+            outputs = _outputs(galleries, names[0], Shown(*values))
             # The browser redraws only HTML that differs from the HTML before.
             cards = f"{outputs.cards}<!-- {time.monotonic_ns()} -->"
             return outputs._replace(problem=html.note(message_of(error)), cards=cards)
         return UNCHANGED._replace(problem="", tally=miss_cards.saved_verdicts(analysis)[0])
 
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    causes.select(by_bar, [gallery, order], outputs, **settings)
-    confusions.select(by_confusion, [*filters, confused], outputs, **settings)
-    more.click(show_more, [*filters, confused, count], outputs, **settings)
-    cards.select(judge, [*filters, confused, count], outputs, trigger_mode="multiple", **settings)
-    return Tab(show, filters, outputs)
+    every = [selected, *inputs.values()]
+    for each in filters.values():
+        clear(each.input, [confused, count])
+    clicks = [
+        causes.select(by_bar, [selected, order], outputs, **settings),
+        confusions.select(by_confusion, every, outputs, **settings),
+        more.click(show_more, every, outputs, **settings),
+    ]
+    cards.select(judge, every, outputs, trigger_mode="multiple", **settings)
+    return Tab(show, inputs, outputs, opened=[confused, count], clicks=clicks)
 
 
-def _outputs(
-    galleries: Galleries, gallery: str, wanted: MissFilter, order: str, count: int = PAGE
-) -> Outputs:
-    """Return all outputs of the tab for a filter."""
+def _outputs(galleries: Galleries, gallery: str, shown: Shown) -> Outputs:
+    """Return all outputs of the tab."""
     from analysis.figures import misses as figures
 
-    if order not in ORDERS:
-        raise QueryError(f"Misses have no order {order!r}.")
+    if shown.order not in ORDERS:
+        raise QueryError(f"Misses have no order {shown.order!r}.")
     analysis = galleries.analysis(gallery)
     if analysis.unpaired:
         return UNCHANGED._replace(
@@ -167,6 +186,7 @@ def _outputs(
             more=gr.Button(visible=False),
         )  # fmt: skip
     table = analysis.misses()
+    wanted = shown.filter
     rows = miss_cards.select(table, wanted)
     tally, verdicts = miss_cards.saved_verdicts(analysis)
     of_direction = miss_cards.select(table, MissFilter(wanted.direction))
@@ -175,15 +195,15 @@ def _outputs(
         direction=wanted.direction,
         cause=_choice(miss_cards.choices(of_direction, "cause", "all"), wanted.cause),
         concept=_choice(miss_cards.choices(of_cause, "concept", "any"), wanted.concept),
-        confused=wanted.confused,
-        count=count,
+        confused=shown.confused,
+        count=str(shown.number),
         problem="" if len(rows) else html.note("No misses match this filter."),
         summary=miss_cards.summary(table, wanted.cause, exact=bool((table["by"] == "truth").any())),
         causes=plot_value(figures.causes({gallery: table}), CAPTION, "causes-of-misses"),
         confusions=miss_cards.confusions(table, wanted),
         tally=tally,
-        cards=miss_cards.cards(analysis, gallery, ORDERS[order](rows, count), verdicts),
-        more=gr.Button(f"Show more of {len(rows):,} misses", visible=len(rows) > count),
+        cards=miss_cards.cards(analysis, gallery, ORDERS[shown.order](rows, shown.number), verdicts),
+        more=gr.Button(f"Show more of {len(rows):,} misses", visible=len(rows) > shown.number),
     )
 
 

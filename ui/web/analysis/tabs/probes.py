@@ -8,6 +8,7 @@ import gradio as gr
 
 from itr_core.errors import QueryError
 from ui.web import html
+from ui.web.analysis.address import clear
 from ui.web.analysis.jobs import Stop, awaited
 from ui.web.analysis.panels import probe_card
 from ui.web.analysis.plot import plot, plot_value
@@ -61,19 +62,15 @@ def _problem(message: str) -> Outputs:
 
 def probes_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     """Add the tab's components and event handlers: one image of one gallery, then all selected galleries."""
-    tab = _one_image(galleries)
+    tab = _one_image(galleries, selected)
     _accuracy(galleries, selected)
     return tab
 
 
-def _one_image(galleries: Galleries) -> Tab:
-    names = galleries.names
+def _one_image(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     with gr.Row(elem_classes="choices"):
-        gallery = gr.Dropdown(
-            names, value=names[0], label="Gallery", visible=len(names) > 1, elem_id="probes-gallery"
-        )
         query = gr.Textbox(
-            label="Find an image by words or by its id", placeholder="two dogs in a meadow",
+            label="Find an image by words or by its id", value="", placeholder="two dogs in a meadow",
             elem_id="probes-query", max_length=10_000, scale=2,
         )  # fmt: skip
         surprise = gr.Button("Surprise me", elem_id="probes-surprise", min_width=170, scale=0)
@@ -84,6 +81,7 @@ def _one_image(galleries: Galleries) -> Tab:
         with gr.Column(scale=2, min_width=300):
             importance = plot(elem_id="importance")
     outputs = Outputs(problem, card, importance, table=gr.HTML(elem_id="probes"))
+    position = gr.Textbox("", visible=False)
 
     def probe(gallery: str, row: int, position: int) -> Outputs:
         from analysis.figures import probes as figures
@@ -92,25 +90,30 @@ def _one_image(galleries: Galleries) -> Tab:
         words = plot_value(figures.importance(one.importance()), IMPORTANCE, "word-importance")
         return Outputs("", one.card(gallery), words, one.table())
 
-    def show(names: list[str], gallery: str, query: str) -> Generator[Outputs]:
-        found = probe_card.find(galleries.analysis(gallery), galleries.searcher(gallery), query)
-        yield probe(gallery, *found)
+    def show(names: list[str], query: str, position: str) -> Generator[Outputs]:
+        analysis = galleries.analysis(names[0])
+        row, longest = probe_card.find(analysis, galleries.searcher(names[0]), query)
+        item = analysis.gallery.items["image_id"].iat[row]
+        yield probe(names[0], *(probe_card.parse(analysis, item, position) if position else (row, longest)))
+
+    @show_errors(lambda message: (gr.skip(), gr.skip(), *_problem(message)))
+    def random_image(names: list[str]) -> tuple[Any, ...]:
+        analysis = galleries.analysis(names[0])
+        row, position = probe_card.captioned_image(analysis, random.random())
+        return analysis.gallery.items["image_id"].iat[row], "", *probe(names[0], row, position)
 
     @show_errors(lambda message: (gr.skip(), *_problem(message)))
-    def random_image(gallery: str) -> tuple[Any, ...]:
-        analysis = galleries.analysis(gallery)
-        row, position = probe_card.captioned_image(analysis, random.random())
-        return analysis.gallery.items["image_id"].iat[row], *probe(gallery, row, position)
-
-    @show_errors(_problem)
-    def by_caption(gallery: str, event: gr.EventData) -> Outputs:
+    def by_caption(names: list[str], event: gr.EventData) -> tuple[Any, ...]:
         item, position = event_value(event, "item"), event_value(event, "caption")
-        return probe(gallery, *probe_card.parse(galleries.analysis(gallery), item, position))
+        return position, *probe(names[0], *probe_card.parse(galleries.analysis(names[0]), item, position))
 
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    surprise.click(random_image, gallery, [query, *outputs], **settings)
-    card.select(by_caption, gallery, list(outputs), **settings)
-    return Tab(show, [gallery, query], outputs)
+    clicks = [
+        surprise.click(random_image, selected, [query, position, *outputs], **settings),
+        card.select(by_caption, selected, [position, *outputs], **settings),
+    ]
+    clear(query.submit, [position])
+    return Tab(show, {"q": query, "caption": position}, outputs, opened=[position], clicks=clicks)
 
 
 def _accuracy(galleries: Galleries, selected: gr.Dropdown) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from ui.web import html
+from ui.web.analysis.address import clear
 from ui.web.analysis.jobs import Stop, awaited
 from ui.web.analysis.panels import map_points
 from ui.web.analysis.plot import plot, plot_value
@@ -44,36 +45,44 @@ def query_length_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         )
         stop = gr.Button("Stop", visible=False, elem_id="length-stop", min_width=80, scale=0)
     curve = plot(elem_id="length")
+    progress = gr.HTML(elem_id="length-progress", elem_classes="optional")
     queries = gr.HTML(elem_id="length-queries")
+    opened = gr.Textbox("", visible=False)
 
-    def show(names: list[str], kind: str, k: int) -> Generator[tuple[Any, ...]]:
+    def show(names: list[str], kind: str, k: int, opened: str) -> Generator[tuple[Any, ...]]:
         from analysis.figures import query_length as figures
 
         analyses, problems = galleries.paired(names)
         result, what = RESULTS[kind]
         for name, work in awaited(galleries, list(analyses), result):
-            progress = html.render("computing.html", what=what, name=name, work=work)
-            yield gr.Button(visible=True), gr.skip(), progress
+            so_far = html.render("computing.html", what=what, name=name, work=work)
+            yield gr.Button(visible=True), so_far, gr.skip(), gr.skip()
         if kind == "natural":
             figure = figures.by_length({name: one.by_length() for name, one in analyses.items()}, k)
         else:
             tables = {name: one.truncated(galleries.searcher(name)) for name, one in analyses.items()}
             figure = figures.truncated(tables, k)
         value = plot_value(figure, CAPTIONS[kind], f"query-length-{kind}-r{k}")
-        yield gr.Button(visible=False), value, html.notes(problems)
+        yield gr.Button(visible=False), html.notes(problems), value, queries_of(names, kind, opened)
 
     @show_errors(html.note)
-    def queries_of_point(names: list[str], kind: str, event: gr.EventData) -> Any:
-        if kind != "natural" or not names:
-            return gr.skip()
-        x, keys = event_value(event, "x"), event_value(event, "keys")
-        bucket = str(x[0]) if isinstance(x, list) and x else ""
-        point = keys[0] if isinstance(keys, list) and keys else None
-        gallery = point[0] if isinstance(point, list) and point and point[0] in names else names[0]
-        return map_points.worst_of_bucket(galleries.analysis(gallery), bucket)
+    def queries_of(names: list[str], kind: str, opened: str) -> str:
+        bucket, _, gallery = opened.partition(" ")
+        if kind != "natural" or not bucket:
+            return ""
+        return map_points.worst_of_bucket(galleries.analysis(gallery if gallery in names else names[0]), bucket)
 
-    curve.select(
-        queries_of_point, [selected, kind], queries, api_visibility="private", show_progress="minimal"
+    def by_point(names: list[str], kind: str, event: gr.EventData) -> tuple[str, str]:
+        x, keys = event_value(event, "x"), event_value(event, "keys")
+        bucket = str(x[0]) if isinstance(x, list) and x and kind == "natural" else ""
+        point = keys[0] if isinstance(keys, list) and keys else None
+        opened = f"{bucket} {point[0]}" if isinstance(point, list) and point else bucket
+        return opened, queries_of(names, kind, opened)
+
+    click = curve.select(
+        by_point, [selected, kind], [opened, queries], api_visibility="private", show_progress="minimal"
     )
-    ended = gr.update(visible=False), gr.skip(), ""
-    return Tab(show, [kind, cutoff], [stop, curve, queries], Stop(stop, ended))
+    clear(kind.input, [opened])
+    ended = gr.update(visible=False), "", gr.skip(), gr.skip()
+    inputs = {"queries": kind, "k": cutoff, "open": opened}
+    return Tab(show, inputs, [stop, progress, curve, queries], Stop(stop, ended), [opened], [click])

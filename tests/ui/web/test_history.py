@@ -1,0 +1,187 @@
+"""The address of the pages: Back, reload and links restore what was shown."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.ui.web.test_analysis_page import MAP, point
+
+pytestmark = pytest.mark.ui
+
+HEADING = "#results h2 >> nth=0"
+STATE = """() => ({
+  busy: document.querySelector('#results').ariaBusy,
+  headings: [...document.querySelectorAll('#results h2, #status .note')].map((each) => each.textContent)
+    .filter((text) => !text.startsWith('Low confidence')),  // once it is calibrated, in the background
+  first: document.querySelector('#results .cards button')?.dataset.item,
+  count: document.querySelectorAll('#results .cards li').length,
+  checked: document.querySelector('#count input:checked')?.value,
+  query: document.querySelector('#query textarea').value,
+  gallery: document.querySelector('#gallery input').value,
+  picture: Boolean(document.querySelector('#picture img')),
+})"""
+
+
+def settled(page: Page, state: str = STATE) -> tuple[str, object]:
+    """Return the address and what the page shows, once they no longer change."""
+    page.wait_for_function("document.querySelector('#tabs, #results[aria-busy=false]')")
+    before = None
+    while (now := (page.url, page.evaluate(state))) != before:
+        before = now
+        page.wait_for_timeout(500)
+    return now
+
+
+def retrace(page: Page, steps: list[Callable[[], object]], state: str) -> None:
+    """Take the steps, then go back over them: each has its own address, and shows the same as before."""
+    trail = [settled(page, state)]
+    for step in steps:
+        step()
+        trail.append(settled(page, state))
+        assert trail[-1][0] != trail[-2][0]
+    for shown in trail[-2::-1]:
+        page.go_back()
+        assert settled(page, state) == shown
+
+
+def test_back_retraces_twenty_steps_on_the_search_page(page: Page, app_url: str, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.linear_gradient("L").save(photo)
+    box = page.locator("#query textarea")
+
+    def search(words: str) -> Callable[[], object]:
+        return lambda: (box.fill(words), box.press("Enter"), page.wait_for_url("**/?q=*"))
+
+    def click(selector: str) -> Callable[[], object]:
+        return lambda: (page.locator(selector).click(), page.wait_for_timeout(300))
+
+    def choose(gallery: str) -> None:
+        page.locator("#gallery input").click()
+        page.get_by_role("option", name=gallery, exact=True).click()
+
+    cards, captions = "#results .cards button >> nth=", "#results .captions button >> nth="
+    page.goto(app_url)
+    expect(page.locator(HEADING)).to_be_visible()
+    retrace(
+        page,
+        [
+            search("red car"), search("red car & 50% more?"), click(f"{cards}2"), click(f"{cards}0"),
+            click(f"{captions}1"), lambda: page.get_by_label("24 results").check(), click(f"{cards}3"),
+            lambda: page.get_by_label("48 results").check(), click("#examples button >> nth=3"),
+            click("#examples button >> text=Surprise me"), lambda: choose("nasty"), click(f"{cards}1"),
+            click(f"{captions}0"), lambda: choose("picturebook"), search("   "), search("a ship"),
+            lambda: page.locator("#picture input[type=file]").set_input_files(photo),
+            lambda: page.get_by_label("12 results").check(), click(f"{cards}0"), search("a house"),
+        ],
+        STATE,
+    )  # fmt: skip
+
+
+def test_reload_shows_the_same_search(page: Page, app_url: str) -> None:
+    for link in ("?q=a+ship&k=24&g=picturebook", "?q=green&k=7&g=nasty", "?q=&k=12&g=picturebook"):
+        page.goto(f"{app_url}/{link}")
+        before = settled(page)
+        page.reload()
+        assert settled(page) == before
+        assert page.url == f"{app_url}/{link}"
+
+
+def test_the_address_of_a_refused_search_is_its_own(page: Page, app_url: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+    page.goto(f"{app_url}/?q=a+ship&g=picturebook")
+    expect(page.locator(HEADING)).to_contain_text("a ship")
+    page.locator("#picture input[type=file]").set_input_files(broken)
+    expect(page.locator("#status .note")).to_contain_text("cannot be used")
+    assert "a+ship" not in page.url
+    assert "picture=own" in page.url
+    page.go_back()
+    expect(page.locator(HEADING)).to_contain_text("a ship")
+    page.goto(f"{app_url}/?picture=own")  # in another browser, or after the upload was deleted
+    expect(page.locator("#status .note")).to_contain_text("Choose it again")
+
+
+ANALYSIS = """() => {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const shown = (selector) => all(selector).filter((each) => each.checkVisibility());
+  const texts = (selector) => shown(selector).map((each) => each.textContent);
+  return {
+    tab: texts('#tabs [role=tab][aria-selected=true]'),
+    titles: texts('.gtitle'),
+    inputs: shown('#tabs :is(input, textarea)').map((each) => each.checked || each.value),
+    opened: texts('.map-point h2, #length-queries h2, #probes .original th'),
+    misses: shown('#misses .misses > li').length,
+    pressed: texts('#confusions [aria-pressed=true]'),
+    galleries: texts('#compared .token'),
+  };
+}"""
+
+
+def test_back_retraces_the_steps_on_the_analysis_page(page: Page, app_url: str) -> None:
+    def tab(title: str, ready: str) -> Callable[[], object]:
+        return lambda: (page.get_by_role("tab", name=title).click(), page.locator(ready).first.wait_for())
+
+    def choose(label: str, option: str) -> Callable[[], object]:
+        options = page.get_by_role("option", name=re.compile(f"^{option}"))
+        return lambda: (page.get_by_role("combobox", name=label).click(), options.first.click())
+
+    def click(selector: str) -> Callable[[], object]:
+        return lambda: (page.locator(selector).first.click(), page.wait_for_timeout(600))
+
+    def open_point() -> None:
+        page.mouse.click(*point(page, MAP, -1, 5))
+        page.locator(".map-point").wait_for()
+
+    def open_length() -> None:
+        page.mouse.click(*point(page, "#length .area", 1, -1))
+        page.locator("#length-queries h2").wait_for()
+
+    page.goto(
+        f"{app_url}/analysis?tab=map&map=images"
+    )  # UMAP is computed before, so that titles do not change
+    expect(page.locator("#map .gtitle")).to_have_text("UMAP", timeout=120_000)
+    page.goto(f"{app_url}/analysis")
+    page.locator("#measures table").wait_for()
+    retrace(
+        page,
+        [
+            tab("Map", "#map .gtitle"), choose("Map of", "images$"), choose("Colour by", "length"),
+            open_point,
+            click("#map-details .cards button"), tab("Query length", "#length .gtitle"),
+            lambda: page.get_by_label("R@10").check(), open_length, tab("Misses", "#misses .misses > li"),
+            choose("Direction", "T2I:"), click("#misses-more"), click("#confusions button"),
+            choose("Order", "most confident"), tab("Probes", "table.probes"), click(".its-captions button"),
+            click("#probes-surprise"), click("[title='Remove 1']"), tab("Geometry", "#measures table"),
+        ],
+        ANALYSIS,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "tab=nothing", "g=elsewhere", "&".join(["g=picturebook"] * 300), "tab=map&q=%00",
+        "tab=map&open=images:99999999999999999999", f"tab=map&open={'images:1+' * 300}&map=1e999",
+        "tab=query-length&k=inf&open=999", "tab=query-length&queries=x&open=%22%3E<b>",
+        f"tab=misses&shown={'9' * 5000}&cause=%00", "tab=misses&confused=a|b|c&direction=-1&concept=😀",
+        "tab=probes&caption=-1", "tab=probes&q=%F0%28&caption=1e3",
+    ],
+)  # fmt: skip
+def test_absurd_links_show_a_page_or_a_note(page: Page, app_url: str, link: str) -> None:
+    page.goto(f"{app_url}/analysis?{link}")
+    ready = ".gtitle, .optional .note, .note"
+    page.wait_for_function(
+        "(ready) => [...document.querySelectorAll(ready)].some((each) => each.checkVisibility())", arg=ready
+    )
+    assert page.get_by_text("unexpected error").count() == 0
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "1e9", "9" * 5000, "٣", "", "NaN"])
+def test_absurd_numbers_of_results_are_refused(page: Page, app_url: str, number: str) -> None:
+    page.goto(f"{app_url}/?q=a+ship&g=picturebook&k={number}")
+    shown = page.locator("#status .note, #results h2").first
+    expect(shown).to_contain_text("from 1 to 100" if number else "a ship")

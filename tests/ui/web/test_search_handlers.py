@@ -1,0 +1,85 @@
+"""The searches behind the search page, without a browser."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from itr_core.gallery import Gallery
+from ui.web import galleries as module
+from ui.web.galleries import Galleries
+from ui.web.search.handlers import SearchHandlers
+
+
+@pytest.fixture
+def building(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Hold the build of galleries until the event is set."""
+    go_on = threading.Event()
+    build = Gallery.build
+
+    def wait_and_build(*args: Any, **kwargs: Any) -> Gallery:
+        kwargs["progress"](1, 8)
+        go_on.wait(60)
+        return build(*args, **kwargs)
+
+    monkeypatch.setattr(module.Gallery, "build", wait_and_build)
+    yield go_on
+    go_on.set()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAIRSCOPE_CACHE", str(tmp_path))
+
+
+def test_a_search_while_the_gallery_is_built_is_answered_once_it_is_ready(
+    cache: None, building: threading.Event
+) -> None:
+    galleries = Galleries(["picturebook:gallery@8"], None)
+    handlers = SearchHandlers(galleries)
+    while not (galleries.progress("picturebook") or (0, 0))[1]:
+        pass
+    waiting = handlers.show("?q=a+red+car&k=4", None)
+    assert waiting.address["loading"]
+    assert "of 8" in waiting.status
+    building.set()
+    galleries.searcher("picturebook", timeout=60)
+    found = handlers.show("?q=a+red+car&k=4", None)
+    assert found.address["link"] == "?q=a+red+car&k=4"
+    assert found.results.count("data-item") == 4
+
+
+def test_a_gallery_without_captions_is_searched(cache: None, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(5):
+        Image.effect_noise((40, 40), 20 * number).save(folder / f"{number}.png")
+    galleries = Galleries([f"folder:{folder}"], None)
+    galleries.searcher("photos", timeout=60)
+    handlers = SearchHandlers(galleries)
+    for address in ("", "?surprise=yes", "?item=3.png&k=3", "?picture=own", "?q=a+dog"):
+        found = handlers.show(address, str(folder / "2.png"))
+        assert "data-item" in found.results, address
+        assert "Matching captions" not in found.results
+        assert 'class="note"' not in found.status or "picture=own" in address or "q=" in address
+        assert "closest" not in found.results
+    assert handlers.show("?item=3.png&k=3", None).results.count("data-item") == 3
+
+
+@pytest.mark.parametrize(
+    "address", ["?" + "&".join(["q=x"] * 50), "?g=elsewhere", "?k=٣", "?k=1e9", "?picture=own", 7]
+)
+def test_refusals_keep_the_address_and_forget_its_options(cache: None, address: Any) -> None:
+    galleries = Galleries(["picturebook:gallery@8"], None)
+    galleries.searcher("picturebook", timeout=60)
+    answer = SearchHandlers(galleries).show(address, None)
+    if address == 7:
+        assert answer.results
+    else:
+        assert answer.address["link"] == address
+        assert answer.address["options"] == ({"k": "12"} if address == "?picture=own" else {})
+        assert answer.results == ""
+        assert "note" in answer.status

@@ -1,0 +1,68 @@
+// The page shows the search of its address. Every action asks for another address; the server answers it, and
+// an answer to an address that is no longer wanted changes neither the address nor what is being typed.
+const SEARCHES = ['q', 'item', 'picture', 'surprise']; // an address has one of these
+let wanted = location.search;
+let options = {}; // number of results and gallery, as chosen or last answered; refused ones are forgotten
+let typing = false; // the visitor has typed since the last search began
+
+function ask(link, state) {
+  wanted = link;
+  if (link !== location.search) history.pushState(state, '', location.pathname + link);
+  answer();
+}
+
+function answer() {
+  document.querySelector('#results').setAttribute('aria-busy', 'true');
+  trigger('search');
+}
+
+function search(changes, state = null) {
+  const another = SEARCHES.some((name) => name in changes);
+  const shown = [...new URLSearchParams(wanted)].filter(([name]) => SEARCHES.includes(name));
+  if (another) typing = false;
+  else options = {...options, ...changes};
+  const parameters = {...(another ? changes : Object.fromEntries(shown)), ...options};
+  ask(`?${new URLSearchParams(parameters)}`, another ? state : history.state);
+}
+
+const box = () => document.querySelector('#query textarea');
+
+document.addEventListener('input', (event) => {
+  if (event.target === box() && event.isTrusted) typing = true;
+});
+document.addEventListener('click', (event) => {
+  const button = event.target.closest('#examples button, #results button');
+  if (!button) return;
+  const {query, item, surprise} = button.dataset;
+  search(query !== undefined ? {q: query} : item !== undefined ? {item} : {surprise});
+  document.querySelector('#status').scrollIntoView({block: 'nearest'});
+});
+addEventListener('popstate', () => {
+  wanted = location.search;
+  typing = false;
+  answer();
+});
+
+watch('value', () => {
+  const answered = props.value;
+  if (answered.wanted !== wanted) return;
+  options = answered.options;
+  if (answered.loading) {
+    setTimeout(() => answered.wanted === wanted && answer(), 700);
+    return;
+  }
+  document.querySelector('#results').setAttribute('aria-busy', 'false');
+  wanted = answered.link;
+  trigger('picture');
+  if (wanted !== location.search) history.replaceState(history.state, '', location.pathname + wanted);
+  if (typing || box().value === answered.query) return;
+  box().value = answered.query;
+  box().dispatchEvent(new Event('input', {bubbles: true})); // so that Gradio knows the new text
+});
+
+// A picture of the visitor is not in the address, but in the browser's history.
+const own = () => history.state?.picture ?? null;
+const shown = () => own() ?? (props.value.picture && {path: props.value.picture, url: props.value.picture});
+
+window.pairscope = {search, wanted: () => [wanted, own()], picture: () => shown() || null};
+answer();
