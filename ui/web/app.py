@@ -32,6 +32,11 @@ THEME = gr.themes.Soft(
     block_title_padding="0", block_border_width="1px", input_background_fill="*background_fill_primary",
     checkbox_label_border_width="1px", checkbox_label_border_color="*border_color_primary",
     checkbox_label_shadow="none", checkbox_border_color="*neutral_300",
+    # White on the theme's own colour of chosen options and main buttons has a contrast below 3.
+    checkbox_label_background_fill_selected="*primary_700",
+    checkbox_label_background_fill_selected_dark="*primary_700", button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700", button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_hover_dark="*primary_800",
 )  # fmt: skip
 MOST_WAITING = 256
 """Most events that are answered at the same time, and most that wait for that. Those that wait for a long

@@ -14,6 +14,10 @@ function load(source) {
   return loaded[source];
 }
 
+// A finger that is moved over a plot scrolls the page, until a tool of the plot is chosen.
+const byFinger = matchMedia('(pointer: coarse)').matches;
+const rowsShown = 200;
+
 const colour = (name) => getComputedStyle(element).getPropertyValue(name).trim();
 
 // The figure has the colours of a light page; they are replaced by the colours of this page.
@@ -30,6 +34,7 @@ function themed(layout) {
     font: {...layout.font, color: colour('--body-text-color')},
     hoverlabel: {bgcolor: colour('--background-fill-primary'), bordercolor: line, font: {color: colour('--body-text-color')}},
     autosize: true,
+    ...(byFinger && {dragmode: false}),
     // Maps have equal scales on both axes: on a narrow page a high figure would be empty.
     height: props.value.meta.zoom ? Math.min(layout.height, Math.max(360, 1.15 * element.clientWidth)) : layout.height ?? 450,
   };
@@ -64,8 +69,9 @@ async function draw() {
   const {data, layout} = value.figure;
   await Plotly.react(area, data, narrowed(themed(layout), data), {
     displaylogo: false, responsive: true, scrollZoom: Boolean(value.meta.zoom),
-    modeBarButtons: [value.meta.zoom ? ['zoom2d', 'pan2d', 'select2d', 'lasso2d', 'resetScale2d'] : ['resetScale2d']],
+    modeBarButtons: [value.meta.zoom ? ['zoomIn2d', 'zoomOut2d', 'pan2d', 'select2d', 'lasso2d', 'resetScale2d'] : ['resetScale2d']],
   });
+  fillTable();
   if (area.dataset.wired) return;
   area.dataset.wired = 'yes';
   for (const button of element.querySelectorAll('button[data-save]')) button.disabled = false;
@@ -97,21 +103,52 @@ async function describe(point, at) {
   tip.style.top = `${y + 14 + tip.offsetHeight > frame.height ? Math.max(0, y - tip.offsetHeight - 14) : y + 14}px`;
 }
 
-// The exported table: one row per point of every trace.
-function table() {
-  const columns = ['x', 'y', 'low', 'high', 'text', 'key'];
-  const quoted = (value) => /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
-  const rows = element.querySelector('.area')._fullData.flatMap((trace) => {
+// The points of all traces, as rows of the exported and of the shown table.
+const columns = ['trace', 'x', 'y', 'low', 'high', 'text', 'key'];
+
+function rows() {
+  return element.querySelector('.area')._fullData.flatMap((trace) => {
     const error = trace.error_y?.visible ? trace.error_y : {};
     return Array.from(trace.x ?? [], (x, i) => {
       const y = trace.y[i];
       const cells = [trace.name, x, y, y - (error.arrayminus ?? error.array ?? [])[i], y + (error.array ?? [])[i]];
       const more = [trace.text, trace.customdata].map((list) => Array.isArray(list) ? list[i] : list);
-      return [...cells, ...more].map((cell) => Number.isNaN(cell) ? '' : quoted(String(cell ?? ''))).join(',');
+      return [...cells, ...more].map((cell) => Number.isNaN(cell) ? '' : cell ?? '');
     });
   });
-  return [['trace', ...columns].join(','), ...rows].join('\n');
 }
+
+function csv() {
+  const quoted = (value) => /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+  return [columns, ...rows()].map((row) => row.map((cell) => quoted(String(cell))).join(',')).join('\n');
+}
+
+// The table is filled when it is opened, without columns that are empty.
+function fillTable() {
+  const data = element.querySelector('details.data');
+  const area = data.querySelector('.wide');
+  area.replaceChildren();
+  if (!data.open || !element.querySelector('.area')._fullData) return;
+  const all = rows();
+  const used = columns.map((name, i) => i).filter((i) => all.some((row) => row[i] !== ''));
+  const make = (tag, ...children) => {
+    const made = document.createElement(tag);
+    made.append(...children);
+    return made;
+  };
+  const shown = (cell) => typeof cell === 'number' ? String(Number(cell.toPrecision(4))) : String(cell);
+  const body = all.slice(0, rowsShown).map((row) => make('tr', ...used.map((i) => {
+    if (columns[i] !== 'key') return make('td', shown(row[i]));
+    const button = Object.assign(make('button', `open ${row[i]}`), {type: 'button'});
+    button.addEventListener('click', () => trigger('select', {keys: [row[i]], x: [row[1]]}));
+    return make('td', button);
+  })));
+  const head = make('tr', ...used.map((i) => Object.assign(make('th', columns[i]), {scope: 'col'})));
+  area.append(Object.assign(make('table', make('thead', head), make('tbody', ...body)), {className: 'measures'}));
+  if (all.length > rowsShown) area.append(make('p', `The first ${rowsShown} of ${all.length} rows. The CSV has all.`));
+}
+
+element.querySelector('details.data').addEventListener('toggle', fillTable);
 
 element.addEventListener('click', (event) => {
   const kind = event.target.closest('button[data-save]')?.dataset.save;
@@ -121,7 +158,7 @@ element.addEventListener('click', (event) => {
     Plotly.downloadImage(element.querySelector('.area'), {format: kind, filename, width: 1100, height: 700});
     return;
   }
-  const href = URL.createObjectURL(new Blob([table()], {type: 'text/csv'}));
+  const href = URL.createObjectURL(new Blob([csv()], {type: 'text/csv'}));
   Object.assign(document.createElement('a'), {href, download: `${filename}.csv`}).click();
   URL.revokeObjectURL(href);
 });

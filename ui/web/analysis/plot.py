@@ -22,6 +22,7 @@ _TEMPLATE = """
     <button type="button" data-save="svg" disabled>SVG</button>
     <button type="button" data-save="csv" disabled>CSV</button>
   </figcaption>
+  <details class="data"><summary>Data as a table</summary><div class="wide" tabindex="0" role="region" aria-label="Data of the plot"></div></details>
 </figure>
 """
 
@@ -40,7 +41,8 @@ def plot(
     """Return a component for a figure; its value is what `plot_value` returns.
 
     A click on a point and a lasso around points trigger `select` with `keys`: the customdata of the points.
-    They come from the browser and can be anything.
+    They come from the browser and can be anything. The table below the plot has a button for every point that
+    can be clicked, for people who use the keyboard.
 
     Args:
         describe: Server function for a hovered point: [meta, key] -> {"caption", "thumbnail"}, a text and the

@@ -58,11 +58,12 @@ def search_page(galleries: Galleries) -> None:
             examples = gr.HTML(elem_id="examples")
             with gr.Row(elem_id="options"):
                 count = gr.Radio(
-                    [(f"{n} results", n) for n in COUNTS], label="Results", container=False, elem_id="count"
+                    [(str(n), n) for n in COUNTS], label="Results", container=False, elem_id="count"
                 )
                 gallery = gr.Dropdown(
                     galleries.names,
                     label="Gallery",
+                    container=False,
                     visible=len(galleries.names) > 1,
                     elem_id="gallery",
                 )

@@ -41,6 +41,12 @@ CAPTION = (
 )
 
 
+# On a narrow page the details are below the map.
+INTO_VIEW = """
+watch('value', () => element.querySelector('.map-point, .status')?.scrollIntoView({block: 'nearest'}));
+"""
+
+
 def map_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     """Add the tab's components and event handlers. PCA is shown until UMAP is computed."""
     with gr.Row(elem_classes="choices"):
@@ -56,8 +62,11 @@ def map_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         return _describe(galleries, hovered)
 
     progress = gr.HTML(elem_classes="optional", elem_id="map-progress")
-    view = plot(elem_id="map", describe=describe, bundle="gl2d")
-    details = gr.HTML(elem_id="map-details", js_on_load=CLICKS)
+    with gr.Row(elem_id="map-and-details"):
+        with gr.Column(scale=5, min_width=340):
+            view = plot(elem_id="map", describe=describe, bundle="gl2d")
+        with gr.Column(scale=3, min_width=300):
+            details = gr.HTML(elem_id="map-details", js_on_load=CLICKS + INTO_VIEW)
     opened = gr.Textbox("", visible=False)
 
     def show(names: list[str], kind: Kind, colour: By, query: str, opened: str) -> Generator[tuple[Any, ...]]:
