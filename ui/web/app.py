@@ -34,8 +34,9 @@ THEME = gr.themes.Soft(
     checkbox_label_shadow="none", checkbox_border_color="*neutral_300",
     # White on the theme's own colour of chosen options and main buttons has a contrast below 3.
     checkbox_label_background_fill_selected="*primary_700",
-    checkbox_label_background_fill_selected_dark="*primary_700", button_primary_background_fill="*primary_700",
-    button_primary_background_fill_dark="*primary_700", button_primary_background_fill_hover="*primary_800",
+    checkbox_label_background_fill_selected_dark="*primary_700",
+    button_primary_background_fill="*primary_700", button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_hover_dark="*primary_800",
 )  # fmt: skip
 MOST_WAITING = 256

@@ -63,6 +63,10 @@ def test_back_retraces_twenty_steps_on_the_search_page(page: Page, app_url: str,
         page.locator("#gallery input").click()
         page.get_by_role("option", name=gallery, exact=True).click()
 
+    def upload() -> None:
+        page.locator("#picture input[type=file]").set_input_files(photo)
+        page.wait_for_url("**/?picture=own*")
+
     cards, captions = "#results .cards button >> nth=", "#results .captions button >> nth="
     page.goto(app_url)
     expect(page.locator(HEADING)).to_be_visible()
@@ -70,12 +74,12 @@ def test_back_retraces_twenty_steps_on_the_search_page(page: Page, app_url: str,
         page,
         [
             search("red car"), search("red car & 50% more?"), click(f"{cards}2"), click(f"{cards}0"),
-            click(f"{captions}1"), lambda: page.get_by_label("24 results").check(), click(f"{cards}3"),
-            lambda: page.get_by_label("48 results").check(), click("#examples button >> nth=3"),
+            click(f"{captions}1"), lambda: page.get_by_role("radio", name="24").check(), click(f"{cards}3"),
+            lambda: page.get_by_role("radio", name="48").check(), click("#examples button >> nth=3"),
             click("#examples button >> text=Surprise me"), lambda: choose("nasty"), click(f"{cards}1"),
             click(f"{captions}0"), lambda: choose("picturebook"), search("   "), search("a ship"),
-            lambda: page.locator("#picture input[type=file]").set_input_files(photo),
-            lambda: page.get_by_label("12 results").check(), click(f"{cards}0"), search("a house"),
+            upload,
+            lambda: page.get_by_role("radio", name="12").check(), click(f"{cards}0"), search("a house"),
         ],
         STATE,
     )  # fmt: skip

@@ -43,7 +43,7 @@ def test_words_find_pictures_in_order_of_their_scores(page: Page, app_url: str) 
     scores = [float(text) for text in page.locator(f"{CARDS} .score").all_inner_texts()]
     assert scores == sorted(scores, reverse=True)
     assert page.locator(f"{CARDS} .rank").all_inner_texts() == [f"{rank}" for rank in range(1, 13)]
-    page.get_by_label("24 results").check()
+    page.get_by_role("radio", name="24").check()
     expect(page.locator(CARDS)).to_have_count(24)
 
 
@@ -172,20 +172,24 @@ def test_of_quick_searches_the_last_one_is_shown(page: Page, app_url: str) -> No
 
 def test_what_is_being_typed_is_kept(page: Page, app_url: str) -> None:
     held: list[Route] = []
-    page.route("**/queue/join*", held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/queue/join*", hold, times=1)
     page.goto(app_url)
     box = page.locator("#query textarea")
     box.press_sequentially("a ca")  # before the first results
-    page.unroute("**/queue/join*")
-    for request in held:
-        request.continue_()
+    while not held:
+        page.wait_for_timeout(50)
+    held[0].continue_()
     expect(page.locator("#results .results").first).to_be_visible()
     expect(box).to_have_value("a ca")
     box.press_sequentially("stle")
     box.press("Enter")
     box.press_sequentially(" at night")
     heading(page, "Pictures for “a castle”")
-    page.get_by_label("24 results").check()
+    page.get_by_role("radio", name="24").check()
     expect(page.locator(CARDS)).to_have_count(24)
     expect(box).to_have_value("a castle at night")
     page.locator("#examples button").first.click()  # a click on another query replaces it
@@ -197,7 +201,7 @@ def test_a_picture_of_the_gallery_stays_one_when_options_change(page: Page, app_
     item = page.locator(f"{CARDS} button").first.get_attribute("data-item")
     page.locator(f"{CARDS} button").first.click()
     heading(page, "Matching captions")
-    page.get_by_label("24 results").check()
+    page.get_by_role("radio", name="24").check()
     expect(page.locator(CARDS)).to_have_count(24)
     page.wait_for_url(f"**/?item={item}&k=24*")
     expect(page.locator(f"{CARDS} [data-item='{item}']")).to_have_count(0)  # it does not find itself

@@ -22,7 +22,10 @@ _TEMPLATE = """
     <button type="button" data-save="svg" disabled>SVG</button>
     <button type="button" data-save="csv" disabled>CSV</button>
   </figcaption>
-  <details class="data"><summary>Data as a table</summary><div class="wide" tabindex="0" role="region" aria-label="Data of the plot"></div></details>
+  <details class="data">
+    <summary>Data as a table</summary>
+    <div class="wide" tabindex="0" role="region" aria-label="Data of the plot"></div>
+  </details>
 </figure>
 """
 

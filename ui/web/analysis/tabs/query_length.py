@@ -70,7 +70,9 @@ def query_length_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         bucket, _, gallery = opened.partition(" ")
         if kind != "natural" or not bucket:
             return ""
-        return map_points.worst_of_bucket(galleries.analysis(gallery if gallery in names else names[0]), bucket)
+        return map_points.worst_of_bucket(
+            galleries.analysis(gallery if gallery in names else names[0]), bucket
+        )
 
     def by_point(names: list[str], kind: str, event: gr.EventData) -> tuple[str, str]:
         x, keys = event_value(event, "x"), event_value(event, "keys")
