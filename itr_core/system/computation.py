@@ -75,7 +75,7 @@ def _run(results: "connection.Connection", function: Callable[..., Any], args: t
     """Call the function and send its progress and its result."""
     leave_signals_to_parent(0)
     if hasattr(os, "nice"):
-        os.nice(10)  # the parent answers first
+        os.nice(5)  # the parent answers first
     try:
         value = function(*args, progress=lambda done, total: results.send(("progress", (done, total))))
         results.send(("result", value))

@@ -15,6 +15,7 @@ from ui.web.analysis.jobs import prepare
 from ui.web.analysis.page import analysis_page
 from ui.web.analysis.panels.verdicts import ROUTES, SETTINGS, VisitorCookie
 from ui.web.boundary.app_arguments import app_arguments
+from ui.web.boundary.memory import ENVIRONMENT, MOST_SESSIONS
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
 from ui.web.galleries import Galleries
 from ui.web.search.page import search_page
@@ -103,11 +104,12 @@ def launch(
         SETTINGS.on = _is_private(host, proxies) if verdicts is None else verdicts
         # Gradio's own folder for files, and the one in which its MCP server decodes pictures.
         os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
+        os.environ.update(ENVIRONMENT)
         galleries = Galleries(gallery or ["picturebook:gallery"], model)
         app = build_app(galleries)
         prepare(galleries)
         _, url, _ = app.queue(max_size=MOST_WAITING, default_concurrency_limit=16).launch(
-            max_threads=MOST_WAITING,
+            max_threads=MOST_WAITING, state_session_capacity=MOST_SESSIONS,
             server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
             max_file_size=FILE_BYTES, mcp_server=True, ssr_mode=False, footer_links=["api"],
             run_history=False, enable_monitoring=False, theme=THEME, css_paths=CSS, head=HEAD,

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from ui.web.boundary.bodies import UPLOAD_ROUTE, Bodies
 from ui.web.boundary.headers import HUB, SecurityHeaders
+from ui.web.boundary.memory import Memory
 from ui.web.boundary.open_routes import OpenRoutes
 from ui.web.boundary.rates import Rates
 from ui.web.boundary.served import file, thumbnail
@@ -50,6 +51,7 @@ def app_arguments(
             Middleware(Bodies),
             Middleware(Rates, rate),
             Middleware(Sessions),
+            Middleware(Memory),
             *middleware,
         ],
         "routes": [

@@ -1,0 +1,72 @@
+"""What Gradio keeps of sessions: nothing once they have ended, and little as long as they last."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import gradio as gr
+import httpx
+import pytest
+from starlette.middleware import Middleware
+
+from tests.support import wait_until
+from ui.web.boundary.memory import ENVIRONMENT, Memory
+
+# Gradio tries whether a port is free with a socket that it does not close.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
+
+
+@pytest.fixture(scope="module")
+def blocks() -> Iterator[gr.Blocks]:
+    """Serve an app with one event, which returns a large value."""
+
+    async def serve() -> gr.Blocks:
+        with gr.Blocks(analytics_enabled=False) as blocks:
+            text, value = gr.Textbox(), gr.JSON()
+            text.submit(lambda text: [text] * 1000, text, value, api_name="repeat")
+        blocks.queue().launch(
+            prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [Middleware(Memory)]}
+        )
+        return blocks
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as thread:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        # Without a running event loop, Gradio creates one and leaves it unclosed; this thread may have one.
+        blocks = thread.submit(lambda: asyncio.run(serve())).result()
+    yield blocks
+    blocks.close()
+
+
+@pytest.fixture
+def http(blocks: gr.Blocks) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=blocks.local_api_url, timeout=30) as client:
+        yield client
+
+
+def sessions(blocks: gr.Blocks) -> set[str]:
+    """Return the sessions of which Gradio keeps anything."""
+    queue = blocks._queue
+    return {
+        *blocks.state_holder.session_data,
+        *queue.pending_messages_per_session,
+        *queue.pending_event_ids_session,
+    }
+
+
+def test_a_call_of_the_api_leaves_nothing(blocks: gr.Blocks, http: httpx.Client) -> None:
+    for _ in range(5):
+        event = http.post("/call/repeat", json={"data": ["dog"]}).json()["event_id"]
+        assert "complete" in http.get(f"/call/repeat/{event}").text
+    wait_until(lambda: sessions(blocks) == set())
+    assert len(blocks._queue.event_analytics) <= 1
+
+
+def test_a_page_is_kept_until_it_is_closed(blocks: gr.Blocks, http: httpx.Client) -> None:
+    with http.stream("GET", "/heartbeat/page") as heartbeat:
+        assert next(heartbeat.iter_lines())
+        for _ in range(3):
+            http.post("/queue/join", json={"data": ["dog"], "fn_index": 0, "session_hash": "page"})
+            assert "process_completed" in http.get("/queue/data", params={"session_hash": "page"}).text
+        assert sessions(blocks) == {"page"}
+    wait_until(lambda: sessions(blocks) == set())

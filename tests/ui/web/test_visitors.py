@@ -1,0 +1,118 @@
+"""Several visitors of one app: what one of them does to a long computation disturbs no other."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from itr_core.encoders.dual_encoder import load_encoder
+from itr_core.gallery.manifest import Manifest, stamps
+from tests.ui.server import served_app
+
+pytestmark = pytest.mark.ui
+
+IMAGES = 1200
+"""A UMAP of 4,800 points takes some seconds."""
+SHOWN = {
+    "Geometry": "#measures table",
+    "Map": "#map .gtitle",
+    "Query length": "#length .gtitle",
+    "Misses": "#misses .cards, #misses li",
+    "Probes": "#probe-card img",
+}
+"""Tab -> what is visible on it once it has its results."""
+
+
+def write_gallery(folder: Path) -> None:
+    """Write a gallery of random embeddings, for the model that the app loads for it."""
+    encoder = load_encoder("starter:infonce")
+    random = np.random.default_rng(0)
+    images = random.normal(size=(IMAGES, encoder.dim))
+    texts = np.repeat(images, 3, axis=0) + random.normal(size=(3 * IMAGES, encoder.dim))
+    folder.mkdir()
+    for name, x in (("image_embeddings.npy", images), ("text_embeddings.npy", texts)):
+        np.save(folder / name, (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32))
+    Image.new("RGB", (32, 32), "teal").save(folder / "image.webp")
+    names = [f"image {row}" for row in range(IMAGES)]
+    captions = [[f"a {word} in {name}" for word in ("red dog", "blue cat", "tall tree")] for name in names]
+    items = {"image_id": names, "captions": captions, "thumbnail": "image.webp"}
+    pd.DataFrame(items).to_parquet(folder / "items.parquet")
+    Manifest(
+        source="folder:random", source_fingerprint="0", model="starter:infonce",
+        model_fingerprint=encoder.fingerprint, dim=encoder.dim, images=IMAGES, captions=3 * IMAGES,
+        skipped=[], created=datetime.now(UTC),
+        files=stamps(folder, ["image_embeddings.npy", "text_embeddings.npy", "items.parquet", "image.webp"]),
+    ).write(folder)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("galleries")
+    write_gallery(folder / "random")
+    log = folder / "log.txt"
+    with served_app(log, str(folder / "random")) as address:
+        yield address
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture
+def visitors(chromium: Browser, url: str) -> Iterator[list[Page]]:
+    """Two visitors who have opened the analysis page."""
+    pages = [chromium.new_page() for _ in range(2)]
+    for page in pages:
+        page.goto(f"{url}/analysis")
+        expect(page.locator("#measures table")).to_be_visible()
+    yield pages
+    for page in pages:
+        page.close()
+
+
+def open_map(page: Page, kind: str) -> None:
+    """Open the map of a kind; return when its UMAP is being computed."""
+    page.get_by_role("tab", name="Map").click()
+    expect(page.locator("#map .gtitle")).to_have_text("UMAP")  # of images and captions
+    page.get_by_label("Map of").click()
+    page.get_by_role("option", name=kind, exact=True).click()
+    expect(page.locator("#map .gtitle")).to_have_text("PCA")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+
+
+def open_every_tab(page: Page) -> None:
+    for tab, shown in SHOWN.items():
+        page.get_by_role("tab", name=tab).click()
+        expect(page.locator(shown).first).to_be_visible()
+
+
+def test_all_tabs_open_after_a_visitor_stopped_a_computation(visitors: list[Page]) -> None:
+    one, other = visitors
+    open_map(one, "captions")
+    one.get_by_role("button", name="Stop").click()
+    expect(one.locator("#map-progress progress")).to_have_count(0)
+    expect(one.get_by_role("button", name="Stop")).to_have_count(0)
+    for page in (other, one):
+        open_every_tab(page)
+
+
+def test_all_tabs_open_while_a_visitor_waits_and_after_the_visitor_left(visitors: list[Page]) -> None:
+    one, other = visitors
+    open_map(one, "both, gap removed")
+    open_every_tab(other)
+    one.close()
+    open_every_tab(other)
+    open_map(other, "captions")
+    expect(other.locator("#map .gtitle")).to_have_text("UMAP")
+
+
+def test_stop_of_one_visitor_is_not_the_end_for_another_who_waits(visitors: list[Page]) -> None:
+    one, other = visitors
+    for page in visitors:
+        open_map(page, "both, gap removed")
+    one.get_by_role("button", name="Stop").click()
+    expect(one.locator("#map-progress progress")).to_have_count(0)
+    expect(other.locator("#map .gtitle")).to_have_text("UMAP")
+    expect(one.locator("#map .gtitle")).to_have_text("PCA")
