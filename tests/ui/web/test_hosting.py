@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -187,6 +188,21 @@ def test_an_upload_is_served_by_its_key_only(url: str, picture: Path) -> None:
     assert hashlib.sha256(picture.read_bytes()).hexdigest() not in key
     for other in (key.partition("/")[0], f"{key}x", str(picture), "/etc/passwd", "../" + key):
         assert httpx.get(f"{url}/gradio_api/file={other}").status_code == 404
+
+
+def test_an_upload_ends_with_its_session(url: str, picture: Path) -> None:
+    kept, used = upload(url, picture), upload(url, picture)
+    body = {"data": [{"path": used}, 1, ""], "session_hash": "leaving"}
+    with httpx.stream("GET", f"{url}/gradio_api/heartbeat/leaving") as heartbeat:
+        lines = heartbeat.iter_lines()  # the connection is closed with this iterator
+        assert next(lines) == "data: ALIVE"
+        assert httpx.post(f"{url}/gradio_api/call/search_image", json=body).status_code == 200
+        assert httpx.get(f"{url}/gradio_api/file={used}").status_code == 200
+    end = time.monotonic() + 30
+    while httpx.get(f"{url}/gradio_api/file={used}").status_code != 404:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert httpx.get(f"{url}/gradio_api/file={kept}").status_code == 200
 
 
 def test_an_upload_that_is_no_picture_is_not_shown(url: str, tmp_path: Path) -> None:

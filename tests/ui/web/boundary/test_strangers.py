@@ -5,11 +5,13 @@ import os
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from tests.ui.server import served_app
 
@@ -185,3 +187,47 @@ def test_a_body_beyond_the_limit_is_refused_quickly(http: httpx.Client) -> None:
         answer = http.post(f"{API}/call/search_text", content=content)
         assert answer.status_code == 413
         assert answer.elapsed.total_seconds() < 20
+
+
+def hostile_pictures() -> Iterator[bytes]:
+    """Yield damaged, cut, mislabelled and very large pictures of all formats."""
+    noise = Image.effect_noise((48, 32), 80).convert("RGB")
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "TGA", "ICO", "PDF", "EPS"):
+        file = BytesIO()
+        noise.save(file, kind)
+        content = file.getvalue()
+        yield content
+        for cut in (1, 10, len(content) // 2, len(content) - 1):
+            yield content[:cut]
+        for place in range(0, len(content), max(1, len(content) // 8)):
+            yield content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+    large = BytesIO()
+    Image.new("1", (20_000, 20_000)).save(large, "PNG")
+    yield large.getvalue()
+    yield from (b"", b"GIF89a", b"<svg xmlns='x'/>", b"%!PS-Adobe\n", b"II*\0" + b"\xff" * 100, bytes(1000))
+
+
+def search_with(http: httpx.Client, picture: bytes) -> str:
+    uploaded = http.post(f"{API}/upload", files={"files": ("picture.png", picture)})
+    assert uploaded.status_code == 200, uploaded.text
+    body = {"data": [{"path": uploaded.json()[0]}, 1, ""], "session_hash": secrets.token_hex(8)}
+    event = http.post(f"{API}/call/search_image", json=body).json()["event_id"]
+    answer = http.get(f"{API}/call/search_image/{event}")
+    assert is_harmless(answer), answer.text
+    return answer.text
+
+
+def test_hostile_pictures_are_answered_or_refused(http: httpx.Client) -> None:
+    """A sample; `test_all_hostile_pictures` tries them all."""
+    for picture in list(hostile_pictures())[::13]:
+        answer = search_with(http, picture)
+        assert answer.startswith("event: complete") or "This picture cannot be used" in answer
+
+
+@pytest.mark.slow
+def test_all_hostile_pictures(http: httpx.Client) -> None:
+    pictures = list(hostile_pictures())
+    assert len(pictures) > 150
+    for picture in pictures:
+        answer = search_with(http, picture)
+        assert answer.startswith("event: complete") or "This picture cannot be used" in answer
