@@ -51,6 +51,12 @@ def test_no_code_unpickles() -> None:
     assert [str(path) for path in CODE if unsafe.search(path.read_text(encoding="utf-8"))] == []
 
 
+def test_images_are_opened_in_one_place() -> None:
+    opened = {str(path.relative_to(ROOT)) for path in CODE if "Image.open(" in path.read_text("utf-8")}
+    own = "itr_core/picturebook/sprites.py"  # opens what Picturebook has drawn itself
+    assert opened == {"itr_core/pairs/decoding.py", own}
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [

@@ -10,7 +10,7 @@ from itr_core.pairs.archives import is_archive, list_archive
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.folder import pairs_of_entries
-from itr_core.pairs.listing import Entry
+from itr_core.pairs.listing import Entry, list_folder
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.report import Report
 
@@ -38,22 +38,22 @@ def load(
         SourceError: there is no such archive, it cannot be read, or none of its files is a usable image.
     """
     source, report = f"archive:{rest}", Report()
-    paths = _archives(rest, source, report)
+    paths = _archives(rest, source, options, report)
     files: list[Entry] = []
-    for path in paths:
+    for name, path in paths.items():
         try:
             listed = list_archive(path, options, report)
         except SourceError as error:
             if len(paths) == 1:
                 raise
-            report.skip(path.name, str(error).removeprefix(f"{path}: "))
+            report.skip(str(path), str(error).removeprefix(f"{path}: "))
             continue
-        folder = PurePosixPath(path.name.partition(".")[0]) if len(paths) > 1 else PurePosixPath()
+        folder = name if len(paths) > 1 else PurePosixPath()
         files += [Entry(folder / inner, reference) for inner, reference in listed]
     return pairs_of_entries(
         files,
         report,
-        root=paths[0],
+        root=Path(rest),
         source=source,
         columns=columns,
         limit=limit,
@@ -62,28 +62,30 @@ def load(
     )
 
 
-def _archives(rest: str, source: str, report: Report) -> list[Path]:
-    path = Path(rest)
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        found = sorted(each for each in path.iterdir() if is_archive(each) and each.is_file())
-        if not found:
+def _archives(rest: str, source: str, options: FileOptions, report: Report) -> dict[PurePosixPath, Path]:
+    """Return the archives by what the ids of their images begin with: their relative path without suffix."""
+    root = Path(rest)
+    if root.is_dir():
+        paths = [root / entry.path for entry in list_folder(root, options, report) if is_archive(entry.path)]
+        if not paths:
             raise SourceError(f"{source}: the folder has no .zip or .tar archives.")
-        return found
-    names = list(_shards(rest))
-    if len(names) > 1:
-        for name in names:
-            if not Path(name).is_file():
-                report.skip(name, "no such file")
-        found = [Path(name) for name in names if Path(name).is_file()]
-    else:
-        found = sorted(map(Path, glob(rest, recursive=True)))
+        return {_name(path.relative_to(root)): path for path in paths}
+    names = [rest] if root.is_file() else list(_shards(rest))
+    if len(names) == 1 and not root.is_file():
+        names = sorted(glob(rest, recursive=True))
+    found = {_name(Path(Path(name).name)): Path(name) for name in names if Path(name).is_file()}
     if not found:
         raise SourceError(
             f"{source}: no such archive. Pass a .zip or .tar file, a folder of them, or a range."
         )
+    for name in names:
+        if not Path(name).is_file():
+            report.skip(name, "no such file")
     return found
+
+
+def _name(path: Path) -> PurePosixPath:
+    return PurePosixPath(path.parent, path.name.partition(".")[0])
 
 
 def _shards(name: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple
 
 from itr_core.errors import SourceError
@@ -45,7 +45,7 @@ class _Member(NamedTuple):
     reference: str
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(path: PurePath) -> bool:
     """Tell whether a file has the suffix of an archive that can be read."""
     return path.name.lower().endswith(SUFFIXES)
 
@@ -83,12 +83,11 @@ def _usable(members: Iterator[_Member], options: FileOptions, report: Report) ->
     files: dict[PurePosixPath, Entry] = {}
     for name, problem, reference in members:
         path = PurePosixPath(name.replace("\\", "/").encode("utf-8", "backslashreplace").decode())
-        ancestors = [each for each in (path, *path.parents) if each.name]
         if path.is_absolute() or ".." in path.parts:
             report.skip(str(path), "its name leads out of the archive")
         elif glob := options.excluding(path):
             report.changed(f"Left out by --exclude {glob}", str(path))
-        elif any(map(is_of_system, ancestors)):
+        elif any(map(is_of_system, path.parts)):
             report.changed("Hidden files, and files of operating systems and NAS, passed over", str(path))
         elif problem:
             report.skip(str(path), problem)

@@ -43,6 +43,8 @@ class FileOptions:
 
     def excluding(self, path: PurePosixPath) -> str | None:
         """Return the glob that matches a relative path, its name or a folder above it."""
+        if not self.exclude:
+            return None
         parts = [each for each in (path, *path.parents) if each.name]
         names = {*map(str, parts), *(part.name for part in parts)}
         return next((glob for glob in self.exclude if fnmatch.filter(names, glob.rstrip("/"))), None)

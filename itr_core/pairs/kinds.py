@@ -37,9 +37,9 @@ _SYSTEM = frozenset(
 )  # fmt: skip
 
 
-def is_of_system(path: PurePosixPath) -> bool:
-    """Tell whether a file or folder is hidden, or made by an operating system or a NAS."""
-    return path.name.startswith(".") or path.name.casefold() in _SYSTEM
+def is_of_system(name: str) -> bool:
+    """Tell whether a file or folder of this name is hidden, or made by an operating system or a NAS."""
+    return name.startswith(".") or name.casefold() in _SYSTEM
 
 
 def has_image_suffix(path: PurePosixPath) -> bool:

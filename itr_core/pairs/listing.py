@@ -75,7 +75,7 @@ class _Walk:
     def _is_left_out(self, path: PurePosixPath) -> bool:
         if glob := self.options.excluding(path):
             self.report.changed(f"Left out by --exclude {glob}", str(path))
-        elif is_of_system(path):
+        elif is_of_system(path.name):
             self.report.changed(
                 "Hidden files, and files of operating systems and NAS, passed over", str(path)
             )

@@ -8,6 +8,7 @@ from itr_core.pairs.columns import Columns
 from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_table import pairs_of_table
 from itr_core.pairs.image_search import ImageSearch
+from itr_core.pairs.listing import list_folder
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.report import Report
 from itr_core.system.files import cache_dir
@@ -31,7 +32,8 @@ def load(
     source, report = f"parquet:{rest}", Report()
     path = Path(rest)
     if path.is_dir():
-        files = sorted(map(str, path.rglob("*.parquet")))
+        listed = list_folder(path, options, Report())  # without galleries and links out of the folder
+        files = [str(path / entry.path) for entry in listed if entry.path.suffix.lower() == ".parquet"]
     else:
         files = [rest] if path.is_file() else _matches(rest)
     if not files:

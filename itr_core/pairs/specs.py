@@ -60,7 +60,7 @@ def _kind_of_folder(folder: Path) -> str:
         return "parquet"
     if images:
         return "folder"
-    if any(is_archive(Path(entry.path.name)) for entry in files):
+    if any(is_archive(entry.path) for entry in files):
         return "archive"
     return "parquet" if tables else "folder"
 

@@ -119,7 +119,7 @@ def test_a_damaged_shard_is_named_and_the_others_are_read(tmp_path: Path) -> Non
     (tmp_path / "2.tar").write_bytes(whole[:1700])
     pairs = load_pairs(str(tmp_path))
     assert pairs.image_ids == ["0/000000000.jpg", "0/000000001.jpg", "2/000020000.jpg"]
-    assert {name: reason.split(" (")[0] for name, reason in pairs.skipped} == {
+    assert {Path(name).name: reason.split(" (")[0] for name, reason in pairs.skipped} == {
         "1.tar": "no .zip or .tar archive, or a damaged one",
         "2.tar": "damaged after 2 files",
     }
@@ -244,3 +244,14 @@ def test_a_reference_cannot_read_beyond_its_archive(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"12345")
     with pytest.raises(ImageError, match="damaged in its archive"):
         decode_image(f"part:2+100:{tmp_path}/short")
+
+
+def test_archives_in_folders_below_and_by_link(tmp_path: Path) -> None:
+    write_zip(tmp_path / "private.zip", {"a.png": png()})
+    for name in ("set/train/0.tar", "set/val/0.tar"):
+        write_tar(tmp_path / name, shard(0, 1))
+    (tmp_path / "set" / "link.zip").symlink_to(tmp_path / "private.zip")
+    pairs = load_pairs(str(tmp_path / "set"))
+    assert pairs.image_ids == ["train/0/000000000.jpg", "val/0/000000000.jpg"]
+    assert dict(pairs.skipped) == {"link.zip": "a symbolic link out of the folder; --follow-links reads it"}
+    assert len(load_pairs(str(tmp_path / "set"), follow_links=True)) == 3
