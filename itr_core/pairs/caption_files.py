@@ -4,8 +4,9 @@ A caption file is a table with a column of image names, in any of the forms that
 """
 
 import re
-from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from itr_core.errors import SourceError
@@ -24,17 +25,17 @@ from itr_core.pairs.columns import (
 )
 from itr_core.pairs.delimited import read_delimited
 from itr_core.pairs.identity import id_text
-from itr_core.pairs.json_files import read_json, read_json_lines, rows_of_json
+from itr_core.pairs.json_files import parse_json, read_json_lines, rows_of_json
 from itr_core.pairs.report import Report
 from itr_core.pairs.rows import TextTable, looks_like_image
-from itr_core.pairs.text_files import read_text
+from itr_core.pairs.text_files import decode_text
 
 TABLES = (".csv", ".tsv", ".txt", ".token", ".jsonl", ".ndjson", ".json")
 """Suffixes of the text files that `read_table` reads."""
 # In order of preference, if a folder has several.
 _NAMES = (
     r"metadata\.jsonl", r"metadata\.(csv|tsv)", r"captions?\.jsonl", r"captions?\.(csv|tsv|txt)",
-    r".*\.token(\.txt)?", r"results(_\d+)?\.csv",
+    r"(metadata|captions?)\.json", r".*\.token(\.txt)?", r"results(_\d+)?\.csv",
 )  # fmt: skip
 
 
@@ -47,44 +48,44 @@ class CaptionRow(NamedTuple):
     image_id: str | None = None
 
 
-def choose_caption_files(files: Iterable[PurePosixPath], report: Report) -> list[PurePosixPath]:
-    """Return the caption file of each folder; the others are noted in the report."""
-    found: dict[PurePosixPath, list[tuple[int, str, PurePosixPath]]] = {}
+def choose_caption_files(files: Iterable[PurePath], report: Report) -> dict[PurePath, list[PurePath]]:
+    """Return the caption file of each folder, with the other ones in this folder, which the report names."""
+    found: dict[PurePath, list[tuple[int, str, PurePath]]] = {}
     for path in files:
         rank = next((rank for rank, name in enumerate(_NAMES) if re.fullmatch(name, path.name, re.I)), None)
         if rank is not None:
             found.setdefault(path.parent, []).append((rank, path.name, path))
-    chosen = []
+    chosen = {}
     for candidates in found.values():
-        (_, _, first), *others = sorted(candidates)
-        chosen.append(first)
-        for _, _, other in others:
-            report.note(f"{other} is not read, because {first} has the captions of this folder.")
-    return sorted(chosen)
+        first, *others = [path for _, _, path in sorted(candidates)]
+        chosen[first] = others
+        for other in others:
+            report.note(
+                f"{other.as_posix()} is not read, because {first.as_posix()} has the captions of this folder."
+            )
+    return dict(sorted(chosen.items()))
 
 
 def read_caption_file(
-    path: Path,
+    content: bytes,
+    name: str,
     columns: Columns,
     report: Report,
     is_name: Callable[[str], bool] = looks_like_image,
-    *,
-    name: str = "",
 ) -> list[CaptionRow]:
     """Read a caption file; an image may have several rows.
 
     Args:
-        path: the file, see `read_table`.
+        content: of the file, see `read_table`.
+        name: of the file; its suffix tells the format.
         columns: roles of its columns, see `load_pairs`.
         report: is told about lines that are left out or changed.
         is_name: tells whether a text is the name of an image.
-        name: what the file is called in the report; its path by default.
 
     Raises:
         SourceError: the file cannot be read, has no column of image names, or no captions.
     """
-    name = name or str(path)
-    return caption_rows(read_table(path, columns, report, is_name, name=name), columns, report, name)
+    return caption_rows(read_table(content, name, columns, report, is_name), columns, report, name)
 
 
 def caption_rows(table: TextTable, columns: Columns, report: Report, name: str) -> list[CaptionRow]:
@@ -93,8 +94,13 @@ def caption_rows(table: TextTable, columns: Columns, report: Report, name: str) 
     Raises:
         SourceError: there is no column of image names, or no captions.
     """
+    if not table.rows and without_captions(columns):
+        return []
     if not table.rows:
-        raise SourceError(f"{name}: the file has no rows with an image and its captions.")
+        raise SourceError(
+            f"{name}: the file has no rows with an image and its captions. Remove it, or pass --columns "
+            'captions= if there are no captions (in Python: columns={"captions": []}).'
+        )
     check_columns(columns, table.columns, name)
     image = file_name_column(table.columns, columns)
     if image is None:
@@ -115,33 +121,32 @@ def caption_rows(table: TextTable, columns: Columns, report: Report, name: str) 
         captions = read_captions(values, texts, report, place)
         labels = read_labels(values.get(label)) if label else None
         rows.append(CaptionRow(file_name, captions, labels, id_text(values.get(str(chosen_id))) or None))
-    require_captions(name, table.columns, texts, columns, any(row.captions for row in rows))
+    hint = keys_hint(
+        {text: next((row.values[text] for row in table.rows if row.values.get(text)), None) for text in texts}
+    )
+    require_captions(name, table.columns, texts, columns, any(row.captions for row in rows), hint)
     if unread := unread_captions(others, texts):
         report.note(f"{name}: captions are read from {some_names(texts)}, not from {some_names(unread)}.")
     return rows
 
 
 def read_table(
-    path: Path,
+    content: bytes,
+    name: str,
     columns: Columns,
     report: Report,
     is_name: Callable[[str], bool] = looks_like_image,
-    *,
-    name: str = "",
 ) -> TextTable:
-    """Read a text file in any encoding: JSON, JSON lines, or delimited text with any usual delimiter.
+    """Read text in any encoding: JSON, JSON lines, or delimited text with any usual delimiter.
 
     Raises:
-        SourceError: the file cannot be read.
+        SourceError: the content cannot be read.
     """
-    name = name or str(path)
-    if path.suffix.lower() == ".json":
-        try:
-            return rows_of_json(read_json(path, report), name, report)
-        except SourceError:
-            return read_json_lines(read_text(path, report), name, report)
-    text = read_text(path, report)
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
+    text, suffix = decode_text(content, name, report), PurePath(name).suffix.lower()
+    if suffix == ".json":
+        with suppress(ValueError):
+            return rows_of_json(parse_json(text), name, report)
+    if suffix in (".json", ".jsonl", ".ndjson"):
         return read_json_lines(text, name, report)
     return read_delimited(text, name, columns, report, is_name)
 
@@ -154,8 +159,21 @@ def read_labels(value: Any) -> list[str]:
     return [label for part in parts if (label := id_text(part))]
 
 
+def keys_hint(examples: Mapping[str, Any]) -> str:
+    """Return a sentence on caption columns that are structs with unknown keys.
+
+    Args:
+        examples: one value of each caption column.
+    """
+    for name, value in examples.items():
+        if isinstance(value, Mapping) and value:
+            key = next(iter(value))
+            return f" {name} has the keys {some_names(map(str, value))}: choose one, such as {name}.{key}."
+    return ""
+
+
 def require_captions(
-    name: str, known: Iterable[str], texts: list[str], columns: Columns, found: bool
+    name: str, known: Iterable[str], texts: list[str], columns: Columns, found: bool, hint: str = ""
 ) -> None:
     """Check that captions were found, unless `columns` says that there are none.
 
@@ -166,4 +184,4 @@ def require_captions(
         return
     if not texts:
         refuse_captions(name, f"no column of captions among {some_names(known) or 'its lines'}")
-    refuse_captions(name, f"no caption in {', '.join(texts)}, among the columns {some_names(known)}")
+    refuse_captions(name, f"no caption in {some_names(texts)}, among the columns {some_names(known)}", hint)

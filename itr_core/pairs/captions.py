@@ -9,6 +9,7 @@ import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from itr_core.pairs.columns import caption_columns
 from itr_core.pairs.report import Report
 from itr_core.pairs.text_files import split_lines
 
@@ -87,7 +88,9 @@ def _texts(value: Any, report: Report, name: str) -> Iterator[str | float]:
         yield from inner or [value]
     elif isinstance(value, Mapping):
         yield from _texts_of_struct(value, report, name)
-    elif isinstance(value, Iterable) and not isinstance(value, bytes):
+    elif isinstance(value, bytes):
+        yield value.decode("utf-8", "replace")
+    elif isinstance(value, Iterable):
         for part in value:
             yield from _texts(part, report, name)
     elif isinstance(value, int | float) and not math.isnan(value):
@@ -97,6 +100,9 @@ def _texts(value: Any, report: Report, name: str) -> Iterator[str | float]:
 def _texts_of_struct(value: Mapping[str, Any], report: Report, name: str) -> Iterator[str | float]:
     if key := next((key for key in _TEXT_KEYS if value.get(key)), None):
         yield from _texts(value[key], report, name)
+    elif keys := caption_columns(value, {}):
+        for key in keys:
+            yield from _texts(value[key], report, name)
     elif tokens := value.get("tokens"):
         if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
             yield " ".join(tokens)

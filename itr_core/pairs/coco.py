@@ -56,9 +56,7 @@ def load(
     if not _is_annotated(content):
         table = rows_of_json(content, str(path), report)
         if split:
-            splits = [id_text(row.values.get("split")) for row in table.rows]
-            rows = rows_of_split(splits, split, f"karpathy:{rest}")
-            table = table._replace(rows=[table.rows[row] for row in rows])
+            table = table_file.rows_of_table_split(table, split, f"karpathy:{rest}")
         return table_file.pairs_of_rows(
             table,
             columns or {},

@@ -83,15 +83,15 @@ def unread_captions(known: Iterable[str], texts: Iterable[str]) -> list[str]:
     return [name for name in known if name not in read and caption_columns([name], {})]
 
 
-def refuse_captions(source: str, reason: str) -> NoReturn:
+def refuse_captions(source: str, reason: str, hint: str = "") -> NoReturn:
     """Raise the error for a source whose captions are not found.
 
     Raises:
         SourceError: always.
     """
     raise SourceError(
-        f"{source}: {reason}. Name the column with --columns captions=NAME, or pass --columns captions= if "
-        'there are none (in Python: columns={"captions": NAME} or {"captions": []}).'
+        f"{source}: {reason}.{hint} Name the column with --columns captions=NAME, or pass --columns "
+        'captions= if there are none (in Python: columns={"captions": NAME} or {"captions": []}).'
     )
 
 

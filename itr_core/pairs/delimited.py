@@ -44,9 +44,8 @@ def read_delimited(
         delimiter = _delimiter(lines[start], columns, is_name)
     header = [cell.strip() for cell in _cells(lines[start], delimiter)]
     if is_name(_without_number(header[0])):
-        header = (
-            ["image", "number", "caption"] if _numbered(lines[start:], delimiter) else ["image", "caption"]
-        )
+        numbered = _numbered(lines[start:], delimiter)
+        header = ["image", "number", "caption"] if numbered else ["image", "caption"][: len(header)]
         quotes = delimiter == ","
     else:
         header, start, quotes = _unique(header), start + 1, True

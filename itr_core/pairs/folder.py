@@ -9,11 +9,10 @@ image can also have its captions in a text file beside it, and its label in the 
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from itr_core.errors import ImageError, SourceError
-from itr_core.pairs.caption_files import CaptionRow, choose_caption_files, read_caption_file
-from itr_core.pairs.columns import Columns, file_name_column
+from itr_core.pairs.caption_files import TABLES, CaptionRow, choose_caption_files, read_caption_file
+from itr_core.pairs.columns import Columns, file_name_column, without_captions
 from itr_core.pairs.decoding import open_file
 from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_files import Record, pairs_of_files
@@ -22,7 +21,7 @@ from itr_core.pairs.kinds import has_image_signature, has_image_suffix, may_be_i
 from itr_core.pairs.listing import Entry, list_folder
 from itr_core.pairs.name_index import NameIndex
 from itr_core.pairs.pairset import PairSet
-from itr_core.pairs.report import Report
+from itr_core.pairs.report import Report, shorten
 from itr_core.pairs.rows import looks_like_image
 from itr_core.pairs.sidecars import read_sidecars, sidecars
 
@@ -89,8 +88,10 @@ def pairs_of_entries(
     named: dict[PurePosixPath, str] = {}
     index = NameIndex((entry.path for entry in images), str(root.absolute()))
     beside = sidecars(others.values(), images)
-    for path in choose_caption_files(others, report) if images else ():
-        for image_path, row in _rows(others.pop(path), index, columns or {}, report):
+    for path, unread in (choose_caption_files(others, report) if images else {}).items():
+        for other in unread:
+            del others[PurePosixPath(other)]
+        for image_path, row in _rows(others.pop(PurePosixPath(path)), index, columns or {}, report):
             captions.setdefault(image_path, []).extend(row.captions)
             labels[image_path] = row.labels
             named[image_path] = row.image_id or str(image_path)
@@ -104,6 +105,13 @@ def pairs_of_entries(
         else:
             captions[image_path] = read_sidecars(found, columns or {}, report)
     _report_unread(others, report)
+    tables = [
+        path for path in others if path.suffix.lower() in (*TABLES, ".parquet") and (root / path).is_file()
+    ]
+    if tables and images and not any(captions.values()):
+        report.note(
+            f"No captions were found. If {tables[0]} has them, read the source {root / tables[0]} instead."
+        )
     if not images:
         raise SourceError(f"{source}: {_nothing(report)}")
     ids = unique_ids([named.get(path, str(path)) for path, _ in images], report)
@@ -142,17 +150,24 @@ def _rows(
             return bool(index.find(name, folder))
         return False
 
-    with TemporaryDirectory() as scratch:  # the file may be in an archive
-        copy = Path(scratch) / f"captions{file.path.suffix}"
+    try:
         with open_file(file.reference) as content:
-            copy.write_bytes(content.read())
-        rows = read_caption_file(copy, columns, report, is_name, name=str(file.path))
+            rows = read_caption_file(content.read(), str(file.path), columns, report, is_name)
+    except ImageError as error:
+        raise SourceError(f"{file.path}: {error}. Remove this caption file, or fill it.") from error
     found, missing = [], {}
     for row in rows:
         try:
             found.append((PurePosixPath(index.find(row.file_name, folder)), row))
         except ImageError as error:
             missing[row.file_name] = f"named in {file.path}, but {error}"
+    if missing and not found and not without_captions(columns):
+        name, reason = next(iter(missing.items()))
+        raise SourceError(
+            f"{file.path}: none of the {len(missing)} images that it names is found ({shorten(name)}: "
+            f"{reason}). Put it into the folder of its images, or pass --columns captions= to read the images "
+            "without it."
+        )
     for name, reason in missing.items():
         report.skip(name, reason)
     return found

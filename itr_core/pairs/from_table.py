@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from itr_core.errors import ImageError, SourceError
-from itr_core.pairs.caption_files import read_labels, require_captions
+from itr_core.pairs.caption_files import keys_hint, read_labels, require_captions
 from itr_core.pairs.captions import read_captions
 from itr_core.pairs.columns import (
     Columns,
@@ -29,7 +29,7 @@ from itr_core.pairs.pictures import Pictures
 from itr_core.pairs.report import Report
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 
 def pairs_of_table(
@@ -44,9 +44,9 @@ def pairs_of_table(
 ) -> PairSet:
     """Read `rows` (all by default) of a table; image bytes are neither decoded nor copied.
 
-    Images are an image column, a binary column, or a column of file names that `search` finds. Rows of
-    one image id and equal pictures become one pair. If a table without ids has one caption a row, rows with
-    equal pictures do. Rows without a picture are skipped. `report` has what was left out before.
+    Images are an image column, a binary column, or a column of file names that `search` finds. Rows of one
+    image id and equal pictures become one pair; in a table without ids, rows of equal pictures do. Rows
+    without a picture are skipped. `report` has what was left out before.
 
     Raises:
         SourceError: there is no column of images or captions, or `columns` names an unknown one.
@@ -68,7 +68,8 @@ def pairs_of_table(
         raise SourceError(
             f"{source}: none of its {len(table.rows)} rows has an image ({first.name}: {first.reason})."
         )
-    require_captions(source, others, texts, columns, any(each.captions for each in found))
+    hint = keys_hint({name: _first([column]) for name, column in table.captions.items()})
+    require_captions(source, others, texts, columns, any(each.captions for each in found), hint)
     if unread := unread_captions(others, texts):
         report.note(f"{source}: captions are read from {some_names(texts)}, not from {some_names(unread)}.")
     if isinstance(table.pictures, _FileNames):
@@ -184,14 +185,14 @@ class _Table:
         # A column called id often numbers the captions: it does not keep rows with equal pictures apart.
         if self.single and plain_name(self.id_name or "") == "id" and len(set(ids)) == len(ids):
             ids = [""] * len(ids)
-        join = self.single and not any(ids)
+        join = bool(self.texts) and not any(ids)
         groups = rows_of_images(
             ids, present=present, picture=lambda place: self.pictures.identity(self.rows[place]), join=join
         )
         if join and len(groups) < sum(present):
             self.report.note(
-                f"{sum(present)} rows with one caption each are {len(groups)} images: rows with equal "
-                "pictures are joined."
+                f"{sum(present)} rows are {len(groups)} images: rows without ids that have equal pictures "
+                "are joined."
             )
         return [[self.rows[place] for place in group] for group in groups]
 
@@ -248,7 +249,7 @@ def _image_column(dataset: "Dataset", columns: Columns, source: str) -> str:
     pictures = pictures or [
         name
         for name, feature in features.items()
-        if (_is(feature, "binary") or "bytes" in _fields(feature)) and _holds_images(dataset, name)
+        if _may_hold_images(feature) and _holds_images(dataset, name)
     ]
     usual = [name for name in pictures if plain_name(name) in ("image", "img", "jpg", "jpeg", "png", "webp")]
     name = (
@@ -260,19 +261,28 @@ def _image_column(dataset: "Dataset", columns: Columns, source: str) -> str:
             f"--columns image={pictures[0]} --columns captions=NAME."
         )
     name = name or file_name_column(features, columns)
-    if name is None or not (
-        isinstance(features[name], Image)
-        or _is(features[name], "binary")
-        or "bytes" in _fields(features[name])
-        or _is(features[name], "string")
-    ):
-        urls = [each for each in features if re.search(r"url", each, re.I)]
-        hint = f" Images are not downloaded from {urls[0]}." if urls and name is None else ""
+    if name is None or not (_may_hold_images(features[name]) or _is(features[name], "string")):
         raise SourceError(
-            f"{source}: no column of images or of their file names among {some_names(features)}.{hint} "
-            'Name it with --columns image=NAME (in Python: columns={"image": NAME}).'
+            f"{source}: no column of images or of their file names among {some_names(features)}."
+            f'{_why_none(features)} Name it with --columns image=NAME (in Python: columns={{"image": NAME}}).'
         )
     return str(name)
+
+
+def _may_hold_images(feature: Any) -> bool:
+    from datasets import Image
+
+    return isinstance(feature, Image) or _is(feature, "binary") or "bytes" in _fields(feature)
+
+
+def _why_none(features: "Features") -> str:
+    """Explain columns that have something to do with images."""
+    for name, feature in features.items():
+        if _may_hold_images(getattr(feature, "feature", None)):
+            return f" The column {name} has lists of images; one image a row is read."
+        if re.search("url", name, re.I):
+            return f" Images are not downloaded from {name}."
+    return ""
 
 
 def _holds_images(dataset: "Dataset", name: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from itr_core.errors import SourceError
 from itr_core.pairs.captions import clean_text
+from itr_core.pairs.columns import file_name_column
 from itr_core.pairs.report import Report
 from itr_core.pairs.rows import TableRow, TextTable, looks_like_image
 from itr_core.pairs.text_files import read_text, split_lines
@@ -69,7 +70,13 @@ def rows_of_json(content: Any, name: str, report: Report) -> TextTable:
         SourceError: the content is anything else.
     """
     if isinstance(content, dict):
-        if content and all(looks_like_image(str(key)) for key in content):
+        if columns := _equal_columns(content):
+            content = [
+                dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+            ]
+        elif isinstance(content.get(str(file_name_column(content, {}))), str):
+            content = [content]
+        elif content and all(looks_like_image(str(key)) for key in content):
             content = [{"image": key, "caption": value} for key, value in content.items()]
         else:
             lists = {key: value for key, value in content.items() if isinstance(value, list) and value}
@@ -85,6 +92,18 @@ def rows_of_json(content: Any, name: str, report: Report) -> TextTable:
         except ValueError as error:
             report.skip(place, f"not a JSON object ({error})")
     return _table(rows)
+
+
+def _equal_columns(content: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the columns of a table that pandas wrote column by column, else nothing."""
+    columns = {
+        name: list(values.values()) if isinstance(values, dict) else values
+        for name, values in content.items()
+        if isinstance(values, dict | list)
+    }
+    lengths = {len(values) for values in columns.values()}
+    is_table = len(columns) == len(content) and len(lengths) == 1 and file_name_column(columns, {})
+    return columns if is_table else {}
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from pathlib import Path
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs.caption_files import CaptionRow, caption_rows, read_table
-from itr_core.pairs.columns import Columns
+from itr_core.pairs.columns import Columns, some_names
 from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_files import Record, pairs_of_files
-from itr_core.pairs.identity import unique_ids
+from itr_core.pairs.identity import id_text, unique_ids
 from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.report import Report
 from itr_core.pairs.rows import TextTable
+from itr_core.pairs.splits import rows_of_split, separate_split
+from itr_core.pairs.text_files import read_bytes
 
 
 def load(
@@ -22,20 +24,35 @@ def load(
     limit: int | None = None,
     options: FileOptions = FileOptions(),
 ) -> PairSet:
-    """Read a CSV, TSV, JSON or JSON lines file with a column of image files and columns of captions.
+    """Read `FILE[:split]`: CSV, TSV, JSON or JSON lines with a column of image files and one of captions.
 
     Images are searched in `image_root`, else in the folder of the file, its `images/` folder, and the folder
-    above. The rows of one image become one pair.
+    above. The rows of one image become one pair. A split is a value of the column `split`.
 
     Raises:
         SourceError: the file cannot be read, has no such columns, or none of its images is found.
     """
-    path, report = Path(rest), Report()
-    table = read_table(path, columns or {}, report)
+    name, split = separate_split(rest)
+    path, report = Path(name), Report()
+    table = read_table(read_bytes(path), name, columns or {}, report)
+    if split:
+        table = rows_of_table_split(table, split, f"table:{rest}")
     search = ImageSearch.beside(path, image_root, options)
     return pairs_of_rows(
         table, columns or {}, search, name=str(path), source=f"table:{rest}", report=report, limit=limit
     )
+
+
+def rows_of_table_split(table: TextTable, split: str, source: str) -> TextTable:
+    """Return the rows whose column `split` has a value.
+
+    Raises:
+        SourceError: there is no such row.
+    """
+    if "split" not in table.columns:
+        raise SourceError(f"{source}: there is no column split among {some_names(table.columns)}.")
+    rows = rows_of_split([id_text(row.values.get("split")) for row in table.rows], split, source)
+    return table._replace(rows=[table.rows[row] for row in rows])
 
 
 def pairs_of_rows(

@@ -13,7 +13,7 @@ _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8-sig"),
 )  # fmt: skip
 _OLDER = (
-    "cp1250", "cp1251", "cp1252", "cp1253", "cp1255", "cp1256", "koi8_r", "cp932", "euc_jp", "gb18030",
+    "cp1250", "cp1251", "cp1252", "cp1253", "cp1255", "cp1256", "cp932", "euc_jp", "gb18030",
     "big5", "cp949", "mac_roman",
 )  # fmt: skip
 
@@ -24,15 +24,27 @@ def read_text(path: Path, report: Report) -> str:
     Raises:
         SourceError: the file cannot be opened, or is no text.
     """
+    return decode_text(read_bytes(path), str(path), report)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        SourceError: the file cannot be opened.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise SourceError(f"{path}: cannot be read ({getattr(error, 'strerror', error)}).") from error
-    return decode_text(data, str(path), report)
 
 
 def decode_text(data: bytes, name: str, report: Report) -> str:
-    """Decode the content of the file `name`; see `read_text`."""
+    """Return the text of the content of the file `name`; see `read_text`.
+
+    Raises:
+        SourceError: the content is no text.
+    """
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
     encoding = encoding or _wide(data) or "utf-8"
     try:
@@ -98,5 +110,7 @@ def _older(data: bytes) -> str | None:
     latin = sum(bool(re.search("[A-Za-z]", word)) for word in accented)
     if text and 2 * latin >= len(accented) and not re.search(r"[^\W\d_][¡-¿][^\W\d_]", text):
         return "cp1252"
-    best = from_bytes(data, cp_isolation=list(_OLDER)).best()
-    return best.encoding if best else None
+    matches = from_bytes(data, cp_isolation=list(_OLDER))
+    # Cyrillic letters are half-width Japanese ones in cp932, which hardly any caption has.
+    likely = (match.encoding for match in matches if not re.search("[\uff61-\uff9f]{2}", str(match)))
+    return next(likely, None)

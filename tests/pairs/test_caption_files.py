@@ -19,10 +19,10 @@ ROWS = [("a.jpg", "one, two"), ("b c.jpg", "three"), ("a.jpg", "four")]
 def read(
     path: Path, content: str | bytes, columns: Columns | None = None
 ) -> tuple[list[tuple[str, list[str]]], Report]:
-    """Write the file, and return its file names and captions, and what is reported."""
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    """Return the file names and captions of a file with this content, and what is reported."""
     report = Report()
-    rows = read_caption_file(path, columns or {}, report)
+    data = content.encode() if isinstance(content, str) else content
+    rows = read_caption_file(data, str(path), columns or {}, report)
     return [(row.file_name, row.captions) for row in rows], report
 
 
@@ -75,6 +75,10 @@ def json_forms() -> dict[str, str]:
         "b.jsonl": json.dumps(records, indent=1),
         "list.json": json.dumps(records),
         "data.json": json.dumps({"info": {}, "data": records}),
+        "by column.json": json.dumps({key: [record[key] for record in records] for key in records[0]}),
+        "pandas.json": json.dumps(
+            {key: {str(row): record[key] for row, record in enumerate(records)} for key in records[0]}
+        ),
         "map.json": json.dumps({"a.jpg": ["one, two", "four"], "b c.jpg": "three"}),
     }
 
@@ -98,6 +102,7 @@ ENCODINGS = {
     "utf-32": FRENCH, "utf-32-le": FRENCH, "latin-1": FRENCH,
     "cp1252": "file_name,caption\na.jpg,a “quoted” ball – it’s 5€\n",
     "cp1251": "file_name,caption\na.jpg,красный мяч лежит на белом столе\n",
+    "cp1253": "file_name,caption\na.jpg,μια κόκκινη μπάλα στο τραπέζι\n",
     "cp1250": "file_name,caption\na.jpg,żółta piłka leży na stole\n",
     "shift_jis": "file_name,caption\na.jpg,赤いボールが白い紙の上にある\n",
     "gb18030": "file_name,caption\na.jpg,一个红色的球放在白纸上\n",
@@ -245,23 +250,43 @@ def test_several_image_columns_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "a.jsonl", line)
 
 
-def test_labels_and_ids_are_kept(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text(
+def test_labels_and_ids_are_kept() -> None:
+    text = (
         "image_id,file_name,caption,label\nx#1,a.jpg,one,\"['dog', 'sea']\"\n7.0,b.jpg,two,cat\n,c.jpg,x,\n"
     )
-    assert read_caption_file(path, {}, Report()) == [
+    assert read_caption_file(text.encode(), "a.csv", {}, Report()) == [
         CaptionRow("a.jpg", ["one"], ["dog", "sea"], "x#1"),
         CaptionRow("b.jpg", ["two"], ["cat"], "7.0"),
         CaptionRow("c.jpg", ["x"], [], None),
     ]
 
 
-def test_names_without_a_suffix_need_no_header(tmp_path: Path) -> None:
-    path = tmp_path / "captions.txt"
-    path.write_text("1000,one, two\n1001,three\n")
-    rows = read_caption_file(path, {}, Report(), is_name=lambda name: name in {"1000", "1001"})
+def test_names_without_a_suffix_need_no_header() -> None:
+    text = b"1000,one, two\n1001,three\n"
+    rows = read_caption_file(
+        text, "captions.txt", {}, Report(), is_name=lambda name: name in {"1000", "1001"}
+    )
     assert [(row.file_name, row.captions) for row in rows] == [("1000", ["one, two"]), ("1001", ["three"])]
+
+
+def test_a_list_of_files_has_no_captions(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no column of captions .*--columns captions= "):
+        read(tmp_path / "a.txt", "a.jpg\nb.jpg\n")
+    assert read(tmp_path / "a.txt", "a.jpg\nb.jpg\n", {"captions": []})[0] == [("a.jpg", []), ("b.jpg", [])]
+
+
+def test_keys_of_structs_are_named_and_chosen(tmp_path: Path) -> None:
+    text = '{"file_name": "a.jpg", "caption": {"short": "one", "long": "two"}}'
+    with pytest.raises(SourceError, match=r"caption has the keys short, long: .* such as caption\.short"):
+        read(tmp_path / "a.jsonl", text)
+    assert read(tmp_path / "a.jsonl", text, {"captions": ["caption.long"]})[0] == [("a.jpg", ["two"])]
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    for text in ("", "image,caption\n", "\n# nothing\n"):
+        with pytest.raises(SourceError, match=r"a\.csv: the file has no rows.*--columns captions="):
+            read(tmp_path / "a.csv", text)
+        assert read(tmp_path / "a.csv", text, {"captions": []})[0] == []
 
 
 def test_one_caption_file_of_a_folder_is_chosen_and_the_others_named() -> None:
@@ -297,6 +322,22 @@ def test_a_table_searches_its_images(paint: Paint, tmp_path: Path) -> None:
     assert elsewhere.captions == [["two"]]
     with pytest.raises(SourceError, match=r"none of its 2 images was found .*--image-root"):
         load_pairs(f"table:{tmp_path}/set/captions.tsv", image_root=tmp_path)
+
+
+def test_a_column_of_splits_is_used(paint: Paint, tmp_path: Path) -> None:
+    for name in "abc":
+        paint(f"{name}.jpg")
+    (tmp_path / "t.csv").write_text(
+        "file_name,caption,split\na.jpg,one,train\nb.jpg,two,test\nc.jpg,x,restval\n"
+    )
+    assert load_pairs(f"table:{tmp_path}/t.csv:test").image_ids == ["b.jpg"]
+    assert load_pairs(f"table:{tmp_path}/t.csv:train").image_ids == ["a.jpg", "c.jpg"]
+    assert len(load_pairs(f"table:{tmp_path}/t.csv")) == 3
+    with pytest.raises(SourceError, match=r"unknown split 'dev'. Known: restval, test, train"):
+        load_pairs(f"table:{tmp_path}/t.csv:dev")
+    (tmp_path / "u.csv").write_text("file_name,caption\na.jpg,one\n")
+    with pytest.raises(SourceError, match="no column split among file_name, caption"):
+        load_pairs(f"table:{tmp_path}/u.csv:test")
 
 
 def test_two_names_of_one_file_are_one_image(paint: Paint, tmp_path: Path) -> None:

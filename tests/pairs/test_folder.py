@@ -165,3 +165,30 @@ def test_unreadable_metadata_is_named(
     (tmp_path / name).write_text(text)
     with pytest.raises(SourceError, match=message):
         load_pairs(f"folder:{tmp_path}")
+
+
+def test_a_caption_file_of_other_images_is_refused(paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    for text, message in (("x.jpg,one\ny.jpg,two\n", r"none of the 2 images that it names is found \(x\.jpg"),
+                          ("", r"captions\.txt: empty file")):  # fmt: skip
+        (tmp_path / "captions.txt").write_text(text)
+        with pytest.raises(SourceError, match=message):
+            load_pairs(f"folder:{tmp_path}")
+
+
+def test_a_second_caption_file_is_named_once(paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    (tmp_path / "metadata.csv").write_text("file_name,caption\na.jpg,one\n")
+    (tmp_path / "captions.json").write_text('{"a.jpg": "two"}')
+    pairs = load_pairs(f"folder:{tmp_path}")
+    assert pairs.captions == [["one"]]
+    assert pairs.notes == ["captions.json is not read, because metadata.csv has the captions of this folder."]
+
+
+def test_a_table_that_may_have_the_captions_is_named(paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    (tmp_path / "descriptions.csv").write_text("file_name,caption\na.jpg,one\n")
+    notes = load_pairs(f"folder:{tmp_path}").notes
+    source = f"{tmp_path}/descriptions.csv"
+    assert f"No captions were found. If descriptions.csv has them, read the source {source} instead." in notes
+    assert load_pairs(source).captions == [["one"]]

@@ -256,7 +256,24 @@ def test_rows_of_one_list_each_and_one_id_are_one_image(tmp_path: Path) -> None:
 def test_joined_rows_are_noted(tmp_path: Path) -> None:
     columns = {"caption": list("abcd"), "colour": ["red", "blue", "red", "blue"]}
     pairs = load_pairs(str(write(tmp_path / "a.parquet", columns)))
-    assert pairs.notes == ["4 rows with one caption each are 2 images: rows with equal pictures are joined."]
+    assert pairs.notes == ["4 rows are 2 images: rows without ids that have equal pictures are joined."]
+
+
+def test_equal_pictures_without_ids_are_one_image_for_every_kind_of_caption(tmp_path: Path) -> None:
+    colours = ["red", "blue", "red"]
+    layouts: dict[str, dict[str, list[Any]]] = {
+        "lists": {"captions": [["a"], ["b"], ["c"]]},
+        "columns": {"caption_0": ["a", "b", "c"], "caption_1": [None, None, None]},
+        "structs": {"captions": [{"caption_0": "a"}, {"caption_0": "b"}, {"caption_0": "c"}]},
+        "bytes": {"caption": [b"a", b"b", b"c"]},
+    }
+    for name, columns in layouts.items():
+        pairs = load_pairs(str(write(tmp_path / f"{name}.parquet", {**columns, "colour": colours})))
+        assert pairs.captions == [["a", "c"], ["b"]]
+    photos = load_pairs(
+        str(write(tmp_path / "photos.parquet", {"colour": colours})), columns={"captions": []}
+    )
+    assert len(photos) == 3
 
 
 def test_rows_without_a_picture_are_named(tmp_path: Path) -> None:
@@ -321,6 +338,7 @@ def test_binary_types_of_arrow(kind: pa.DataType, tmp_path: Path) -> None:
     {"image": [[1, 2]], "caption": ["x"]},
     {"image": [None], "caption": ["x"]},
     {"image": [7], "caption": ["x"]},
+    {"images": [[b"1", b"2"]], "caption": ["x"]},
     {"image": [b"no image"], "caption": [None]},
     {"image": [{"path": "a.png"}], "caption": ["x"]},
     {"a": [b"1"], "b": [b"2"], "caption": ["x"]},
