@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from itr_core.errors import SourceError
 from itr_core.pairs.captions import parsed_text, read_captions
@@ -46,6 +46,11 @@ class CaptionRow(NamedTuple):
     captions: list[str]
     labels: list[str] | None = None
     image_id: str | None = None
+
+    def joined(self, other: Self) -> Self:
+        """Return this row with the captions and labels of another row of the same image added."""
+        self.captions.extend(other.captions)
+        return self._replace(labels=joined_labels(self.labels, other.labels))
 
 
 def choose_caption_files(files: Iterable[PurePath], report: Report) -> dict[PurePath, list[PurePath]]:
@@ -157,6 +162,11 @@ def read_labels(value: Any) -> list[str]:
         value = parsed
     parts = value if isinstance(value, list) else [value]
     return [label for part in parts if (label := id_text(part))]
+
+
+def joined_labels(first: list[str] | None, second: list[str] | None) -> list[str] | None:
+    """Return the labels of two rows of one image, each once."""
+    return second if first is None else list(dict.fromkeys([*first, *(second or ())]))
 
 
 def keys_hint(examples: Mapping[str, Any]) -> str:

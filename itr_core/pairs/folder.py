@@ -6,12 +6,17 @@ forms of Flickr8k and Flickr30k: `name.jpg#0<TAB>caption`, `name.jpg,caption` an
 image can also have its captions in a text file beside it, and its label in the name of its folder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from itr_core.errors import ImageError, SourceError
-from itr_core.pairs.caption_files import TABLES, CaptionRow, choose_caption_files, read_caption_file
+from itr_core.pairs.caption_files import (
+    TABLES,
+    CaptionRow,
+    choose_caption_files,
+    read_caption_file,
+)
 from itr_core.pairs.columns import Columns, file_name_column, without_captions
 from itr_core.pairs.decoding import open_file
 from itr_core.pairs.file_options import FileOptions
@@ -83,18 +88,14 @@ def pairs_of_entries(
     others = {entry.path: entry for entry in files}
     for image in images:
         del others[image.path]
-    captions: dict[PurePosixPath, list[str]] = {}
-    labels: dict[PurePosixPath, list[str] | None] = {}
-    named: dict[PurePosixPath, str] = {}
+    if not images:
+        _report_unread(others, report)
+        raise SourceError(f"{source}: {_nothing(report)}")
     index = NameIndex((entry.path for entry in images), str(root.absolute()))
     beside = sidecars(others.values(), images)
-    for path, unread in (choose_caption_files(others, report) if images else {}).items():
-        for other in unread:
-            del others[PurePosixPath(other)]
-        for image_path, row in _rows(others.pop(PurePosixPath(path)), index, columns or {}, report):
-            captions.setdefault(image_path, []).extend(row.captions)
-            labels[image_path] = row.labels
-            named[image_path] = row.image_id or str(image_path)
+    rows = _captioned(others, index, columns or {}, report)
+    captions = {path: row.captions for path, row in rows.items()}
+    labels = {path: row.labels for path, row in rows.items()}
     if not labels:
         labels |= _class_names(images, above_classes)
     for image_path, found in beside.items():
@@ -105,23 +106,29 @@ def pairs_of_entries(
         else:
             captions[image_path] = read_sidecars(found, columns or {}, report)
     _report_unread(others, report)
-    tables = [
-        path for path in others if path.suffix.lower() in (*TABLES, ".parquet") and (root / path).is_file()
-    ]
-    if tables and images and not any(captions.values()):
-        report.note(
-            f"No captions were found. If {tables[0]} has them, read the source {root / tables[0]} instead."
-        )
-    if not images:
-        raise SourceError(f"{source}: {_nothing(report)}")
-    ids = unique_ids([named.get(path, str(path)) for path, _ in images], report)
+    if not any(captions.values()):
+        _name_tables(others, root, report)
+    ids = [row.image_id if (row := rows.get(path)) and row.image_id else str(path) for path, _ in images]
     records = [
         Record(image_id, reference, captions.get(path, []), labels.get(path))
-        for image_id, (path, reference) in zip(ids, images, strict=True)
+        for image_id, (path, reference) in zip(unique_ids(ids, report), images, strict=True)
     ]
     return pairs_of_files(
         records, source=source, skipped=report.skipped, notes=report.notes, limit=limit, options=options
     )
+
+
+def _captioned(
+    others: dict[PurePosixPath, Entry], index: NameIndex, columns: Columns, report: Report
+) -> dict[PurePosixPath, CaptionRow]:
+    """Return what the caption files say of each image; they are removed from `others`."""
+    rows: dict[PurePosixPath, CaptionRow] = {}
+    for path, unread in choose_caption_files(others, report).items():
+        for other in unread:
+            del others[PurePosixPath(other)]
+        for image, row in _rows(others.pop(PurePosixPath(path)), index, columns, report):
+            rows[image] = rows[image].joined(row) if image in rows else row
+    return rows
 
 
 def _is_image(entry: Entry) -> bool:
@@ -165,8 +172,7 @@ def _rows(
         name, reason = next(iter(missing.items()))
         raise SourceError(
             f"{file.path}: none of the {len(missing)} images that it names is found ({shorten(name)}: "
-            f"{reason}). Put it into the folder of its images, or pass --columns captions= to read the images "
-            "without it."
+            f"{reason}). Put it where its images are, or pass --columns captions= to go without captions."
         )
     for name, reason in missing.items():
         report.skip(name, reason)
@@ -192,6 +198,15 @@ def _report_unread(files: dict[PurePosixPath, Entry], report: Report) -> None:
             report.skip(str(path), reason)
         else:
             report.changed("Files that are neither images nor captions, passed over", str(path))
+
+
+def _name_tables(files: Iterable[PurePosixPath], root: Path, report: Report) -> None:
+    """Name a file that may have the captions of a folder without captions."""
+    suffixes = (*TABLES, ".parquet")
+    for path in files:
+        if path.suffix.lower() in suffixes and (root / path).is_file():
+            report.note(f"No captions were found. If {path} has them, read the source {root / path} instead.")
+            return
 
 
 def _nothing(report: Report) -> str:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from itr_core.errors import ImageError, SourceError
-from itr_core.pairs.caption_files import keys_hint, read_labels, require_captions
+from itr_core.pairs.caption_files import joined_labels, keys_hint, read_labels, require_captions
 from itr_core.pairs.captions import read_captions
 from itr_core.pairs.columns import (
     Columns,
@@ -216,8 +216,7 @@ class _Table:
         for row in rows:
             values = {name: column[row] for name, column in self.captions.items()}
             captions += read_captions(values, self.texts, self.report, f"row {row}")
-            if (own := self.labels(row)) is not None:
-                labels = list(dict.fromkeys([*(labels or []), *own]))
+            labels = joined_labels(labels, self.labels(row))
         index = next(row for row in rows if self.pictures.problem(row) is None)
         return _Image(index, image_id, captions, labels)
 

@@ -1,6 +1,7 @@
 """Text tables of image files and captions: `table:FILE`, and lists in JSON."""
 
 from pathlib import Path
+from typing import TypeVar
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs.caption_files import CaptionRow, caption_rows, read_table
@@ -14,6 +15,8 @@ from itr_core.pairs.report import Report
 from itr_core.pairs.rows import TextTable
 from itr_core.pairs.splits import rows_of_split, separate_split
 from itr_core.pairs.text_files import read_bytes
+
+Key = TypeVar("Key")
 
 
 def load(
@@ -70,20 +73,21 @@ def pairs_of_rows(
     Raises:
         SourceError: there is no column of images or captions, or none of the images is found.
     """
-    by_name: dict[str, list[CaptionRow]] = {}
+    by_name: dict[str, CaptionRow] = {}
     for row in caption_rows(table, columns, report, name):
-        by_name.setdefault(row.file_name, []).append(row)
-    by_file: dict[Path, list[CaptionRow]] = {}
-    for file_name, rows in by_name.items():
+        _add(by_name, row.file_name, row)
+    by_file: dict[Path, CaptionRow] = {}
+    for file_name, row in by_name.items():
         try:
-            by_file.setdefault(search.find([file_name]), []).extend(rows)
+            _add(by_file, search.find([file_name]), row)
         except ImageError as error:
             report.skip(file_name, str(error))
     if not by_file:
         raise SourceError(f"{source}: {search.nothing_found(len(by_name), report)}")
-    ids = unique_ids([rows[0].image_id or rows[0].file_name for rows in by_file.values()], report)
+    ids = unique_ids([row.image_id or row.file_name for row in by_file.values()], report)
     records = [
-        _record(image_id, file, rows) for image_id, (file, rows) in zip(ids, by_file.items(), strict=True)
+        Record(image_id, file, row.captions, row.labels)
+        for image_id, (file, row) in zip(ids, by_file.items(), strict=True)
     ]
     return pairs_of_files(
         records,
@@ -95,8 +99,5 @@ def pairs_of_rows(
     )
 
 
-def _record(image_id: str, file: Path, rows: list[CaptionRow]) -> Record:
-    """Join the rows of one image."""
-    captions = [caption for row in rows for caption in row.captions]
-    labels = dict.fromkeys(label for row in rows for label in row.labels or ())
-    return Record(image_id, file, captions, None if rows[0].labels is None else list(labels))
+def _add(rows: dict[Key, CaptionRow], key: Key, row: CaptionRow) -> None:
+    rows[key] = rows[key].joined(row) if key in rows else row

@@ -192,3 +192,11 @@ def test_a_table_that_may_have_the_captions_is_named(paint: Paint, tmp_path: Pat
     source = f"{tmp_path}/descriptions.csv"
     assert f"No captions were found. If descriptions.csv has them, read the source {source} instead." in notes
     assert load_pairs(source).captions == [["one"]]
+
+
+def test_labels_of_all_rows_of_an_image_are_kept(paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    (tmp_path / "metadata.csv").write_text(
+        "file_name,caption,label\na.jpg,one,dog\na.jpg,two,sea\na.jpg,x,dog\n"
+    )
+    assert load_pairs(f"folder:{tmp_path}").labels == [["dog", "sea"]]
