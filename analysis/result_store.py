@@ -1,27 +1,32 @@
 """Results that are computed once and cached as files."""
 
+import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from threading import RLock
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 
-from itr_core.system.files import whole_file
+from itr_core.system.files import sweep, whole_file
 
 Arrays = Mapping[str, np.ndarray]
 
+log = logging.getLogger(__name__)
+
 
 class ResultStore:
-    """Tables and arrays by name, cached in memory and as `folder/name.key.parquet` or `.npz`.
+    """Tables and arrays by name, cached in memory and as `folder/name.key.digest.parquet` or `.npz`.
 
-    A file with another key, or one that cannot be read, is ignored, and is deleted when the result is written
-    again. If the folder cannot be written, results are cached in memory only. If several threads request the
-    same result, one computes it and the others wait.
+    The digest is that of the content. A file whose content has changed is deleted, with a warning in the log,
+    and its result is computed again. Files with another key are deleted when the result is written again. If
+    the folder cannot be written, results are cached in memory only. If several threads request the same
+    result, one computes it and the others wait.
 
     Args:
         folder: created when the first result is written; its parent must exist.
@@ -33,6 +38,7 @@ class ResultStore:
         self.key_of = key_of
         self._cache: dict[str, Any] = {}
         self._locks: dict[str, RLock] = defaultdict(RLock)
+        sweep(folder)
 
     def table(self, name: str, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """Return the cached table, or compute and cache it. The caller gets a copy."""
@@ -61,38 +67,56 @@ class ResultStore:
         name: str,
         suffix: str,
         compute: Callable[[], Any],
-        read: Callable[[Path], Any],
-        write: Callable[[Path, Any], None],
+        read: Callable[[BinaryIO], Any],
+        write: Callable[[BinaryIO, Any], None],
     ) -> Any:
-        path = self.folder / f"{name}.{self.key_of(name)}{suffix}"
         with self._locks[name]:
             if name not in self._cache:
-                try:
-                    self._cache[name] = read(path)
-                except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # missing or damaged
-                    self._cache[name] = compute()
+                content = self._stored(name, suffix)
+                self._cache[name] = compute() if content is None else read(content)
+                if content is None:
+                    content = BytesIO()
+                    write(content, self._cache[name])
                     with suppress(OSError):  # a read-only folder, or a full disk
-                        self.folder.mkdir(exist_ok=True)
-                        with whole_file(path) as part:
-                            write(part, self._cache[name])
-                        for old in set(self.folder.glob(f"{name}.*{suffix}")) - {path}:
-                            old.unlink()
+                        self._write(name, suffix, content.getvalue())
             return self._cache[name]
 
+    def _stored(self, name: str, suffix: str) -> BinaryIO | None:
+        """Return the content of the file of a result, if there is one and it is as it was written."""
+        for path in self.folder.glob(f"{name}.{self.key_of(name)}.*{suffix}"):
+            with suppress(OSError):
+                content = path.read_bytes()
+                if path.name.endswith(f".{_digest(content)}{suffix}"):
+                    return BytesIO(content)
+                log.warning("The cached result %s is damaged; it is computed again.", path)
+                path.unlink()
+        return None
 
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    table.to_parquet(path)
+    def _write(self, name: str, suffix: str, content: bytes) -> None:
+        path = self.folder / f"{name}.{self.key_of(name)}.{_digest(content)}{suffix}"
+        self.folder.mkdir(exist_ok=True)
+        with whole_file(path) as part:
+            part.write_bytes(content)
+        for old in set(self.folder.glob(f"{name}.*{suffix}")) - {path}:
+            old.unlink()
 
 
-def _read_arrays(path: Path) -> Arrays:
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-        arrays = dict(file)
-    for array in arrays.values():
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _write_table(file: BinaryIO, table: pd.DataFrame) -> None:
+    table.to_parquet(file)
+
+
+def _read_arrays(file: BinaryIO) -> Arrays:
+    with np.load(file, allow_pickle=False) as arrays:
+        read = dict(arrays)
+    for array in read.values():
         array.flags.writeable = False
-    return arrays
+    return read
 
 
-def _write_arrays(path: Path, arrays: Arrays) -> None:
+def _write_arrays(file: BinaryIO, arrays: Arrays) -> None:
     savez: Callable[..., None] = np.savez  # its type would take the arrays for its own options
-    with path.open("wb") as file:
-        savez(file, **arrays)
+    savez(file, **arrays)

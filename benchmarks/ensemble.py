@@ -18,6 +18,7 @@ OF_ONE_MEMBER = (
     "metrics.jsonl",
     "training.json",
     "README.md",
+    "checksums.json",
 )
 """Files of a training run that describe one member and would be wrong beside the merged model."""
 

@@ -22,6 +22,7 @@ from yardstick import GOALS, TITLES, yardstick
 
 from itr_core import evaluate, load_encoder, load_pairs, train
 from itr_core.encoders.checkpoints import TRAINING_FILE, save
+from itr_core.encoders.checksums import write_checksums
 from itr_core.encoders.starter_embeddings import write_embeddings
 from itr_core.training.trainer import LAST, STATE
 
@@ -157,9 +158,9 @@ def ship(
 @app.command()
 def embed_gallery() -> None:
     """Store the embeddings of the demo gallery beside starter:infonce, so that a first start is fast."""
-    write_embeddings(
-        load_encoder("starter:infonce", device="cpu"), load_pairs("picturebook:gallery"), MODELS / "infonce"
-    )
+    folder = MODELS / "infonce"
+    write_embeddings(load_encoder("starter:infonce", device="cpu"), load_pairs("picturebook:gallery"), folder)
+    write_checksums(folder)
 
 
 def history(work: Path) -> list[dict[str, Any]]:

@@ -8,12 +8,14 @@ A folder contains:
     training.json                                           record of the training
     README.md                                               model card
     heads.safetensors                                       weights of the method outside the two towers
+    checksums.json                                          SHA-256 digests of all of these but README.md
 """
 
 import copy
 import json
-import tempfile
-from collections.abc import Iterable, Mapping
+import os
+import shutil
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ from open_clip import SimpleTokenizer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from itr_core.encoders.checksums import CHECKSUMS, listed_files, write_checksums
 from itr_core.encoders.loading import CONFIG_FILE, WEIGHT_FILES, WORDS_FILE
 from itr_core.errors import ModelError
-from itr_core.system.files import replace_folder
+from itr_core.system.files import merge_folder, replace_folder, sweep, temporary
 
 HEADS_FILE = "heads.safetensors"
 TRAINING_FILE = "training.json"
@@ -36,11 +39,13 @@ def save(
     tokenizer: Any,
     config: Mapping[str, Any],
     *,
+    weights: Mapping[str, Tensor] | None = None,
     dtype: str = "float32",
     words: Iterable[str] = (),
     training: Mapping[str, Any] | None = None,
     card: str | None = None,
     heads: Mapping[str, Tensor] | None = None,
+    keep_others: bool = False,
 ) -> None:
     """Write a checkpoint folder atomically; an existing folder of that name is replaced.
 
@@ -49,12 +54,14 @@ def save(
         model: the open_clip model.
         tokenizer: its tokenizer.
         config: `DualEncoder.config`.
+        weights: the weights and buffers to store; by default those of `model`.
         dtype: 'float32', or 'float16' to store matrices in half precision; vectors (norms, biases,
             statistics) are always stored in float32.
         words: words of the training captions.
         training: content of training.json.
         card: text of README.md; by default `model_card` of `training`.
         heads: weights of the method outside the two towers.
+        keep_others: replace only the files of a checkpoint; the other files of an existing folder stay.
 
     Raises:
         ModelError: Unknown `dtype`.
@@ -67,24 +74,33 @@ def save(
         config["model_cfg"]["text_cfg"].setdefault("hf_tokenizer_name", folder.name)
     training = dict(training or {})
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        new = Path(scratch) / folder.name
-        new.mkdir()
+    target = folder.resolve()  # of a symbolic link, the folder that it points to is written
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target.parent, target.name)
+    beside = os.access(target.parent, os.W_OK) and not os.path.ismount(target)
+    scratch = temporary(target) if beside or not keep_others else temporary(target / folder.name)
+    new = scratch / folder.name
+    try:
+        new.mkdir(parents=True)
         if own_tokenizer:
             tokenizer.save_pretrained(str(new))
         _write(new / CONFIG_FILE, json.dumps(config, indent=2))
         _write(new / WORDS_FILE, "".join(f"{word}\n" for word in sorted(set(words))))
         _write(new / TRAINING_FILE, json.dumps(training, indent=2))
         _write(new / "README.md", model_card(folder.name, training) if card is None else card)
-        save_file(
-            _stored(model.state_dict(), torch.float32 if dtype == "float32" else torch.float16),
-            new / WEIGHT_FILES[0],
-            metadata={"format": "pt"},
+        matrices = torch.float32 if dtype == "float32" else torch.float16
+        _save_tensors(
+            new / WEIGHT_FILES[0], _stored(weights or model.state_dict(), matrices), metadata={"format": "pt"}
         )
         if heads:
-            save_file(_stored(heads, torch.float32), new / HEADS_FILE)
-        replace_folder(new, folder)
+            _save_tensors(new / HEADS_FILE, _stored(heads, torch.float32))
+        write_checksums(new)
+        if keep_others:
+            merge_folder(new, target, last=CHECKSUMS, without=_files_of_checkpoint(target))
+        else:
+            replace_folder(new, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def model_card(name: str, training: Mapping[str, Any]) -> str:
@@ -127,6 +143,21 @@ def _stored(tensors: Mapping[str, Tensor], matrices: torch.dtype) -> dict[str, T
         return tensor.detach().to("cpu", dtype, copy=True).contiguous()
 
     return {name: stored(tensor) for name, tensor in tensors.items()}
+
+
+def _files_of_checkpoint(folder: Path) -> Collection[str]:
+    try:
+        return listed_files(folder)
+    except ValueError:  # the list is damaged
+        return ()
+
+
+def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file with the permissions of any new file; safetensors permits the owner only."""
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata=metadata)
+    path.chmod(mode)
 
 
 def _write(path: Path, text: str) -> None:

@@ -40,6 +40,7 @@ from safetensors.torch import load_file
 from transformers import dynamic_module_utils
 
 import assets
+from itr_core.encoders.checksums import checked_files
 from itr_core.encoders.hub import Repository
 from itr_core.encoders.model_files import require_weights
 from itr_core.encoders.open_clip_config import read_config
@@ -157,7 +158,7 @@ def _folder(path: str) -> LoadedModel:
         )
     files = {name: folder / name for name in _OPTIONAL_FILES if (folder / name).is_file()}
     remedy = "the folder is damaged or was written by another version of open_clip"
-    with _as_model_error(f"local-dir:{folder}", remedy):
+    with checked_files(folder), _as_model_error(f"local-dir:{folder}", remedy):
         return _checkpoint(folder / CONFIG_FILE, weights, files)
 
 

@@ -1,10 +1,13 @@
 """Expensive rows (rendered or decoded images, trunk features), computed once and cached on disk.
 
-A cache is a folder with `rows.npy` and `unusable.jsonl`. Rows are appended in order, so an interrupted build
-resumes after the last complete row. The folder gets its final name when it is complete.
+A cache is a folder with `rows.npy`, `unusable.jsonl` and `sha256.json`, the digests of both. Rows are
+appended in order, so an interrupted build resumes after the last complete row. The folder gets its final name
+when it is complete. A cache whose files have changed since then is made again.
 """
 
 import json
+import logging
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +17,12 @@ from filelock import FileLock
 from rich.progress import Progress
 
 from itr_core.errors import PairscopeError
+from itr_core.system.files import replace_folder, sha256
 from itr_core.system.npy import append_rows, truncate_to_whole_rows
 
-ROWS, UNUSABLE = "rows.npy", "unusable.jsonl"
+ROWS, UNUSABLE, DIGESTS = "rows.npy", "unusable.jsonl", "sha256.json"
+
+log = logging.getLogger(__name__)
 
 Chunk = tuple[np.ndarray, dict[int, str]]
 """Values (b, ...) of the next b rows, and the unusable ones among them: row number -> reason."""
@@ -37,7 +43,8 @@ def cached_rows(
 ) -> CachedRows:
     """Open a cache; if it is missing or incomplete, compute the missing rows first.
 
-    One process computes; others that need the same cache wait for it.
+    One process computes; others that need the same cache wait for it. A damaged cache is computed again, and
+    a warning is logged. Caches of version 0.2, which have no digests, are opened unchecked.
 
     Args:
         folder: the cache.
@@ -51,20 +58,42 @@ def cached_rows(
         PairscopeError: The folder cannot be written, for example because the disk is full.
     """
     with FileLock(folder.with_name(folder.name + ".lock")):
+        if folder.exists() and not _is_whole(folder):
+            log.warning("The cache %s is damaged; it is computed again.", folder)
+            shutil.rmtree(folder)
         if not folder.exists():
             part = folder.with_name(folder.name + ".part")
             part.mkdir(exist_ok=True)
             try:
                 _append_missing(part, n, make, title, progress)
+                _write_digests(part)
+                replace_folder(part, folder)
             except OSError as error:
                 raise PairscopeError(
                     f"Cannot write {part}: {error.strerror}. Free disk space, or set PAIRSCOPE_CACHE to a "
                     "folder on a larger disk, and repeat the command; it resumes where it stopped."
                 ) from error
-            part.rename(folder)
     lines = (folder / UNUSABLE).read_text(encoding="utf-8").splitlines()
     unusable = {entry["row"]: entry["reason"] for entry in map(json.loads, lines)}
     return CachedRows(np.load(folder / ROWS, mmap_mode="r", allow_pickle=False), unusable)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        return digests == _digests(folder)
+    except FileNotFoundError:
+        return (folder / ROWS).is_file() and (folder / UNUSABLE).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _write_digests(folder: Path) -> None:
+    (folder / DIGESTS).write_text(json.dumps(_digests(folder)), encoding="utf-8")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {name: sha256(folder / name) for name in (ROWS, UNUSABLE)}
 
 
 def _append_missing(

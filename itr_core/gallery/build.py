@@ -11,6 +11,7 @@ from errno import EACCES, EPERM, EROFS
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +22,20 @@ from PIL import Image
 from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.errors import GalleryError
 from itr_core.gallery.image_workers import PreparedImage, UnusableImage, prepared_images
-from itr_core.gallery.manifest import FORMAT, IMAGES, ITEMS, NAME, TEXTS, TOKENS, Manifest, stamps
+from itr_core.gallery.manifest import (
+    FORMAT,
+    IMAGES,
+    ITEMS,
+    NAME,
+    TEXTS,
+    TOKENS,
+    Manifest,
+    newer_content,
+    stamps,
+)
 from itr_core.gallery.named_models import remember_model
 from itr_core.pairs import Skipped
-from itr_core.system.files import replace_folder, whole_file
+from itr_core.system.files import replace_folder, sweep, whole_file
 from itr_core.system.npy import append_rows
 from itr_core.system.progress import Progress
 from itr_core.system.signals import stop_requested
@@ -37,6 +48,7 @@ VERDICTS = Path("analysis", "verdicts.jsonl")
 """What people said about the gallery; a new build keeps it."""
 SHARD = 64
 """Images per shard. No batch crosses a shard, so a resumed build writes the same bytes."""
+PLAN = "plan.json"
 
 _SCHEMA = pa.schema(
     {
@@ -50,13 +62,22 @@ _SCHEMA = pa.schema(
 )
 
 
-def build(pairs: "PairSet", encoder: "Encoder", path: Path, progress: Progress, *, tokens: bool) -> None:
+def build(
+    pairs: "PairSet", encoder: "Encoder", path: Path, progress: Progress, *, tokens: bool, force: bool
+) -> None:
     """See `Gallery.build`."""
     if path.exists() and not (path / NAME).is_file() and (path.is_file() or any(path.iterdir())):
         raise GalleryError(f"{path} exists and is no gallery; choose another folder, or move this one.")
+    if (newer := newer_content(path)) and not force:
+        raise GalleryError(
+            f"{path} was built by a newer version of Pairscope ({newer}). Choose another folder, or replace "
+            "the gallery with --force (force=True)."
+        )
+    path = path.resolve() if path.is_symlink() else path
     part = path.absolute().with_name(f".{path.absolute().name}.part")
     try:
         part.mkdir(parents=True, exist_ok=True)
+        sweep(part.parent, path.name)
         with FileLock(part / "lock", blocking=False):
             # Shipped embeddings have no patch tokens.
             shipped = StarterEmbeddings.empty() if tokens else StarterEmbeddings.of(encoder)
@@ -121,18 +142,24 @@ class _Build:
         if (verdicts := path / VERDICTS).is_file() and not verdicts.is_symlink():
             (self.gallery / VERDICTS).parent.mkdir(exist_ok=True)
             shutil.copyfile(verdicts, self.gallery / VERDICTS)
+        (self.part / PLAN).unlink()  # self.gallery becomes the old gallery, with which no build may go on
         replace_folder(self.gallery, path)
 
     def _resume(self) -> int:
-        """Return the number of complete shards, after deleting those of a build with another plan."""
-        plan = self.part / "plan.json"
+        """Return the number of whole shards, after deleting the others and those of another plan."""
+        plan = self.part / PLAN
         if not (self.gallery.is_dir() and plan.is_file() and plan.read_text() == json.dumps(self.plan)):
             for folder in (self.shards, self.gallery):
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
             with whole_file(plan) as file:
                 file.write_text(json.dumps(self.plan))
-        return len(list(self.shards.glob("*.npz")))
+        sweep(self.shards)
+        shards = sorted(self.shards.glob("*.npz"))
+        whole = next((index for index, shard in enumerate(shards) if not _is_whole(shard)), len(shards))
+        for shard in shards[whole:]:
+            shard.unlink()
+        return whole
 
     def _encode_shard(
         self, stream: Iterator[PreparedImage | UnusableImage], rows: range, report: Callable[[int], None]
@@ -226,6 +253,15 @@ def _in_order(known: Sequence[np.ndarray | None], encoded: np.ndarray) -> np.nda
     for row, vector in enumerate(known):
         vectors[row] = next(rest) if vector is None else vector
     return vectors
+
+
+def _is_whole(shard: Path) -> bool:
+    """Compare the content of a shard with the checksums that a zip file has."""
+    try:
+        with ZipFile(shard) as file:
+            return file.testzip() is None
+    except (BadZipFile, EOFError, ValueError, NotImplementedError):
+        return False
 
 
 def _read(shard: Path) -> dict[str, np.ndarray]:

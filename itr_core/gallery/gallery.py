@@ -79,6 +79,7 @@ class Gallery:
         path: str | Path,
         *,
         tokens: bool = False,
+        force: bool = False,
         progress: Progress | None = None,
     ) -> "Gallery":
         """Embed all images and captions of a source, write the gallery, and open it.
@@ -94,11 +95,12 @@ class Gallery:
             path: the gallery's folder.
             tokens: also store the patch tokens of each image, 2 P d bytes per image (19 kB with
                 picturebook-vit, 50 kB with ViT-B-32); `Searcher` uses them for re-ranking.
+            force: replace the gallery at `path` even if a newer version of Pairscope built it.
             progress: called with the number of images done and in total.
 
         Raises:
-            GalleryError: `path` is no gallery and not empty, no image can be decoded, another build is
-                writing to `path`, or the folder cannot be written.
+            GalleryError: `path` is no gallery and not empty, or a gallery of a newer version; no image can be
+                decoded; another build is writing to `path`; or the folder cannot be written.
             ModelError: `tokens` is set and the image tower has none.
             KeyboardInterrupt: Ctrl-C was pressed. The current image is finished first, and the message says
                 how to resume.
@@ -111,6 +113,7 @@ class Gallery:
             Path(os.path.expanduser(path)),
             progress or (lambda done, total: None),
             tokens=tokens,
+            force=force,
         )
         return cls.open(path, verify=False)
 

@@ -1,5 +1,6 @@
 """The manifest of a gallery: source, model, counts, and size and hash of every file."""
 
+import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,10 +28,6 @@ class Stamp(NamedTuple):
 
     size: int
     sha256: str
-
-
-class _Version(BaseModel):
-    format: int
 
 
 class Manifest(BaseModel):
@@ -67,13 +64,12 @@ class Manifest(BaseModel):
             raise GalleryError(
                 f"{folder} is no gallery (its {NAME} cannot be read). {_command_to_build(folder)}"
             ) from error
+        if newer := newer_content(folder):
+            raise GalleryError(
+                f"{folder} was built by a newer version of Pairscope ({newer}). Use that version, or replace "
+                f"the gallery: pairscope build SOURCE --model MODEL --force --out {quote(str(folder))}"
+            )
         with suppress(ValidationError):
-            version = _Version.model_validate_json(text).format
-            if version != FORMAT:
-                raise GalleryError(
-                    f"{folder} has gallery format {version}; this version of Pairscope reads {FORMAT}. "
-                    "Rebuild it with `pairscope build`, or use the version of Pairscope that built it."
-                )
             manifest = cls.model_validate_json(text)
             if manifest.checksum == manifest._digest():
                 return manifest
@@ -172,6 +168,22 @@ def _command_to_build(folder: Path) -> str:
         f"If it contains pictures, build a gallery of them: pairscope build {quote(str(folder))} "
         f"--out {quote(str(out))}"
     )
+
+
+def newer_content(folder: Path) -> str:
+    """Describe what a newer version of Pairscope wrote in a gallery; empty if it wrote nothing there."""
+    try:
+        fields = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        version = int(fields["format"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no gallery, or a damaged one
+        return ""
+    if version > FORMAT:
+        return f"format {version}; this version reads {FORMAT}"
+    unknown = fields.keys() - Manifest.model_fields.keys()
+    required = {name for name, field in Manifest.model_fields.items() if field.is_required()}
+    if not unknown or required - fields.keys():  # a missing key is damage
+        return ""
+    return f"with {', '.join(sorted(unknown))}, which this version does not know"
 
 
 def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:

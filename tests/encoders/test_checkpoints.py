@@ -131,12 +131,14 @@ def test_a_pickle_next_to_safetensors_is_ignored(encoder: DualEncoder, tmp_path:
     write(encoder, tmp_path / "m")
     safe = tmp_path / "m" / "open_clip_model.safetensors"
     safe.rename(tmp_path / "m" / "model.safetensors")
+    (tmp_path / "m" / "checksums.json").unlink()  # as in checkpoints of other tools
     (tmp_path / "m" / "open_clip_pytorch_model.bin").write_bytes(b"\x80\x02would run")
     assert load_encoder(str(tmp_path / "m")).fingerprint == encoder.fingerprint
 
 
 def test_code_of_a_checkpoint_is_never_run(encoder: DualEncoder, tmp_path: Path) -> None:
     write(encoder, tmp_path / "m")
+    (tmp_path / "m" / "checksums.json").unlink()  # a stranger's checkpoint has none, or matching ones
     ran = tmp_path / "ran"
     (tmp_path / "m" / "evil.py").write_text(
         f"open({str(ran)!r}, 'w')\n"

@@ -1,5 +1,6 @@
 """The row cache: built once, resumed after an interruption, complete or absent."""
 
+import logging
 import resource
 import signal
 from collections.abc import Iterator
@@ -71,3 +72,30 @@ def test_a_full_disk_is_reported_and_the_cache_resumes(tmp_path: Path) -> None:
     make = Maker()
     build(tmp_path / "cache", make)
     assert make.starts[0] > 0
+
+
+def test_a_damaged_cache_is_computed_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "cache"
+    build(folder, Maker())
+    for name in ("rows.npy", "unusable.jsonl", "sha256.json"):
+        whole = (folder / name).read_bytes()
+        for position in range(0, len(whole), len(whole) // 8):
+            changed = bytearray(whole)
+            changed[position] ^= 1
+            (folder / name).write_bytes(changed)
+            make = Maker()
+            caplog.clear()
+            with caplog.at_level(logging.WARNING):
+                build(folder, make)
+            assert make.starts == [0]
+            assert [each.message for each in caplog.records] == [
+                f"The cache {folder} is damaged; it is computed again."
+            ]
+
+
+def test_a_cache_without_digests_is_opened(tmp_path: Path) -> None:
+    build(tmp_path / "cache", Maker())
+    (tmp_path / "cache" / "sha256.json").unlink()
+    make = Maker()
+    build(tmp_path / "cache", make)
+    assert make.starts == []

@@ -293,7 +293,7 @@ def test_the_remedy_is_the_command_that_built_the_gallery(copy: Path, few: PairS
 def test_another_format_version_is_refused(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text()) | {"format": 2, "something": "new"}
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(GalleryError, match=r"format 2; this version of Pairscope reads 1"):
+    with pytest.raises(GalleryError, match=r"newer version.*format 2; this version reads 1"):
         Gallery.open(copy)
 
 
@@ -325,6 +325,39 @@ def test_the_command_to_rebuild_has_every_option_of_the_source(built: Path) -> N
         "--image-root", "my photos", "--limit", "5", "--follow-links",
         "--exclude", "*.gif", "--exclude", "old/*", "--tokens",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("newer", [{"format": 2}, {"colours": []}])
+def test_a_gallery_of_a_newer_version_is_replaced_only_by_force(
+    copy: Path, few: PairSet, encoder: DualEncoder, newer: dict[str, Any]
+) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text()) | newer
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(GalleryError, match=r"built by a newer version of Pairscope .*--force"):
+        Gallery.build(few, encoder, copy)
+    assert json.loads((copy / "manifest.json").read_text()) == manifest
+    assert Gallery.build(few, encoder, copy, force=True).manifest.format == 1
+
+
+def test_a_damaged_gallery_is_replaced_without_force(copy: Path, few: PairSet, encoder: DualEncoder) -> None:
+    (copy / "manifest.json").write_text((copy / "manifest.json").read_text().replace('"source"', '"sourcf"'))
+    assert Gallery.build(few, encoder, copy).manifest.source == few.source
+
+
+def test_a_damaged_shard_of_a_stopped_build_is_encoded_again(
+    many: PairSet, encoder: DualEncoder, tmp_path: Path
+) -> None:
+    target = tmp_path / "gallery"
+    assert build_elsewhere(many, target, kill_at=SHARD + 20).returncode == -signal.SIGKILL
+    shard = next((tmp_path / ".gallery.part" / "shards").glob("*.npz"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    seen: list[int] = []
+    gallery = Gallery.build(many, encoder, target, progress=lambda done, total: seen.append(done))
+    assert seen[0] == 0
+    unbroken = Gallery.build(many, encoder, tmp_path / "unbroken")
+    np.testing.assert_array_equal(gallery.image_embeddings, unbroken.image_embeddings)
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:

@@ -1,10 +1,21 @@
 """Files and folders are written completely or not at all."""
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from itr_core.system.files import cache_dir, replace_folder, sha256, whole_file
+from itr_core.system.files import (
+    cache_dir,
+    merge_folder,
+    replace_folder,
+    sha256,
+    sweep,
+    temporary,
+    whole_file,
+)
 
 
 def test_a_file_is_replaced_only_if_the_block_succeeds(tmp_path: Path) -> None:
@@ -61,3 +72,67 @@ def test_without_a_writable_cache_a_temporary_one_is_used(
     assert [record.message.partition(" (")[0] for record in caplog.records] == [
         f"The cache folder {tmp_path}/file/cache cannot be written"
     ]
+
+
+ENDED = 999_999_999
+"""Number of no process: Linux and macOS have fewer."""
+
+
+def test_leftovers_of_ended_processes_are_swept(tmp_path: Path) -> None:
+    ours = temporary(tmp_path / "report.html")
+    for name in (f".report.html.{ENDED}.part", ours.name, ".notes.part", "other.txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / f".model.{ENDED}.part" / "inside").mkdir(parents=True)
+    (tmp_path / "gallery").mkdir()
+    (tmp_path / f".gallery.{ENDED}.old").mkdir()
+    sweep(tmp_path, "model")
+    assert (tmp_path / f".report.html.{ENDED}.part").exists()
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {ours.name, ".notes.part", "other.txt", "gallery"}
+    sweep(tmp_path / "missing")
+
+
+def test_a_folder_retired_by_an_ended_process_gets_its_name_back(tmp_path: Path) -> None:
+    (tmp_path / f".gallery.{ENDED}.old").mkdir()
+    sweep(tmp_path)
+    assert (tmp_path / "gallery").is_dir()
+
+
+def test_a_file_gets_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    mask = os.umask(0o022)
+    try:
+        with whole_file(tmp_path / "weights.safetensors") as part:
+            save_file({"a": np.ones(2)}, part)
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "weights.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+@pytest.mark.parametrize("inside", [True, False])
+def test_merging_keeps_other_files_and_replaces_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool, inside: bool
+) -> None:
+    new, old = tmp_path / "new", tmp_path / "old"
+    (old / "last").mkdir(parents=True)
+    new.mkdir()
+    for path in ("last/kept", "log", "weights", "gone"):
+        (old / path).write_text("old")
+    for path in ("weights", "sums"):
+        (new / path).write_text("new")
+    if inside:
+        monkeypatch.chdir(old)
+    if not hard_links:
+        monkeypatch.setattr(os, "link", refuse)
+    with (old / "log").open("a") as log:
+        merge_folder(new, old, last="sums", without=["gone", "weights"])
+        log.write(" and more")  # an open file goes on
+    content = {
+        path.relative_to(old).as_posix(): path.read_text() for path in old.rglob("*") if path.is_file()
+    }
+    assert content == {"last/kept": "old", "log": "old and more", "weights": "new", "sums": "new"}
+    assert Path.cwd().exists()
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError("no hard links here")

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from itr_core.errors import ModelError
 from itr_core.methods import Setup, make_method
 from itr_core.methods.base import Method
 from itr_core.supervision.concept_graph import ConceptGraph, normalised
-from itr_core.training.state import load_state, load_trainer_state, save_state
+from itr_core.training.state import load_state, load_trainer_state, previous, save_state
 from tests.training.runs import assert_same
 
 TRAINER_STATE = {"config": {"lr": 0.1}, "step": 3, "best": {"rsum": 12.5}}
@@ -90,5 +90,50 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no run to resume in"):
         load_trainer_state(tmp_path / "state.safetensors")
     (tmp_path / "state.safetensors").write_bytes(b"{}")
-    with pytest.raises(ModelError, match="no run to resume in"):
+    with pytest.raises(ModelError, match=r"is damaged\. There is no other: .* without --resume"):
         load_trainer_state(tmp_path / "state.safetensors")
+
+
+def saved_twice(folder: Path) -> Path:
+    path = folder / "state.safetensors"
+    module = nn.BatchNorm1d(4)
+    for step in (3, 6):
+        save_state(path, {"encoder": module}, trained(module), TRAINER_STATE | {"step": step})
+    return path
+
+
+def test_the_state_before_is_kept(tmp_path: Path) -> None:
+    path = saved_twice(tmp_path)
+    assert load_trainer_state(path)["step"] == 6
+    assert load_trainer_state(previous(path))["step"] == 3
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_every_flipped_byte_is_refused_and_the_state_before_offered(tmp_path: Path) -> None:
+    path = saved_twice(tmp_path)
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 7):
+        changed = bytearray(whole)
+        changed[position] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(
+            ModelError, match=r"state\.safetensors is damaged.* after step 3, rename .*previous"
+        ):
+            load_trainer_state(path)
+    previous(path).replace(path)
+    assert load_trainer_state(path)["step"] == 3
+
+
+def test_if_both_states_are_damaged_the_way_out_is_to_start_anew(tmp_path: Path) -> None:
+    path = saved_twice(tmp_path)
+    for each in (path, previous(path)):
+        each.write_bytes(each.read_bytes()[:100])
+    with pytest.raises(ModelError, match=rf"to start anew, delete {path} and repeat .* without --resume"):
+        load_trainer_state(path)
+
+
+def test_a_state_of_version_0_2_has_no_digest(tmp_path: Path) -> None:
+    path = saved_twice(tmp_path)
+    tensors = load_file(path)
+    save_file(tensors, path, metadata={"facts": json.dumps(TRAINER_STATE)})
+    assert load_trainer_state(path) == TRAINER_STATE

@@ -24,6 +24,9 @@ def build(
     tokens: Annotated[
         bool, typer.Option("--tokens", help="Also store patch embeddings, for `search --rerank`.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a gallery that a newer version of Pairscope built.")
+    ] = False,
     umap: Annotated[
         bool,
         typer.Option("--map/--no-map", help="Compute the maps now, not when they are first shown."),
@@ -40,7 +43,7 @@ def build(
     pairs = options.open(source)
     encoder = load_encoder(model, device=device).fuse()
     with progress_bar("Building") as progress:
-        gallery = Gallery.build(pairs, encoder, out, tokens=tokens, progress=progress)
+        gallery = Gallery.build(pairs, encoder, out, tokens=tokens, force=force, progress=progress)
     try:
         with progress_bar("Analysing") as progress:
             GalleryAnalysis(gallery).prepare(umap=umap, progress=progress)
