@@ -91,10 +91,13 @@ FRESH = [
     *(*SMALL, "--model", "picturebook-vit/none", "--vocab-size", 300),
     *("--jitter", 0.2, "--word-dropout", 0.1),
 ]
-TRAININGS = {name: ["--method", name, *FRESH] for name in ("infonce", "crcgs", "ascl", "cusa", "ascl+cusa")}
+TRAININGS = {
+    name: ["--method", name, *FRESH] for name in ("infonce", "siglip", "crcgs", "ascl", "cusa", "ascl+cusa")
+}
 TRAININGS["coder"] = ["--method", "coder", *FRESH, "--options", "queue=64"]
 TRAININGS["from a starter"] = [
     *("--method", "infonce", *SMALL, "--model", "starter:infonce", "--image-features", "cache"),
+    *("--lr", 0.001),
     *("--validation", "picturebook:val@100", "--eval-every", 6, "--ema-decay", 0.9, "--accumulate", 2),
     *("--captions-per-image", 2, "--encode-batch", 8),
 ]
@@ -143,7 +146,7 @@ def gallery(name: str, checkout: Checkout) -> Json:
 
 
 def _arrays(folder: Path) -> Json:
-    """Hashes of all arrays that are kept as NAME.KEY.npz: ranks, maps, calibration."""
+    """Hashes of all arrays that are kept as NAME.KEY.DIGEST.npz: ranks, maps, calibration."""
     found: dict[str, Json] = {}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as arrays:

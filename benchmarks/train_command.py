@@ -19,10 +19,10 @@ def train_command(config: Mapping[str, Any], out: str | Path) -> str:
         config: fields of `TrainConfig`; those that are missing have their defaults.
         out: folder of the checkpoint.
     """
-    defaults = TrainConfig("", "", "").as_json()
+    defaults = TrainConfig("", "", "", lr=config.get("lr")).with_rates().as_json() | {"lr": None}
     words = ["pairscope", "train", "--out", str(out)]
     for name, value in config.items():
-        if name in NOT_SHOWN or value == defaults[name]:
+        if name in NOT_SHOWN or value is None or value == defaults[name]:
             continue
         option = f"--{name.replace('_', '-')}"
         if name == "options":

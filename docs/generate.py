@@ -28,10 +28,11 @@ TRAINING_GROUPS = {
         "source", "validation", "limit", "columns", "image_root", "image_features", "validation_features",
         "labels", "image_teacher", "text_teacher", "triples",
     ),
-    "Batches": ("epochs", "max_steps", "batch_size", "captions_per_image", "encode_batch", "accumulate"),
+    "Batches": ("epochs", "max_steps", "batch_size", "captions_per_image", "encode_batch", "accumulate",
+                "gradient_checkpointing"),
     "Optimisation": (
         "lr", "image_lr_factor", "text_lr_factor", "warmup", "weight_decay", "clip", "ema_decay",
-        "freeze_image", "freeze_batch_norm",
+        "freeze_image", "freeze_text", "freeze_batch_norm", "lora",
     ),
     "Augmentation": ("crop", "flip", "jitter", "word_dropout"),
     "Machine and record": (
@@ -44,7 +45,7 @@ JSON_TYPES = {
     "object": "mapping", "string": "text",
 }  # fmt: skip
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-METHOD_ORDER = ("infonce", "crcgs", "coder", "ascl", "cusa")
+METHOD_ORDER = ("infonce", "siglip", "crcgs", "coder", "ascl", "cusa")
 
 
 def cli() -> str:
@@ -208,7 +209,7 @@ def _method_options(name: str) -> str:
         (_code(names), _code(str(defaults[each]) for each in names), _one_line(text))
         for names, text in entries
     ]
-    return _table(("option", "default", "meaning"), rows)
+    return _table(("option", "default", "meaning"), rows) if rows else "It has no options.\n"
 
 
 def _summaries(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -91,6 +91,8 @@ class EncoderOutput:
     """Embeddings of `PairBatch.positive_text`."""
     negative: TextOutput | None = None
     """Embeddings of `PairBatch.negative_text`."""
+    logit_bias: Tensor | None = None
+    """(), the learned bias of the logits; None if the model has none."""
     momentum: "EncoderOutput | None" = None
     """Embeddings of the same batch by the momentum encoder, without gradients."""
 

@@ -41,7 +41,7 @@ from itr_core.methods import METHODS
 from analysis.geometry import alignment, uniformity
 print(sorted(METHODS), callable(retrieval_metrics), callable(train), callable(alignment))
 """
-    assert run_python(program) == "['ascl', 'coder', 'crcgs', 'cusa', 'infonce'] True True True"
+    assert run_python(program) == "['ascl', 'coder', 'crcgs', 'cusa', 'infonce', 'siglip'] True True True"
 
 
 def test_no_code_unpickles() -> None:

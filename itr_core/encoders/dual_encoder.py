@@ -320,11 +320,13 @@ class DualEncoder(nn.Module):
             pooled, patches = image_tower.with_tokens(self.model.visual, image)
         else:
             pooled = self.model.encode_image(image, normalize=False)
-        scale = self.model.logit_scale.exp().squeeze()
+        scale, bias = self.model.logit_scale.exp().squeeze(), getattr(self.model, "logit_bias", None)
+        if bias is not None:
+            bias = bias.squeeze()
         if not tokens:
-            return EncoderOutput(pooled, self.embed_text(text), scale)
+            return EncoderOutput(pooled, self.embed_text(text), scale, logit_bias=bias)
         sentence, words, mask = self.embed_text_tokens(text)
-        return EncoderOutput(pooled, sentence, scale, patches, words, mask)
+        return EncoderOutput(pooled, sentence, scale, patches, words, mask, logit_bias=bias)
 
     def project(self, features: Tensor) -> Tensor:
         """Map cached image features (N, f) to embeddings (N, d), not normalised, with gradients."""

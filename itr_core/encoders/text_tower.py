@@ -15,6 +15,7 @@ from open_clip import CLIP
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from itr_core.errors import ModelError
 
@@ -120,8 +121,13 @@ class TextTower:
             position, tower.positional_embedding
         )
         x = x.to(tower.transformer.get_cast_dtype())
+        again = tower.transformer.grad_checkpointing and torch.is_grad_enabled()
         for block in tower.transformer.resblocks[:-1]:
-            x = _block(block, x, packing)
+            x = (
+                checkpoint(_block, block, x, packing, use_reentrant=False)
+                if again
+                else _block(block, x, packing)
+            )
         return x, packing, (last + 1).cumsum(0) - 1
 
 

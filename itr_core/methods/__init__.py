@@ -12,6 +12,7 @@ from itr_core.methods.combined import Combined
 from itr_core.methods.crcgs import CRCGS
 from itr_core.methods.cusa import CUSA
 from itr_core.methods.infonce import InfoNCE
+from itr_core.methods.siglip import SigLIP
 
 METHODS: dict[str, type[Method]] = {
     "ascl": AsCL,
@@ -19,6 +20,7 @@ METHODS: dict[str, type[Method]] = {
     "crcgs": CRCGS,
     "cusa": CUSA,
     "infonce": InfoNCE,
+    "siglip": SigLIP,
 }
 
 
@@ -66,5 +68,6 @@ def _options(part: str) -> dict[str, Any]:
 
 
 __all__ = [
-    "CODER", "CRCGS", "CUSA", "METHODS", "AsCL", "Combined", "InfoNCE", "Method", "Setup", "make_method",
+    "CODER", "CRCGS", "CUSA", "METHODS", "AsCL", "Combined", "InfoNCE", "Method", "Setup", "SigLIP",
+    "make_method",
 ]  # fmt: skip

@@ -24,11 +24,12 @@ NEEDS = frozenset(
         "concepts",
         "teachers",
         "momentum",
+        "logit_bias",
     }
 )
 """Inputs that a method may request: patch and word tokens, generated captions, captions that the source knows
-to be false, labels, concepts of captions, frozen uni-modal teachers, and a second pass through a momentum
-copy of the encoder."""
+to be false, labels, concepts of captions, frozen uni-modal teachers, a second pass through a momentum copy of
+the encoder, and a learned bias of the logits."""
 
 INFONCE = "infonce"
 """Name of the InfoNCE term between the two embeddings; all methods that use InfoNCE share it."""

@@ -5,7 +5,7 @@
 
 from difflib import get_close_matches
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,7 @@ from itr_core.errors import PairscopeError, did_you_mean
 
 # Settings that may change when a run resumes, because the weights do not depend on them.
 _MAY_CHANGE = frozenset({"workers", "cache_images", "save_every", "trackers", "device"})
+_RATES = ("lr", "image_lr_factor", "text_lr_factor")
 
 # Annotation, or its origin -> what an error message calls it.
 _TYPE_NAMES: dict[Any, str] = {
@@ -87,6 +88,11 @@ class TrainConfig(BaseModel):
     """'FILE.safetensors:KEY' with the features of the validation source, where `image_features` is a file."""
     freeze_image: bool = False
     """Freeze the image tower, except for its last projection."""
+    freeze_text: bool = False
+    """Freeze the text tower, except for its last projection."""
+    lora: int | None = Field(default=None, gt=0)
+    """Rank of low-rank updates (LoRA): train only these, for every linear and attention layer of the towers
+    that are not frozen, and the temperature. The checkpoint has the updated weights, in the usual layout."""
     freeze_batch_norm: bool = False
     """Keep the running statistics of batch norms; required for networks that were exported without them."""
     vocab_size: int = Field(default=4096, ge=0)
@@ -107,12 +113,17 @@ class TrainConfig(BaseModel):
     statistics of a part. Default: the whole batch."""
     accumulate: int = Field(default=1, gt=0)
     """Batches per optimiser step. Accumulation averages the gradients, but adds no negatives."""
-    lr: float = Field(default=1e-3, gt=0)
-    """Peak learning rate of the projections and of the method's own weights."""
-    image_lr_factor: float = Field(default=1.0, ge=0)
-    """Learning-rate multiplier of the image trunk."""
-    text_lr_factor: float = Field(default=1.0, ge=0)
-    """Learning-rate multiplier of the text tower."""
+    gradient_checkpointing: bool = False
+    """Compute the activations of each transformer block again for its gradient instead of keeping them: large
+    towers need less memory and about a third more time."""
+    lr: float | None = Field(default=None, gt=0)
+    """Peak learning rate of the projections and of the method's own weights. Default: 1e-3 for random weights
+    (NAME/none), 1e-4 with `lora`, 1e-5 for weights that exist, because a higher rate destroys them."""
+    image_lr_factor: float | None = Field(default=None, ge=0)
+    """Learning-rate multiplier of the image trunk. Default: 1; without `lr`, 0.5 for weights that exist and
+    0.01 for `image_weights` of NAME/none."""
+    text_lr_factor: float | None = Field(default=None, ge=0)
+    """Learning-rate multiplier of the text tower. Default: 1; without `lr`, 0.5 for weights that exist."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Fraction of the steps with a linearly rising learning rate; a half cosine then lowers it to zero."""
     weight_decay: float = Field(default=0.1, ge=0)
@@ -163,23 +174,43 @@ class TrainConfig(BaseModel):
         """Return the settings as values that JSON can represent."""
         return self.model_dump(mode="json")
 
-    def check_resumes(self, stopped: dict[str, Any]) -> None:
-        """Raise PairscopeError if these settings would change a run that was stopped with `stopped`.
+    def with_rates(self) -> Self:
+        """Return the settings with every learning rate that was not given.
 
-        A setting that did not exist when the run was stopped counts as its default.
+        Weights that exist are changed less than new ones: a rate that suits random weights destroys them
+        within the first steps.
         """
-        ours = self.as_json()
+        new = self.model.endswith("/none")
+        image = text = 1.0
+        if self.lr is None and not self.lora:
+            image = 0.5 if not new else 0.01 if self.image_weights else 1.0
+            text = 1.0 if new else 0.5
+        rate = 1e-4 if self.lora else 1e-3 if new else 1e-5
+        default = dict(zip(_RATES, (rate, image, text), strict=True))
+        return self.model_copy(update={name: default[name] for name in _RATES if getattr(self, name) is None})
+
+    def resuming(self, stopped: dict[str, Any]) -> Self:
+        """Return these settings, with the learning rates of the run that was stopped where none is given.
+
+        Args:
+            stopped: settings of that run. One that did not exist then counts as its default.
+
+        Raises:
+            PairscopeError: these settings would change that run.
+        """
         theirs = TrainConfig(self.method, self.source, self.model).as_json() | stopped
+        ours = self.model_copy(update={name: theirs[name] for name in _RATES if getattr(self, name) is None})
         changed = [
-            f"{name} was {theirs[name]!r}, is {ours[name]!r}"
-            for name in ours
-            if name not in _MAY_CHANGE and theirs[name] != ours[name]
+            f"{name} was {theirs[name]!r}, is {value!r}"
+            for name, value in ours.as_json().items()
+            if name not in _MAY_CHANGE and theirs[name] != value
         ]
         if changed:
             raise PairscopeError(
                 f"A run can only resume with the settings it was started with: {'; '.join(changed)}. Repeat "
                 "the first command with --resume, or start a new run from its model in another folder."
             )
+        return ours
 
 
 def value_range(name: str) -> str:

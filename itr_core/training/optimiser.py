@@ -1,6 +1,7 @@
 """AdamW with a learning rate for each part of a dual encoder, and a schedule without state."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import nn
@@ -8,7 +9,24 @@ from torch import nn
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.features.image_rows import trunk_state
 
-_JOINT = ("text_projection", "logit_scale", "logit_bias")
+Part = Literal["image", "text", "joint"]
+
+_JOINT = ("text_projection", "text.proj.", "logit_scale", "logit_bias")
+
+
+def parts_of(encoder: DualEncoder) -> dict[str, Part]:
+    """Return for every weight whether it belongs to the image trunk, the text tower, or what joins them.
+
+    The projections into the joint space, the temperature and the bias of the logits join them.
+    """
+    trunk = {id(weight) for weight in trunk_state(encoder).values()}
+
+    def part(name: str, weight: nn.Parameter) -> Part:
+        if id(weight) in trunk:
+            return "image"
+        return "joint" if name.startswith("visual.") or any(each in name for each in _JOINT) else "text"
+
+    return {name: part(name, weight) for name, weight in encoder.model.named_parameters()}
 
 
 def make_optimiser(
@@ -31,15 +49,9 @@ def make_optimiser(
         text_lr_factor: multiplier of `lr` for the text tower.
         weight_decay: for weights with at least two dimensions; norms, biases and temperatures have none.
     """
-    trunk = {id(weight) for weight in trunk_state(encoder).values()}
-
-    def factor(name: str, weight: nn.Parameter) -> float:
-        if id(weight) in trunk:
-            return image_lr_factor
-        is_text = not name.startswith("visual.") and not any(part in name for part in _JOINT)
-        return text_lr_factor if is_text else 1.0
-
-    weights = [(weight, factor(name, weight)) for name, weight in encoder.model.named_parameters()]
+    factors: dict[Part, float] = {"image": image_lr_factor, "text": text_lr_factor, "joint": 1.0}
+    parts = parts_of(encoder)
+    weights = [(weight, factors[parts[name]]) for name, weight in encoder.model.named_parameters()]
     weights += [(weight, 1.0) for weight in method.parameters()]
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for weight, multiplier in weights:

@@ -1,5 +1,6 @@
 """What a training run starts with: pairs, model, images and the inputs of the method."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from itr_core.encoders import tokenizer
+from itr_core.encoders.checksums import damage
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.loading import require_trainable
 from itr_core.encoders.word_vectors import set_word_vectors
@@ -44,15 +46,15 @@ class TrainingSetup:
     """What the method needs beyond images and captions."""
     validation: tuple[PairSet, ImageRows] | None
     """The validation source, if there is one."""
+    damaged: str = ""
+    """The damaged files of the checkpoint of a resumed run, which must be written again."""
 
     @classmethod
     def start(cls, config: TrainConfig, device: str, *, progress: bool = True) -> Self:
         """Set up a new run: the encoder before training, and a method prepared from the data."""
-        pairs = _load_pairs(config, config.source, config.limit)
+        pairs, validation = _load_sources(config)
         encoder = _initial_encoder(config, pairs, device)
-        images = _open_images(config, pairs, config.image_features, encoder, progress)
-        _centre_new_projection(config, encoder, pairs, images)
-        setup, method_setup = cls._with_method(config, pairs, images, encoder, encoder, progress)
+        setup, method_setup = cls._with_method(config, pairs, validation, encoder, None, progress)
         setup.method.prepare(method_setup)
         return setup
 
@@ -61,34 +63,55 @@ class TrainingSetup:
         """Set up the run that was stopped in `out`; `load_state` then restores all weights and buffers.
 
         Labels and teachers can come from the embeddings of the encoder before training. For methods that need
-        them, that encoder is loaded, too.
+        them, that encoder is loaded, too. If the checkpoint is damaged, the run goes on from its state alone.
         """
-        pairs = _load_pairs(config, config.source, config.limit)
-        encoder = load_encoder(f"local-dir:{out}", device=device)
-        images = _open_images(config, pairs, config.image_features, encoder, progress)
-        initial = encoder
+        pairs, validation = _load_sources(config)
+        damaged = damage(out)
+        encoder = (
+            _initial_encoder(config, pairs, device)
+            if damaged
+            else load_encoder(f"local-dir:{out}", device=device)
+        )
+        initial = None
         if make_method(config.method, config.options).needs & {"labels", "teachers"}:
             initial = _initial_encoder(config, pairs, device)
-            _centre_new_projection(config, initial, pairs, images)
-        return cls._with_method(config, pairs, images, encoder, initial, progress)[0]
+        setup, _ = cls._with_method(config, pairs, validation, encoder, initial, progress)
+        setup.damaged = damaged
+        return setup
 
     @classmethod
     def _with_method(
         cls,
         config: TrainConfig,
         pairs: PairSet,
-        images: ImageRows,
+        validation: PairSet | None,
         encoder: DualEncoder,
-        initial: DualEncoder,
+        initial: DualEncoder | None,
         progress: bool,
     ) -> tuple[Self, Setup]:
-        """Build the method, with what the encoder before training (`initial`) makes of the data."""
+        """Open the images and build the method.
+
+        Args:
+            config: the settings.
+            pairs: the training source.
+            validation: the validation source.
+            encoder: the model to train.
+            initial: the encoder before training, if `encoder` is another one.
+            progress: show progress bars.
+        """
+        opened = None
+        if validation is not None:  # before the training images, because a mistake costs less time here
+            features = config.validation_features or config.image_features
+            opened = validation, _open_images(config, validation, features, encoder, progress)
+            usable_rows(*opened)
+        images = _open_images(config, pairs, config.image_features, encoder, progress)
+        _centre_new_projection(config, initial or encoder, pairs, images)
         method = make_method(config.method, config.options)
         inputs, method_setup = open_method_inputs(
             method,
             pairs,
             images,
-            initial,
+            initial or encoder,
             labels=config.labels,
             image_teacher=config.image_teacher,
             text_teacher=config.text_teacher,
@@ -97,15 +120,7 @@ class TrainingSetup:
             progress=progress,
         )
         method.build(method_setup)
-        validation = None
-        if config.validation:
-            validation_pairs = _load_pairs(config, config.validation)
-            features = config.validation_features or config.image_features
-            validation = (
-                validation_pairs,
-                _open_images(config, validation_pairs, features, encoder, progress),
-            )
-        return cls(pairs, images, encoder, method, inputs, validation), method_setup
+        return cls(pairs, images, encoder, method, inputs, opened), method_setup
 
 
 def new_encoder(
@@ -209,7 +224,7 @@ def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:
     rows = [row for row, texts in enumerate(pairs.captions) if texts and row not in images.unusable]
     if not rows:
         raise SourceError(
-            f"{pairs.source} has no image with a caption to learn from: {len(pairs)} images, "
+            f"{pairs.source} has no image with a caption that can be used: {len(pairs)} images, "
             f"{sum(map(bool, pairs.captions))} with captions, {len(images.unusable)} undecodable."
         )
     return np.array(rows)
@@ -282,12 +297,26 @@ def open_method_inputs(
     return inputs, setup
 
 
-def _load_pairs(config: TrainConfig, source: str, limit: int | None = None) -> PairSet:
-    return load_pairs(source, columns=config.columns, image_root=config.image_root, limit=limit)
+def _load_sources(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
+    """Load the training pairs and the validation pairs, and check what can be checked at once."""
+    if config.triples and not Path(config.triples).is_file():
+        raise SourceError(f"triples={config.triples!r}: no such file.")
+    pairs = load_pairs(
+        config.source, columns=config.columns, image_root=config.image_root, limit=config.limit
+    )
+    validation = None
+    if config.validation:
+        validation = load_pairs(config.validation, columns=config.columns, image_root=config.image_root)
+        if not any(validation.captions):
+            raise SourceError(
+                f"The validation source {config.validation} has no captions, so recall cannot be measured. "
+                "Choose another one, or train without validation."
+            )
+    return pairs, validation
 
 
 def _initial_encoder(config: TrainConfig, pairs: PairSet, device: str) -> DualEncoder:
-    return new_encoder(
+    encoder = new_encoder(
         config.model,
         pairs.flat_captions()[0],
         device=device,
@@ -298,6 +327,24 @@ def _initial_encoder(config: TrainConfig, pairs: PairSet, device: str) -> DualEn
         resize=config.resize,
         seed=config.seed,
     )
+    if "logit_bias" in make_method(config.method, config.options).needs:
+        add_logit_bias(encoder)
+    return encoder
+
+
+def add_logit_bias(encoder: DualEncoder) -> None:
+    """Give a model without a bias of the logits one, and set it and the temperature as SigLIP starts.
+
+    Zhai et al. 2023, section 3.2: t' = log 10 and b = -10. The configuration of the encoder names both, so
+    that open_clip creates the bias when it loads a checkpoint.
+    """
+    model = encoder.model
+    if getattr(model, "logit_bias", None) is None:
+        start = {"init_logit_scale": math.log(10), "init_logit_bias": -10.0}
+        encoder.config["model_cfg"] |= start
+        with torch.no_grad():
+            model.logit_scale.fill_(start["init_logit_scale"])
+        model.logit_bias = nn.Parameter(torch.full_like(model.logit_scale, start["init_logit_bias"]))
 
 
 def _open_images(

@@ -14,16 +14,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput, map_tensors, repeat_images, split
 from itr_core.encoders.dual_encoder import DualEncoder
-from itr_core.features.image_rows import trunk_state
 from itr_core.methods import Method
 from itr_core.training.augmentation import augment
 from itr_core.training.batches import LoadedBatch
 from itr_core.training.config import TrainConfig
 from itr_core.training.distributed import all_gather_rows, all_reduce_mean
 from itr_core.training.grad_cache import batch_norms, encode_in_chunks
-from itr_core.training.optimiser import make_optimiser, set_learning_rate
+from itr_core.training.lora import add_low_rank_updates
+from itr_core.training.optimiser import Part, make_optimiser, parts_of, set_learning_rate
 
-MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5: a larger scale makes training unstable
+MAX_LOGIT_SCALE = math.log(100)
+"""CLIP, section 2.5: a larger scale makes training unstable. SigLIP, with a bias, has no such limit."""
 
 
 class TrainStep:
@@ -38,11 +39,22 @@ class TrainStep:
         self, config: TrainConfig, encoder: DualEncoder, method: Method, accelerator: Accelerator
     ) -> None:
         """Freeze what the settings freeze, and make the optimiser and the averages."""
-        self.config, self.encoder, self.accelerator = config, encoder, accelerator
-        self.frozen = config.freeze_image or config.image_features is not None
-        if self.frozen:
-            for value in trunk_state(encoder).values():
-                value.requires_grad_(False)
+        self.config, self.encoder, self.accelerator = config.with_rates(), encoder, accelerator
+        config = self.config
+        self.frozen: set[Part] = set()
+        if config.freeze_image or config.image_features is not None:
+            self.frozen.add("image")
+        if config.freeze_text:
+            self.frozen.add("text")
+        if config.lora:
+            trained: set[Part] = {"image", "text"}
+            add_low_rank_updates(encoder, config.lora, trained - self.frozen, config.seed)
+        parts = parts_of(encoder)
+        for name, weight in encoder.model.named_parameters():
+            if parts[name] in self.frozen:
+                weight.requires_grad_(False)
+        if config.gradient_checkpointing:
+            encoder.model.set_grad_checkpointing()
         self.method = method.to(accelerator.device)
         self.optimiser = make_optimiser(
             encoder,
@@ -65,6 +77,17 @@ class TrainStep:
             self.average = self.modules["average"] = AveragedModel(encoder, multi_avg_fn=update)
         self.model: DualEncoder = self.average.module if self.average else encoder
         """The model that is validated and saved: the average of the weights, if there is one."""
+
+    def rates(self) -> str:
+        """Describe the peak learning rates of the parts of the encoder."""
+        config = self.config
+        factors: dict[Part, float | None] = {"image": config.image_lr_factor, "text": config.text_lr_factor}
+        rates = [
+            f"{part} tower {'frozen' if part in self.frozen else f'{config.lr * factor:g}'}"
+            for part, factor in factors.items()
+            if config.lr and factor is not None
+        ]
+        return f"Learning rate {config.lr:g}, {', '.join(rates)}."
 
     def update(self, loaded: Sequence[LoadedBatch], step: int, total: int) -> dict[str, float]:
         """Run one step.
@@ -97,8 +120,9 @@ class TrainStep:
         scale: Any = self.encoder.model.logit_scale
         if all(map(math.isfinite, values.values())):
             self.optimiser.step()
-            with torch.no_grad():
-                scale.clamp_(0, MAX_LOGIT_SCALE)
+            if not hasattr(self.encoder.model, "logit_bias") or self.encoder.model.logit_bias is None:
+                with torch.no_grad():
+                    scale.clamp_(0, MAX_LOGIT_SCALE)
             if self.average:
                 self.average.update_parameters(self.encoder)
         self.optimiser.zero_grad()
@@ -107,11 +131,13 @@ class TrainStep:
 
     def _set_train_mode(self) -> None:
         self.encoder.train()
-        visual: Any = self.encoder.model.visual
-        if self.frozen:
-            visual.eval()
-            if hasattr(visual, "head"):
-                visual.head.train()
+        model: Any = self.encoder.model
+        if "image" in self.frozen:
+            model.visual.eval()
+            if hasattr(model.visual, "head"):
+                model.visual.head.train()
+        if "text" in self.frozen:
+            getattr(model, "text", model.transformer).eval()
         if self.config.freeze_batch_norm:
             for norm in batch_norms(self.encoder):
                 norm.eval()

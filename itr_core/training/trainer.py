@@ -2,7 +2,6 @@
 
 import math
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,17 +17,21 @@ from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
 from itr_core.encoders import checkpoints
+from itr_core.encoders.checksums import LAST, STATE
 from itr_core.errors import PairscopeError
 from itr_core.features.image_rows import ImageRows, encode_rows
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
+from itr_core.system.files import sweep
 from itr_core.system.memory import release_freed_memory
 from itr_core.system.signals import stop_requested
 from itr_core.system.workers import identity_collate, leave_signals_to_parent
 from itr_core.training.accelerator import deterministic, open_accelerator
 from itr_core.training.batches import EpochPlan, LoadedBatch, PairBatchDataset
+from itr_core.training.collapse import CollapseWatch
 from itr_core.training.config import TrainConfig
 from itr_core.training.distributed import broadcast_from_rank0
+from itr_core.training.lora import merged_weights
 from itr_core.training.metric_log import TrainingLog
 from itr_core.training.setup import TrainingSetup, usable_rows
 from itr_core.training.state import load_state, load_trainer_state, save_state
@@ -36,7 +39,7 @@ from itr_core.training.train_step import TrainStep
 from itr_core.training.validation import score
 from itr_core.vocabulary import words_of
 
-STATE, LOG, LAST = "state.safetensors", "metrics.jsonl", "last"
+LOG = "metrics.jsonl"
 LOG_EVERY = 10  # steps
 
 
@@ -62,10 +65,11 @@ def train(
             caption are skipped and reported.
         model: model to train, a spec of `load_encoder`.
         out: folder of the checkpoint. It has the weights with the best rSum on `validation`, or the last ones
-            without validation. `last` has the last weights, `metrics.jsonl` the metrics over the run and
-            `state.safetensors` the state that `resume` needs.
-        resume: continue the run that was stopped in `out`. On a CPU, the final weights are exactly those of a
-            run that was not stopped.
+            without validation. `last` has the last weights, `metrics.jsonl` the metrics over the run,
+            `state.safetensors` the state that `resume` needs and `state.previous.safetensors` the state saved
+            before it.
+        resume: continue the run that was stopped in `out`. On a CPU, with the same number of threads, the
+            final weights are exactly those of a run that was not stopped.
         progress: show progress bars.
         settings: further fields of `TrainConfig`.
 
@@ -80,10 +84,14 @@ def train(
     config = TrainConfig(method=method, source=source, model=model, **settings)
     out = Path(out)
     if resume:
-        config.check_resumes(load_trainer_state(out / STATE)["config"])
+        config = config.resuming(load_trainer_state(out / STATE)["config"])
     elif (out / STATE).exists():
         raise PairscopeError(f"{out} holds a training run; resume it (--resume) or choose another folder.")
+    config = config.with_rates()
     make_method(method, config.options)  # validate the options before loading data
+    _check_writable(out)
+    for folder, name in ((out.parent, out.name), (out, None), (out / LAST, None)):
+        sweep(folder, name)
     with open_accelerator(config, out) as accelerator, deterministic(accelerator.device):
         begin = Trainer.resume if resume else Trainer.start
         begin(config, out, accelerator, progress=progress).run()
@@ -118,6 +126,7 @@ class Trainer:
             shard=(accelerator.process_index, accelerator.num_processes),
         )
         self.undecodable = dict(setup.images.unusable)
+        self.notes = [self.train_step.rates()]
         steps = math.ceil(config.epochs * self.batches.plan.per_epoch / config.accumulate)
         self.total = config.max_steps or steps
         self.trainer_state: dict[str, Any] = {
@@ -126,7 +135,10 @@ class Trainer:
             "step": 0,
             "seconds": 0.0,
             "best": {},
+            "start": {},
+            "threads": torch.get_num_threads(),
         }
+        self.watch = CollapseWatch(self.trainer_state["start"], config.model)
 
     @classmethod
     def start(cls, config: TrainConfig, out: Path, accelerator: Accelerator, *, progress: bool) -> Self:
@@ -151,8 +163,23 @@ class Trainer:
                 "a run can only resume with the same data."
             )
         load_state(out / STATE, trainer.train_step.modules, trainer.train_step.optimiser)
-        trainer.trainer_state = stopped
+        threads = trainer.trainer_state["threads"]
+        trainer.trainer_state |= stopped
+        trainer.watch.start = trainer.trainer_state["start"]
         broadcast_from_rank0(trainer.train_step.modules.values())
+        if accelerator.device.type == "cpu" and threads != trainer.trainer_state["threads"]:
+            trainer.notes.append(
+                f"The run was started with {trainer.trainer_state['threads']} threads and resumes with "
+                f"{threads}: its weights can differ from those of an unstopped run in the last bits. For the "
+                f"same bits, set OMP_NUM_THREADS={trainer.trainer_state['threads']}."
+            )
+        if setup.damaged:
+            trainer.notes.append(
+                f"The checkpoint {out} is damaged: {setup.damaged}. It is written again with the weights of "
+                f"step {trainer.trainer_state['step']}, from the training state."
+            )
+            trainer.trainer_state["best"] = {}
+            trainer._save_checkpoint(out)
         return trainer
 
     def run(self) -> None:
@@ -164,6 +191,7 @@ class Trainer:
             stop_requested() as stop,
             TrainingLog(path, self.accelerator, start=start, total=self.total, progress=self.progress) as log,
         ):
+            self._begin(log)
             batches = iter(self._loader(start))
             pairs, seconds = 0, 0.0  # since the last entry of the log
             while state["step"] < self.total and not self._stop_anywhere(stop):
@@ -172,6 +200,7 @@ class Trainer:
                 values = self.train_step.update(loaded, state["step"], self.total)
                 if not all(map(math.isfinite, values.values())):
                     self._fail(loaded, values, log)
+                self.watch.add_loss(values["loss"])
                 state["step"] += 1
                 step, done = state["step"], state["step"] == self.total
                 seconds += time.monotonic() - before
@@ -183,6 +212,7 @@ class Trainer:
                         self.undecodable |= unusable
                     log.write(step, **values, epoch=loaded[-1].epoch, pairs_per_s=round(pairs / seconds, 1))
                     log.show(loss=f"{values['loss']:.3f}", pairs_per_s=f"{pairs / seconds:,.0f}")
+                    self._warn_of_collapse(step, log)
                     state["seconds"] += seconds
                     pairs, seconds = 0, 0.0
                     release_freed_memory()
@@ -201,6 +231,13 @@ class Trainer:
             self._save_checkpoint(self.out / LAST if self.validation else self.out)
             for text in self._skipped():
                 log.message(text)
+
+    def _begin(self, log: TrainingLog) -> None:
+        """Show the notes; at the start of a new run, validate the model before training."""
+        for text in self.notes:
+            log.message(text)
+        if self.validation and self.trainer_state["step"] == 0:
+            self._validate(*self.validation, log)
 
     def _loader(self, step: int) -> DataLoader[LoadedBatch]:
         """Load the batches from `step` on."""
@@ -225,13 +262,25 @@ class Trainer:
             return
         model = self.train_step.model
         embeddings, rows = encode_rows(model, images, usable_rows(pairs, images))
+        usable_rows(pairs, images)  # raises if no image could be decoded
         metrics = score(model, embeddings, [pairs.captions[row] for row in rows])
         step = self.trainer_state["step"]
         log.write(step, **metrics)
         log.show(validation_rsum=f"{metrics['rsum']:.1f}")
+        self.watch.add_validation(metrics["rsum"])
+        if step == 0:
+            log.message(f"Before training, the validation rSum is {metrics['rsum']:.1f}.")
         if metrics["rsum"] > self.trainer_state["best"].get("rsum", -1):
             self.trainer_state["best"] = metrics | {"step": step}
             self._save_checkpoint(self.out)
+
+    def _warn_of_collapse(self, step: int, log: TrainingLog) -> None:
+        """Show and record it if the run destroys weights that existed."""
+        if self.config.model.endswith("/none"):
+            return
+        if warning := self.watch.warning(step, self.train_step.config.lr or 0.0):
+            log.write(step, warning=warning)
+            log.message(warning)
 
     def _skipped(self) -> list[str]:
         """Return the images of the source that are not trained on, with reasons."""
@@ -256,7 +305,7 @@ class Trainer:
         )
 
     def _save_checkpoint(self, folder: Path) -> None:
-        """Write the model as a checkpoint, file by file; other files in the folder stay."""
+        """Write the model as a checkpoint; other files in the folder stay."""
         if not self.accelerator.is_main_process:
             return
         model = self.train_step.model
@@ -265,19 +314,18 @@ class Trainer:
             "processes": self.accelerator.num_processes,
             "left_out": self._skipped(),
         }
-        with _writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
-            new = Path(scratch) / folder.name
+        with _writing(folder):
             checkpoints.save(
-                new,
+                folder,
                 model.model,
                 model.tokenizer,
                 model.config,
+                weights=merged_weights(model.model),
                 words=self.words,
                 training=record,
                 heads=self.train_step.method.heads(),
+                keep_others=True,
             )
-            for file in new.iterdir():
-                file.replace(folder / file.name)
 
     def _save_state(self) -> None:
         if not self.accelerator.is_main_process:
@@ -286,6 +334,16 @@ class Trainer:
             save_state(
                 self.out / STATE, self.train_step.modules, self.train_step.optimiser, self.trainer_state
             )
+
+
+def _check_writable(out: Path) -> None:
+    """Raise PairscopeError if a folder cannot be written, before data and model are loaded."""
+    exists = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not (exists.is_dir() and os.access(exists, os.W_OK)):
+        raise PairscopeError(
+            f"Cannot write to {out}: {exists} is {'write-protected' if exists.is_dir() else 'a file'}. "
+            "Choose another folder with --out."
+        )
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def test_every_setting_has_a_description(name: str) -> None:
 
 def test_every_number_has_a_range() -> None:
     numbers = [name for name, field in TrainConfig.model_fields.items()
-               if field.annotation in (int, float, int | None)]  # fmt: skip
+               if field.annotation in (int, float, int | None, float | None)]  # fmt: skip
     assert len(numbers) > 20
     assert [name for name in numbers if not value_range(name)] == []
 
@@ -90,15 +90,42 @@ def test_json_has_lists_and_defaults() -> None:
 
 def test_a_run_resumes_with_the_settings_that_it_was_stopped_with() -> None:
     stopped = config(epochs=5, lr=0.1).as_json()
-    config(epochs=5, lr=0.1).check_resumes(stopped)
-    config(epochs=5, lr=0.1, workers=3, save_every=7, device="cpu").check_resumes(stopped)
+    config(epochs=5, lr=0.1).resuming(stopped)
+    config(epochs=5, lr=0.1, workers=3, save_every=7, device="cpu").resuming(stopped)
     with pytest.raises(PairscopeError, match=r"lr was 0\.1, is 0\.2\. Repeat the first command"):
-        config(epochs=5, lr=0.2).check_resumes(stopped)
+        config(epochs=5, lr=0.2).resuming(stopped)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "rates"),
+    [
+        ("picturebook-vit/none", {}, (1e-3, 1.0, 1.0)),
+        ("picturebook-vit/none", {"image_weights": "w.safetensors"}, (1e-3, 0.01, 1.0)),
+        ("starter:infonce", {}, (1e-5, 0.5, 0.5)),
+        ("hf-hub:org/repo", {"image_lr_factor": 0.0}, (1e-5, 0.0, 0.5)),
+        ("ViT-B-32/openai", {"lr": 1e-4}, (1e-4, 1.0, 1.0)),
+        ("ViT-B-32/openai", {"lora": 8}, (1e-4, 1.0, 1.0)),
+    ],
+)
+def test_default_learning_rates_depend_on_where_the_weights_come_from(
+    model: str, settings: dict[str, Any], rates: tuple[float, float, float]
+) -> None:
+    made = TrainConfig("infonce", "picturebook", model, **settings).with_rates()
+    assert (made.lr, made.image_lr_factor, made.text_lr_factor) == rates
+    assert made.with_rates() == made
+
+
+def test_a_run_of_an_older_version_resumes_with_its_learning_rate() -> None:
+    stopped = config().as_json() | {"lr": 1e-3, "image_lr_factor": 1.0, "text_lr_factor": 1.0}
+    del stopped["lora"], stopped["freeze_text"], stopped["gradient_checkpointing"]
+    assert config().resuming(stopped).lr == 1e-3
+    with pytest.raises(PairscopeError, match=r"lr was 0\.001, is 0\.01"):
+        config(lr=0.01).resuming(stopped)
 
 
 def test_a_setting_that_did_not_exist_counts_as_its_default() -> None:
     stopped = config().as_json()
     del stopped["ema_decay"]
-    config().check_resumes(stopped)
+    config().resuming(stopped)
     with pytest.raises(PairscopeError, match=r"ema_decay was 0\.0, is 0\.5"):
-        config(ema_decay=0.5).check_resumes(stopped)
+        config(ema_decay=0.5).resuming(stopped)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from itr_core.errors import ModelError, PairscopeError
@@ -137,3 +138,49 @@ def test_a_run_is_not_overwritten_and_a_missing_run_not_resumed(
         train("infonce", f"folder:{world}", out=unbroken, **settings())
     with pytest.raises(ModelError, match="no run to resume"):
         train("infonce", f"folder:{world}", out=tmp_path / "out", resume=True, **settings())
+
+
+def test_a_damaged_state_is_named_with_a_way_out_that_works(
+    world: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(unbroken, tmp_path / "out"))
+    options = settings(**BUSY, validation=f"folder:{world}")
+    state = out / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-9] + b"x" * 9)
+    with pytest.raises(PairscopeError, match=r"resume it \(--resume\) or choose another folder"):
+        train("infonce", f"folder:{world}", out=out, **options)
+    with pytest.raises(ModelError, match="to resume after step 20, rename"):
+        train("infonce", f"folder:{world}", out=out, resume=True, **options)
+    (out / "state.previous.safetensors").replace(state)
+    train("infonce", f"folder:{world}", out=out, resume=True, **options)
+    assert_same_run(out, unbroken)
+
+
+def test_a_damaged_checkpoint_is_written_again_from_the_state(
+    world: Path, unbroken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(unbroken, tmp_path / "out"))
+    (out / "open_clip_model.safetensors").write_bytes(b"")
+    options = settings(**BUSY, validation=f"folder:{world}") | {"progress": True}
+    train("infonce", f"folder:{world}", out=out, resume=True, **options)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "open_clip_model.safetensors has changed. It is written again with the weights of step 24" in printed
+    )
+    assert_same(weights(out), weights(unbroken / "last"))
+
+
+def test_another_number_of_threads_is_said(
+    world: Path, unbroken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(unbroken, tmp_path / "out"))
+    options = settings(**BUSY, validation=f"folder:{world}") | {"progress": True}
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        train("infonce", f"folder:{world}", out=out, resume=True, **options)
+    finally:
+        torch.set_num_threads(before)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"The run was started with {before} threads and resumes with {before + 1}" in printed
+    assert f"set OMP_NUM_THREADS={before}" in printed
