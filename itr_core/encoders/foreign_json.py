@@ -25,22 +25,34 @@ class Foreign(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
-def read_json(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
         ModelError: The file is missing, too large, no JSON, no object, or contains NaN or Infinity.
     """
-    try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise ModelError(f"{path} has {size:,} bytes; at most {max_bytes:,} are read.")
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged or missing: {error}.") from error
+    content = _read(path)
     if not isinstance(content, dict):
         raise ModelError(f"{path} is damaged: it contains a {type(content).__name__}, not a JSON object.")
     return content
+
+
+def read_json_list(path: Path) -> list[Any]:
+    """Read a JSON list; raises as `read_json`."""
+    content = _read(path)
+    if not isinstance(content, list):
+        raise ModelError(f"{path} is damaged: it contains a {type(content).__name__}, not a JSON list.")
+    return content
+
+
+def _read(path: Path) -> Any:
+    try:
+        size = path.stat().st_size
+        if size > MAX_CONFIG_BYTES:
+            raise ModelError(f"{path} has {size:,} bytes; at most {MAX_CONFIG_BYTES:,} are read.")
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is damaged or missing: {error}.") from error
 
 
 def validate(model: type[T], content: Any, path: Path) -> T:

@@ -6,6 +6,7 @@
     hf-hub:ORG/REPO[@REVISION]  an open_clip repository on the Hugging Face hub; by default its newest commit
     transformers:ORG/REPO[@REVISION], transformers:PATH
                                 a model of transformers with two towers, see `transformers_model`
+    sentence-transformers:...   the same for sentence-transformers, see `sentence_model`
     local-dir:PATH, or PATH     a checkpoint folder in open_clip's layout
     ...#LANGUAGE                for NLLB, any of these with the language of the texts: ...#fra_Latn
 
@@ -42,7 +43,7 @@ from transformers import dynamic_module_utils
 import assets
 from itr_core.encoders.checksums import checked_files
 from itr_core.encoders.hub import Repository
-from itr_core.encoders.model_files import require_weights
+from itr_core.encoders.model_files import ModelFiles, require_weights
 from itr_core.encoders.open_clip_config import read_config
 from itr_core.encoders.tokenizer import set_language
 from itr_core.encoders.tokenizer_files import TOKENIZER_FILES, stage_tokenizer
@@ -116,7 +117,13 @@ def open_model(
     Raises:
         ModelError: The spec is unknown, or the model cannot be loaded. The message names a remedy.
     """
-    schemes = {"starter": _starter, "local-dir": _folder, "hf-hub": _hub, "transformers": _transformers}
+    schemes = {
+        "starter": _starter,
+        "local-dir": _folder,
+        "hf-hub": _hub,
+        "transformers": _transformers,
+        "sentence-transformers": _sentence_transformers,
+    }
     scheme, colon, rest = spec.partition(":")
     if colon and scheme in schemes:
         return schemes[scheme](rest)
@@ -186,7 +193,15 @@ def _transformers(source: str) -> LoadedModel:
     from itr_core.encoders.transformers_model import open_transformers  # these modules import slowly
 
     with _as_model_error(f"transformers:{source}", "the files are damaged or of another kind of model"):
-        return open_transformers(source)
+        return open_transformers(ModelFiles(source))
+
+
+def _sentence_transformers(source: str) -> LoadedModel:
+    from itr_core.encoders.sentence_model import open_sentence_model
+
+    remedy = "the files are damaged or of another kind of model"
+    with _as_model_error(f"sentence-transformers:{source}", remedy):
+        return open_sentence_model(source)
 
 
 def _checkpoint(config_file: Path, weights: Path, files: Mapping[str, Path]) -> LoadedModel:

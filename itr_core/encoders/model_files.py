@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterable
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -27,17 +29,24 @@ class ModelFiles:
         self._folder = folder if folder.is_dir() else None
         self._repository = None if self._folder else Repository(source)
         self._source = source
+        self._prefix = ""
 
     def __str__(self) -> str:
         """Return the source, with the commit of a repository once a file of it has been opened."""
         return str(self._repository or self._source)
 
+    def inside(self, folder: str) -> Self:
+        """Return the files of a folder in this one; '' is this one."""
+        files = copy(self)
+        files._prefix = f"{self._prefix}{folder}/" if folder else self._prefix
+        return files
+
     def find(self, name: str) -> Path | None:
         """Return a file, or None if there is none of this name."""
         if self._repository is not None:
-            return self._repository.find(name)
+            return self._repository.find(self._prefix + name)
         assert self._folder is not None
-        path = self._folder / name
+        path = self._folder / self._prefix / name
         return path if path.is_file() else None
 
     def file(self, name: str) -> Path:
@@ -69,7 +78,7 @@ class ModelFiles:
         return [self._weights(WEIGHTS)]
 
     def _weights(self, name: str) -> Path:
-        path = self._repository.weights([name]) if self._repository is not None else self.find(name)
+        path = self._repository.weights([self._prefix + name]) if self._repository else self.find(name)
         if path is None:
             raise ModelError(
                 f"{self} has no {name}. Pickled weights (.bin, .pt) are never read, because they can run "

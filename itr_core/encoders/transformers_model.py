@@ -49,6 +49,8 @@ class TransformersModel(nn.Module):
         self.network = network
         self.model_type: str = network.config.model_type
         self.max_num_patches = max_num_patches
+        self.head: nn.Module = nn.Identity()
+        """Applied to the embeddings of both towers; models of sentence-transformers can have one."""
         network.vision_model.preprocess_cfg = preprocess
 
     @property
@@ -65,7 +67,7 @@ class TransformersModel(nn.Module):
     def encode_image(self, pixels: Any, normalize: bool = False) -> Tensor:
         """Map pixels (B, 3, H, W), or the inputs of `NaflexEncoder`, to embeddings (B, d)."""
         inputs = pixels if isinstance(pixels, dict) else {"pixel_values": pixels}
-        return _features(self.network.get_image_features(**inputs), normalize)
+        return self._embedding(self.network.get_image_features(**inputs), normalize)
 
     def encode_text(self, ids: Tensor, normalize: bool = False) -> Tensor:
         """Map token ids (B, L) to embeddings (B, d).
@@ -81,7 +83,11 @@ class TransformersModel(nn.Module):
             highest = text.eos_token_id == 2 and self.model_type == "clip"  # as transformers does
             ends = (ids if highest else (ids == text.eos_token_id).int()).argmax(1)
             ids = ids[:, : int(ends.max()) + 1]
-        return _features(self.network.get_text_features(input_ids=ids, attention_mask=mask), normalize)
+        return self._embedding(self.network.get_text_features(input_ids=ids, attention_mask=mask), normalize)
+
+    def _embedding(self, output: Any, normalize: bool) -> Tensor:
+        features = self.head(output if isinstance(output, Tensor) else output.pooler_output)
+        return F.normalize(features, dim=-1) if normalize else features
 
 
 class PaddingTokenizer:
@@ -91,17 +97,21 @@ class PaddingTokenizer:
         tokenizer: a tokenizer of transformers.
         context_length: number of token ids per text.
         clean: applied to every text before.
+        prompt: precedes every text.
     """
 
-    def __init__(self, tokenizer: Any, context_length: int, clean: Callable[[str], str]) -> None:
+    def __init__(
+        self, tokenizer: Any, context_length: int, clean: Callable[[str], str], prompt: str = ""
+    ) -> None:
         self.tokenizer = tokenizer
         self.context_length = context_length
-        self._clean = clean
+        self.clean = clean
+        self.prompt = prompt
 
     def __call__(self, texts: Sequence[str], context_length: int | None = None) -> Tensor:
         """Map N strings to token ids (N, context_length)."""
         encoded = self.tokenizer(
-            [self._clean(text) for text in texts],
+            [self.clean(self.prompt + text) for text in texts],
             padding="max_length",
             truncation=True,
             max_length=context_length or self.context_length,
@@ -111,16 +121,12 @@ class PaddingTokenizer:
         return ids
 
 
-def open_transformers(source: str) -> LoadedModel:
+def open_transformers(files: ModelFiles) -> LoadedModel:
     """Load a model in float32 on the CPU.
-
-    Args:
-        source: a folder, or ORG/REPO[@REVISION] on the hub.
 
     Raises:
         ModelError: A file is missing, damaged, or asks for what is not accepted.
     """
-    files = ModelFiles(source)
     config_file = files.file(CONFIG)
     config = read_dual_tower(config_file, tuple(CLASSES))
     config_class, model_class = (getattr(transformers, name) for name in CLASSES[config["model_type"]])
@@ -175,8 +181,3 @@ def _tokenizer(files: ModelFiles, settings: Any) -> PaddingTokenizer:
         clean = canonicalize_text if str(named).startswith("SiglipTokenizer") else str.lower
     length = min(inner.model_max_length, text.max_position_embeddings - reserved)
     return PaddingTokenizer(inner, length, clean)
-
-
-def _features(output: Any, normalize: bool) -> Tensor:
-    features: Tensor = output if isinstance(output, Tensor) else output.pooler_output
-    return F.normalize(features, dim=-1) if normalize else features

@@ -14,7 +14,7 @@ SOURCE_HELP = (
 )
 MODEL_HELP = (
     "starter:METHOD, NAME/PRETRAINED, hf-hub:ORG/REPO[@REVISION], transformers:ORG/REPO[@REVISION], "
-    "local-dir:PATH, or the path of a checkpoint folder."
+    "sentence-transformers:ORG/REPO[@REVISION], local-dir:PATH, or the path of a checkpoint folder."
 )
 
 Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
