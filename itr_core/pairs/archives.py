@@ -10,7 +10,6 @@ import stat
 import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import count
@@ -66,16 +65,9 @@ def list_archive(path: Path, options: FileOptions, report: Report) -> list[Entry
         raise SourceError(f"{path!r}: the name of the archive is not UTF-8. Rename it.") from error
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        ValueError,
-        struct.error,
-    ) as error:
-        raise SourceError(f"{path}: no .zip or .tar archive, or a damaged one ({error}).") from error
+    except Exception as error:  # of zipfile, tarfile and the decompressors, a dozen types on malformed bytes
+        reason = " ".join(str(error).split())
+        raise SourceError(f"{path}: no .zip or .tar archive, or a damaged one ({reason}).") from error
     return sorted(files.values(), key=lambda entry: entry.path.parts)
 
 

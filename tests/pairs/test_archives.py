@@ -5,15 +5,21 @@ import os
 import pickle
 import tarfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs import load_pairs
-from itr_core.pairs.decoding import decode_image
+from itr_core.pairs.archives import list_archive
+from itr_core.pairs.decoding import check_image, decode_image
+from itr_core.pairs.file_options import FileOptions
+from itr_core.pairs.report import Report
 
 
 def png(colour: str = "red", side: int = 8) -> bytes:
@@ -37,6 +43,14 @@ def write_zip(path: Path, files: dict[str, bytes], compression: int = zipfile.ZI
         for name, content in files.items():
             archive.writestr(name, content)
     return path
+
+
+@pytest.fixture(scope="module")
+def archive_bytes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The bytes of an archive of each kind."""
+    folder = tmp_path_factory.mktemp("whole")
+    made = {"zip": write_zip(folder / "x.zip", FILES), "tar": write_tar(folder / "x.tar", FILES)}
+    return {kind: path.read_bytes() for kind, path in made.items()}
 
 
 FILES = {
@@ -244,6 +258,33 @@ def test_a_reference_cannot_read_beyond_its_archive(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"12345")
     with pytest.raises(ImageError, match="damaged in its archive"):
         decode_image(f"part:2+100:{tmp_path}/short")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_damaged_archives_are_read_or_refused(
+    kind: str, data: st.DataObject, archive_bytes: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = bytearray(archive_bytes[kind])
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
+        content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / "x"
+    path.write_bytes(
+        content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content
+    )
+    with suppress(SourceError):
+        for entry in list_archive(path, FileOptions(), Report()):
+            with suppress(ImageError):
+                check_image(entry.reference)
+
+
+def test_a_zip_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    data = bytearray(write_zip(tmp_path / "x.zip", {"a.png": png()}).read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 6] = 99
+    (tmp_path / "x.zip").write_bytes(data)
+    with pytest.raises(SourceError, match=r"a damaged one \(zip file version 9\.9"):
+        load_pairs(str(tmp_path / "x.zip"))
 
 
 def test_archives_in_folders_below_and_by_link(tmp_path: Path) -> None:
