@@ -120,18 +120,18 @@ def test_no_other_argument_names_a_file(url: str, picture: Path) -> None:
         assert str(picture) not in call(url, endpoint, data)
 
 
-def test_the_picture_event_of_the_page_does_not_return_a_file(url: str, picture: Path) -> None:
+def test_the_event_of_the_page_does_not_return_a_file(url: str, picture: Path) -> None:
     config = httpx.get(f"{url}/config").json()
     box = next(each["id"] for each in config["components"] if each["props"].get("elem_id") == "picture")
-    events = [each["id"] for each in config["dependencies"] if each["inputs"][:1] == [box]]
+    events = [each for each in config["dependencies"] if each["backend_fn"] and box in each["inputs"]]
     assert events
     for number, event in enumerate(events):
-        body = {"session_hash": f"probe{number}", "fn_index": event}
-        data = [{"path": str(picture)}, 12, "picturebook"]
-        assert httpx.post(f"{url}/gradio_api/queue/join", json=body | {"data": data}).status_code == 200
-        answer = httpx.get(
-            f"{url}/gradio_api/queue/data", params={"session_hash": f"probe{number}"}, timeout=60
-        )
+        session = {"session_hash": f"probe{number}"}
+        named = {"path": str(picture)}
+        data = [named if each == box else "?picture=own" for each in event["inputs"]]
+        body = {"fn_index": event["id"], "data": data, **session}
+        assert httpx.post(f"{url}/gradio_api/queue/join", json=body).status_code == 200
+        answer = httpx.get(f"{url}/gradio_api/queue/data", params=session, timeout=60)
         assert "not among the uploads" in answer.text
         assert picture.name not in answer.text
 

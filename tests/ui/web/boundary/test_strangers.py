@@ -5,14 +5,18 @@ import os
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from itr_core.system.files import cache_dir
 from tests.ui.server import served_app
 
 API = "/gradio_api"
@@ -231,3 +235,87 @@ def test_all_hostile_pictures(http: httpx.Client) -> None:
     for picture in pictures:
         answer = search_with(http, picture)
         assert answer.startswith("event: complete") or "This picture cannot be used" in answer
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """Return a picture that was not uploaded, with a mark that no answer may contain."""
+    path = tmp_path / "secret.png"
+    about = PngInfo()
+    about.add_text("mark", MARK)
+    Image.new("RGB", (32, 32)).save(path, pnginfo=about)
+    return path
+
+
+MARK = "private-mark-of-the-server"
+PLACES = [
+    "/gradio_api/file=", "/gradio_api/file/", "/gradio_api/proxy=", "/thumbnails/picturebook/",
+    "/thumbnails/",
+    "/files/", "/static/", "/assets/", "/svelte/", "/verdicts/", "/",
+]  # fmt: skip
+
+
+def spellings(path: Path) -> list[str]:
+    """Return addresses of a file as servers have been fooled with."""
+    name = path.as_posix()
+    return [
+        name, name.lstrip("/"), f"/{name}", f"//{name}", f"file://{name}", f"file:{name}", f"{name}/",
+        f"{name}/.", f"{name}%00.png", f"{name}?x", f"{name}#x", f"./{name}", f"~{name}", quote(name),
+        quote(name, safe=""), quote(quote(name, safe="")), name.replace("/", "\\"), name.replace("/", "%5c"),
+        *("../" * depth + name.lstrip("/") for depth in (1, 3, 8, 20)),
+        *("..%2f" * depth + quote(name.lstrip("/"), safe="") for depth in (1, 3, 8)),
+        *("%2e%2e/" * depth + name.lstrip("/") for depth in (3, 8)),
+        *("..;/" * depth + name.lstrip("/") for depth in (3, 8)),
+        *("....//" * depth + name for depth in (3, 8)),
+    ]  # fmt: skip
+
+
+def targets(secret: Path) -> list[Path]:
+    galleries = cache_dir("galleries").glob("*")
+    inside = [folder / name for folder in galleries for name in ("manifest.json", "items.parquet")]
+    return [secret, Path("/etc/passwd"), Path("/proc/self/environ"), Path(__file__), *inside[:2]]
+
+
+def get(http: httpx.Client, path: str) -> bytes:
+    """Return an answer, of whatever status; unlike httpx, this sends the path as it is."""
+    connection = HTTPConnection(http.base_url.host, http.base_url.port, timeout=60)
+    try:
+        connection.putrequest("GET", path.replace(" ", "%20"), skip_accept_encoding=True)
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert answer.status < 500, path
+        return answer.read() if answer.status == 200 else b""
+    finally:
+        connection.close()
+
+
+def leaks(content: bytes) -> bool:
+    return any(
+        each in content
+        for each in (MARK.encode(), b"root:x:", b"PATH=", b"def leaks", b"PAR1", b'"checksum"')
+    )
+
+
+def probe(http: httpx.Client, secret: Path, every: int) -> int:
+    """Ask for every n-th of all combinations of target, spelling and place; return how many."""
+    texts = [spelling for target in targets(secret) for spelling in spellings(target)]
+    asked = [place + text for text in texts for place in PLACES][::every]
+    for address in asked:
+        assert not leaks(get(http, address)), address
+    for text in texts[::every]:
+        session = {"session_hash": secrets.token_hex(8)}
+        picture = {"path": text, "url": text, "meta": {"_type": "gradio.FileData"}}
+        body = {"data": [picture, 1, ""], **session}
+        event = http.post(f"{API}/call/search_image", json=body).json()["event_id"]
+        assert "not among the uploads" in http.get(f"{API}/call/search_image/{event}").text
+    return len(asked) + len(texts[::every])
+
+
+def test_no_spelling_of_a_path_reads_a_file(http: httpx.Client, secret: Path) -> None:
+    """A sample; `test_all_spellings_of_a_path` tries them all."""
+    assert probe(http, secret, every=23) > 80
+
+
+@pytest.mark.slow
+def test_all_spellings_of_a_path(http: httpx.Client, secret: Path) -> None:
+    assert probe(http, secret, every=1) > 2000
