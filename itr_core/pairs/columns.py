@@ -57,7 +57,9 @@ def check_columns(columns: Columns, known: Iterable[str], source: str) -> None:
     for role, names in columns.items():
         for name in _names(names):
             if name not in known and (role != "captions" or name.partition(".")[0] not in known):
-                raise SourceError(f"{source}: there is no column {name!r}.{did_you_mean(name, known)}")
+                raise SourceError(
+                    f"{source}: there is no column {name!r}.{did_you_mean(name, _shown(known))}"
+                )
 
 
 def caption_columns(known: Iterable[str], columns: Columns) -> list[str]:
@@ -96,8 +98,8 @@ def refuse_captions(source: str, reason: str, hint: str = "") -> NoReturn:
 
 
 def some_names(names: Iterable[str], most: int = 20) -> str:
-    """Return the first names, with commas; a table can have a million columns."""
-    found = [shorten(name) for name in islice(names, most + 1)]
+    """Return the first names in one line, with commas; a table can have a million columns."""
+    found = _shown(islice(names, most + 1))
     return ", ".join(found[:most]) + (", ..." if len(found) > most else "")
 
 
@@ -119,6 +121,11 @@ def label_column(known: Iterable[str], columns: Columns) -> str | None:
 def plain_name(name: str) -> str:
     """Return the name in lower case, without spaces around it, with an underscore between its words."""
     return re.sub(r"[\s-]+", "_", name.strip()).casefold()
+
+
+def _shown(names: Iterable[str]) -> list[str]:
+    """Return at most 100 names as they are shown in one line."""
+    return [" ".join(shorten(name).split()) for name in islice(names, 100)]
 
 
 def _names(chosen: str | list[str]) -> list[str]:
