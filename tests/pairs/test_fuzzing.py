@@ -17,7 +17,8 @@ from tests.support import Paint
 SUFFIXES = ("csv", "tsv", "txt", "jsonl", "json")
 PIECES = (
     "a.jpg", "file_name", "image", "caption", "captions", "image_id", "label", ",", "\t", ";", "|", "\n",
-    "\r", '"', "'", "#0", "#", " ", "\ufeff", "\0", "\u2028", "[", "]", "{", "}", ":", "null", "NaN", "1e999", "7",
+    "\r", '"', "'", "#0", "#", " ", "\ufeff", "\0", "\u2028", "[", "]", "{", "}", ":", "null", "NaN", "1e999",
+    "7",
     "\\ud83d", "é", "😀", '{"file_name": "a.jpg", "caption": "x"}', "sep=;", "(", ")", "\\", "//", "True",
 )  # fmt: skip
 VALUES = st.recursive(

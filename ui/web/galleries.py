@@ -170,6 +170,8 @@ class Galleries:
             return Searcher(gallery, self._encoder(model_to_load(gallery.manifest, self._model)))
         encoder = self._encoder(self._model or "starter:infonce")
         pairs = load_pairs(spec)
+        for note in pairs.notes:
+            log.warning("%s: %s", _name(spec), note)
         folder = cache_dir("galleries") / f"{_name(spec)}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
         if folder.exists():
             try:
@@ -182,7 +184,13 @@ class Galleries:
         def report(done: int, total: int) -> None:
             slot.done, slot.total = done, total
 
-        return Searcher(Gallery.build(pairs, encoder, folder, progress=report), encoder)
+        gallery = Gallery.build(pairs, encoder, folder, progress=report)
+        if skipped := gallery.manifest.skipped:
+            first = f"{skipped[0].name}: {skipped[0].reason}"
+            log.warning(
+                "%s: %d images or lines are skipped, the first is %s", _name(spec), len(skipped), first
+            )
+        return Searcher(gallery, encoder)
 
     def _encoder(self, spec: str) -> DualEncoder:
         if spec not in self._encoders:

@@ -126,3 +126,12 @@ def test_misses_and_probes_say_what_they_need(tabs: dict[str, Tab]) -> None:
     assert outputs.causes is None
     with pytest.raises(QueryError, match="no captions"):
         last(tabs["probes"].show(BOTH, "photos", "a dog"))
+
+
+def test_what_a_source_leaves_out_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "red.png")
+    (tmp_path / "green.png").write_text("no picture")
+    (tmp_path / "captions.txt").write_bytes("red.png,ein runder Ball für draußen\n".encode("latin-1"))
+    Galleries([str(tmp_path)], MODEL).searcher(tmp_path.name, timeout=120)
+    assert "captions.txt is not UTF-8 and is read as cp1252" in caplog.text
+    assert "1 images or lines are skipped, the first is green.png: " in caplog.text
