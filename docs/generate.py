@@ -25,7 +25,8 @@ TRAINING_GROUPS = {
         "method", "options", "model", "image_weights", "word_vectors", "vocab_size", "pixel_norm", "resize",
     ),
     "Data": (
-        "source", "validation", "limit", "columns", "image_root", "image_features", "validation_features",
+        "source", "validation", "limit", "columns", "image_root", "exclude", "follow_links", "max_megapixels",
+        "validation_columns", "validation_image_root", "image_features", "validation_features",
         "labels", "image_teacher", "text_teacher", "triples",
     ),
     "Batches": ("epochs", "max_steps", "batch_size", "captions_per_image", "encode_batch", "accumulate",

@@ -14,7 +14,20 @@ from itr_core.pairs.pairset import Pair, PairSet, Relevance
 from itr_core.pairs.report import Skipped
 from itr_core.pairs.specs import parse_spec
 
-__all__ = ["Pair", "PairSet", "Relevance", "Skipped", "check_spec", "decode_image", "load_pairs"]
+__all__ = [
+    "SOURCE_OPTIONS",
+    "Pair",
+    "PairSet",
+    "Relevance",
+    "Skipped",
+    "check_spec",
+    "decode_image",
+    "load_pairs",
+    "options_of",
+]
+
+SOURCE_OPTIONS = ("columns", "image_root", "exclude", "follow_links", "max_megapixels")
+"""Options of `load_pairs` that some kinds of sources have; all have `limit`."""
 
 _FILES = ("follow_links", "max_megapixels")
 # Scheme -> function(rest of the spec, limit=..., named options), imported on first use.
@@ -94,3 +107,12 @@ def load_pairs(
 def check_spec(spec: str) -> None:
     """Raise SourceError if a spec names no kind of source and no file or folder; no data is read."""
     parse_spec(spec, _SOURCES)
+
+
+def options_of(spec: str) -> frozenset[str]:
+    """Return which of `SOURCE_OPTIONS` the kind of source of a spec has; no data is read.
+
+    Raises:
+        SourceError: the spec names no kind of source and no file or folder.
+    """
+    return frozenset(_SOURCES[parse_spec(spec, _SOURCES)[0]][1])

@@ -66,9 +66,20 @@ class TrainConfig(BaseModel):
     limit: int | None = Field(default=None, gt=0)
     """Train on the first `limit` images only."""
     columns: dict[str, str | list[str]] | None = None
-    """Column names of both sources, in the format of `load_pairs`."""
+    """Column names of the source, in the format of `load_pairs`."""
     image_root: str | None = None
-    """Folder of the images of both sources, for sources that name image files."""
+    """Folder of the images of the source, if it names image files."""
+    exclude: tuple[str, ...] = ()
+    """Files and folders of the source to leave out, such as '*.png', if it is a folder or an archive."""
+    follow_links: bool = False
+    """Also read what symbolic links of the source lead to."""
+    max_megapixels: float | None = Field(default=None, gt=0)
+    """Largest image that is read, in million pixels. Default: 50."""
+    validation_columns: dict[str, str | list[str]] | None = None
+    """Column names of the validation source. Default: `columns`. In the same way, the other options of the
+    source apply to the validation source, too, if this kind of source has them."""
+    validation_image_root: str | None = None
+    """Folder of the images of the validation source. Default: `image_root`."""
     image_weights: str | None = None
     """Safetensors file with the initial weights of the image tower of NAME/none."""
     pixel_norm: Literal["clip", "imagenet", "inception"] = "clip"

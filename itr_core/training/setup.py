@@ -26,7 +26,7 @@ from itr_core.features.image_rows import (
     features_from_file,
 )
 from itr_core.methods import Method, Setup, make_method
-from itr_core.pairs import PairSet, load_pairs
+from itr_core.pairs import SOURCE_OPTIONS, PairSet, load_pairs, options_of
 from itr_core.training.config import TrainConfig
 from itr_core.training.method_inputs import MethodInputs
 
@@ -52,7 +52,7 @@ class TrainingSetup:
     @classmethod
     def start(cls, config: TrainConfig, device: str, *, progress: bool = True) -> Self:
         """Set up a new run: the encoder before training, and a method prepared from the data."""
-        pairs, validation = _load_sources(config)
+        pairs, validation = load_sources(config)
         encoder = _initial_encoder(config, pairs, device)
         setup, method_setup = cls._with_method(config, pairs, validation, encoder, None, progress)
         setup.method.prepare(method_setup)
@@ -65,7 +65,7 @@ class TrainingSetup:
         Labels and teachers can come from the embeddings of the encoder before training. For methods that need
         them, that encoder is loaded, too. If the checkpoint is damaged, the run goes on from its state alone.
         """
-        pairs, validation = _load_sources(config)
+        pairs, validation = load_sources(config)
         damaged = damage(out)
         encoder = (
             _initial_encoder(config, pairs, device)
@@ -297,16 +297,20 @@ def open_method_inputs(
     return inputs, setup
 
 
-def _load_sources(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
+def load_sources(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
     """Load the training pairs and the validation pairs, and check what can be checked at once."""
     if config.triples and not Path(config.triples).is_file():
         raise SourceError(f"triples={config.triples!r}: no such file.")
-    pairs = load_pairs(
-        config.source, columns=config.columns, image_root=config.image_root, limit=config.limit
-    )
+    options = {name: getattr(config, name) for name in SOURCE_OPTIONS}
+    pairs = load_pairs(config.source, **options, limit=config.limit)
     validation = None
     if config.validation:
-        validation = load_pairs(config.validation, columns=config.columns, image_root=config.image_root)
+        accepted = options_of(config.validation)
+        own = {"columns": config.validation_columns, "image_root": config.validation_image_root}
+        inherited = {name: value for name, value in options.items() if name in accepted}
+        validation = load_pairs(
+            config.validation, **inherited | {name: value for name, value in own.items() if value is not None}
+        )
         if not any(validation.captions):
             raise SourceError(
                 f"The validation source {config.validation} has no captions, so recall cannot be measured. "

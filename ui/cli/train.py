@@ -52,6 +52,8 @@ def _run(out: Path, resume: bool, **settings: Any) -> None:
         "columns": parse_columns(settings["columns"]),
         "options": parse_options(settings["options"]),
         "trackers": tuple(settings["trackers"]),
+        "exclude": tuple(settings["exclude"]),
+        "validation_columns": parse_columns(settings["validation_columns"]),
     }
     run(out=out, resume=resume, **settings)
     print_line(f"Trained {out}. Try: pairscope evaluate --model {out} --source {settings['source']}")
@@ -74,10 +76,10 @@ def _parameters() -> list[inspect.Parameter]:
         text = f"{field.description} Range: {limits}." if limits else str(field.description)
         annotation: Any = field.annotation
         default = inspect.Parameter.empty if field.is_required() else field.default
-        if name in ("options", "trackers"):  # repeated on the command line
+        if name in ("options", "trackers", "exclude"):  # repeated on the command line
             annotation, default = list[str], []
         option = typer.Option(help=" ".join(text.split()))
-        annotation = Columns if name == "columns" else Annotated[annotation, option]
+        annotation = Columns if name.endswith("columns") else Annotated[annotation, option]
         parameters.append(_parameter(name, annotation, default))
     return parameters
 
