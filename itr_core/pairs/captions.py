@@ -104,7 +104,9 @@ def _texts_of_struct(value: Mapping[str, Any], report: Report, name: str) -> Ite
         for key in keys:
             yield from _texts(value[key], report, name)
     elif tokens := value.get("tokens"):
-        if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
+        if isinstance(tokens, str):
+            yield tokens
+        elif isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
             yield " ".join(tokens)
     elif all(_LANGUAGE.fullmatch(key) for key in value):
         if len(value) > 1:

@@ -5,6 +5,7 @@ so that both layouts give the same ids. A list of images with captions in anothe
 BLIP and LAVIS, is read as a table.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -13,16 +14,18 @@ from typing import Any, NamedTuple
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs import table_file
 from itr_core.pairs.captions import clean_text, read_captions
-from itr_core.pairs.columns import Columns, without_captions
+from itr_core.pairs.columns import Columns, caption_columns, some_names, without_captions
 from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_files import Record, pairs_of_files
-from itr_core.pairs.identity import id_text
+from itr_core.pairs.identity import id_text, unique_ids
 from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.json_files import read_json, rows_of_json
 from itr_core.pairs.pairset import PairSet
-from itr_core.pairs.report import Report
+from itr_core.pairs.report import Report, shorten
 from itr_core.pairs.splits import rows_of_split, separate_split
 
+_NAMES = ("filename", "file_name", "image")
+_ID = re.compile(r"0*([1-9][0-9]*|0)(?:\.0*)?")
 _LAYOUTS = (
     "neither COCO's captions layout (images, annotations with image_id and caption), nor Karpathy's (images "
     "with filename, split and sentences), nor a list of images with captions"
@@ -129,17 +132,16 @@ class _Entry(NamedTuple):
 def _entries(path: Path, content: Mapping[str, Any], report: Report) -> tuple[str, list[_Entry]]:
     """Return the layout and the images, without repeated ones and those without a file name."""
     coco = "annotations" in content
-    captions = _captions_by_id(path, content["annotations"], report) if coco else {}
-    entries: dict[str, _Entry] = {}
-    listed = set()
+    captions = _captions_by_id(path, content, report) if coco else {}
+    entries: dict[tuple[str, ...], _Entry] = {}
     for number, image in enumerate(content["images"]):
         place = f"{path.name}, image {number}"
         entry = _entry(image, place, captions, report) if isinstance(image, Mapping) else None
         if entry is None:
             report.skip(place, "no file name in this entry")
             continue
-        listed.add(entry.image_id)
-        known = entries.setdefault(entry.image_id, entry)
+        # Captions of COCO belong to the id, those of Karpathy to the entry.
+        known = entries.setdefault((entry.image_id,) if coco else (entry.image_id, *entry.file_names), entry)
         if known is entry or known == entry:
             continue
         if known.file_names != entry.file_names:
@@ -150,29 +152,41 @@ def _entries(path: Path, content: Mapping[str, Any], report: Report) -> tuple[st
             known.captions.extend(entry.captions)  # one entry for each caption
     if not entries:
         raise SourceError(f"{path}: {_LAYOUTS}: no image has a file name.")
-    unlisted = [image_id for image_id in captions if image_id not in listed]
-    for image_id in unlisted:
-        report.changed(
-            "Captions of images that the file does not list, which are not read", f"image {image_id}"
-        )
-    return "coco" if coco else "karpathy", list(entries.values())
+    ids = unique_ids([entry.image_id for entry in entries.values()], report)
+    images = [
+        entry._replace(image_id=image_id) for image_id, entry in zip(ids, entries.values(), strict=True)
+    ]
+    return "coco" if coco else "karpathy", images
 
 
-def _captions_by_id(path: Path, annotations: Any, report: Report) -> dict[str, list[str]]:
+def _captions_by_id(path: Path, content: Mapping[str, Any], report: Report) -> dict[str, list[str]]:
+    """Return the captions by the id of their image; those of images that are not listed are reported."""
+    listed = {id_text(image.get("id")) for image in content["images"] if isinstance(image, Mapping)} - {""}
+    annotations = content["annotations"] if isinstance(content["annotations"], list) else []
+    keys = dict.fromkeys(key for each in annotations[:100] if isinstance(each, Mapping) for key in each)
+    names = caption_columns(keys, {}) or ["caption"]
     captions: dict[str, list[str]] = defaultdict(list)
-    for number, annotation in enumerate(annotations if isinstance(annotations, list) else []):
+    for number, annotation in enumerate(annotations):
         place = f"{path.name}, annotation {number}"
-        if isinstance(annotation, Mapping) and (image_id := id_text(annotation.get("image_id"))):
-            captions[image_id] += read_captions(annotation, ["caption"], report, place)
-        else:
+        if not isinstance(annotation, Mapping) or not (image_id := id_text(annotation.get("image_id"))):
             report.skip(place, "no image_id in this entry")
+            continue
+        if image_id not in listed and (number_of_id := _ID.fullmatch(image_id)):
+            image_id = number_of_id[1]  # as text, an id can have zeros around it
+        texts = read_captions(annotation, names, report, place)
+        if image_id in listed:
+            captions[image_id] += texts
+        elif texts:
+            report.changed(
+                "Captions of images that the file does not list, which are not read", f"image {image_id}"
+            )
     return captions
 
 
 def _entry(
     image: Mapping[str, Any], place: str, captions: Mapping[str, list[str]], report: Report
 ) -> _Entry | None:
-    name = id_text(image.get("filename") or image.get("file_name")) or _name_in_url(image)
+    name = next((text for key in _NAMES if (text := id_text(image.get(key)))), "") or _name_in_url(image)
     names = [f"{id_text(image['filepath'])}/{name}", name] if image.get("filepath") else [name]
     if "sentences" in image or "filename" in image:  # Karpathy's
         image_id = id_text(image.get("image_id")) or id_text(image.get("cocoid"))
@@ -181,8 +195,8 @@ def _entry(
     else:
         image_id, split = id_text(image.get("id")), ""
         own = captions.get(image_id, [])
-    if image_id.isdecimal():
-        names.append(f"{int(image_id):012d}.jpg")
+    if (number := _ID.fullmatch(image_id)) and len(number[1]) <= 12:
+        names.append(f"{number[1]:0>12}.jpg")
     names = [name for name in names if name]
     return _Entry(image_id or name, names, own, split) if names else None
 
@@ -197,8 +211,11 @@ def _refuse(source: str, content: Mapping[str, Any]) -> None:
     Raises:
         SourceError: always.
     """
-    entries = content.get("annotations") or content["images"]
-    entries = entries if isinstance(entries, list) else []
-    keys = list(dict.fromkeys(key for each in entries if isinstance(each, Mapping) for key in each))
+    listed = content.get("annotations") or content["images"]
+    entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
+    keys = dict.fromkeys(key for entry in entries for key in entry)
+    if "image_id" in keys and caption_columns(keys, {}):
+        first = shorten(repr(entries[0].get("image_id")))
+        raise SourceError(f"{source}: no caption belongs to an image: no image has the id {first}.")
     hint = " COCO's captions are in captions_*.json." if "category_id" in keys else ""
-    raise SourceError(f"{source}: no captions; the entries have {', '.join(keys)}.{hint}")
+    raise SourceError(f"{source}: no captions; the entries have {some_names(keys)}.{hint}")

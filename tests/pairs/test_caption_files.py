@@ -369,6 +369,7 @@ HOSTILE = {
     "c.jsonl": '{"file_name": "a.jpg", "caption": ' + '{"en": ' * 900 + '"x"' + "}" * 900 + "}",
     "d.jsonl": '{"file_name": "a.jpg", "caption": "(' + "'x' " * 20_000 + ')"}',
     "e.jsonl": '{"file_name": ' + "9" * 5_000 + ', "caption": "x"}\n{"file_name": 1e999, "caption": 1e999}',
+    "ids.json": '{"images": [{"id": "' + "0" * 100_000 + 'x", "file_name": "a.jpg"}], "annotations": []}',
     "a.json": '{"images": ['
     + '{"id": 1, "file_name": "a.jpg"},' * 3_000
     + '{"id": 1}], "annotations": [null]}',

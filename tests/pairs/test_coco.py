@@ -154,6 +154,8 @@ ODD_IDS: dict[str, tuple[object, object]] = {
     "a float": (7.0, 7),
     "a text in the annotations": (7, "7"),
     "a text in the images": ("7", 7),
+    "a text of a float": (7, "7.0"),
+    "a text with zeros": (7, "000007"),
 }
 
 
@@ -184,6 +186,37 @@ def test_karpathy_entries_without_split_raw_sentences_or_frame(paint: Paint, tmp
     assert pairs.notes[0].startswith("Captions with invalid characters, which were replaced: 1 (")
     with pytest.raises(SourceError, match=r"the entries have no split; remove ':test'"):
         load_pairs(f"karpathy:{tmp_path}/list.json:test")
+
+
+def test_an_id_of_two_files_gets_numbers(paint: Paint, tmp_path: Path) -> None:
+    for name in "ab":
+        paint(f"{name}.jpg")
+    entries = [karpathy("test", 0, cocoid=5) | {"filename": f"{name}.jpg"} for name in "ab"]
+    (tmp_path / "two.json").write_text(json.dumps(entries))
+    pairs = load_pairs(f"karpathy:{tmp_path}/two.json")
+    assert pairs.image_ids == ["5", "5 (2)"]
+    assert "Different pictures with one id" in pairs.notes[0]
+
+
+def test_captions_that_belong_to_no_image_are_refused(paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": "x", "caption": "one"}],
+    }
+    (tmp_path / "captions.json").write_text(json.dumps(content))
+    with pytest.raises(SourceError, match=r"no caption belongs to an image: no image has the id 'x'"):
+        load_pairs(f"coco:{tmp_path}/captions.json")
+
+
+def test_captions_of_annotations_under_another_name(paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 1, "captions": ["one"]}],
+    }
+    (tmp_path / "captions.json").write_text(json.dumps(content))
+    assert load_pairs(f"coco:{tmp_path}/captions.json").captions == [["one"]]
 
 
 def test_one_entry_for_each_caption_is_one_image(paint: Paint, tmp_path: Path) -> None:
