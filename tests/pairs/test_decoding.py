@@ -9,6 +9,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -399,3 +400,36 @@ def test_a_small_file_with_many_pixels_takes_a_bounded_memory(kind: str) -> None
     mode, megabytes = found.decode().split()
     assert mode == "RGB"
     assert int(megabytes) < 250
+
+
+def png_with(kind: bytes, body: bytes) -> bytes:
+    """A small PNG image with another chunk after its header."""
+    data, chunk = encoded(Image.new("RGB", (16, 16))), kind + body
+    return data[:33] + struct.pack(">I", len(body)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+
+
+def exif_of_huge_arrays() -> bytes:
+    tags = b"".join(struct.pack("<HHII", 0x9000 + tag, 1, 0x7FFFFFFF, 8) for tag in range(4000))
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 4000) + tags
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png_with(b"iCCP", b"profile\0\0" + zlib.compress(bytes(100_000_000), 9)),
+        png_with(b"zTXt", b"comment\0\0" + zlib.compress(bytes(100_000_000), 9)),
+        png_with(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b'tiff:Orientation="' * 50_000),
+        encoded(Image.new("RGB", (16, 16)), "JPEG", exif=exif_of_huge_arrays()),
+        encoded(Image.new("RGB", (16, 16)), "PNG", exif=exif_of_huge_arrays() * 20),
+    ],
+    ids=["colour profile", "comment", "XMP", "EXIF of JPEG", "EXIF of PNG"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_metadata_cannot_take_memory_or_time(data: bytes) -> None:
+    tracemalloc.start()
+    before = time.process_time()
+    with suppress(ImageError):
+        assert decode_image(data).size == (16, 16)
+    assert time.process_time() - before < 1
+    assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    tracemalloc.stop()

@@ -41,12 +41,15 @@ def test_options_of_the_source_do_not_go_to_a_validation_source_without_them(pho
 
 
 def test_the_validation_source_has_its_own_columns_and_images(photos: Path) -> None:
-    sources = f"table:{photos}/train/table.csv", f"table:{photos}/val/table.csv"
+    train_table, val_table = (f"table:{photos}/{name}/table.csv" for name in ("train", "val"))
     own: dict[str, Any] = {"columns": {"captions": "says"}, "image_root": str(photos / "photos" / "train")}
     with pytest.raises(SourceError, match=r"val/table\.csv: there is no column 'says'"):
-        opened(*sources, **own)
-    others = {"validation_columns": {"captions": "tells"}, "validation_image_root": f"{photos}/photos/val"}
-    train, validation = opened(*sources, **own, **others)
+        opened(train_table, val_table, **own)
+    others: dict[str, Any] = {
+        "validation_columns": {"captions": "tells"},
+        "validation_image_root": f"{photos}/photos/val",
+    }
+    train, validation = opened(train_table, val_table, **own, **others)
     assert train[0] == "a red train picture"
     assert validation[0] == "a red val picture"
 
