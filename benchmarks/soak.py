@@ -1,7 +1,8 @@
 """Use the app as many visitors and programs do, and measure its memory, its delays and its answers.
 
-    python benchmarks/soak.py GALLERY
-    python benchmarks/soak.py GALLERY --minutes 20 --clients 16
+    pairscope build picturebook:gallery --out gallery
+    python benchmarks/soak.py gallery
+    python benchmarks/soak.py gallery --minutes 20
 
 Every client repeats three acts: it searches through the API, visits the search page, and visits the map,
 which it may leave before the map is drawn. An answer of the API is wrong if it differs from the answer before
@@ -26,6 +27,7 @@ import httpx
 import numpy as np
 import typer
 from gradio_queue import App
+from provenance import build_command
 from reporting import ResultsOption, report
 from results import Column, Row, Table
 
@@ -79,14 +81,16 @@ class Visitors:
     def search_page(self, choice: random.Random) -> None:
         """Type a query on the search page."""
         with self.app.session() as session:
-            for _ in self.app.event(session, ("query", "submit"), {"query": choice.choice(QUERIES)}):
+            for _ in self.app.event(
+                session, ("address", "search"), {"address": f"?q={choice.choice(QUERIES)}"}
+            ):
                 pass
 
     def map(self, choice: random.Random) -> None:
         """Open a map; every second visitor leaves when something is shown."""
         kind = choice.choice(["joint", "images", "captions"])
         with self.app.session() as session:
-            for _ in self.app.event(session, ("map-kind", "input"), {"map-kind": kind}):
+            for _ in self.app.event(session, ("address", "map"), {"map-kind": kind}):
                 if choice.random() < 0.5:
                     break
 
@@ -128,12 +132,8 @@ def main(
         "delays": Table(columns=DELAYS, rows=delays),
     }
     faults = visitors.faults
-    report(
-        "soak",
-        tables,
-        results,
-        [f"{clients} clients for {minutes:g} minutes.", f"Faults: {len(faults)}.", *faults[:9]],
-    )
+    notes = [f"{clients} clients for {minutes:g} minutes. Faults: {len(faults)}.", *faults[:9]]
+    report("soak", tables, results, notes, first=[build_command(gallery)])
 
 
 @contextmanager

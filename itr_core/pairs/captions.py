@@ -108,7 +108,9 @@ def _texts_of_struct(value: Mapping[str, Any], report: Report, name: str) -> Ite
             yield tokens
         elif isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
             yield " ".join(tokens)
-    elif all(_LANGUAGE.fullmatch(key) for key in value):
+    elif all(_LANGUAGE.fullmatch(key) for key in value) and any(
+        len(key) != 3 for key in value.keys() - {"id"}
+    ):
         if len(value) > 1:
             report.note(
                 f"The captions of all languages in {name} are read ({', '.join(value)}). "
@@ -123,12 +125,16 @@ def parsed_text(text: str) -> list[Any] | dict[str, Any] | None:
     text = text.strip()
     if len(text) > MAX_CHARACTERS or text[:1] + text[-1:] not in ("[]", "{}", "()"):
         return None
+    if text[0] == "(" and "," not in text:  # words in brackets, not a tuple
+        return None
     for parse in (json.loads, _strings, ast.literal_eval):
         try:
             parsed = parse(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-        return parsed if isinstance(parsed, list | dict) else list(parsed) if parsed else None
+        if isinstance(parsed, tuple | set):
+            parsed = sorted(parsed, key=str) if isinstance(parsed, set) else list(parsed)
+        return parsed if isinstance(parsed, list | dict) else None
     return None
 
 

@@ -73,6 +73,8 @@ class _Layout:
         self.is_name = is_name
         self.image = header.index(image) if image in header else None
         self.texts = [header.index(column) for column in texts if column in header]
+        is_last = self.texts == [len(header) - 1] and len(header) > 1
+        self.numbered = is_last and bool(re.search(r"num|idx|index|id$", header[-2], re.I))
 
     def fit(self, cells: list[str]) -> list[str] | None:
         """Return the cells of a row, one for each column, or None if it is not certain which is which."""
@@ -85,11 +87,8 @@ class _Layout:
             first = self.texts[0]
             caption = self.delimiter.join(cells[first : first + extra + 1])
             cells = [*cells[:first], caption, *cells[first + extra + 1 :]]
-        elif extra == -1 and self.texts and (number := re.fullmatch(r"\s*(\d+)\s+(.+)", cells[-1], re.S)):
-            cells = [
-                *cells[:-1],
-                *number.groups(),
-            ]  # one line of Flickr30k's results.csv lacks its second bar
+        elif extra == -1 and self.numbered and (number := re.fullmatch(r"\s*(\d+)\s+(.+)", cells[-1], re.S)):
+            cells = [*cells[:-1], *number.groups()]  # a line of Flickr30k's results.csv lacks its second bar
         elif extra < 0:
             missing = set(range(len(cells), len(self.header)))
             if not missing < set(self.texts):  # only the last of several captions may be missing
@@ -134,7 +133,7 @@ def _records(
         if line.strip() and not _comment(line, layout.is_name):
             cells = line.split(layout.delimiter)
             if quotes and '"' in line:
-                quoted = _quoted(lines[row : row + _QUOTED_LINES], layout)
+                quoted = _quoted(lines, row, layout)
                 if quoted is None:
                     report.changed(
                         "Lines whose quotation marks do not match, read as they are",
@@ -146,15 +145,15 @@ def _records(
         row += used
 
 
-def _quoted(lines: Sequence[str], layout: _Layout) -> tuple[list[str], int] | None:
-    """Return the fields of the row that begins in the first line, and its number of lines."""
+def _quoted(lines: Sequence[str], start: int, layout: _Layout) -> tuple[list[str], int] | None:
+    """Return the fields of the row that begins in line `start`, and its number of lines."""
 
     def row() -> Iterator[str]:
-        yield lines[0] + "\n"
-        for line in lines[1:]:
-            if layout.starts_row(line):
+        yield lines[start] + "\n"
+        for number in range(start + 1, min(start + _QUOTED_LINES, len(lines))):
+            if layout.starts_row(lines[number]):
                 return
-            yield line + "\n"
+            yield lines[number] + "\n"
 
     reader = csv.reader(row(), delimiter=layout.delimiter, strict=True, skipinitialspace=True)
     try:

@@ -96,7 +96,7 @@ def pairs_of_entries(
     rows = _captioned(others, index, columns or {}, report)
     captions = {path: row.captions for path, row in rows.items()}
     labels = {path: row.labels for path, row in rows.items()}
-    if not labels:
+    if not labels and not beside:
         labels |= _class_names(images, above_classes)
     for image_path, found in beside.items():
         for entry in found:

@@ -185,14 +185,17 @@ class _Table:
         # A column called id often numbers the captions: it does not keep rows with equal pictures apart.
         if self.single and plain_name(self.id_name or "") == "id" and len(set(ids)) == len(ids):
             ids = [""] * len(ids)
-        join = bool(self.texts) and not any(ids)
         groups = rows_of_images(
-            ids, present=present, picture=lambda place: self.pictures.identity(self.rows[place]), join=join
+            ids,
+            present=present,
+            picture=lambda place: self.pictures.identity(self.rows[place]),
+            join=bool(self.texts),
         )
-        if join and len(groups) < sum(present):
+        without = sum(here and not image_id for here, image_id in zip(present, ids, strict=True))
+        images = sum(not ids[group[0]] for group in groups)
+        if images < without:
             self.report.note(
-                f"{sum(present)} rows are {len(groups)} images: rows without ids that have equal pictures "
-                "are joined."
+                f"{without} rows without ids are {images} images: rows with equal pictures are joined."
             )
         return [[self.rows[place] for place in group] for group in groups]
 

@@ -154,6 +154,8 @@ def test_lines_with_missing_fields_are_named(tmp_path: Path) -> None:
         ("a.csv, line 2", "2 fields instead of 3"),
         ("a.csv, line 4", "no file name in the column file_name"),
     ]
+    rows, report = read(tmp_path / "c.csv", "file_name,split,caption\na.jpg,2 red balls\nb.jpg,test,blue\n")
+    assert rows == [("b.jpg", ["blue"])]
     rows, report = read(tmp_path / "b.csv", "file_name,caption_0,caption_1\na.jpg,red\nb.jpg,x,y,z\n")
     assert rows == [("a.jpg", ["red"])]
     assert report.skipped[0].reason == "4 fields instead of 3"
@@ -185,11 +187,16 @@ def test_names_and_captions_of_other_types(tmp_path: Path) -> None:
         {"file_name": "d.jpg", "caption": '[{"raw": "five"}, {"raw": "six"}]'},
         {"file_name": "e.jpg", "caption": "[sic] (seven)"},
         {"file_name": "f.jpg", "caption": True},
+        {"file_name": "g.jpg", "caption": "(5)"},
+        {"file_name": "h.jpg", "caption": '("eight")'},
+        {"file_name": "i.jpg", "caption": "{'z', 'a'}"},
+        {"file_name": "j.jpg", "caption": {"id": "x", "url": "y"}},
     ]
     rows, report = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))
     assert rows == [
         ("17", []), ("['a.jpg']", ["one", "two"]), ("b.jpg", ["three"]), ("c.jpg", ["vier"]),
         ("d.jpg", ["five", "six"]), ("e.jpg", ["[sic] (seven)"]), ("f.jpg", []),
+        ("g.jpg", ["(5)"]), ("h.jpg", ['("eight")']), ("i.jpg", ["a", "z"]), ("j.jpg", []),
     ]  # fmt: skip
     assert report.notes == [f"Captions that are numbers, which are not read: 2 ({tmp_path}/a.jsonl, line 1, "
                             f"{tmp_path}/a.jsonl, line 7)."]  # fmt: skip

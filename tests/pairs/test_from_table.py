@@ -229,6 +229,18 @@ def test_a_missing_id_names_one_picture(tmp_path: Path) -> None:
         assert "Images without image_id, named by their rows" in pairs.notes[0]
 
 
+def test_rows_without_an_id_and_of_equal_pictures_are_one_image(tmp_path: Path) -> None:
+    columns = {
+        "caption": list("abcd"),
+        "image_id": ["x", None, None, None],
+        "colour": ["red", "red", "blue", "red"],
+    }
+    pairs = load_pairs(str(write(tmp_path / "a.parquet", columns)))
+    assert pairs.image_ids == ["x", "000001", "000002"]
+    assert pairs.captions == [["a"], ["b", "d"], ["c"]]
+    assert pairs.notes[0] == "3 rows without ids are 2 images: rows with equal pictures are joined."
+
+
 def test_an_id_of_different_pictures_gets_numbers(tmp_path: Path) -> None:
     """As when the files of two splits count from zero."""
     columns = {
@@ -256,7 +268,7 @@ def test_rows_of_one_list_each_and_one_id_are_one_image(tmp_path: Path) -> None:
 def test_joined_rows_are_noted(tmp_path: Path) -> None:
     columns = {"caption": list("abcd"), "colour": ["red", "blue", "red", "blue"]}
     pairs = load_pairs(str(write(tmp_path / "a.parquet", columns)))
-    assert pairs.notes == ["4 rows are 2 images: rows without ids that have equal pictures are joined."]
+    assert pairs.notes == ["4 rows without ids are 2 images: rows with equal pictures are joined."]
 
 
 def test_equal_pictures_without_ids_are_one_image_for_every_kind_of_caption(tmp_path: Path) -> None:

@@ -201,6 +201,15 @@ def test_folders_that_are_classes_are_labels(
     assert found == (None if labels is None else [[label] for label in labels])
 
 
+def test_folders_of_numbered_files_with_captions_are_no_classes(paint: Paint, tmp_path: Path) -> None:
+    """As img2dataset writes them with `output_format=files`."""
+    for name in ("00000/000000000", "00001/000010000"):
+        paint(f"{name}.jpg").with_suffix(".txt").write_text(f"picture {name}")
+    pairs = folder(tmp_path)
+    assert pairs.captions == [["picture 00000/000000000"], ["picture 00001/000010000"]]
+    assert pairs.labels is None
+
+
 def test_files_beside_images_are_captions(paint: Paint, tmp_path: Path) -> None:
     for name in ("a.jpg", "b.png", "c.jpg", "d.jpg", "e.jpg"):
         paint(name)

@@ -194,7 +194,7 @@ def test_tables_report_what_was_joined_and_left_out(tmp_path: Path) -> None:
         result = pairscope(*command)
         assert result.exit_code == 0, result.output
         assert "row 3: empty file (0 bytes)" in result.output
-        assert "3 rows are 2 images" in result.output
+        assert "3 rows without ids are 2 images" in result.output
 
 
 def test_no_name_of_a_column_means_none(tmp_path: Path) -> None:

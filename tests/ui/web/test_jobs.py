@@ -32,6 +32,8 @@ class Analysis:
 class OneGallery:
     """The part of `Galleries` that is used here."""
 
+    names = ("g",)
+
     def __init__(self, folder: Path) -> None:
         self._analysis = Analysis(folder)
 
@@ -114,6 +116,14 @@ def test_an_error_reaches_all_who_wait_and_the_next_visitor_tries_again(
                 with pytest.raises(GalleryError, match="no captions"):
                     finish(work)
     assert len(runs(tmp_path, "damaged")) == 2
+
+
+def test_what_the_tabs_show_first_is_computed_without_a_visitor(galleries: Galleries, tmp_path: Path) -> None:
+    first = {*jobs.SHOWN_FIRST, "umap-joint"}
+    for name in first:
+        (tmp_path / f"{name}.go").touch()
+    jobs.prepare(galleries)
+    wait_until(lambda: galleries.analysis("g").results.in_memory().keys() == first)
 
 
 def test_stop_ends_only_the_computation_of_the_session_that_pressed_it() -> None:

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
 import gradio as gr
@@ -147,11 +147,17 @@ def prepare(galleries: Galleries) -> None:
     def run() -> None:
         for name in galleries.names:
             slow = [f"umap-{KINDS[0]}"] if name == galleries.names[0] else []
-            for result in (*SHOWN_FIRST, *slow):
-                with suppress(PairscopeError):  # the gallery has not loaded, or lacks what the result needs
-                    galleries.searcher(name)
-                    for _ in awaited(galleries, [name], result):
-                        pass
+            with suppress(PairscopeError):  # the gallery has not loaded, or lacks what a result needs
+                galleries.searcher(name)
+                with ExitStack() as stack:
+                    works = [
+                        stack.enter_context(working(galleries, name, result))
+                        for result in (*SHOWN_FIRST, *slow)
+                    ]
+                    for work in works:
+                        with suppress(PairscopeError):
+                            while work.running():
+                                pass
 
     threading.Thread(target=run, name="prepare", daemon=True).start()
 
