@@ -40,7 +40,7 @@ def listed_files(folder: Path) -> dict[str, str]:
             raise ValueError
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{CHECKSUMS} is damaged") from error
     return digests
 

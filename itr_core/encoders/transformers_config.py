@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+from huggingface_hub import try_to_load_from_cache
 from pydantic import Field
 
 from itr_core.encoders.foreign_json import Foreign, read_json, validate
@@ -19,6 +20,7 @@ from itr_core.encoders.open_clip_config import (
     Text,
     VocabularySize,
     Width,
+    text_towers,
 )
 from itr_core.errors import ModelError
 
@@ -137,16 +139,28 @@ def read_dual_tower(path: Path, model_types: tuple[str, ...]) -> dict[str, Any]:
 
 
 def stage_text_tower(name: str, folder: Path) -> str:
-    """Download the configuration of a text tower from the hub, and write a validated copy to a new folder.
+    """Write a validated copy of the configuration of a text tower on the hub to a new folder.
+
+    A checkpoint does not decide what is downloaded: only text towers of open_clip's own architectures are.
+    Others must be in the cache.
 
     Returns:
         The path of the folder. transformers would look for the name in the working directory first.
+
+    Raises:
+        ModelError: The configuration is not there, or not accepted.
     """
-    path = Repository(name).find(CONFIG)
-    if path is None:
-        raise ModelError(
-            f"The configuration of the text tower {name} cannot be downloaded; check the network."
+    if name in text_towers():
+        path, remedy = Repository(name).find(CONFIG), "Check the network."
+    else:
+        cached = try_to_load_from_cache(name, CONFIG)
+        path = Path(cached) if isinstance(cached, str) else None
+        remedy = (
+            "No architecture of open_clip has it, so it is not downloaded. If you trust it, download its "
+            f"configuration yourself: hf download {name} {CONFIG}"
         )
+    if path is None:
+        raise ModelError(f"The configuration of the text tower {name} is not there. {remedy}")
     config = read_text_tower(path)
     folder.mkdir()
     (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")

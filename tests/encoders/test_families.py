@@ -214,3 +214,22 @@ def test_a_folder_of_the_name_of_a_text_tower_is_not_read(
     with pytest.raises(ModelError, match="custom code"):  # and nobody is asked for permission on the terminal
         load_encoder("small-roberta/none", device="cpu")
     assert not (tmp_path / "ran").exists()
+
+
+def test_another_text_tower_is_used_once_its_configuration_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved("roberta", tmp_path / "model")
+    (tmp_path / "model" / "checksums.json").unlink()
+    file = tmp_path / "model" / "open_clip_config.json"
+    config = json.loads(file.read_text())
+    config["model_cfg"]["text_cfg"]["hf_model_name"] = "some/tower"
+    file.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"hf download some/tower config\.json"):
+        load_encoder(str(tmp_path / "model"), device="cpu")
+    hub = HubCache(tmp_path / "hub")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub.folder))
+    (tmp_path / "tower").mkdir()
+    (tmp_path / "tower" / "config.json").write_text(json.dumps(HF_CONFIGS["roberta-base"]))
+    hub.add("some/tower", tmp_path / "tower")
+    assert load_encoder(str(tmp_path / "model"), device="cpu").dim == 32

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from itr_core import DualEncoder, Gallery, load_encoder, load_pairs, train
 from itr_core.encoders import checkpoints, tokenizer
+from itr_core.encoders.open_clip_config import read_config
 from itr_core.errors import GalleryError, ModelError
 from itr_core.gallery.manifest import Manifest
 from itr_core.gallery.named_models import model_to_load
@@ -190,8 +191,9 @@ def test_a_relative_name_is_that_of_one_working_directory(
     [
         ("model_cfg.text_cfg.tokenizer_kwargs.use_auth_token", "x", "use_auth_token is no setting"),
         ("model_cfg.text_cfg.tokenizer_kwargs.clean", "os.system", "clean = 'os.system'"),
-        ("model_cfg.text_cfg.hf_model_name", "stranger/model", "only if an architecture of open_clip does"),
-        ("model_cfg.text_cfg.hf_model_name", ".", "only if an architecture of open_clip does"),
+        ("model_cfg.text_cfg.hf_model_name", "stranger/model", "No architecture of open_clip has"),
+        ("model_cfg.text_cfg.hf_model_name", ".", "hf_model_name = '.' is refused"),
+        ("model_cfg.text_cfg.hf_model_name", "../tower", "hf_model_name = '../tower' is refused"),
         ("model_cfg.vision_cfg.timm_model_name", "hf-hub:stranger/model", "no architecture"),
         ("model_cfg.vision_cfg.timm_model_name", "local-dir:.", "no architecture"),
         ("model_cfg.vision_cfg.layers", 10**6, "layers"),
@@ -223,6 +225,13 @@ def test_a_setting_that_is_not_accepted_is_named(
         load_encoder(str(checkpoint), device="cpu")
 
 
+def test_every_architecture_of_open_clip_is_accepted(tmp_path: Path) -> None:
+    for name in open_clip.list_models():
+        config = {"model_cfg": open_clip.get_model_config(name)}
+        (tmp_path / CONFIG).write_text(json.dumps(config))
+        assert read_config(tmp_path / CONFIG) == config | {"preprocess_cfg": {}}
+
+
 def test_a_number_too_large_for_a_float_is_named(checkpoint: Path) -> None:
     config = (checkpoint / CONFIG).read_text().replace('"layers": 2', '"layers": 2, "mlp_ratio": 1e999', 1)
     (checkpoint / CONFIG).write_text(config)
@@ -236,6 +245,12 @@ def test_a_number_too_large_for_a_float_is_named(checkpoint: Path) -> None:
 def test_a_configuration_that_is_no_object_is_named(checkpoint: Path, text: str) -> None:
     (checkpoint / CONFIG).write_text(text, encoding="latin-1")
     with pytest.raises(ModelError, match=r"damaged|nested"):
+        load_encoder(str(checkpoint), device="cpu")
+
+
+def test_digests_nested_too_deeply_are_named(checkpoint: Path) -> None:
+    (checkpoint / "checksums.json").write_text("[" * 10**5)
+    with pytest.raises(ModelError, match=r"checksums\.json is damaged"):
         load_encoder(str(checkpoint), device="cpu")
 
 
