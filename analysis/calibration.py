@@ -73,7 +73,7 @@ class Calibration:
             texts, image_of_caption = texts[rows], image_of_caption[rows]
         if (captioned := len(np.unique(image_of_caption))) < MIN_IMAGES:
             raise GalleryError(
-                f"{captioned} images have captions; calibrating the scores of matches needs {MIN_IMAGES}."
+                f"Images with captions: {captioned}; calibrating the scores of matches needs {MIN_IMAGES}."
             )
         own = np.concatenate(
             [np.einsum("ij,ij->i", texts[b], images[image_of_caption[b]]) for b in blocks(len(texts))]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis import query_length
 from analysis.calibration import Calibration
+from analysis.confidence import Confidence, PictureCalibration, Said
 from analysis.geometry import measures
 from analysis.ground_truth import truth_of
 from analysis.misses import causes
@@ -217,6 +218,22 @@ class GalleryAnalysis:
             results["scores"], results["excess"], results["slope"], float(results["intercept"])
         )
 
+    def picture_calibration(self) -> PictureCalibration:
+        """See `analysis.confidence.PictureCalibration`; raises GalleryError if there are too few images."""
+        results = self.results.arrays(
+            "picture_calibration", lambda: asdict(PictureCalibration.of(np.asarray(self.images)))
+        )
+        return PictureCalibration(**results)
+
+    def confidence(self) -> Confidence:
+        """Return the tests for queries and pictures without a match, as far as the gallery allows them."""
+        queries = pictures = None
+        with suppress(GalleryError):
+            queries = self.calibration()
+        with suppress(GalleryError):
+            pictures = self.picture_calibration()
+        return Confidence(Said(self.captions), queries, pictures)
+
     def map(self, kind: Kind, method: Method = "umap", *, progress: Progress | None = None) -> Maps:
         """Return a map of images and captions: PCA in less than a second, UMAP in seconds to minutes.
 
@@ -240,6 +257,7 @@ class GalleryAnalysis:
         report = progress or (lambda done, total: None)
         quick: list[Callable[[], object]] = [partial(self.map, kind, "pca") for kind in KINDS]
         quick += [self.metrics, self.geometry, self.histograms, self.by_length, self.misses, self.calibration]
+        quick.append(self.picture_calibration)
         slow = [partial(self.map, kind) for kind in KINDS] if umap else []
         steps = len(quick) + len(slow)
         for index, step in enumerate(quick):

@@ -1,8 +1,11 @@
 """Word lists, and the content of a caption in terms of them, for galleries without known truth."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
+from typing import Any
 
 from itr_core.vocabulary import stem, words_of
 
@@ -55,10 +58,12 @@ class Content:
 
     Attributes:
         things: stem -> word, of content words in no list.
+        objects: stem -> word, of those things that are heads of noun phrases (`nouns`).
         values: (concept, first synonym) of the listed words.
     """
 
     things: Mapping[str, str]
+    objects: Mapping[str, str]
     values: frozenset[tuple[str, str]]
 
     def says(self, other: "Content") -> bool:
@@ -81,4 +86,33 @@ def content(caption: str) -> Content:
             found.add(values()[root])
         elif word not in stop_words() and len(word) > 1:
             things.setdefault(root, word)
-    return Content(things, frozenset(found))
+    heads = {stem(word) for word in nouns(caption)}
+    return Content(things, {root: word for root, word in things.items() if root in heads}, frozenset(found))
+
+
+@lru_cache(maxsize=1 << 16)
+def nouns(caption: str) -> tuple[str, ...]:
+    """Return the nouns that end a noun phrase, in lower case: what the caption names, without modifiers.
+
+    The tagger is that of the library pattern as textblob ships it: a lexicon with rules for the context.
+
+    >>> nouns("A smiling tennis player with a whit racket")
+    ('player', 'racket')
+    """
+    tagged = [*_tagger().tag(caption.lower()), ("", "")]
+    return tuple(
+        word
+        for (word, tag), (_, after) in pairwise(tagged)
+        if tag.startswith("NN") and not after.startswith("NN")
+    )
+
+
+@cache
+def _tagger() -> Any:
+    from textblob.en.taggers import PatternTagger  # a third of a second to import
+
+    tagger = PatternTagger()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # textblob does not close the file of its lexicon
+        tagger.tag("a dog")
+    return tagger

@@ -124,8 +124,8 @@ def difference_by_text(caption: Content, others: Sequence[Content]) -> Differenc
     """
     things = set().union(*(other.things for other in others))
     values = set().union(*(other.values for other in others))
-    missing = [word for root, word in caption.things.items() if root not in things]
-    if missing and len(missing) == len(caption.things):
+    missing = [word for root, word in caption.objects.items() if root not in things]
+    if missing and len(missing) == len(caption.objects):
         return Difference("object", missing[0], "")
     for concept in CAUSES:
         captioned = sorted(word for name, word in caption.values - values if name == concept)

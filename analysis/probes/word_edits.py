@@ -4,11 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
-from itertools import pairwise
 
 import numpy as np
 
-from analysis.lexicon import content, listed, stop_words, values
+from analysis.lexicon import content, listed, nouns, stop_words, values
 from itr_core.vocabulary import stem, words_of
 
 _OPPOSITES = {
@@ -106,9 +105,8 @@ def word_diff(before: str, after: str) -> list[tuple[str, str]]:
 def object_words(captions: Sequence[str], most: int = 200) -> list[str]:
     """Return words for objects, most frequent first: the last words of noun phrases.
 
-    A noun phrase starts with an article or a number: "dog" and "lawn" in "a young dog on a lawn". A word
-    counts if at least half of its occurrences end a phrase. This is a heuristic in place of a part-of-speech
-    tagger.
+    A word counts if `analysis.lexicon.nouns` has at least half of its occurrences: "dog" and "lawn" in "a
+    young dog on a lawn".
 
     Args:
         captions: any number of captions.
@@ -117,17 +115,8 @@ def object_words(captions: Sequence[str], most: int = 200) -> list[str]:
     last: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     for caption in captions:
-        words = [*words_of(caption), "."]
-        seen.update(words)
-        ends: tuple[str, ...] = ()  # endings of a word that follows the phrase; () outside phrases
-        for word, following in pairwise(words):
-            if word in _ONE:
-                ends = (".", "ing", "ed", "s")
-            elif word in ("the", *_NUMBERS):
-                ends = (".", "ing", "ed")
-            elif ends and (following.endswith(ends) or following in stop_words()):
-                last[word] += 1
-                ends = ()
+        seen.update(words_of(caption))
+        last.update(nouns(caption))
     known = [
         word
         for word, count in last.most_common()

@@ -158,6 +158,24 @@ class Searcher:
             query = self.encoder.encode_images([image])
         return self._hits(query[0], k, of, rescore=rescore)
 
+    def embed_image(self, image: Image.Image) -> np.ndarray:
+        """Return the embedding of an image, (d,) float32 of unit norm."""
+        return self.encoder.encode_images([image])[0]
+
+    def search_embedding(self, embedding: np.ndarray, k: int = 10, of: Of = "images") -> list[Hit]:
+        """Find the images, or captions, most similar to an embedding of `embed_text` or `embed_image`.
+
+        Args:
+            embedding: (d,) float32 of unit norm.
+            k: number of results, 1 to 100; with fewer items, all are returned.
+            of: 'images' or 'captions'.
+
+        Raises:
+            QueryError: An argument is invalid.
+        """
+        self._check(k, of, None)
+        return self._hits(embedding, k, of)
+
     def search_item(
         self, item_id: str, k: int = 10, of: Of | None = None, *, rerank: bool = False
     ) -> list[Hit]:

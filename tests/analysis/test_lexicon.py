@@ -7,6 +7,20 @@ from analysis.lexicon import content, listed, values
 from itr_core.vocabulary import stem
 
 
+@pytest.mark.parametrize(
+    ("caption", "objects"),
+    [
+        ("A smiling girl in a pink dress", ["girl", "dress"]),
+        ("closeup of a whit dog running", ["dog"]),
+        ("Two tennis players jumping over a fence", ["players", "fence"]),
+        ("A man is riding a skateboard down the ramp.", ["man", "skateboard", "ramp"]),
+        ("", []),
+    ],
+)
+def test_only_heads_of_noun_phrases_are_objects(caption: str, objects: list[str]) -> None:
+    assert list(content(caption).objects.values()) == objects
+
+
 def test_no_word_is_in_two_lists() -> None:
     every = [word for texts in lexicon._LISTS.values() for each in texts.split() for word in each.split("/")]
     stems = {word: stem(word) for word in every}

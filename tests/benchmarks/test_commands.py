@@ -13,6 +13,7 @@ SCRIPTS = (
     "analysis_page",
     "calibration",
     "cases",
+    "false_alarms",
     "first_start",
     "flickr8k",
     "large_batch",

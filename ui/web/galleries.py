@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.calibration import Calibration
+from analysis.confidence import Confidence
 from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
-from itr_core.errors import GalleryError, PairscopeError, QueryError, did_you_mean
+from itr_core.errors import PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery, is_gallery
 from itr_core.gallery.named_models import model_to_load
 from itr_core.gallery.names import unique_names
@@ -33,7 +33,7 @@ class _Slot:
     ready: threading.Event = field(default_factory=threading.Event)
     searcher: Searcher | None = None
     analysis: GalleryAnalysis | None = None
-    calibration: Calibration | None = None
+    confidence: Confidence | None = None
     error: PairscopeError | None = None
     done: int = 0
     total: int = 0
@@ -135,9 +135,20 @@ class Galleries:
             raise QueryError(" ".join(problems))
         return paired, problems
 
-    def calibration(self, name: str) -> Calibration | None:
-        """Return the calibration of the gallery's scores; None if it is not computed yet or cannot be."""
-        return self._slot(name).calibration
+    def first_paired(self, names: Sequence[str]) -> str:
+        """Return the first of the galleries that can measure retrieval, or the first one if none can.
+
+        Tabs that show one gallery show this one, so that one without captions does not empty them.
+        """
+        for name in names:
+            with suppress(PairscopeError):
+                if not self.analysis(name).unpaired:
+                    return name
+        return names[0]
+
+    def confidence(self, name: str) -> Confidence | None:
+        """Return the gallery's tests for queries without a match; None if they are not computed yet."""
+        return self._slot(name).confidence
 
     def _slot(self, name: str) -> _Slot:
         if name not in self._slots:
@@ -161,8 +172,7 @@ class Galleries:
                 slot.ready.set()
         for slot in self._slots.values():  # last: searching works without it
             if slot.analysis is not None:
-                with suppress(GalleryError):  # too few captions
-                    slot.calibration = slot.analysis.calibration()
+                slot.confidence = slot.analysis.confidence()
 
     def _load(self, spec: str, slot: _Slot) -> Searcher:
         if is_gallery(Path(spec)):

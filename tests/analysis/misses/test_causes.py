@@ -98,7 +98,7 @@ def test_causes_by_text_in_both_directions() -> None:
     ]
     table = judge(captions, similarity.T, [0, 1, 2, 3])
     assert table.loc[table["direction"] == "i2t", ["query", "found", "detail"]].to_numpy().tolist() == [
-        [0, 1, "object: parked -> ?"],
+        [0, 1, ""],  # "parked" is no object
         [2, 1, "colour: red -> blue"],
         [3, 0, "object: car -> ?"],
     ]

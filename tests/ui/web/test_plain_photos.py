@@ -72,21 +72,16 @@ def plotted(value: dict[str, Any]) -> list[str]:
     return sorted({trace["name"] for trace in value["figure"]["data"] if "name" in trace})
 
 
-def test_a_picture_of_the_gallery_finds_the_other_pictures(galleries: Galleries) -> None:
-    outputs = SearchHandlers(galleries).by_item("2.png", 12, "photos")
-    assert "Similar pictures" in outputs.results
-    assert "Matching captions" not in outputs.results
-    assert outputs.results.count("data-item=") == 5
-
-
 def test_an_upload_finds_pictures_on_the_page_and_in_the_api(
     galleries: Galleries, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.web.search.handlers.UPLOADS.read", lambda key: (photos / key).read_bytes())
     handlers = SearchHandlers(galleries)
-    assert "Similar pictures" in handlers.by_picture("3.png", 12, "photos").results
+    found = handlers.show("?picture=own&g=photos", "3.png").results
+    assert "Similar pictures" in found
+    assert "Matching captions" not in found
     assert [hit["item_id"] for hit in handlers.search_image("3.png", 1, "photos")] == ["3.png"]
-    assert "Matching captions" in handlers.by_picture("3.png", 12, "drawings").results
+    assert "Matching captions" in handlers.show("?picture=own&g=drawings", "3.png").results
 
 
 def test_geometry_shows_what_each_gallery_has(tabs: dict[str, Tab]) -> None:
@@ -102,17 +97,17 @@ def test_geometry_shows_what_each_gallery_has(tabs: dict[str, Tab]) -> None:
 
 @pytest.mark.parametrize("kind", ["natural", "truncated"])
 def test_query_length_shows_the_galleries_with_captions(tabs: dict[str, Tab], kind: str) -> None:
-    _, value, note = last(tabs["length"].show(BOTH, kind, 1))
+    _, note, value, _ = last(tabs["length"].show(BOTH, kind, 1, ""))
     assert plotted(value) == ["drawings"]
     assert "6 images and 0 captions" in note
     with pytest.raises(QueryError, match="6 images and 0 captions"):
-        last(tabs["length"].show(["photos"], kind, 1))
+        last(tabs["length"].show(["photos"], kind, 1, ""))
 
 
 @pytest.mark.parametrize("kind", ["joint", "centred", "images", "captions"])
 @pytest.mark.parametrize("colour", ["modality", "category", "length", "rank", "cause"])
 def test_every_map_of_photos_shows_the_photos(tabs: dict[str, Tab], kind: str, colour: str) -> None:
-    _, _, value = last(tabs["map"].show(BOTH, "photos", kind, colour, "a dog"))
+    _, _, value, _ = last(tabs["map"].show(BOTH, kind, colour, "a dog", ""))
     assert plotted(value) == ["images", "query"]
     assert "NaN" not in json.dumps(value["figure"])
     assert "between the images most similar to it" in value["caption"]
@@ -121,11 +116,18 @@ def test_every_map_of_photos_shows_the_photos(tabs: dict[str, Tab], kind: str, c
 
 
 def test_misses_and_probes_say_what_they_need(tabs: dict[str, Tab]) -> None:
-    outputs = last(tabs["misses"].show(BOTH, "photos", "", "", "", "worst"))
+    outputs = last(tabs["misses"].show(["photos"], "", "", "", "worst"))
     assert "6 images and 0 captions" in outputs.problem
     assert outputs.causes is None
     with pytest.raises(QueryError, match="no captions"):
-        last(tabs["probes"].show(BOTH, "photos", "a dog"))
+        last(tabs["probes"].show(["photos"], "a dog", ""))
+
+
+def test_misses_and_probes_show_the_first_gallery_with_captions(tabs: dict[str, Tab]) -> None:
+    outputs = last(tabs["misses"].show(BOTH, "", "", "", "worst"))
+    assert "caption" in outputs.cards
+    assert plotted(outputs.causes) == ["drawings"]
+    assert "its-captions" in last(tabs["probes"].show(BOTH, "", "")).card
 
 
 def test_what_a_source_leaves_out_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import gradio as gr
-import numpy as np
 from PIL import Image
 
+from analysis.confidence import Confidence
 from itr_core.errors import QueryError
 from itr_core.pairs.decoding import decode_upload
 from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Of, Searcher
@@ -18,12 +18,11 @@ from ui.web.boundary.served import thumbnail_url
 from ui.web.boundary.uploads import UPLOADS
 from ui.web.errors import as_gradio_error, message_of
 from ui.web.galleries import Galleries
+from ui.web.search.confidence import picture_notes, query_notes
 from ui.web.search.examples import examples
 
 UPLOAD_SIDE = 1024
 """Large JPEG uploads are decoded at a fraction of their size, but not below this shorter side in pixels."""
-FALSE_ALARM_RATE = 0.05
-"""Share of the queries with a match in the gallery that are nevertheless reported as low confidence."""
 DEFAULT_COUNT = 12
 OWN_PICTURE = "own"
 """Value of the parameter `picture`: the picture of the visitor, which is in no link."""
@@ -115,7 +114,7 @@ class SearchHandlers:
         if "item" in asked:
             return _by_item(searcher, asked["item"], count)
         if "picture" in asked:
-            return _by_picture(searcher, picture, count)
+            return _by_picture(searcher, picture, count, self.galleries.confidence(gallery))
         if "surprise" not in asked and (first := examples(searcher.gallery)[:1]):
             return self._by_words(searcher, gallery, *first, count)
         items = searcher.gallery.items
@@ -182,17 +181,8 @@ class SearchHandlers:
                 f"The model's training captions do not contain {_listing(unseen)}, so it can only guess the "
                 "meaning."
             )
-        if (rate := self._share_scoring_lower(searcher, gallery, query, hits)) <= FALSE_ALARM_RATE:
-            share = "under 1 %" if rate < 0.01 else f"about {100 * rate:.0f} %"
-            notes.append(f"Low confidence: {share} of queries with a match here score this low.")
-        return notes
-
-    def _share_scoring_lower(self, searcher: Searcher, gallery: str, query: str, hits: list[Hit]) -> float:
-        """Return the share of matching queries with such a low best score; 1 if not known (yet)."""
-        calibration = self.galleries.calibration(gallery or self.galleries.names[0])
-        if calibration is None or not hits:
-            return 1.0
-        return float(calibration.p_value(searcher.embed_text(query)[None], np.array([hits[0].score]))[0])
+        confidence = self.galleries.confidence(gallery)
+        return notes + query_notes(confidence, searcher, query, hits)
 
 
 def _parameters(address: Any) -> dict[str, str]:
@@ -224,15 +214,16 @@ def _by_item(searcher: Searcher, item: str, count: int) -> Found:
     return Found({"item": item}, "", thumbnail, [], seconds, results)
 
 
-def _by_picture(searcher: Searcher, key: str | None, count: int) -> Found:
+def _by_picture(searcher: Searcher, key: str | None, count: int, confidence: Confidence | None) -> Found:
     """I2T and I2I for an uploaded, pasted or photographed picture."""
     if not key:
         raise QueryError("Your picture is not on the server any more. Choose it again.")
     image = _decoded(key)
     start = time.perf_counter()
-    results = _both(searcher, lambda of: searcher.search_image(image, count, of))
+    embedding = searcher.embed_image(image)
+    results = _both(searcher, lambda of: searcher.search_embedding(embedding, count, of))
     seconds = time.perf_counter() - start
-    notes = ["A search with your own picture has no link."]
+    notes = [*picture_notes(confidence, embedding), "A search with your own picture has no link."]
     return Found({"picture": OWN_PICTURE}, "", "", notes, seconds, results)
 
 

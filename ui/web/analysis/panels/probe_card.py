@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.gallery_analysis import GalleryAnalysis
 from analysis.probes.counterfactuals import probe_table
 from analysis.probes.word_edits import word_diff
-from analysis.probes.word_importance import best_patches, word_importance, word_patch_map
+from analysis.probes.word_importance import best_patches, located, word_importance, word_patch_map
 from itr_core.errors import ImageError, ModelError, QueryError
 from itr_core.pairs.decoding import decode_image
 from itr_core.retrieval.searcher import Searcher
@@ -89,7 +89,8 @@ class ProbeCard:
 
     def _best_patches(self) -> pd.DataFrame:
         image = decode_image(self.thumbnail)
-        return best_patches(*word_patch_map(self.searcher.encoder, image, self.caption))
+        words, maps = word_patch_map(self.searcher.encoder, image, self.caption)
+        return best_patches(words, maps, located(self.searcher.encoder, image, words, maps))
 
 
 def find(analysis: GalleryAnalysis, searcher: Searcher, query: str) -> tuple[int, int]:

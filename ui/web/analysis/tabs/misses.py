@@ -121,18 +121,20 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     filters = {"direction": direction, "cause": cause, "concept": concept, "order": order}
     inputs = {**filters, "confused": confused, "shown": count}
 
+    first = galleries.first_paired
+
     def show(names: list[str], *values: str) -> Generator[Outputs]:
-        needed = [] if galleries.analysis(names[0]).unpaired else ["misses"]
-        for name, work in awaited(galleries, names[:1], *needed):
+        needed = [] if galleries.analysis(first(names)).unpaired else ["misses"]
+        for name, work in awaited(galleries, [first(names)], *needed):
             progress = html.render("computing.html", what="Finding the misses", name=name, work=work)
             yield UNCHANGED._replace(problem=progress)
-        yield _outputs(galleries, names[0], Shown(*values))
+        yield _outputs(galleries, first(names), Shown(*values))
 
     @errors_in_problem
     def by_bar(names: list[str], order: str, event: gr.EventData) -> Outputs:
         keys = event_value(event, "keys")
         direction, cause = miss_cards.parse_bar(keys[0] if isinstance(keys, list) and keys else "")
-        return _outputs(galleries, names[0], Shown(direction, cause, order=order))
+        return _outputs(galleries, first(names), Shown(direction, cause, order=order))
 
     @errors_in_problem
     def by_confusion(event: gr.EventData, names: list[str], *values: str) -> Outputs:
@@ -140,21 +142,21 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         parts = (str(event_value(event, name)) for name in ("concept", "captioned", "depicted"))
         confused = BETWEEN.join(parts)
         after = before._replace(confused="" if confused == before.confused else confused, count=str(PAGE))
-        return _outputs(galleries, names[0], after)
+        return _outputs(galleries, first(names), after)
 
     @errors_in_problem
     def show_more(names: list[str], *values: str) -> Outputs:
         before = Shown(*values)
-        return _outputs(galleries, names[0], before._replace(count=str(before.number + PAGE)))
+        return _outputs(galleries, first(names), before._replace(count=str(before.number + PAGE)))
 
     @errors_in_problem
     def judge(event: gr.EventData, names: list[str], *values: str) -> Outputs:
-        analysis = galleries.analysis(names[0])
+        analysis = galleries.analysis(first(names))
         verdict = (event_value(event, name) for name in ("direction", "query", "found", "verdict"))
         try:
             miss_cards.judge(analysis, *verdict)
         except PairscopeError as error:  # the buttons must show the saved verdicts again
-            outputs = _outputs(galleries, names[0], Shown(*values))
+            outputs = _outputs(galleries, first(names), Shown(*values))
             # The browser redraws only HTML that differs from the HTML before.
             cards = f"{outputs.cards}<!-- {time.monotonic_ns()} -->"
             return outputs._replace(problem=html.note(message_of(error)), cards=cards)

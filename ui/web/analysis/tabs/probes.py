@@ -90,22 +90,34 @@ def _one_image(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         words = plot_value(figures.importance(one.importance()), IMPORTANCE, "word-importance")
         return Outputs("", one.card(gallery), words, one.table())
 
+    first = galleries.first_paired
+
     def show(names: list[str], query: str, position: str) -> Generator[Outputs]:
-        analysis = galleries.analysis(names[0])
-        row, longest = probe_card.find(analysis, galleries.searcher(names[0]), query)
+        analysis = galleries.analysis(first(names))
+        row, longest = probe_card.find(analysis, galleries.searcher(first(names)), query)
         item = analysis.gallery.items["image_id"].iat[row]
-        yield probe(names[0], *(probe_card.parse(analysis, item, position) if position else (row, longest)))
+        yield probe(
+            first(names),
+            *(probe_card.parse(analysis, item, position) if position else (row, longest)),
+        )
 
     @show_errors(lambda message: (gr.skip(), gr.skip(), *_problem(message)))
     def random_image(names: list[str]) -> tuple[Any, ...]:
-        analysis = galleries.analysis(names[0])
+        analysis = galleries.analysis(first(names))
         row, position = probe_card.captioned_image(analysis, random.random())
-        return analysis.gallery.items["image_id"].iat[row], "", *probe(names[0], row, position)
+        return (
+            analysis.gallery.items["image_id"].iat[row],
+            "",
+            *probe(first(names), row, position),
+        )
 
     @show_errors(lambda message: (gr.skip(), *_problem(message)))
     def by_caption(names: list[str], event: gr.EventData) -> tuple[Any, ...]:
         item, position = event_value(event, "item"), event_value(event, "caption")
-        return position, *probe(names[0], *probe_card.parse(galleries.analysis(names[0]), item, position))
+        return position, *probe(
+            first(names),
+            *probe_card.parse(galleries.analysis(first(names)), item, position),
+        )
 
     settings: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
     clicks = [
