@@ -2,9 +2,10 @@
 
 import os
 import pickle
+import sys
 import traceback
 from collections.abc import Callable, Sequence
-from multiprocessing import connection, get_all_start_methods, get_context
+from multiprocessing import connection, get_context
 from typing import Any, Generic, TypeVar
 
 from itr_core.system.workers import leave_signals_to_parent
@@ -12,8 +13,8 @@ from itr_core.system.workers import leave_signals_to_parent
 T = TypeVar("T")
 
 # A fork of the parent could inherit a lock that one of its threads holds. The forkserver has one thread, and
-# its forks need no time to import modules.
-_CONTEXT: Any = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+# its forks need no time to import modules. Elsewhere, libraries of the system do not survive a fork.
+_CONTEXT: Any = get_context("forkserver" if sys.platform == "linux" else "spawn")
 
 
 def preload(modules: Sequence[str]) -> None:
@@ -51,20 +52,21 @@ class Computation(Generic[T]):
             Exception: The function raised it, or another one that cannot be pickled (RuntimeError).
             RuntimeError: The process was killed.
         """
-        try:
+        with self._messages:
             while True:
-                kind, value = self._messages.recv()
+                try:
+                    kind, value = self._messages.recv()
+                except (EOFError, OSError):  # nothing more, or only a part of a message
+                    self._process.join()
+                    status = self._process.exitcode
+                    raise RuntimeError(f"The computation ended with exit status {status}.") from None
                 if kind == "progress":
                     self.done, self.total = value
-                elif kind == "result":
-                    return value
-                else:
+                    continue
+                self._process.join()
+                if kind == "error":
                     raise value
-        except (EOFError, OSError):  # nothing more, or only a part of a message
-            self._process.join()
-            raise RuntimeError(f"The computation ended with exit status {self._process.exitcode}.") from None
-        finally:
-            self._messages.close()
+                return value
 
     def kill(self) -> None:
         """End the process now; a thread that waits in `result` gets a RuntimeError."""

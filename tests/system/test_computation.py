@@ -22,6 +22,10 @@ def refuse(*, progress: Progress) -> None:
     raise QueryError("This gallery has no dogs.")
 
 
+def read(path: Path, *, progress: Progress) -> str:
+    return path.read_text()
+
+
 def fail(*, progress: Progress) -> None:
     error = LookupError("a detail")
     error.lock = Lock()  # type: ignore[attr-defined]  # locks cannot be pickled
@@ -46,6 +50,11 @@ def test_an_error_keeps_its_class_and_brings_its_traceback() -> None:
         Computation(refuse).result()
     assert str(caught.value) == "This gallery has no dogs."
     assert "in refuse" in caught.value.__notes__[0]
+
+
+def test_an_error_of_a_file_is_not_taken_for_the_end_of_the_messages() -> None:
+    with pytest.raises(FileNotFoundError, match="missing"):
+        Computation(read, Path("missing")).result()
 
 
 def test_an_error_that_cannot_be_pickled_brings_its_traceback() -> None:
