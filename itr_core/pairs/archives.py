@@ -77,8 +77,8 @@ def _usable(members: Iterator[_Member], options: FileOptions, report: Report) ->
         path = PurePosixPath(name.replace("\\", "/").encode("utf-8", "backslashreplace").decode())
         if path.is_absolute() or ".." in path.parts:
             report.skip(str(path), "its name leads out of the archive")
-        elif glob := options.excluding(path):
-            report.changed(f"Left out by --exclude {glob}", str(path))
+        elif options.excludes(path, report):
+            continue
         elif any(map(is_of_system, path.parts)):
             report.changed("Hidden files, and files of operating systems and NAS, passed over", str(path))
         elif problem:

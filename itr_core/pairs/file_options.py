@@ -9,6 +9,7 @@ from PIL import Image
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs.decoding import MAX_PIXELS, ImageSource, ImageTooLargeError, check_image, decode_image
+from itr_core.pairs.report import Report
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,24 @@ class FileOptions:
         limit = MAX_PIXELS if max_megapixels is None else round(max_megapixels * 1e6)
         return cls(tuple(exclude), follow_links, limit)
 
-    def excluding(self, path: PurePosixPath) -> str | None:
-        """Return the glob that matches a relative path, its name or a folder above it."""
+    def excludes(self, path: PurePosixPath, report: Report) -> bool:
+        """Tell whether a glob matches a relative path, its name or a folder above it, and report this."""
         if not self.exclude:
-            return None
+            return False
         parts = [each for each in (path, *path.parents) if each.name]
         names = {*map(str, parts), *(part.name for part in parts)}
-        return next((glob for glob in self.exclude if fnmatch.filter(names, glob.rstrip("/"))), None)
+        for glob in self.exclude:
+            plain = glob.removeprefix("./").rstrip("/")
+            if fnmatch.filter(names, plain) or fnmatch.filter(names, plain.removeprefix("**/")):
+                report.changed(f"Left out by --exclude {glob}", str(path))
+                return True
+        return False
+
+    def report_unused(self, report: Report) -> None:
+        """Note the globs that have matched nothing."""
+        for glob in self.exclude:
+            if f"Left out by --exclude {glob}" not in report.changes:
+                report.note(f"--exclude {glob} matches no file.")
 
     def check(self, source: ImageSource) -> None:
         """Check the header of an image.

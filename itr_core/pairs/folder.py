@@ -88,6 +88,7 @@ def pairs_of_entries(
     others = {entry.path: entry for entry in files}
     for image in images:
         del others[image.path]
+    options.report_unused(report)
     if not images:
         _report_unread(others, report)
         raise SourceError(f"{source}: {_nothing(report)}")

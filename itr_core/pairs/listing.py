@@ -73,9 +73,9 @@ class _Walk:
                 self.report.skip(str(own), "not a regular file")
 
     def _is_left_out(self, path: PurePosixPath) -> bool:
-        if glob := self.options.excluding(path):
-            self.report.changed(f"Left out by --exclude {glob}", str(path))
-        elif is_of_system(path.name):
+        if self.options.excludes(path, self.report):
+            return True
+        if is_of_system(path.name):
             self.report.changed(
                 "Hidden files, and files of operating systems and NAS, passed over", str(path)
             )

@@ -118,6 +118,9 @@ def test_excluded_files_and_folders(paint: Paint, tmp_path: Path) -> None:
         "Left out by --exclude *.png: 1 (b.png).",
         "Left out by --exclude raw/*: 2 (raw/c.jpg, raw/deep).",
     ]
+    assert folder(tmp_path, exclude=["**/deep"]).image_ids == ["a.jpg", "b.png", "e/raw.jpg", "raw/c.jpg"]
+    assert folder(tmp_path, exclude=["./raw"]).image_ids == ["a.jpg", "b.png", "e/raw.jpg"]
+    assert folder(tmp_path, exclude=["*.gif"]).notes == ["--exclude *.gif matches no file."]
     with pytest.raises(SourceError, match="a glob is missing"):
         folder(tmp_path, exclude=[""])
     with pytest.raises(SourceError, match="a picturebook source has no option exclude"):
