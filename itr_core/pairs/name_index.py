@@ -18,10 +18,10 @@ class NameIndex:
 
     Args:
         paths: paths relative to `root`.
-        root: absolute path of the source, for names that are absolute.
+        root: absolute path of the source, for names that are absolute or climb with `..`.
     """
 
-    def __init__(self, paths: Iterable[PurePosixPath], root: str = "") -> None:
+    def __init__(self, paths: Iterable[PurePosixPath], root: str) -> None:
         self.root = root.rstrip("/")
         self._paths = {str(path) for path in paths}
 
@@ -64,13 +64,10 @@ class NameIndex:
 
     def _places(self, name: str, folder: PurePosixPath) -> list[str]:
         """Return the paths that a name may mean, inside of the source."""
-        if _ABSOLUTE.match(name):
-            start = f"{self.root}/"
-            places = [name[len(start) :]] if name.startswith(start) else []
-        else:
-            places = [str(folder / name), name]
-        normal = [posixpath.normpath(place) for place in places]
-        return [place for place in normal if not place.startswith("../")]
+        start = f"{self.root}/"
+        places = [name] if _ABSOLUTE.match(name) else [f"{start}{folder}/{name}", f"{start}{name}"]
+        normal = map(posixpath.normpath, places)
+        return [place.removeprefix(start) for place in normal if place.startswith(start)]
 
 
 def name_key(name: str) -> str:

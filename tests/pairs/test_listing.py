@@ -267,11 +267,11 @@ def test_names_that_fit_several_files_or_lead_out_are_named(paint: Paint, tmp_pa
         paint(name)
     root = tmp_path / "in"
     names = ("a.jpg", "b.jpg", "../out/c.jpg", str(tmp_path / "out" / "c.jpg"), "gone.jpg")
-    rows = [*names, str(root / "A.jpg"), "x/../y/b.jpg"]
+    rows = [*names, str(root / "A.jpg"), "x/../y/b.jpg", r"..\in\y\b.jpg"]
     (root / "captions.txt").write_text("".join(f"{name},words\n" for name in rows))
     pairs = folder(root)
     assert dict(zip(pairs.image_ids, pairs.captions, strict=True)) == {
-        "A.jpg": ["words"], "a.JPG": [], "x/b.jpg": [], "y/b.jpg": ["words"]
+        "A.jpg": ["words"], "a.JPG": [], "x/b.jpg": [], "y/b.jpg": ["words", "words"]
     }  # fmt: skip
     reasons = dict(pairs.skipped)
     assert reasons.keys() == set(names)
