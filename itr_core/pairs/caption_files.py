@@ -110,7 +110,7 @@ def caption_rows(table: TextTable, columns: Columns, report: Report, name: str) 
     image = file_name_column(table.columns, columns)
     if image is None:
         raise SourceError(
-            f"{name}: no column of file names (file_name) among {some_names(table.columns) or 'its lines'}. "
+            f"{name}: no column of file names (file_name) among {some_names(table.columns) or 'none'}. "
             'Name it with --columns image=NAME (in Python: columns={"image": NAME}).'
         )
     others = [column for column in table.columns if column != image]
@@ -126,9 +126,10 @@ def caption_rows(table: TextTable, columns: Columns, report: Report, name: str) 
         captions = read_captions(values, texts, report, place)
         labels = read_labels(values.get(label)) if label else None
         rows.append(CaptionRow(file_name, captions, labels, id_text(values.get(str(chosen_id))) or None))
-    hint = keys_hint(
-        {text: next((row.values[text] for row in table.rows if row.values.get(text)), None) for text in texts}
-    )
+    examples = {
+        text: next((row.values[text] for row in table.rows if row.values.get(text)), None) for text in texts
+    }
+    hint = keys_hint(examples) or report.example()
     require_captions(name, table.columns, texts, columns, any(row.captions for row in rows), hint)
     if unread := unread_captions(others, texts):
         report.note(f"{name}: captions are read from {some_names(texts)}, not from {some_names(unread)}.")
@@ -193,5 +194,5 @@ def require_captions(
     if found or without_captions(columns):
         return
     if not texts:
-        refuse_captions(name, f"no column of captions among {some_names(known) or 'its lines'}")
+        refuse_captions(name, f"no column of captions among {some_names(known) or 'its columns'}")
     refuse_captions(name, f"no caption in {some_names(texts)}, among the columns {some_names(known)}", hint)

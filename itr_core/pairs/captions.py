@@ -7,6 +7,7 @@ import math
 import re
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from itr_core.pairs.columns import caption_columns
@@ -89,7 +90,8 @@ def _texts(value: Any, report: Report, name: str) -> Iterator[str | float]:
     elif isinstance(value, Mapping):
         yield from _texts_of_struct(value, report, name)
     elif isinstance(value, bytes):
-        yield value.decode("utf-8", "replace")
+        with suppress(UnicodeDecodeError):  # else it is no text
+            yield value.decode()
     elif isinstance(value, Iterable):
         for part in value:
             yield from _texts(part, report, name)

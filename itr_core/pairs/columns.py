@@ -20,7 +20,7 @@ _CAPTIONS = (
     r"alt(_?texts?)?", r"texts?(_?\d+)?", r"comments?(_?\d+)?", r"raw", r"answers?(_?\d+)?", r"txt",
     r"captions?_(str|text|(?!id|no)[a-z]{2})", r"texts?_(?!id|no)[a-z]{2}",
     r"(?!(n|no|num|number|number_of|has|is)_)\w+_captions?(_?\d+)?",
-    r"(\w+_)?descriptions?(_?\d+)?", r"prompts?", r"titles?(_?\d+)?", r"quer(y|ies)", r"headlines?",
+    r"(\w+_)?descriptions?(_?\d+)?", r"prompts?", r"titles?(_?\d+)?", r"quer(y|ies)", r"headlines?", r"json",
 )  # fmt: skip
 _FILE_NAMES = (
     "file_name", "filename", "image_path", "filepath", "path", "image_name", "image", "file", "file_path",
@@ -129,7 +129,7 @@ def _shown(names: Iterable[str]) -> list[str]:
 
 
 def _names(chosen: str | list[str]) -> list[str]:
-    return [name for name in ([chosen] if isinstance(chosen, str) else chosen) if name]
+    return list(dict.fromkeys(name for name in ([chosen] if isinstance(chosen, str) else chosen) if name))
 
 
 def _choose(role: str, usual: Iterable[str], known: Iterable[str], columns: Columns) -> str | None:

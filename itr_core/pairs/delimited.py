@@ -98,7 +98,7 @@ class _Layout:
             cells[self.image] = _without_number(cells[self.image].strip())
         for column in self.texts:
             if column < len(cells):
-                cells[column] = cells[column].lstrip(" ")
+                cells[column] = cells[column].lstrip(" \t")
         return cells
 
     def starts_row(self, line: str) -> bool:

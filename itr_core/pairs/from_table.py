@@ -68,7 +68,7 @@ def pairs_of_table(
         raise SourceError(
             f"{source}: none of its {len(table.rows)} rows has an image ({first.name}: {first.reason})."
         )
-    hint = keys_hint({name: _first([column]) for name, column in table.captions.items()})
+    hint = keys_hint({name: _first([column]) for name, column in table.captions.items()}) or report.example()
     require_captions(source, others, texts, columns, any(each.captions for each in found), hint)
     if unread := unread_captions(others, texts):
         report.note(f"{source}: captions are read from {some_names(texts)}, not from {some_names(unread)}.")

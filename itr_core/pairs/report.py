@@ -33,6 +33,10 @@ class Report:
         """Record a change of one caption or line; `notes` has one sentence for each kind of change."""
         self.changes[change].append(place)
 
+    def example(self) -> str:
+        """Return a sentence on the first image or line that is left out, if there is one."""
+        return f" {self.skipped[0].name}: {self.skipped[0].reason}." if self.skipped else ""
+
     @property
     def notes(self) -> list[str]:
         """All sentences; changes of one kind are counted, and the first three places are named."""

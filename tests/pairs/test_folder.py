@@ -200,3 +200,10 @@ def test_labels_of_all_rows_of_an_image_are_kept(paint: Paint, tmp_path: Path) -
         "file_name,caption,label\na.jpg,one,dog\na.jpg,two,sea\na.jpg,x,dog\n"
     )
     assert load_pairs(f"folder:{tmp_path}").labels == [["dog", "sea"]]
+
+
+def test_columns_without_a_caption_file_are_refused(paint: Paint, tmp_path: Path) -> None:
+    paint("a.jpg")
+    with pytest.raises(SourceError, match=r"--columns names captions, but there is no caption file"):
+        load_pairs(f"folder:{tmp_path}", columns={"captions": "text"})
+    assert len(load_pairs(f"folder:{tmp_path}", columns={"captions": []})) == 1

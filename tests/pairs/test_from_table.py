@@ -91,6 +91,10 @@ LAYOUTS: dict[str, dict[str, list[Any]]] = {
     "texts of lists": {"caption": ["['a', \"b\"]", '["c"]'], "filename": ["x.jpg", "y.jpg"]},
     "NumPy's lists": {"caption": ["['a' 'b']", "['c']"], "filename": ["x.jpg", "y.jpg"]},
     "caption and more": {"caption": ["a", "c"], "caption_1": ["b", None], "filename": ["x.jpg", "y.jpg"]},
+    "img2dataset's JSON": {
+        "json": ['{"url": "x", "caption": ["a", "b"]}', '{"caption": "c"}'],
+        "filename": ["x.jpg", "y.jpg"],
+    },
     "one language": {"captions": [{"en": ["a", "b"]}, {"en": ["c"]}], "filename": ["x.jpg", "y.jpg"]},
     "only tokens": {
         "sentences": [[{"tokens": ["a"]}, {"tokens": ["b"]}], [{"tokens": ["c"]}]],
@@ -187,6 +191,9 @@ def test_bad_tables(tmp_path: Path) -> None:
     (tmp_path / "words.parquet").write_text("PAR1 these are words")
     with pytest.raises(SourceError, match="cannot be read as one parquet table"):
         load_pairs(str(tmp_path / "words.parquet"))
+    path = write(tmp_path / "e.parquet", {"caption": ["x" * 100_001]})
+    with pytest.raises(SourceError, match=r"no caption in caption, .* a caption of 100,001 characters"):
+        load_pairs(str(path))
     path = write(tmp_path / "b.parquet", {"words": ["a"]})
     with pytest.raises(SourceError, match=r"no column of captions among words.*--columns captions=NAME"):
         load_pairs(str(path))
@@ -355,7 +362,9 @@ def test_binary_types_of_arrow(kind: pa.DataType, tmp_path: Path) -> None:
     {"image": [{"path": "a.png"}], "caption": ["x"]},
     {"a": [b"1"], "b": [b"2"], "caption": ["x"]},
     {"image": ["a.jpg"], "caption": [{"lang": "en", "content": "x"}]},
-    {"image": ["a.jpg"], "caption": [pa.scalar(3.5).as_py()]},
+    {"image": ["a.jpg"], "caption": [3.5]},
+    {"image": ["a.jpg"], "caption": [b"\xff\xd8\xff"]},
+    {"image": ["a.jpg"], "caption": ["too long " * 20_000]},
 ])  # fmt: skip
 def test_odd_columns_are_refused_in_one_sentence(columns: dict[str, list[Any]], tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
