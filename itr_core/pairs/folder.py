@@ -97,8 +97,8 @@ def pairs_of_entries(
     rows = _captioned(others, index, columns or {}, report)
     if columns and not without_captions(columns) and not rows and not beside:
         raise SourceError(
-            f"{source}: --columns names {', '.join(columns)}, but there is no caption file; remove the option, "
-            "or add a metadata.csv."
+            f"{source}: --columns names {', '.join(columns)}, but there is no caption file; remove the "
+            "option, or add a metadata.csv."
         )
     captions = {path: row.captions for path, row in rows.items()}
     labels = {path: row.labels for path, row in rows.items()}
