@@ -253,7 +253,16 @@ def _optimised(
                 "file": _Epochs(on_epoch),
             },
         )
-        return fitted.fit_transform(start)  # with a neighbour graph, umap only reads the number of rows
+        try:
+            return fitted.fit_transform(start)  # with a neighbour graph, umap only reads the number of rows
+        except (
+            BaseException
+        ):  # of `on_epoch`: tqdm keeps its lock, for which all later progress bars would wait
+            from tqdm.auto import tqdm
+
+            with suppress(AssertionError, RuntimeError):  # the error came from elsewhere
+                tqdm.get_lock().release()
+            raise
 
 
 @cache

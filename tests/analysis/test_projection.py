@@ -1,11 +1,14 @@
 """Maps: PCA against scikit-learn, properties of UMAP, and the placement of new points."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
+from tqdm.auto import tqdm
 
 from analysis import projection
 from analysis.projection import Map, aligned_maps, centred, pca_map, procrustes, umap_map
@@ -103,6 +106,8 @@ def test_an_exception_of_progress_ends_the_work(clusters: tuple[np.ndarray, np.n
 
     with pytest.raises(StopError):
         umap_map(clusters[0], progress=stop)
+    with ThreadPoolExecutor(1) as other:  # a lock that this thread had kept would make all other threads wait
+        assert other.submit(lambda: list(tqdm(range(3), file=StringIO()))).result(timeout=20) == [0, 1, 2]
     assert max(seen) <= step + 1
 
 
