@@ -26,6 +26,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,10 @@ from itr_core.pairs import PairSet
 from itr_core.system.files import cache_dir, sha256, whole_file
 
 IMAGE_TEACHER, TEXT_TEACHER = "features", "lsa"
+_OWN = {
+    "image": (IMAGE_TEACHER, "timm"),
+    "text": (TEXT_TEACHER, "sentence-transformers"),
+}  # kinds of one modality
 LSA_DIMS = 256
 IMAGE_BATCH, TEXT_BATCH = 64, 512
 SOURCE = "source_sha256"
@@ -99,6 +104,25 @@ def open_teachers(
     )
 
 
+def check_teachers(image_spec: str | None, text_spec: str | None) -> None:
+    """Check the kinds of two teachers, their files and packages, without loading a model.
+
+    Raises:
+        ModelError: A kind is unknown, a file is missing, or a package is not installed.
+    """
+    for modality, spec in (("image", image_spec or IMAGE_TEACHER), ("text", text_spec or TEXT_TEACHER)):
+        kind, _, rest = spec.partition(":")
+        if not (
+            spec == _OWN[modality][0] or (rest and kind in (_OWN[modality][1], "open_clip", "precomputed"))
+        ):
+            raise _unknown(modality, spec)
+        file = {"timm": rest.partition("@")[2], "precomputed": rest.rpartition(":")[0]}.get(kind)
+        if file and not Path(file).is_file():
+            raise _no_file(file, spec, "no such file")
+        if kind == "sentence-transformers" and find_spec("sentence_transformers") is None:
+            raise _no_package(spec)
+
+
 def save_teachers(path: Path, pairs: PairSet, image: np.ndarray, text: np.ndarray) -> None:
     """Write the result of `open_teachers` to a file.
 
@@ -144,7 +168,7 @@ def _image_teacher(
         )
     if kind == "precomputed":
         return _precomputed(rest, pairs, len(pairs), "images")
-    raise _unknown("image", spec, "features, timm:NAME, timm:NAME@FILE.safetensors", ("features", "timm"))
+    raise _unknown("image", spec)
 
 
 def _text_teacher(spec: str, pairs: PairSet, texts: list[str], device: torch.device) -> Teacher:
@@ -160,7 +184,7 @@ def _text_teacher(spec: str, pairs: PairSet, texts: list[str], device: torch.dev
         )
     if kind == "precomputed":
         return _precomputed(rest, pairs, len(texts), "captions")
-    raise _unknown("text", spec, "lsa, sentence-transformers:NAME", ("lsa", "sentence-transformers"))
+    raise _unknown("text", spec)
 
 
 def _features(pairs: PairSet, images: ImageRows, encoder: DualEncoder, progress: bool) -> Teacher:
@@ -217,9 +241,7 @@ def _sentence_transformer(name: str, texts: list[str], device: torch.device) -> 
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
-            raise ModelError(
-                f"The text teacher {spec} needs a package: pip install 'pairscope[teachers]'."
-            ) from error
+            raise _no_package(spec) from error
         with _loading("text", spec, "without a network, use the path of a local folder"):
             model = SentenceTransformer(name, device=str(device), model_kwargs={"use_safetensors": True})
         yield from _each_text(texts, start, lambda batch: model.encode(batch, show_progress_bar=False))
@@ -287,16 +309,28 @@ def _sha256(file: str, spec: str) -> str:
     try:
         return sha256(Path(file))
     except OSError as error:
-        raise ModelError(
-            f"Cannot read the file {file!r} of the teacher {spec} ({error.strerror}); write "
-            "timm:NAME@FILE.safetensors or precomputed:FILE.safetensors:KEY."
-        ) from error
+        raise _no_file(file, spec, str(error.strerror)) from error
 
 
-def _unknown(modality: str, spec: str, own: str, kinds: tuple[str, ...]) -> ModelError:
-    nearest = did_you_mean(spec.partition(":")[0], (*kinds, "open_clip", "precomputed"))
+def _no_file(file: str, spec: str, why: str) -> ModelError:
+    return ModelError(
+        f"Cannot read the file {file!r} of the teacher {spec} ({why}); write timm:NAME@FILE.safetensors or "
+        "precomputed:FILE.safetensors:KEY."
+    )
+
+
+def _no_package(spec: str) -> ModelError:
+    return ModelError(f"The text teacher {spec} needs a package: pip install 'pairscope[teachers]'.")
+
+
+def _unknown(modality: str, spec: str) -> ModelError:
+    nearest = did_you_mean(spec.partition(":")[0], (*_OWN[modality], "open_clip", "precomputed"))
+    own = {
+        "image": "features, timm:NAME, timm:NAME@FILE.safetensors",
+        "text": "lsa, sentence-transformers:NAME",
+    }
     both = "open_clip:SPEC, precomputed:FILE.safetensors:KEY"
-    return ModelError(f"There is no {modality} teacher {spec!r}; one of {own}, {both}.{nearest}")
+    return ModelError(f"There is no {modality} teacher {spec!r}; one of {own[modality]}, {both}.{nearest}")
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def label_matrix(pairs: PairSet, kind: str, embed: Embed, *, seed: int) -> tuple
     if kind == "auto":
         kind = best_kind(pairs)
     if kind == "source":
-        return _own(pairs)
+        return source_labels(pairs)
     if kind == "concepts":
         return _concepts(pairs)
     if kind == "clusters":
@@ -49,7 +49,8 @@ def best_kind(pairs: PairSet) -> str:
     return "concepts" if content_words(pairs.captions, 1) else "clusters"
 
 
-def _own(pairs: PairSet) -> tuple[list[str], np.ndarray]:
+def source_labels(pairs: PairSet) -> tuple[list[str], np.ndarray]:
+    """Return the labels of the source as `label_matrix` does; raise SourceError if it has none."""
     names = sorted({name for own in pairs.labels or () for name in own})
     if not names:
         raise SourceError(

@@ -2,16 +2,52 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from itr_core.errors import SourceError
 from itr_core.methods import Method
 
 if TYPE_CHECKING:
+    from itr_core.pairs import PairSet
     from itr_core.supervision.concept_graph import ConceptGraph
+
+
+def check_method_inputs(
+    method: Method,
+    pairs: "PairSet",
+    *,
+    labels: str,
+    image_teacher: str | None,
+    text_teacher: str | None,
+    triples: str | None,
+) -> None:
+    """Check what a method needs, as far as this takes no time, before images are decoded or encoded.
+
+    Raises:
+        SourceError: the source has no labels or no captions that are known to be false, or there is no file of
+            triples.
+        ModelError: there is no such teacher.
+    """
+    if "false_captions" in method.needs and pairs.false_captions is None:
+        raise SourceError(
+            f"{pairs.source} has no captions that are known to be false, which this method needs. "
+            "picturebook:train+queries has them."
+        )
+    if "labels" in method.needs and labels == "source":
+        from itr_core.supervision.labels import source_labels
+
+        source_labels(pairs)
+    if "teachers" in method.needs:
+        from itr_core.features.teachers import check_teachers
+
+        check_teachers(image_teacher, text_teacher)
+    if triples and not Path(triples).is_file():
+        raise SourceError(f"triples={triples!r}: no such file.")
 
 
 @dataclass

@@ -28,7 +28,7 @@ from itr_core.features.image_rows import (
 from itr_core.methods import Method, Setup, make_method
 from itr_core.pairs import SOURCE_OPTIONS, PairSet, load_pairs, options_of
 from itr_core.training.config import TrainConfig
-from itr_core.training.method_inputs import MethodInputs
+from itr_core.training.method_inputs import MethodInputs, check_method_inputs
 
 
 @dataclass
@@ -256,16 +256,17 @@ def open_method_inputs(
         triples: tab-separated file of related concepts.
         seed: of clusters and of the method's weights.
         progress: show progress bars.
+
+    Raises:
+        PairscopeError: something is missing or cannot be used, see `check_method_inputs`.
     """
+    check_method_inputs(
+        method, pairs, labels=labels, image_teacher=image_teacher, text_teacher=text_teacher, triples=triples
+    )
     inputs = MethodInputs(method, encoder.tokenizer, pairs.captions)
     label_names: list[str] = []
     if "false_captions" in method.needs:
         inputs.false_captions = pairs.false_captions
-        if inputs.false_captions is None:
-            raise SourceError(
-                f"{pairs.source} has no captions that are known to be false, which this method needs. "
-                "picturebook:train+queries has them."
-            )
 
     def embed() -> tuple[np.ndarray, np.ndarray]:
         return embed_source(encoder, pairs, images)
@@ -299,10 +300,16 @@ def open_method_inputs(
 
 def load_sources(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
     """Load the training pairs and the validation pairs, and check what can be checked at once."""
-    if config.triples and not Path(config.triples).is_file():
-        raise SourceError(f"triples={config.triples!r}: no such file.")
     options = {name: getattr(config, name) for name in SOURCE_OPTIONS}
     pairs = load_pairs(config.source, **options, limit=config.limit)
+    check_method_inputs(
+        make_method(config.method, config.options),
+        pairs,
+        labels=config.labels,
+        image_teacher=config.image_teacher,
+        text_teacher=config.text_teacher,
+        triples=config.triples,
+    )
     validation = None
     if config.validation:
         accepted = options_of(config.validation)

@@ -7,12 +7,14 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.utils import parametrize
 
 from itr_core import DualEncoder, load_encoder
 from itr_core.encoders.text_tower import TextTower
 from itr_core.errors import ModelError, PairscopeError, SourceError
+from itr_core.pairs import PairSet
 from itr_core.training import train
 from itr_core.training.collapse import CollapseWatch
 from itr_core.training.lora import add_low_rank_updates, merged_weights
@@ -29,9 +31,9 @@ def trained(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory
     return train("infonce", f"folder:{world}", out=out, **settings(max_steps=150))
 
 
-def fine_tune(trained: Path, world: Path, out: Path, **changes: Any) -> Path:
+def fine_tune(trained: Path, world: Path, out: Path, method: str = "infonce", **changes: Any) -> Path:
     options = settings(**{"model": str(trained), "max_steps": 20, "lr": None, "vocab_size": 0} | changes)
-    return train("infonce", f"folder:{world}", out=out, **options)
+    return train(method, f"folder:{world}", out=out, **options)
 
 
 def changed(one: Path, other: Path) -> set[str]:
@@ -204,11 +206,21 @@ def test_training_with_gradient_checkpointing_gives_the_same_weights(
     [
         ({"validation": "bare"}, SourceError, r"validation source folder:.* has no captions"),
         ({"triples": "nowhere.tsv"}, SourceError, r"triples='nowhere\.tsv': no such file"),
+        ({"method": "crcgs", "labels": "source"}, SourceError, "has no labels"),
+        ({"method": "cusa", "image_teacher": "tim:vit"}, ModelError, "Did you mean 'timm'"),
+        ({"method": "cusa", "image_teacher": "timm:vit@no.safetensors"}, ModelError, "file 'no.safetensors'"),
+        ({"method": "cusa", "text_teacher": "precomputed:no.safetensors:x"}, ModelError, "no such file"),
         ({"validation": "unreadable"}, SourceError, "no image with a caption that can be used"),
     ],
 )
-def test_a_mistake_is_named_before_anything_is_written(
-    trained: Path, world: Path, tmp_path: Path, change: dict[str, Any], error: type[Exception], message: str
+def test_a_mistake_is_named_before_any_training_image_is_read(
+    trained: Path,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    error: type[Exception],
+    message: str,
 ) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "0.png").write_bytes((world / "00.png").read_bytes())
@@ -217,6 +229,14 @@ def test_a_mistake_is_named_before_anything_is_written(
     (tmp_path / "unreadable" / "metadata.jsonl").write_text('{"file_name": "0.png", "captions": ["a"]}')
     if "validation" in change:
         change = {"validation": f"folder:{tmp_path / change['validation']}"}
+    read = PairSet.image
+
+    def image(pairs: PairSet, row: int) -> Image.Image:
+        assert str(world) not in pairs.source
+        return read(pairs, row)
+
+    monkeypatch.setattr(PairSet, "image", image)
+    monkeypatch.setenv("PAIRSCOPE_CACHE", str(tmp_path / "cache"))
     with pytest.raises(error, match=message):
         fine_tune(trained, world, tmp_path / "out", **change)
     assert not (tmp_path / "out").exists()
