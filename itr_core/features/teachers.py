@@ -46,10 +46,8 @@ from itr_core.pairs import PairSet
 from itr_core.system.files import cache_dir, sha256, whole_file
 
 IMAGE_TEACHER, TEXT_TEACHER = "features", "lsa"
-_OWN = {
-    "image": (IMAGE_TEACHER, "timm"),
-    "text": (TEXT_TEACHER, "sentence-transformers"),
-}  # kinds of one modality
+_OWN = {"image": (IMAGE_TEACHER, "timm"), "text": (TEXT_TEACHER, "sentence-transformers")}
+_BOTH = ("open_clip", "precomputed")
 LSA_DIMS = 256
 IMAGE_BATCH, TEXT_BATCH = 64, 512
 SOURCE = "source_sha256"
@@ -112,9 +110,8 @@ def check_teachers(image_spec: str | None, text_spec: str | None) -> None:
     """
     for modality, spec in (("image", image_spec or IMAGE_TEACHER), ("text", text_spec or TEXT_TEACHER)):
         kind, _, rest = spec.partition(":")
-        if not (
-            spec == _OWN[modality][0] or (rest and kind in (_OWN[modality][1], "open_clip", "precomputed"))
-        ):
+        default, other = _OWN[modality]
+        if not (spec == default or (rest and kind in (other, *_BOTH))):
             raise _unknown(modality, spec)
         file = {"timm": rest.partition("@")[2], "precomputed": rest.rpartition(":")[0]}.get(kind)
         if file and not Path(file).is_file():
@@ -324,7 +321,7 @@ def _no_package(spec: str) -> ModelError:
 
 
 def _unknown(modality: str, spec: str) -> ModelError:
-    nearest = did_you_mean(spec.partition(":")[0], (*_OWN[modality], "open_clip", "precomputed"))
+    nearest = did_you_mean(spec.partition(":")[0], (*_OWN[modality], *_BOTH))
     own = {
         "image": "features, timm:NAME, timm:NAME@FILE.safetensors",
         "text": "lsa, sentence-transformers:NAME",

@@ -185,20 +185,27 @@ class TrainConfig(BaseModel):
         """Return the settings as values that JSON can represent."""
         return self.model_dump(mode="json")
 
-    def with_rates(self) -> Self:
-        """Return the settings with every learning rate that was not given.
+    def rates(self) -> tuple[float, float, float]:
+        """Return `lr`, `image_lr_factor` and `text_lr_factor`, with the defaults of those that are not given.
 
         Weights that exist are changed less than new ones: a rate that suits random weights destroys them
         within the first steps.
         """
         new = self.model.endswith("/none")
+        lr = 1e-4 if self.lora else 1e-3 if new else 1e-5
         image = text = 1.0
         if self.lr is None and not self.lora:
             image = 0.5 if not new else 0.01 if self.image_weights else 1.0
             text = 1.0 if new else 0.5
-        rate = 1e-4 if self.lora else 1e-3 if new else 1e-5
-        default = dict(zip(_RATES, (rate, image, text), strict=True))
-        return self.model_copy(update={name: default[name] for name in _RATES if getattr(self, name) is None})
+        return (
+            lr if self.lr is None else self.lr,
+            image if self.image_lr_factor is None else self.image_lr_factor,
+            text if self.text_lr_factor is None else self.text_lr_factor,
+        )
+
+    def with_rates(self) -> Self:
+        """Return the settings with all learning rates, as they are recorded."""
+        return self.model_copy(update=dict(zip(_RATES, self.rates(), strict=True)))
 
     def resuming(self, stopped: dict[str, Any]) -> Self:
         """Return these settings, with the learning rates of the run that was stopped where none is given.

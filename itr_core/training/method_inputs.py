@@ -29,8 +29,8 @@ def check_method_inputs(
     """Check what a method needs, as far as this takes no time, before images are decoded or encoded.
 
     Raises:
-        SourceError: the source has no labels or no captions that are known to be false, or there is no file of
-            triples.
+        SourceError: the source has no labels, or no captions that are known to be false; or there is no such
+            file of triples.
         ModelError: there is no such teacher.
     """
     if "false_captions" in method.needs and pairs.false_captions is None:

@@ -39,8 +39,7 @@ class TrainStep:
         self, config: TrainConfig, encoder: DualEncoder, method: Method, accelerator: Accelerator
     ) -> None:
         """Freeze what the settings freeze, and make the optimiser and the averages."""
-        self.config, self.encoder, self.accelerator = config.with_rates(), encoder, accelerator
-        config = self.config
+        self.config, self.encoder, self.accelerator = config, encoder, accelerator
         self.frozen: set[Part] = set()
         if config.freeze_image or config.image_features is not None:
             self.frozen.add("image")
@@ -56,12 +55,13 @@ class TrainStep:
         if config.gradient_checkpointing:
             encoder.model.set_grad_checkpointing()
         self.method = method.to(accelerator.device)
+        lr, image_lr_factor, text_lr_factor = config.rates()
         self.optimiser = make_optimiser(
             encoder,
             self.method,
-            lr=config.lr,
-            image_lr_factor=config.image_lr_factor,
-            text_lr_factor=config.text_lr_factor,
+            lr=lr,
+            image_lr_factor=image_lr_factor,
+            text_lr_factor=text_lr_factor,
             weight_decay=config.weight_decay,
         )
         self.modules: dict[str, nn.Module] = {"encoder": encoder, "method": self.method}
@@ -80,14 +80,13 @@ class TrainStep:
 
     def rates(self) -> str:
         """Describe the peak learning rates of the parts of the encoder."""
-        config = self.config
-        factors: dict[Part, float | None] = {"image": config.image_lr_factor, "text": config.text_lr_factor}
+        lr, image, text = self.config.rates()
+        factors: dict[Part, float] = {"image": image, "text": text}
         rates = [
-            f"{part} tower {'frozen' if part in self.frozen else f'{config.lr * factor:g}'}"
+            f"{part} tower {'frozen' if part in self.frozen else f'{lr * factor:g}'}"
             for part, factor in factors.items()
-            if config.lr and factor is not None
         ]
-        return f"Learning rate {config.lr:g}, {', '.join(rates)}."
+        return f"Learning rate {lr:g}, {', '.join(rates)}."
 
     def update(self, loaded: Sequence[LoadedBatch], step: int, total: int) -> dict[str, float]:
         """Run one step.

@@ -278,7 +278,7 @@ class Trainer:
         """Show and record it if the run destroys weights that existed."""
         if self.config.model.endswith("/none"):
             return
-        if warning := self.watch.warning(step, self.train_step.config.lr or 0.0):
+        if warning := self.watch.warning(step, self.config.rates()[0]):
             log.write(step, warning=warning)
             log.message(warning)
 

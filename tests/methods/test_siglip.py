@@ -80,10 +80,10 @@ def test_blocks_give_the_same_loss_and_gradients(monkeypatch: pytest.MonkeyPatch
     for large in (4096, 2):
         monkeypatch.setattr(siglip, "LARGE", large)
         monkeypatch.setattr(siglip, "BLOCK", 3)
-        inputs = [each.requires_grad_(True) for each in embeddings(7)]
-        inputs += [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (10.0, -10.0)]
-        loss = sigmoid_loss(*inputs, ids)
-        found.append([loss, *torch.autograd.grad(loss, inputs)])
+        image, text = (each.requires_grad_(True) for each in embeddings(7))
+        scale, bias = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (10.0, -10.0))
+        loss = sigmoid_loss(image, text, scale, bias, ids)
+        found.append([loss, *torch.autograd.grad(loss, [image, text, scale, bias])])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
 
