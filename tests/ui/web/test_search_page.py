@@ -72,8 +72,9 @@ def test_a_click_on_a_result_searches_with_it(page: Page, app_url: str) -> None:
     heading(page, f"Pictures for “{caption[:60]}")
 
 
-def test_an_uploaded_picture_finds_captions(page: Page, app_url: str, tmp_path: Path) -> None:
-    photo = tmp_path / "photo.jpg"
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.avif"])
+def test_an_uploaded_picture_finds_captions(name: str, page: Page, app_url: str, tmp_path: Path) -> None:
+    photo = tmp_path / name
     Image.linear_gradient("L").resize((900, 600)).save(photo)
     open_page(page, app_url)
     page.locator("#picture input[type=file]").set_input_files(photo)
