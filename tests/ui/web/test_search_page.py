@@ -84,6 +84,22 @@ def test_an_uploaded_picture_finds_captions(name: str, page: Page, app_url: str,
     assert scores == sorted(scores, reverse=True)
 
 
+def test_another_picture_replaces_the_one_before(page: Page, app_url: str, tmp_path: Path) -> None:
+    """First a picture of the gallery, then two of the visitor."""
+    open_page(page, app_url)
+    page.locator("#results button[data-item]").first.click()
+    shown = page.locator("#picture img")
+    expect(shown).to_have_attribute("src", re.compile("thumbnails/"))
+    for name in ("one.jpg", "two.jpg"):
+        page.get_by_label("Remove Image").click()
+        expect(shown).to_have_count(0)
+        Image.linear_gradient("L").resize((90, 60)).save(tmp_path / name)
+        page.locator("#picture input[type=file]").set_input_files(tmp_path / name)
+        expect(shown).to_have_attribute("src", re.compile(name))
+        expect(page.locator("#status")).to_contain_text("has no link")
+        page.wait_for_function(f"history.state?.picture?.path.endsWith('{name}')")
+
+
 @pytest.mark.parametrize("kind", ["text", "bomb", "dot"])
 def test_unusable_uploads_get_a_note_and_the_page_goes_on(
     page: Page, app_url: str, tmp_path: Path, kind: str

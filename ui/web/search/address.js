@@ -7,7 +7,8 @@ let typing = false; // the visitor has typed since the last search began
 
 function ask(link, state) {
   wanted = link;
-  if (link !== location.search) history.pushState(state, '', location.pathname + link);
+  const another = link !== location.search || state !== history.state; // such as another picture of the visitor
+  if (another) history.pushState(state, '', location.pathname + link);
   answer();
 }
 
@@ -64,5 +65,10 @@ watch('value', () => {
 const own = () => history.state?.picture ?? null;
 const shown = () => own() ?? (props.value.picture && {path: props.value.picture, url: props.value.picture});
 
-window.pairscope = {search, wanted: () => [wanted, own()], picture: () => shown() || null};
+// The box is empty while a camera is being opened, and Gradio still sends a picture that is removed.
+const choose = (picture) => {
+  if (picture && picture.path !== shown()?.path) search({picture: 'own'}, {picture});
+};
+
+window.pairscope = {search, choose, wanted: () => [wanted, own()], picture: () => shown() || null};
 answer();

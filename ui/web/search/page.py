@@ -95,8 +95,7 @@ def _search(parameter: str) -> str:
     return f"(value) => {{ window.pairscope.search({{{parameter}: value}}); }}"
 
 
-# The box is empty while a camera is being opened.
-_SEARCH_PICTURE = "(picture) => { if (picture) window.pairscope.search({picture: 'own'}, {picture}); }"
+_SEARCH_PICTURE = "(picture) => { window.pairscope.choose(picture); }"
 
 
 def _endpoints(handlers: SearchHandlers) -> None:
