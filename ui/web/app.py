@@ -57,6 +57,8 @@ def build_app(galleries: Galleries) -> gr.Blocks:
         Navbar(main_page_name="Search")
         gr.HTML(HEADER)
         search_page(galleries)
+        # Pages with such an event have a heartbeat, by whose end the server knows that the session has ended.
+        app.unload(lambda: None)
     with app.route("Analysis", "/analysis"):
         Navbar(main_page_name="Search")
         gr.HTML(HEADER)

@@ -190,6 +190,12 @@ def test_an_upload_is_served_by_its_key_only(url: str, picture: Path) -> None:
         assert httpx.get(f"{url}/gradio_api/file={other}").status_code == 404
 
 
+def test_pages_have_a_heartbeat(url: str) -> None:
+    """Its end is the end of the session; Gradio has none for pages that do not need it."""
+    for name in ("", "analysis"):
+        assert httpx.get(f"{url}/config", params={"page": name}).json()["connect_heartbeat"]
+
+
 def test_an_upload_ends_with_its_session(url: str, picture: Path) -> None:
     kept, used = upload(url, picture), upload(url, picture)
     body = {"data": [{"path": used}, 1, ""], "session_hash": "leaving"}
