@@ -69,9 +69,9 @@ class GalleryAnalysis:
         if n >= 2 and m:
             return ""
         return (
-            f"The gallery {self.gallery.path.resolve().name} has {n:,} {'image' if n == 1 else 'images'} and "
-            f"{m:,} {'caption' if m == 1 else 'captions'}. Measuring retrieval needs at least two images and "
-            "one caption."
+            f"This gallery has {n:,} {'image' if n == 1 else 'images'} and {m:,} "
+            f"{'caption' if m == 1 else 'captions'}. Measuring retrieval needs at least two images and one "
+            "caption."
         )
 
     @cached_property

@@ -53,9 +53,9 @@ def analyze(
         return
     for subject in ("metrics", "geometry"):
         _print_subject(subject, results[subject], analyses)
-    for one in analyses.values():
+    for name, one in analyses.items():
         if one.unpaired:
-            print_warning(one.unpaired)
+            print_warning(f"{name}: {one.unpaired}")
     for written in filter(None, (out, csv)):
         print_line(written)
 

@@ -129,7 +129,7 @@ class Galleries:
             QueryError: None can.
         """
         found, problems = self.analyses(names)
-        problems += [one.unpaired for one in found.values() if one.unpaired]
+        problems += [f"{name}: {one.unpaired}" for name, one in found.items() if one.unpaired]
         paired = {name: one for name, one in found.items() if not one.unpaired}
         if not paired:
             raise QueryError(" ".join(problems))

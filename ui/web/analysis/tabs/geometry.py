@@ -38,7 +38,7 @@ def geometry_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
 
         analyses, problems = galleries.analyses(names)
         paired = [name for name, each in analyses.items() if not each.unpaired]
-        problems += [each.unpaired for each in analyses.values() if each.unpaired]
+        problems += [f"{name}: {each.unpaired}" for name, each in analyses.items() if each.unpaired]
         works = awaited(galleries, list(analyses), "geometry"), awaited(galleries, paired, "histograms")
         for name, work in chain(*works):
             progress = html.render("computing.html", what="Measuring the embeddings", name=name, work=work)
