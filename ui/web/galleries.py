@@ -9,6 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# Plotly and scikit-learn import it when they are first used: in two threads at once, this is a deadlock.
+import narwhals.stable.v1  # noqa: F401 - see above
+
 from analysis.confidence import Confidence
 from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder

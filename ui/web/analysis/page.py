@@ -38,8 +38,8 @@ def analysis_page(galleries: Galleries) -> None:
     """Add the page's components and event handlers to the open Blocks."""
     selected = gr.Dropdown(
         galleries.names, value=galleries.names[:SELECTED_AT_FIRST], multiselect=True, label="Galleries",
-        info="The map shows the first one, Misses and Probes the first one with captions.", elem_id="compared",
-        visible=len(galleries.names) > 1,
+        info="The map shows the first one, Misses and Probes the first one with captions.",
+        elem_id="compared", visible=len(galleries.names) > 1,
     )  # fmt: skip
     status = gr.HTML(elem_id="status", elem_classes="optional")
     tabs, headers, notes = gr.Tabs(elem_id="tabs"), {}, {}
