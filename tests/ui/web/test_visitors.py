@@ -1,12 +1,16 @@
 """Several visitors of one app: what one of them does to a long computation disturbs no other."""
 
+import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from gradio_queue import App
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -109,3 +113,21 @@ def test_all_tabs_open_while_a_visitor_waits_and_after_the_visitor_left(visitors
     open_every_tab(other)
     one.close()
     open_every_tab(other)
+
+
+def test_no_visitor_waits_until_the_computation_of_another_has_ended(url: str) -> None:
+    app = App(url)
+
+    def visit(number: int) -> tuple[float, float]:
+        """Return the times when this visitor sees PCA and UMAP."""
+        seen: dict[str, float] = {}
+        with app.session() as session:
+            for outputs in app.event(session, ("address", "map"), {"map-kind": "captions"}):
+                for method in ("PCA", "UMAP"):
+                    if f'"text": "{method}"' in json.dumps(outputs):
+                        seen.setdefault(method, time.monotonic())
+        return seen["PCA"], seen["UMAP"]
+
+    with ThreadPoolExecutor(4) as visitors:
+        pca, umap = zip(*visitors.map(visit, range(4)), strict=True)
+    assert max(pca) < min(umap)
