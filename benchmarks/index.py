@@ -129,6 +129,13 @@ INDEX = (
         "{analysis_page/seconds/12,000 points/page_first} s for 12,000 points",
         "results.md#analysis-page",
     ),
+    Benchmark(
+        "memory of the app under load",
+        "its memory at the start",
+        "soak.py GALLERY",
+        "{soak/memory/server/start} MB at the start, {soak/memory/server/later} a minute after the load",
+        "results.md#memory-under-load",
+    ),
 )
 
 

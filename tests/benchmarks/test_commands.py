@@ -24,6 +24,7 @@ SCRIPTS = (
     "render",
     "same_results",
     "same_speed",
+    "soak",
     "starter",
     "starter_geometry",
     "text_encoding",
