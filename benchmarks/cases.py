@@ -178,7 +178,7 @@ def commands(scratch: Path) -> list[Case]:
         runs(train("dozen", "--validation", "nowhere"), code=2, says=["nowhere"]),
         Case("a search for dog beside a file of this name", lambda: beside_a_file(gallery("plain"))),
         Case("app with a mistyped path", mistyped),
-        Case("app with a folder of photos", lambda: app("home/Photos")),
+        Case("app with a folder of photos", lambda: open_in_app("home/Photos")),
         Case("damaged gallery of a table", lambda: damaged(scratch / "damaged")),
         Case("export of pq/longid.parquet", lambda: round_trip("pq/longid.parquet", scratch)),
         Case("export of pct", lambda: round_trip("folder:pct", scratch)),
@@ -227,7 +227,7 @@ def mistyped() -> tuple[str, bool]:
     return "no error", False
 
 
-def app(source: str) -> tuple[str, bool]:
+def open_in_app(source: str) -> tuple[str, bool]:
     """The app opens a plain folder, and pictures and words find its pictures."""
     from PIL import Image
 
