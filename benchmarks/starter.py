@@ -22,9 +22,8 @@ from yardstick import GOALS, TITLES, yardstick
 
 from itr_core import evaluate, load_encoder, load_pairs, train
 from itr_core.encoders.checkpoints import TRAINING_FILE, save
-from itr_core.encoders.checksums import write_checksums
+from itr_core.encoders.checksums import LAST, STATE, write_checksums
 from itr_core.encoders.starter_embeddings import write_embeddings
-from itr_core.training.trainer import LAST, STATE
 
 CARD = Path(__file__).with_name("starter_card.md")
 MODELS = Path(__file__).parents[1] / "assets" / "models"

@@ -1,11 +1,11 @@
 """A computation in a process of its own, which can be killed at any time."""
 
 import os
-import pickle
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing import connection, get_context
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from itr_core.system.workers import leave_signals_to_parent
@@ -90,7 +90,7 @@ def _sendable(error: Exception) -> Exception:
     text = traceback.format_exc()
     error.add_note(text)
     try:
-        pickle.loads(pickle.dumps(error))
+        ForkingPickler.loads(ForkingPickler.dumps(error))  # as the pipe does it
     except Exception:
         return RuntimeError(text)
     return error
