@@ -18,10 +18,10 @@ from ui.web.boundary.app_arguments import app_arguments
 from ui.web.boundary.memory import ENVIRONMENT, MOST_SESSIONS
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
 from ui.web.galleries import Galleries
+from ui.web.head import ICON, use_own_head
 from ui.web.search.page import search_page
 
 CSS = Path(__file__).with_name("style.css")
-HEAD = '<meta name="color-scheme" content="light dark">'
 # System fonts only: Gradio's default themes load theirs from a font service.
 THEME = gr.themes.Soft(
     primary_hue="teal", secondary_hue="orange", neutral_hue="stone", radius_size="lg",
@@ -108,13 +108,14 @@ def launch(
         os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
         os.environ.update(ENVIRONMENT)
         galleries = Galleries(gallery or ["picturebook:gallery"], model)
+        use_own_head()
         app = build_app(galleries)
         prepare(galleries)
         _, url, _ = app.queue(max_size=MOST_WAITING, default_concurrency_limit=16).launch(
             max_threads=MOST_WAITING, state_session_capacity=MOST_SESSIONS,
             server_name=host, server_port=port, prevent_thread_lock=not block, quiet=True, show_error=False,
             max_file_size=FILE_BYTES, mcp_server=True, ssr_mode=False, footer_links=["api"],
-            run_history=False, enable_monitoring=False, theme=THEME, css_paths=CSS, head=HEAD,
+            run_history=False, enable_monitoring=False, theme=THEME, css_paths=CSS, favicon_path=ICON,
             app_kwargs=app_arguments(
                 [path for path, *_ in app.pages], proxies, rate,
                 middleware=[Middleware(VisitorCookie)] * SETTINGS.on, routes=ROUTES * SETTINGS.on,

@@ -28,7 +28,7 @@ STATE = """() => ({
 
 def settled(page: Page, state: str = STATE) -> tuple[str, object]:
     """Return the address and what the page shows, once they no longer change."""
-    page.wait_for_function("document.querySelector('#tabs, #results[aria-busy=false]')")
+    page.wait_for_selector("#results[aria-busy=false], #tabs[aria-busy=false]", state="attached")
     before = None
     while (now := (page.url, page.evaluate(state))) != before:
         before = now
@@ -41,8 +41,8 @@ def retrace(page: Page, steps: list[Callable[[], object]], state: str) -> None:
     trail = [settled(page, state)]
     for step in steps:
         step()
+        page.wait_for_url(lambda url, before=trail[-1][0]: url != before)
         trail.append(settled(page, state))
-        assert trail[-1][0] != trail[-2][0]
     for shown in trail[-2::-1]:
         page.go_back()
         assert settled(page, state) == shown
@@ -54,18 +54,14 @@ def test_back_retraces_twenty_steps_on_the_search_page(page: Page, app_url: str,
     box = page.locator("#query textarea")
 
     def search(words: str) -> Callable[[], object]:
-        return lambda: (box.fill(words), box.press("Enter"), page.wait_for_url("**/?q=*"))
+        return lambda: (box.fill(words), box.press("Enter"))
 
     def click(selector: str) -> Callable[[], object]:
-        return lambda: (page.locator(selector).click(), page.wait_for_timeout(300))
+        return page.locator(selector).click
 
     def choose(gallery: str) -> None:
         page.locator("#gallery input").click()
         page.get_by_role("option", name=gallery, exact=True).click()
-
-    def upload() -> None:
-        page.locator("#picture input[type=file]").set_input_files(photo)
-        page.wait_for_url("**/?picture=own*")
 
     cards, captions = "#results .cards button >> nth=", "#results .captions button >> nth="
     page.goto(app_url)
@@ -78,7 +74,7 @@ def test_back_retraces_twenty_steps_on_the_search_page(page: Page, app_url: str,
             lambda: page.get_by_role("radio", name="48").check(), click("#examples button >> nth=3"),
             click("#examples button >> text=Surprise me"), lambda: choose("nasty"), click(f"{cards}1"),
             click(f"{captions}0"), lambda: choose("picturebook"), search("   "), search("a ship"),
-            upload,
+            lambda: page.locator("#picture input[type=file]").set_input_files(photo),
             lambda: page.get_by_role("radio", name="12").check(), click(f"{cards}0"), search("a house"),
         ],
         STATE,
@@ -134,7 +130,7 @@ def test_back_retraces_the_steps_on_the_analysis_page(page: Page, app_url: str) 
         return lambda: (page.get_by_role("combobox", name=label).click(), options.first.click())
 
     def click(selector: str) -> Callable[[], object]:
-        return lambda: (page.locator(selector).first.click(), page.wait_for_timeout(600))
+        return page.locator(selector).first.click
 
     def open_point() -> None:
         page.mouse.click(*point(page, MAP, -1, 5))
@@ -168,7 +164,7 @@ def test_back_retraces_the_steps_on_the_analysis_page(page: Page, app_url: str) 
 @pytest.mark.parametrize(
     "link",
     [
-        "tab=nothing", "g=elsewhere", "&".join(["g=picturebook"] * 300), "tab=map&q=%00",
+        "tab=constructor", "g=elsewhere", "&".join(["g=picturebook"] * 300), "tab=map&q=%00",
         "tab=map&open=images:99999999999999999999", f"tab=map&open={'images:1+' * 300}&map=1e999",
         "tab=query-length&k=inf&open=999", "tab=query-length&queries=x&open=%22%3E<b>",
         f"tab=misses&shown={'9' * 5000}&cause=%00", "tab=misses&confused=a|b|c&direction=-1&concept=😀",

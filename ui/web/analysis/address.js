@@ -4,7 +4,7 @@ const [first] = Object.keys(props.tabs);
 const longest = 2000; // characters of a parameter, more than a selection of some hundred points
 const tabOf = (search) => {
   const tab = new URLSearchParams(search).get('tab');
-  return tab in props.tabs ? tab : first;
+  return Object.hasOwn(props.tabs, tab) ? tab : first;
 };
 let current = tabOf(location.search);
 let restoring = false;
@@ -22,32 +22,42 @@ function record(tab, values) {
   history.pushState(null, '', location.pathname + (parameters.size ? `?${parameters}` : ''));
 }
 
+const busy = (yes) => document.querySelector('#tabs').setAttribute('aria-busy', String(yes));
+
+function update() {
+  busy(true);
+  const heading = current[0].toUpperCase() + current.slice(1).replaceAll('-', ' ');
+  document.title = `${heading} - Pairscope`;
+  trigger(current);
+}
+
 function open(tab, values) {
   const byGradio = untouched && tab === first;
   untouched = false;
   if (byGradio || tab === current) return;
   current = tab;
   record(tab, values);
-  trigger(tab);
+  update();
 }
 
 function restore() {
   restoring = true;
   current = tabOf(location.search);
+  busy(true);
   trigger('restore');
 }
 
 function restored() {
   restoring = false;
-  trigger(current);
+  update();
 }
 
 function changed(tab, values) {
   if (tab !== current) return;
   record(tab, values);
-  trigger(tab);
+  update();
 }
 
-window.pairscope = {record, open, restored, changed};
+window.pairscope = {record, open, restored, changed, updated: () => busy(false)};
 addEventListener('popstate', restore);
 restore();

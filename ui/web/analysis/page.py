@@ -61,14 +61,10 @@ def analysis_page(galleries: Galleries) -> None:
         ):
             js = f"(...values) => {{ window.pairscope.{function}({json.dumps(slug(title))}, values); }}"
             event(None, inputs, None, js=js, api_visibility="private")
+        outputs = [notes[title], *tab.outputs]
         update = getattr(address, slug(title))
-        update(
-            _handler(galleries, tab),
-            inputs,
-            [notes[title], *tab.outputs],
-            trigger_mode="always_last",
-            **PRIVATE,
-        )
+        updated = update(_handler(galleries, tab), inputs, outputs, trigger_mode="always_last", **PRIVATE)
+        updated.then(None, js="() => { window.pairscope.updated(); }", api_visibility="private")
 
     every_input = [each for tab in laid_out.values() for each in tab.inputs.values()]
     unchanged = [gr.skip()] * (2 + len(every_input))

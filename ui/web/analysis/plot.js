@@ -64,10 +64,12 @@ async function draw() {
   if (!value) return;
   element.querySelector('figure').setAttribute('aria-label', value.caption);
   element.querySelector('.caption').textContent = value.caption;
+  const {data, layout} = value.figure;
+  const fitted = narrowed(themed(layout), data);
+  area.style.minHeight = `${fitted.height}px`; // before the library is there, so that nothing moves later
   Plotly = await load(props.library);
   if (props.value !== value) return; // a newer figure is being drawn
-  const {data, layout} = value.figure;
-  await Plotly.react(area, data, narrowed(themed(layout), data), {
+  await Plotly.react(area, data, fitted, {
     displaylogo: false, responsive: true, scrollZoom: Boolean(value.meta.zoom),
     modeBarButtons: [value.meta.zoom ? ['zoomIn2d', 'zoomOut2d', 'pan2d', 'select2d', 'lasso2d', 'resetScale2d'] : ['resetScale2d']],
   });

@@ -55,6 +55,7 @@ watch('value', () => {
   document.querySelector('#results').setAttribute('aria-busy', 'false');
   wanted = answered.link;
   trigger('picture');
+  document.title = answered.query ? `${answered.query} - Pairscope` : 'Pairscope';
   if (wanted !== location.search) history.replaceState(history.state, '', location.pathname + wanted);
   if (typing || box().value === answered.query) return;
   box().value = answered.query;

@@ -1,0 +1,167 @@
+"""What people see of the pages on a desktop and on a phone: contrast, layout, plots, and the head."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+from urllib.request import urlopen
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.ui.web.test_analysis_page import MAP, point
+
+pytestmark = pytest.mark.ui
+
+PAGES = {
+    "?q=a+ship&g=picturebook": "#results .cards",
+    "analysis": "#measures table",
+    "analysis?tab=map&map=images&open=images:3": "#map .gtitle",
+    "analysis?tab=query-length": "#length .gtitle",
+    "analysis?tab=misses": "#misses .misses > li",
+    "analysis?tab=probes": "table.probes",
+}
+"""Page -> what it shows when it is ready."""
+SHIFTS = """
+window.shift = 0;
+new PerformanceObserver((list) => {
+  for (const each of list.getEntries()) if (!each.hadRecentInput) window.shift += each.value;
+}).observe({type: 'layout-shift', buffered: true});
+"""
+
+
+def open_ready(page: Page, url: str, path: str) -> None:
+    page.goto(f"{url}/{path}")
+    expect(page.locator(PAGES[path]).first).to_be_visible()
+
+
+@pytest.fixture
+def phone(chromium: Browser) -> Iterator[BrowserContext]:
+    size = {"width": 390, "height": 844}
+    context = chromium.new_context(viewport=size, has_touch=True, is_mobile=True)  # type: ignore[arg-type] - a TypedDict
+    context.set_default_timeout(60_000)
+    yield context
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_passes_the_checks_of_axe(
+    chromium: Browser, app_url: str, scheme: Literal["light", "dark"]
+) -> None:
+    page = chromium.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    for path in PAGES:
+        open_ready(page, app_url, path)
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+    page.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_moves_while_a_page_is_loaded(page: Page, app_url: str, path: str) -> None:
+    page.add_init_script(SHIFTS)
+    open_ready(page, app_url, path)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("window.shift") <= 0.05
+
+
+def test_a_phone_shows_two_results_in_the_first_view(phone: BrowserContext, app_url: str) -> None:
+    page = phone.new_page()
+    open_ready(page, app_url, "?q=a+ship&g=picturebook")
+    boxes = page.locator("#results .cards li").evaluate_all(
+        "all => all.map((li) => li.getBoundingClientRect().bottom)"
+    )
+    assert sum(bottom <= 844 for bottom in boxes) >= 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(page.get_by_role("button", name="Upload file")).to_be_in_viewport()
+
+
+def test_a_phone_reaches_every_tab_without_a_menu(phone: BrowserContext, app_url: str) -> None:
+    page = phone.new_page()
+    open_ready(page, app_url, "analysis")
+    expect(page.get_by_role("tab")).to_have_text(["Geometry", "Map", "Query length", "Misses", "Probes"])
+    page.get_by_role("tab", name="Probes").tap()
+    expect(page.locator("table.probes")).to_be_visible()
+
+
+def test_a_finger_scrolls_past_a_plot(phone: BrowserContext, app_url: str) -> None:
+    page = phone.new_page()
+    open_ready(page, app_url, "analysis?tab=map&map=images&open=images:3")
+    page.locator(MAP).scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    before, ranges = page.evaluate(
+        f"[scrollY, JSON.stringify(document.querySelector('{MAP}')._fullLayout.xaxis.range)]"
+    )
+    frame = page.locator(f"{MAP} .nsewdrag").bounding_box()
+    assert frame is not None
+    swipe = {"x": frame["x"] + frame["width"] / 2, "y": 500, "yDistance": -300, "gestureSourceType": "touch"}
+    phone.new_cdp_session(page).send("Input.synthesizeScrollGesture", swipe)
+    assert page.evaluate("scrollY") > before + 100
+    assert page.evaluate(f"JSON.stringify(document.querySelector('{MAP}')._fullLayout.xaxis.range)") == ranges
+
+
+def test_a_clicked_point_is_in_view_at_once(page: Page, app_url: str) -> None:
+    open_ready(page, app_url, "analysis?tab=map&map=images&open=images:3")
+    expect(page.locator("#map .gtitle")).to_have_text("UMAP", timeout=120_000)
+    shown = page.locator(".map-point img")
+    expect(shown).to_be_visible()
+    before = shown.get_attribute("src")
+    page.mouse.click(*point(page, MAP, -1, 20))
+    expect(shown).not_to_have_attribute("src", str(before))
+    expect(shown).to_be_in_viewport()
+
+
+def test_the_data_of_a_plot_is_a_table_that_the_keyboard_opens(page: Page, app_url: str) -> None:
+    open_ready(page, app_url, "analysis?tab=misses")
+    summary = page.locator("#causes summary")
+    summary.focus()
+    page.keyboard.press("Enter")
+    rows = page.locator("#causes .data tbody tr")
+    points = page.evaluate(
+        "document.querySelector('#causes .area')._fullData.reduce((n, t) => n + t.x.length, 0)"
+    )
+    expect(rows).to_have_count(points)
+    rows.first.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#misses-direction input")).to_have_value(re.compile("T2I"))
+    page.wait_for_url("**/analysis?tab=misses&direction=t2i&cause=*")
+
+
+def test_the_focus_stays_when_results_change(page: Page, app_url: str) -> None:
+    open_ready(page, app_url, "?q=a+ship&g=picturebook")
+    radio = page.get_by_role("radio", name="12")
+    radio.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#results .cards li")).to_have_count(24)
+    expect(page.get_by_role("radio", name="24")).to_be_focused()
+    page.locator("#results .cards button").nth(3).press("Enter")
+    expect(page.locator("#results .captions")).to_be_visible()
+    assert page.evaluate("document.activeElement !== document.body")
+
+
+@pytest.mark.parametrize(
+    ("path", "bundle"), [("analysis", "cartesian"), ("analysis?tab=query-length", "cartesian")]
+)
+def test_a_plot_loads_one_partial_bundle(page: Page, app_url: str, path: str, bundle: str) -> None:
+    scripts: dict[str, int] = {}
+    page.on("response", lambda r: scripts.update({r.url: len(r.body())}) if "plotly" in r.url else None)
+    open_ready(page, app_url, path)
+    expect(page.locator(".gtitle:visible").first).to_be_visible()
+    (url,) = scripts
+    assert f"plotly-{bundle}" in url
+    assert scripts[url] < 1_600_000
+
+
+def test_the_head_is_that_of_the_product(page: Page, app_url: str) -> None:
+    for path in ("", "analysis"):
+        with urlopen(f"{app_url}/{path}") as answer:
+            html = answer.read().decode()
+        assert "gradio-app" not in "".join(re.findall(r"<meta[^>]*>", html))
+        assert re.search(r'<meta name="description" content="Search pictures', html)
+        picture = re.search(r'<meta property="og:image" content="([^"]+)"', html)
+        assert picture is not None
+        with urlopen(picture[1]) as answer:
+            assert answer.headers["content-type"] == "image/webp"
+    with urlopen(f"{app_url}/favicon.ico") as answer:
+        assert b"#0f766e" in answer.read()
+    open_ready(page, app_url, "?q=a+ship&g=picturebook")
+    expect(page).to_have_title("a ship - Pairscope")
