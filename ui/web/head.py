@@ -27,6 +27,8 @@ _TAGS = """
   /* Before Gradio adds the style sheet, so that nothing moves when it does. */
   html {{ scrollbar-gutter: stable; }}
   .gradio-container {{ width: 100%; max-width: 1180px !important; margin: 0 auto !important; }}
+  .gradio-container > .nav-holder {{ position: absolute; inset: 0 0 auto; }}
+  .gradio-container > .main {{ margin-top: 51px !important; }}
 </style>
 """
 _CHARSET = '<meta charset="utf-8" />'  # has to come first

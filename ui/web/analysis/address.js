@@ -61,3 +61,5 @@ function changed(tab, values) {
 window.pairscope = {record, open, restored, changed, updated: () => busy(false)};
 addEventListener('popstate', restore);
 restore();
+// An event that is triggered before Gradio listens is lost.
+const untilHeard = setInterval(() => restoring ? trigger('restore') : clearInterval(untilHeard), 1000);

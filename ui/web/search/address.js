@@ -73,3 +73,5 @@ const choose = (picture) => {
 
 window.pairscope = {search, choose, wanted: () => [wanted, own()], picture: () => shown() || null};
 answer();
+// An event that is triggered before Gradio listens is lost.
+const untilHeard = setInterval(() => props.value ? clearInterval(untilHeard) : trigger('search'), 1000);
