@@ -80,7 +80,12 @@ def analysis_page(galleries: Galleries) -> None:
         return ["", gr.Tabs(selected=title), names or selected.value, *of_inputs]
 
     address.restore(
-        restore, address, [status, tabs, selected, *every_input], js="() => [location.search]", **PRIVATE
+        restore,
+        address,
+        [status, tabs, selected, *every_input],
+        js="() => [location.search]",
+        trigger_mode="multiple",
+        **PRIVATE,
     ).then(None, js="() => { window.pairscope.restored(); }", api_visibility="private")
 
 
