@@ -22,7 +22,7 @@ function record(tab, values) {
   history.pushState(null, '', location.pathname + (parameters.size ? `?${parameters}` : ''));
 }
 
-const busy = (yes) => document.querySelector('#tabs').setAttribute('aria-busy', String(yes));
+const busy = (yes) => document.querySelector('#tabs')?.setAttribute('aria-busy', String(yes));
 
 function update() {
   busy(true);

@@ -13,7 +13,7 @@ function ask(link, state) {
 }
 
 function answer() {
-  document.querySelector('#results').setAttribute('aria-busy', 'true');
+  document.querySelector('#results')?.setAttribute('aria-busy', 'true');
   trigger('search');
 }
 
@@ -52,7 +52,7 @@ watch('value', () => {
     setTimeout(() => answered.wanted === wanted && answer(), 700);
     return;
   }
-  document.querySelector('#results').setAttribute('aria-busy', 'false');
+  document.querySelector('#results')?.setAttribute('aria-busy', 'false');
   wanted = answered.link;
   trigger('picture');
   document.title = answered.query ? `${answered.query} - Pairscope` : 'Pairscope';
