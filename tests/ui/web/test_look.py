@@ -111,16 +111,12 @@ def test_the_data_of_a_plot_is_a_table_that_the_keyboard_opens(page: Page, app_u
     page.wait_for_url("**/analysis?tab=misses&direction=t2i&cause=*")
 
 
-def test_the_focus_stays_when_results_change(page: Page, app_url: str) -> None:
+def test_the_focus_stays_when_an_option_changes(page: Page, app_url: str) -> None:
     open_ready(page, app_url, "?q=a+ship&g=picturebook")
-    radio = page.get_by_role("radio", name="12")
-    radio.focus()
-    page.keyboard.press("ArrowRight")
+    page.get_by_role("radio", name="24").focus()
+    page.keyboard.press("Space")
     expect(page.locator("#results .cards li")).to_have_count(24)
     expect(page.get_by_role("radio", name="24")).to_be_focused()
-    page.locator("#results .cards button").nth(3).press("Enter")
-    expect(page.locator("#results .captions")).to_be_visible()
-    assert page.evaluate("document.activeElement !== document.body")
 
 
 @pytest.mark.parametrize(
