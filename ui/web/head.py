@@ -46,8 +46,8 @@ class _OwnHead(jinja2.BaseLoader):
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str | None, Callable[[], bool] | None]:
         """Return the source of a template, its file, and whether it is up to date."""
-        source, *about = self._gradio.get_source(environment, template)
-        return _OF_GRADIO.sub("", source).replace(_CHARSET, _CHARSET + self._tags, 1), *about
+        source, path, is_current = self._gradio.get_source(environment, template)
+        return _OF_GRADIO.sub("", source).replace(_CHARSET, _CHARSET + self._tags, 1), path, is_current
 
 
 def use_own_head() -> None:

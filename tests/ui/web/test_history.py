@@ -41,7 +41,8 @@ def retrace(page: Page, steps: list[Callable[[], object]], state: str) -> None:
     trail = [settled(page, state)]
     for step in steps:
         step()
-        page.wait_for_url(lambda url, before=trail[-1][0]: url != before)
+        before = trail[-1][0]
+        page.wait_for_function("before => location.href !== before", arg=before)
         trail.append(settled(page, state))
     for shown in trail[-2::-1]:
         page.go_back()
@@ -54,7 +55,11 @@ def test_back_retraces_twenty_steps_on_the_search_page(page: Page, app_url: str,
     box = page.locator("#query textarea")
 
     def search(words: str) -> Callable[[], object]:
-        return lambda: (box.fill(words), box.press("Enter"))
+        def type_words() -> None:
+            box.fill(words)
+            box.press("Enter")
+
+        return type_words
 
     def click(selector: str) -> Callable[[], object]:
         return page.locator(selector).click
@@ -123,11 +128,18 @@ ANALYSIS = """() => {
 
 def test_back_retraces_the_steps_on_the_analysis_page(page: Page, app_url: str) -> None:
     def tab(title: str, ready: str) -> Callable[[], object]:
-        return lambda: (page.get_by_role("tab", name=title).click(), page.locator(ready).first.wait_for())
+        def open_tab() -> None:
+            page.get_by_role("tab", name=title).click()
+            page.locator(ready).first.wait_for()
+
+        return open_tab
 
     def choose(label: str, option: str) -> Callable[[], object]:
-        options = page.get_by_role("option", name=re.compile(f"^{option}"))
-        return lambda: (page.get_by_role("combobox", name=label).click(), options.first.click())
+        def choose_option() -> None:
+            page.get_by_role("combobox", name=label).click()
+            page.get_by_role("option", name=re.compile(f"^{option}")).first.click()
+
+        return choose_option
 
     def click(selector: str) -> Callable[[], object]:
         return page.locator(selector).first.click

@@ -7,7 +7,7 @@ from urllib.request import urlopen
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from tests.ui.web.test_analysis_page import MAP, point
 
@@ -37,8 +37,8 @@ def open_ready(page: Page, url: str, path: str) -> None:
 
 @pytest.fixture
 def phone(chromium: Browser) -> Iterator[BrowserContext]:
-    size = {"width": 390, "height": 844}
-    context = chromium.new_context(viewport=size, has_touch=True, is_mobile=True)  # type: ignore[arg-type] - a TypedDict
+    size = ViewportSize(width=390, height=844)
+    context = chromium.new_context(viewport=size, has_touch=True, is_mobile=True)
     context.set_default_timeout(60_000)
     yield context
     context.close()

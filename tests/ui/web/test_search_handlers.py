@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from itr_core.gallery import Gallery
-from ui.web import galleries as module
 from ui.web.galleries import Galleries
 from ui.web.search.handlers import SearchHandlers
 
@@ -25,7 +24,7 @@ def building(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         go_on.wait(60)
         return build(*args, **kwargs)
 
-    monkeypatch.setattr(module.Gallery, "build", wait_and_build)
+    monkeypatch.setattr(Gallery, "build", wait_and_build)
     yield go_on
     go_on.set()
 

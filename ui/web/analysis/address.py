@@ -67,7 +67,7 @@ def parse_link(
     (wanted,) = parameters.get(TAB, [""])[:1]
     title = next((title for title in tabs if slug(title) == wanted), next(iter(tabs)))
     names = parameters.get(GALLERIES)
-    known = [value for _, value in selected.choices]
+    known = [str(value) for _, value in selected.choices]
     for name in names or []:
         if name not in known:
             raise QueryError(f"No gallery is called {name[:40]!r}. There are: {', '.join(known)}.")

@@ -115,8 +115,8 @@ class SearchHandlers:
             return _by_item(searcher, asked["item"], count)
         if "picture" in asked:
             return _by_picture(searcher, picture, count, self.galleries.confidence(gallery))
-        if "surprise" not in asked and (first := examples(searcher.gallery)[:1]):
-            return self._by_words(searcher, gallery, *first, count)
+        if "surprise" not in asked and (queries := examples(searcher.gallery)):
+            return self._by_words(searcher, gallery, queries[0], count)
         items = searcher.gallery.items
         item = items.iloc[random.randrange(len(items))]
         if item["captions"]:
@@ -232,7 +232,7 @@ def _captioned(searcher: Searcher) -> bool:
 
 
 def _status(searcher: Searcher, gallery: str, found: Found, link: dict[str, str]) -> str:
-    on_map = {"tab": "map", **{name: link[name] for name in ("q", "g") if name in link}}
+    on_map = {"tab": "map"} | {name: link[name] for name in ("q", "g") if name in link}
     return html.status(
         seconds=found.seconds, gallery=gallery, size=len(searcher.gallery), notes=found.notes,
         link="" if "picture" in link else html.share_link(**link),

@@ -52,7 +52,7 @@ class Shown(NamedTuple):
     concept: str = ""
     order: str = "worst"
     confused: str = ""
-    count: str = str(PAGE)
+    most: str = str(PAGE)
 
     @property
     def filter(self) -> MissFilter:
@@ -65,8 +65,8 @@ class Shown(NamedTuple):
     @property
     def number(self) -> int:
         """The number of misses."""
-        known = self.count.isascii() and self.count.isdecimal() and len(self.count) < 6
-        return max(PAGE, int(self.count)) if known else PAGE
+        known = self.most.isascii() and self.most.isdecimal() and len(self.most) < 6
+        return max(PAGE, int(self.most)) if known else PAGE
 
 
 class Outputs(NamedTuple):
@@ -141,13 +141,13 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         before = Shown(*values)
         parts = (str(event_value(event, name)) for name in ("concept", "captioned", "depicted"))
         confused = BETWEEN.join(parts)
-        after = before._replace(confused="" if confused == before.confused else confused, count=str(PAGE))
+        after = before._replace(confused="" if confused == before.confused else confused, most=str(PAGE))
         return _outputs(galleries, first(names), after)
 
     @errors_in_problem
     def show_more(names: list[str], *values: str) -> Outputs:
         before = Shown(*values)
-        return _outputs(galleries, first(names), before._replace(count=str(before.number + PAGE)))
+        return _outputs(galleries, first(names), before._replace(most=str(before.number + PAGE)))
 
     @errors_in_problem
     def judge(event: gr.EventData, names: list[str], *values: str) -> Outputs:
