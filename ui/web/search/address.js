@@ -31,7 +31,12 @@ const box = () => document.querySelector('#query textarea');
 document.addEventListener('input', (event) => {
   if (event.target === box() && event.isTrusted) typing = true;
 });
+// Not Gradio's event: that reads the box later, when the visitor may have typed on.
+document.addEventListener('keydown', (event) => {
+  if (event.target === box() && event.key === 'Enter' && !event.isComposing) search({q: box().value});
+}, true);
 document.addEventListener('click', (event) => {
+  if (event.target.closest('#query .submit-button')) search({q: box().value});
   const button = event.target.closest('#examples button, #results button');
   if (!button) return;
   const {query, item, surprise} = button.dataset;

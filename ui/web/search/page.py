@@ -83,7 +83,6 @@ def search_page(galleries: Galleries) -> None:
     )  # fmt: skip
     # The server never sets the box: Gradio would make it anew for this visitor, without our `preprocess`.
     address.picture(None, None, picture, js="() => window.pairscope.picture()", api_visibility="private")
-    query.submit(None, query, None, js=_search("q"), api_visibility="private")
     count.input(None, count, None, js=_search("k"), api_visibility="private")
     gallery.input(None, gallery, None, js=_search("g"), api_visibility="private")
     picture.input(None, picture, None, js=_SEARCH_PICTURE, api_visibility="private")

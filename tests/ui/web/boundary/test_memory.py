@@ -64,7 +64,8 @@ def test_a_call_of_the_api_leaves_nothing(blocks: gr.Blocks, http: httpx.Client)
 
 def test_a_page_is_kept_until_it_is_closed(blocks: gr.Blocks, http: httpx.Client) -> None:
     with http.stream("GET", "/heartbeat/page") as heartbeat:
-        assert next(heartbeat.iter_lines())
+        lines = heartbeat.iter_lines()  # kept: the stream is closed with its iterator
+        assert next(lines)
         for _ in range(3):
             http.post("/queue/join", json={"data": ["dog"], "fn_index": 0, "session_hash": "page"})
             assert "process_completed" in http.get("/queue/data", params={"session_hash": "page"}).text
