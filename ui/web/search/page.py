@@ -51,7 +51,7 @@ def search_page(galleries: Galleries) -> None:
     handlers = SearchHandlers(galleries)
     with gr.Row(elem_id="search-form"):
         with gr.Column(scale=3, min_width=320):
-            query = gr.Textbox(
+            gr.Textbox(
                 label="Search with words", placeholder="What should the picture show?", autofocus=True,
                 elem_id="query", submit_btn="Search", max_length=10_000,
             )  # fmt: skip
