@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from PIL import Image
@@ -171,6 +172,29 @@ def test_the_keyboard_is_enough(page: Page, app_url: str) -> None:
             break
     page.keyboard.press("Enter")
     heading(page, "Matching captions")
+
+
+def test_the_focus_goes_to_the_results_of_an_opened_result(page: Page, app_url: str) -> None:
+    open_page(page, app_url)
+    page.locator(f"{CARDS} button").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Matching captions")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator(f"{CAPTIONS} button").first).to_be_focused()
+    page.go_back()
+    heading(page, "Pictures for")
+    expect(page.get_by_role("heading", name="Pictures for")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_query_has_the_background_of_its_card(
+    page: Page, app_url: str, scheme: Literal["light", "dark"]
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    open_page(page, app_url)
+    background = "(each) => getComputedStyle(each).backgroundColor"
+    inside = page.locator("#query textarea").evaluate(background)
+    assert inside in {"rgba(0, 0, 0, 0)", page.locator("#query").evaluate(background)}
 
 
 def test_of_quick_searches_the_last_one_is_shown(page: Page, app_url: str) -> None:

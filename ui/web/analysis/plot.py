@@ -18,9 +18,11 @@ _TEMPLATE = """
 <figure class="plot" aria-label="">
   <div class="area"></div>
   <figcaption><span class="caption"></span>
-    <button type="button" data-save="png" disabled>PNG</button>
-    <button type="button" data-save="svg" disabled>SVG</button>
-    <button type="button" data-save="csv" disabled>CSV</button>
+    <span class="exports">
+      <button type="button" data-save="png" disabled>PNG</button>
+      <button type="button" data-save="svg" disabled>SVG</button>
+      <button type="button" data-save="csv" disabled>CSV</button>
+    </span>
   </figcaption>
   <details class="data">
     <summary>Data as a table</summary>

@@ -13,8 +13,23 @@ function ask(link, state) {
 }
 
 function answer() {
-  document.querySelector('#results')?.setAttribute('aria-busy', 'true');
+  const results = document.querySelector('#results');
+  results?.setAttribute('aria-busy', 'true');
+  if (results?.contains(document.activeElement)) focusNext(results);
   trigger('search');
+}
+
+// When the results are replaced, the focused one is removed: the heading of the new results gets the focus.
+function focusNext(results) {
+  new MutationObserver((changes, observer) => {
+    const heading = results.querySelector('h2');
+    const lost = document.activeElement === document.body;
+    if (results.contains(document.activeElement) || (lost && !heading)) return;
+    observer.disconnect();
+    if (!lost) return; // the visitor went on to something else
+    heading.tabIndex = -1;
+    heading.focus({preventScroll: true});
+  }).observe(results, {childList: true, subtree: true});
 }
 
 function search(changes, state = null) {
