@@ -88,7 +88,7 @@ def _replacement(facts: SceneFacts, meaning: Meaning, variable: Variable) -> str
 
 def _count_difference(facts: SceneFacts, variable: Variable) -> Difference:
     found = facts.matching(variable).bit_count()
-    if variable.least <= found <= (found if variable.most is None else variable.most):
+    if variable.allows(found):
         return Difference(
             "count", f"another {variable.term}", NUMBERS[found]
         )  # all that match are already mentioned

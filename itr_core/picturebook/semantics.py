@@ -42,6 +42,10 @@ class Variable:
         """Whether it binds all things of its description."""
         return self.most is not None or self.least > 1
 
+    def allows(self, count: int) -> bool:
+        """Return whether `count` things of the description are as many as the variable states."""
+        return self.least <= count and (self.most is None or count <= self.most)
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
@@ -133,8 +137,7 @@ class SceneFacts:
         choices = []
         for variable in meaning.things:
             mask = self.matching(variable)
-            count = mask.bit_count()
-            if count < variable.least or (variable.most is not None and count > variable.most):
+            if not variable.allows(mask.bit_count()):
                 return False
             choices.append([mask] if variable.binds_all else [1 << i for i in _bits(mask)])
         return self._binds(meaning.relations, choices, ())
