@@ -13,11 +13,9 @@ import numpy as np
 from itr_core.picturebook.caption_builder import SEEING, SHOWING, Caption, CaptionBuilder, Mention
 from itr_core.picturebook.ontology import KINDS, PLACES, RELATIONS, STATES, TIMES, WEATHERS
 from itr_core.picturebook.scene import Look, Scene
-from itr_core.picturebook.semantics import Meaning, SceneFacts, Variable
+from itr_core.picturebook.semantics import ATTRIBUTES, SETTING, Meaning, SceneFacts, Variable
 from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, listed, plural, sentence
 
-_ATTRIBUTES = ("colour", "pattern", "size", "state")
-_SETTING = ("place", "time", "weather")
 _CLOSING = ("the scene takes place {}", "all this is seen {}", "it all happens {}")
 
 
@@ -43,7 +41,7 @@ def _telegraphic(builder: CaptionBuilder) -> Caption:
         words = [f"{words[0]} on {words[1]}"]
     words += [
         builder.set(name, bare=True)
-        for name, share in zip(_SETTING, (0.75, 0.5, 0.25), strict=True)
+        for name, share in zip(SETTING, (0.75, 0.5, 0.25), strict=True)
         if chooser.chance(share)
     ]
     return builder.caption(" ".join(chooser.shuffled(words) if chooser.chance(0.25) else words))
@@ -72,7 +70,7 @@ def _statement(builder: CaptionBuilder, groups: Sequence[int], share: float, few
         subject = Mention(
             -1, listed([builder.with_state(mention) for mention in mentions]), "", subject.several
         )
-    order = chooser.shuffled(_SETTING)
+    order = chooser.shuffled(SETTING)
     if chooser.chance(0.6):
         order.sort(key=lambda name: name != "place")
     setting: list[str] = []
@@ -87,7 +85,7 @@ def _statement(builder: CaptionBuilder, groups: Sequence[int], share: float, few
 def _full(builder: CaptionBuilder) -> Caption:
     """State all attributes of all groups, a relation of each to an earlier group, and the setting."""
     chooser = builder.chooser
-    setting = [builder.set(name) for name in chooser.shuffled(_SETTING)]
+    setting = [builder.set(name) for name in chooser.shuffled(SETTING)]
     closing = [setting.pop() for _ in range(2) if chooser.chance(0.2)]
     front = setting.pop() if chooser.chance(0.3) else ""
     mentions: list[Mention] = []
@@ -143,8 +141,8 @@ def canonical_caption(meaning: Meaning) -> str:
     def phrase(index: int) -> str:
         variable = meaning.things[index]
         several = variable.least > 1 and variable.term not in MASS
-        look = Look(*(getattr(variable, name) for name in ("term", *_ATTRIBUTES)))
-        stated = [name for name in _ATTRIBUTES if getattr(variable, name)]
+        look = Look(*(getattr(variable, name) for name in ("term", *ATTRIBUTES)))
+        stated = [name for name in ATTRIBUTES if getattr(variable, name)]
         noun = chooser.noun(variable.term, several)
         text = chooser.described(noun, look, stated)
         if variable.most == 0:

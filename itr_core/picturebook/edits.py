@@ -16,10 +16,8 @@ from itr_core.picturebook.caption_builder import Caption
 from itr_core.picturebook.captions import canonical_caption, captions_of
 from itr_core.picturebook.ontology import COLOURS, KINDS, PLACES, RELATIONS, SIZES, TIMES
 from itr_core.picturebook.scene import Scene
-from itr_core.picturebook.semantics import Meaning, Relation, SceneFacts, Variable
+from itr_core.picturebook.semantics import ATTRIBUTES, Meaning, Relation, SceneFacts, Variable
 from itr_core.picturebook.wording import MASS, WordChooser
-
-_ATTRIBUTES = ("colour", "pattern", "size", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ def _values(variable: Variable, field: str) -> list[str]:
 
 def _swap_attribute(meaning: Meaning, scene: Scene) -> Changes:
     for i, variable in enumerate(meaning.things):
-        for field in _ATTRIBUTES:
+        for field in ATTRIBUTES:
             if getattr(variable, field) is not None:
                 yield (_with(meaning, i, **{field: value}) for value in _values(variable, field))
     for i, j in permutations(range(len(meaning.things)), 2):
@@ -156,7 +154,7 @@ def _change_count(meaning: Meaning, scene: Scene) -> Changes:
 
 def _drop_detail(meaning: Meaning, scene: Scene) -> Changes:
     for i, variable in enumerate(meaning.things):
-        yield (_with(meaning, i, **{f: None}) for f in _ATTRIBUTES if getattr(variable, f) is not None)
+        yield (_with(meaning, i, **{f: None}) for f in ATTRIBUTES if getattr(variable, f) is not None)
         if variable.least > 1:
             yield iter([_with(meaning, i, least=1, most=None)])
         if len(meaning.things) > 1:
@@ -168,7 +166,7 @@ def _drop_detail(meaning: Meaning, scene: Scene) -> Changes:
 
 def _add_detail(meaning: Meaning, scene: Scene) -> Changes:
     for i, variable in enumerate(meaning.things):
-        for field in _ATTRIBUTES:
+        for field in ATTRIBUTES:
             if getattr(variable, field) is None:
                 yield (_with(meaning, i, **{field: value}) for value in _values(variable, field))
     settings: dict[str, Iterable[str]] = {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from itr_core.picturebook.ontology import KINDS
 from itr_core.picturebook.sampling import MAX_THINGS
 from itr_core.picturebook.scene import Scene
-from itr_core.picturebook.semantics import Meaning, SceneFacts, Variable, statable_facts
+from itr_core.picturebook.semantics import ATTRIBUTES, SETTING, Meaning, SceneFacts, Variable, statable_facts
 
 Rows = slice | NDArray[np.integer]
 _EVERY = slice(None)
@@ -48,10 +48,10 @@ class SceneRelevance:
             masks[field, word][row] |= bit
 
         for row, scene in enumerate(self.scenes):
-            for field in ("place", "time", "weather"):
+            for field in SETTING:
                 add(row, 1, field, getattr(scene, field))
             for i, thing in enumerate(scene.things):
-                for field in ("colour", "pattern", "size", "state"):
+                for field in ATTRIBUTES:
                     add(row, 1 << i, field, getattr(thing, field))
                 for term in KINDS[thing.kind].is_a:
                     add(row, 1 << i, "term", term)
@@ -64,7 +64,7 @@ class SceneRelevance:
         result = np.ones((len(self.meanings), len(rows)), bool)
         for number, meaning in enumerate(self.meanings):
             true = result[number]
-            for field in ("place", "time", "weather"):
+            for field in SETTING:
                 if (word := getattr(meaning, field)) is not None:
                     true &= self._mask(field, word, rows).view(bool)
             for variable in meaning.things:
@@ -77,7 +77,7 @@ class SceneRelevance:
     def _matches(self, variable: Variable, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Whether each scene has as many things of the description of the variable as it states."""
         mask = self._mask("term", variable.term, rows)
-        for field in ("colour", "pattern", "size", "state"):
+        for field in ATTRIBUTES:
             if (word := getattr(variable, field)) is not None:
                 mask = mask & self._mask(field, word, rows)
         number = np.bitwise_count(mask)

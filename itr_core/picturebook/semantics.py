@@ -24,6 +24,11 @@ CONVERSE = {
     "next to": "next to",
 }
 
+ATTRIBUTES = ("colour", "pattern", "size", "state")
+"""Fields of `Variable` for what is stated of things besides their term and number."""
+SETTING = ("place", "time", "weather")
+"""Fields of `Meaning` for what is stated of the scene as a whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:

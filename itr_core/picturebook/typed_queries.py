@@ -14,7 +14,7 @@ from itr_core.picturebook.caption_builder import Caption, CaptionBuilder
 from itr_core.picturebook.edits import EDITS
 from itr_core.picturebook.ontology import KINDS, NOUNS, PLACES, RELATIONS, TIMES, WEATHERS
 from itr_core.picturebook.scene import Look
-from itr_core.picturebook.semantics import Meaning, Relation, SceneFacts, Variable
+from itr_core.picturebook.semantics import ATTRIBUTES, SETTING, Meaning, Relation, SceneFacts, Variable
 from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, plural
 
 QUERIES_PER_SCENE = 10
@@ -67,7 +67,7 @@ def _few_facts(facts: SceneFacts, chooser: WordChooser) -> Meaning:
         names = [name for name in RELATIONS if facts.related(name, *masks)]
         if names:
             relations = (Relation("on" if "on" in names else chooser.pick(names), 0, 1),)
-    shares = {"place": 0.22, "time": 0.16, "weather": 0.08} if things else dict.fromkeys(_SETTING, 0.5)
+    shares = {"place": 0.22, "time": 0.16, "weather": 0.08} if things else dict.fromkeys(SETTING, 0.5)
     setting = {name: getattr(scene, name) for name, share in shares.items() if chooser.chance(share)}
     if not things and not setting:
         setting = {"place": scene.place}
@@ -138,8 +138,6 @@ def _negations(meaning: Meaning) -> Iterator[Meaning]:
 
 # ---- how a query is worded
 
-_SETTING = ("place", "time", "weather")
-
 
 def typed_text(meaning: Meaning, rng: np.random.Generator) -> str:
     """Word a meaning as people type it: few articles, digits, synonyms, lower case, now and then a typo.
@@ -159,7 +157,7 @@ def typed_text(meaning: Meaning, rng: np.random.Generator) -> str:
     text = "".join(
         (("" if not i else " " if absent[i] else joint) + phrase for i, phrase in enumerate(phrases))
     )
-    setting = [_setting(meaning, name, chooser, style) for name in _SETTING if getattr(meaning, name)]
+    setting = [_setting(meaning, name, chooser, style) for name in SETTING if getattr(meaning, name)]
     parts = [text, *style.shuffled(setting)] if text else style.shuffled(setting)
     if style.chance(0.15):
         parts = style.shuffled(parts)
@@ -179,7 +177,7 @@ def _phrase(variable: Variable, chooser: WordChooser, with_articles: bool) -> st
     look = Look(
         variable.term, variable.colour, variable.pattern or "plain", variable.size or "medium", variable.state
     )
-    stated = [name for name in ("colour", "pattern", "size", "state") if getattr(variable, name)]
+    stated = [name for name in ATTRIBUTES if getattr(variable, name)]
     if variable.most == 0:
         noun = word if variable.term in MASS or number_form < 0.4 else plural(word)
         return f"{'without' if article_chance < 0.4 else 'no'} {noun}"
