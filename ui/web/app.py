@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -51,18 +51,23 @@ HEADER = """
 """
 
 
+PAGES: dict[str, Callable[[Galleries], None]] = {"Search": search_page, "Analysis": analysis_page}
+"""Title -> what adds the components and events of a page. The first one is at `/`, the others at `/title`."""
+
+
 def build_app(galleries: Galleries) -> gr.Blocks:
     """Return the app with all its pages, not yet served."""
-    with gr.Blocks(title="Pairscope", analytics_enabled=False) as app:
-        Navbar(main_page_name="Search")
-        gr.HTML(HEADER)
-        search_page(galleries)
-        # Pages with such an event have a heartbeat, by whose end the server knows that the session has ended.
-        app.unload(lambda: None)
-    with app.route("Analysis", "/analysis"):
-        Navbar(main_page_name="Search")
-        gr.HTML(HEADER)
-        analysis_page(galleries)
+    app = gr.Blocks(title="Pairscope", analytics_enabled=False)
+    main, *_ = PAGES
+    for title, add_page in PAGES.items():
+        with app if title == main else app.route(title, f"/{title.lower()}"):
+            Navbar(main_page_name=main)
+            gr.HTML(HEADER)
+            add_page(galleries)
+            if title == main:
+                # Pages with such an event have a heartbeat, by whose end the server knows that the session
+                # has ended.
+                app.unload(lambda: None)
     return app
 
 
