@@ -21,7 +21,9 @@ from ui.web.galleries import Galleries
 from ui.web.head import ICON, use_own_head
 from ui.web.search.page import search_page
 
-CSS = Path(__file__).with_name("style.css")
+_HERE = Path(__file__).parent
+CSS = [_HERE / "style.css", *sorted(_HERE.glob("*/style.css"))]
+"""The style sheet of all pages, then those of single pages."""
 # System fonts only: Gradio's default themes load theirs from a font service.
 THEME = gr.themes.Soft(
     primary_hue="teal", secondary_hue="orange", neutral_hue="stone", radius_size="lg",
