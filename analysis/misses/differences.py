@@ -7,11 +7,17 @@ from typing import NamedTuple
 from analysis.lexicon import OPPOSITES, Content
 from itr_core.picturebook.ontology import KINDS, RELATIONS
 from itr_core.picturebook.scene import Thing
-from itr_core.picturebook.semantics import CONVERSE, Meaning, Relation, SceneFacts, Variable
+from itr_core.picturebook.semantics import (
+    ATTRIBUTES,
+    CONVERSE,
+    SETTING,
+    Meaning,
+    Relation,
+    SceneFacts,
+    Variable,
+)
 from itr_core.picturebook.wording import NUMBERS
 
-ATTRIBUTES = ("colour", "pattern", "size", "state")
-SETTING = ("place", "time", "weather")
 CAUSES = (
     {"object": "wrong object"}
     | dict.fromkeys(ATTRIBUTES, "wrong attribute")
