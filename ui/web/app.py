@@ -17,6 +17,7 @@ from ui.web.analysis.panels.verdicts import ROUTES, SETTINGS, VisitorCookie
 from ui.web.boundary.app_arguments import app_arguments
 from ui.web.boundary.memory import ENVIRONMENT, MOST_SESSIONS
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
+from ui.web.endpoints import add_endpoints
 from ui.web.galleries import Galleries
 from ui.web.head import ICON, use_own_head
 from ui.web.search.page import search_page
@@ -67,6 +68,7 @@ def build_app(galleries: Galleries) -> gr.Blocks:
             gr.HTML(HEADER)
             add_page(galleries)
             if title == main:
+                add_endpoints(galleries)
                 # Pages with such an event have a heartbeat, by whose end the server knows that the session
                 # has ended.
                 app.unload(lambda: None)

@@ -21,6 +21,7 @@ from ui.web.analysis.tabs.map import map_tab
 from ui.web.analysis.tabs.misses import misses_tab
 from ui.web.analysis.tabs.probes import probes_tab
 from ui.web.analysis.tabs.query_length import query_length_tab
+from ui.web.endpoints import Endpoints
 from ui.web.galleries import Galleries
 from ui.web.search.handlers import SearchHandlers
 
@@ -75,12 +76,12 @@ def plotted(value: dict[str, Any]) -> list[str]:
 def test_an_upload_finds_pictures_on_the_page_and_in_the_api(
     galleries: Galleries, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.web.search.handlers.UPLOADS.read", lambda key: (photos / key).read_bytes())
+    monkeypatch.setattr("ui.web.search.picture_box.UPLOADS.read", lambda key: (photos / key).read_bytes())
     handlers = SearchHandlers(galleries)
     found = handlers.show("?picture=own&g=photos", "3.png").results
     assert "Similar pictures" in found
     assert "Matching captions" not in found
-    assert [hit["item_id"] for hit in handlers.search_image("3.png", 1, "photos")] == ["3.png"]
+    assert [hit["item_id"] for hit in Endpoints(galleries).search_image("3.png", 1, "photos")] == ["3.png"]
     assert "Matching captions" in handlers.show("?picture=own&g=drawings", "3.png").results
 
 

@@ -1,4 +1,4 @@
-"""The searches of the search page and its two API endpoints."""
+"""The searches of the search page."""
 
 import random
 import time
@@ -7,22 +7,18 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import gradio as gr
-from PIL import Image
 
 from analysis.confidence import Confidence
 from itr_core.errors import QueryError
-from itr_core.pairs.decoding import decode_upload
 from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Of, Searcher
 from ui.web import html
 from ui.web.boundary.served import thumbnail_url
-from ui.web.boundary.uploads import UPLOADS
-from ui.web.errors import as_gradio_error, message_of
+from ui.web.errors import message_of
 from ui.web.galleries import Galleries
 from ui.web.search.confidence import picture_notes, query_notes
 from ui.web.search.examples import examples
+from ui.web.search.picture_box import decoded
 
-UPLOAD_SIDE = 1024
-"""Large JPEG uploads are decoded at a fraction of their size, but not below this shorter side in pixels."""
 DEFAULT_COUNT = 12
 OWN_PICTURE = "own"
 """Value of the parameter `picture`: the picture of the visitor, which is in no link."""
@@ -135,39 +131,6 @@ class SearchHandlers:
         )
         return Found({"q": query}, query, "", notes, seconds, results)
 
-    @as_gradio_error
-    def search_text(self, query: str, k: int = 10, gallery: str = "") -> list[dict[str, Any]]:
-        """Search pictures with words (T2I).
-
-        Args:
-            query: what the picture should show, in the language of the gallery's captions
-            k: number of pictures, 1 to 100
-            gallery: name of the gallery; empty for the first one
-
-        Returns:
-            the best pictures: rank, score (cosine), item_id, caption, address of the thumbnail
-        """
-        return _as_json(self._searcher(gallery).search_text(query, int(k)))
-
-    @as_gradio_error
-    def search_image(self, image: str | None, k: int = 10, gallery: str = "") -> list[dict[str, Any]]:
-        """Search captions with a picture (I2T); in a gallery without captions, pictures (I2I).
-
-        Args:
-            image: the picture to search with
-            k: number of results, 1 to 100
-            gallery: name of the gallery; empty for the first one
-
-        Returns:
-            the best results: rank, score (cosine), item_id, caption, address of the thumbnail
-        """
-        if not image:
-            raise QueryError("There is no picture to search with.")
-        return _as_json(self._searcher(gallery).search_image(_decoded(image), int(k)))
-
-    def _searcher(self, gallery: str) -> Searcher:
-        return self.galleries.searcher(gallery or self.galleries.names[0], timeout=60)
-
     def _notes(self, searcher: Searcher, gallery: str, query: str, hits: list[Hit]) -> list[str]:
         kept, lost = searcher.encoder.split_at_context(query)
         notes = []
@@ -218,7 +181,7 @@ def _by_picture(searcher: Searcher, key: str | None, count: int, confidence: Con
     """I2T and I2I for an uploaded, pasted or photographed picture."""
     if not key:
         raise QueryError("Your picture is not on the server any more. Choose it again.")
-    image = _decoded(key)
+    image = decoded(key)
     start = time.perf_counter()
     embedding = searcher.embed_image(image)
     results = _both(searcher, lambda of: searcher.search_embedding(embedding, count, of))
@@ -240,11 +203,6 @@ def _status(searcher: Searcher, gallery: str, found: Found, link: dict[str, str]
     )  # fmt: skip
 
 
-def _decoded(key: str) -> Image.Image:
-    """Decode an upload from its bytes, so that no error names a path."""
-    return decode_upload(UPLOADS.read(key), min_side=UPLOAD_SIDE)
-
-
 def _both(searcher: Searcher, find: Callable[[Of], list[Hit]]) -> str:
     """Return the captions, if the gallery has any, and the pictures that a picture finds."""
     texts = find("captions") if _captioned(searcher) else []
@@ -253,10 +211,6 @@ def _both(searcher: Searcher, find: Callable[[Of], list[Hit]]) -> str:
     sections = [html.captions(texts, "Matching captions")] if texts else []
     sections += [html.pictures(pictures, "Similar pictures", hint=hint if texts else "")] if pictures else []
     return "".join(sections) or html.note("This gallery contains no other picture.")
-
-
-def _as_json(hits: list[Hit]) -> list[dict[str, Any]]:
-    return [vars(hit) | {"thumbnail": thumbnail_url(hit.thumbnail)} for hit in hits]
 
 
 def _shortened(text: str, longest: int = 80) -> str:

@@ -1,49 +1,20 @@
 """The search page: query and picture in, pictures and captions out; every result starts another search."""
 
-from abc import ABCMeta
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
-from gradio.component_meta import ComponentMeta
 
 from ui.web.galleries import Galleries
 from ui.web.search.handlers import SearchHandlers
+from ui.web.search.picture_box import picture_box
 
 COUNTS = (12, 24, 48)
 """Numbers of results to choose from; a link may have another one."""
 _ADDRESS_JS = Path(__file__).with_name("address.js").read_text(encoding="utf-8")
 
 
-def _key(_: gr.Image, upload: Any) -> str | None:
-    return upload and (upload.path or "")
-
-
-def _shown(_: gr.Image, url: str | None) -> dict[str, str] | None:
-    return {"path": url, "url": url} if url else None  # without the marker of a file, which Gradio copies
-
-
-# Not by a class statement, at which Gradio writes a stub file next to this one. Not by attributes of an
-# object either, because Gradio makes a new object of the same class when an event updates it.
-_PictureBox = ABCMeta.__new__(
-    ComponentMeta,
-    "PictureBox",
-    (gr.Image,),
-    {"is_template": True, "preprocess": _key, "postprocess": _shown},
-)
-
-
-def picture_box(**settings: Any) -> gr.Image:
-    """Return an image input whose value is the key of an upload, or the address of a thumbnail.
-
-    Gradio neither opens nor copies a file for it. `ui.web.boundary.uploads` reads the upload, and
-    `itr_core.pairs.decoding` decodes it, with limits on size and formats.
-    """
-    return _PictureBox(type="filepath", **settings)
-
-
 def search_page(galleries: Galleries) -> None:
-    """Add the page's components, event handlers and API endpoints to the open Blocks.
+    """Add the page's components and event handlers to the open Blocks.
 
     The browser keeps the address of the search that is wanted (see `address.js`). One event answers it, so
     that of several searches the last one is shown.
@@ -86,7 +57,6 @@ def search_page(galleries: Galleries) -> None:
     count.input(None, count, None, js=_search("k"), api_visibility="private")
     gallery.input(None, gallery, None, js=_search("g"), api_visibility="private")
     picture.input(None, picture, None, js=_SEARCH_PICTURE, api_visibility="private")
-    _endpoints(handlers)
 
 
 def _search(parameter: str) -> str:
@@ -95,16 +65,3 @@ def _search(parameter: str) -> str:
 
 
 _SEARCH_PICTURE = "(picture) => { window.pairscope.choose(picture); }"
-
-
-def _endpoints(handlers: SearchHandlers) -> None:
-    """Add `/search_text` and `/search_image`: the same search over HTTP, gradio_client and MCP."""
-    with gr.Row(visible=False):
-        query, image = gr.Textbox(), picture_box()
-        k, gallery, hits = gr.Number(10, precision=0), gr.Textbox(), gr.JSON()
-        gr.Button().click(
-            handlers.search_text, [query, k, gallery], hits, api_name="search_text", concurrency_limit=4
-        )
-        gr.Button().click(
-            handlers.search_image, [image, k, gallery], hits, api_name="search_image", concurrency_limit=4
-        )
