@@ -13,6 +13,7 @@ import pandas as pd
 from analysis import query_length
 from analysis.calibration import Calibration
 from analysis.confidence import Confidence, PictureCalibration, Said
+from analysis.example_batch import ExampleBatch, example_batch
 from analysis.geometry import measures
 from analysis.ground_truth import truth_of
 from analysis.misses import causes
@@ -90,6 +91,11 @@ class GalleryAnalysis:
     def truth(self) -> SceneRelevance | None:
         """Which caption is true of which image, if known: see `analysis.ground_truth.truth_of`."""
         return truth_of(self.gallery)
+
+    @cached_property
+    def example_batch(self) -> ExampleBatch:
+        """A batch of eight pairs: see `analysis.example_batch.example_batch`."""
+        return example_batch(self.gallery)
 
     # ---- results
 

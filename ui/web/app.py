@@ -20,6 +20,7 @@ from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
 from ui.web.endpoints import add_endpoints
 from ui.web.galleries import Galleries
 from ui.web.head import ICON, use_own_head
+from ui.web.learn.page import learn_page
 from ui.web.search.page import search_page
 
 _HERE = Path(__file__).parent
@@ -54,7 +55,11 @@ HEADER = """
 """
 
 
-PAGES: dict[str, Callable[[Galleries], None]] = {"Search": search_page, "Analysis": analysis_page}
+PAGES: dict[str, Callable[[Galleries], None]] = {
+    "Search": search_page,
+    "Analysis": analysis_page,
+    "Learn": learn_page,
+}
 """Title -> what adds the components and events of a page. The first one is at `/`, the others at `/title`."""
 
 

@@ -49,6 +49,11 @@ def render(template: str, **values: Any) -> str:
     return _templates.get_template(template).render(url=thumbnail_url, **values)
 
 
+def raw(template: str) -> str:
+    """Return a template that has no values, for a component whose script fills it in."""
+    return _templates.get_template(template).render()
+
+
 def pictures(
     hits: Sequence[Hit],
     heading: str,

@@ -34,8 +34,11 @@ def name_of(gallery: Gallery) -> str:
 
 
 def serve_file(path: Path) -> str:
-    """Serve a file and return its address."""
-    key = f"{hashlib.sha256(bytes(path)).hexdigest()[:12]}/{path.name}"
+    """Serve a file and return its address, in which only the name of the file can be read.
+
+    Served files of one folder have addresses of one folder, so that scripts can import each other.
+    """
+    key = f"{hashlib.sha256(bytes(path.parent)).hexdigest()[:12]}/{path.name}"
     _files[key] = path
     return f"files/{quote(key)}"
 

@@ -1,0 +1,1 @@
+"""The Learn page: tools, lessons and games, each in a panel of its own."""
