@@ -20,8 +20,10 @@ from analysis.misses import causes
 from analysis.probes import counterfactuals
 from analysis.probes.word_edits import object_words, word_edits
 from analysis.projection import Map, aligned_maps, centred, pca_map, umap_map
+from analysis.report_card.measure import report_card
 from analysis.result_store import Arrays, ResultStore
 from analysis.result_versions import versions_of
+from itr_core.encoders.encoder import Encoder
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.metrics import CosineSimilarity, ranks
@@ -216,6 +218,10 @@ class GalleryAnalysis:
             return counterfactuals.probe_accuracy(pd.concat(tables))
 
         return self.results.table("probes", compute)
+
+    def report_card(self, encoder: Encoder, *, progress: Progress | None = None) -> pd.DataFrame:
+        """Return `analysis.report_card.measure.report_card` of the encoder that built the gallery."""
+        return self.results.table("report_card", lambda: report_card(encoder, progress=progress))
 
     def calibration(self) -> Calibration:
         """See `analysis.calibration`; raises GalleryError if there are too few pairs to learn from."""

@@ -25,6 +25,7 @@ RESULTS: dict[str, Version] = {
     "truncated": Version(1),
     "misses": Version(2, ("truth",)),
     "probes": Version(2, ("truth",)),
+    "report_card": Version(1),
     "calibration": Version(1),
     "picture_calibration": Version(1),
     "pca": Version(1),

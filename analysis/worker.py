@@ -8,7 +8,7 @@ from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.system.progress import Progress
 
-WITH_ENCODER = ("truncated", "probes")
+WITH_ENCODER = ("truncated", "probes", "report_card")
 """Results that encode texts, for which the process loads the model."""
 
 
@@ -36,9 +36,13 @@ def compute(folder: Path, checksum: str, name: str, model: str, *, progress: Pro
         from itr_core.encoders.dual_encoder import load_encoder
         from itr_core.retrieval.searcher import Searcher
 
-        encoder = Searcher(gallery, load_encoder(model))  # checks that it is the gallery's model
-        method = analysis.truncated if name == "truncated" else analysis.probe_accuracy
-        method(encoder, progress=progress)
+        encoder = load_encoder(model)
+        searcher = Searcher(gallery, encoder)  # checks that it is the gallery's model
+        if name == "report_card":
+            analysis.report_card(encoder.fuse(), progress=progress)
+        else:
+            method = analysis.truncated if name == "truncated" else analysis.probe_accuracy
+            method(searcher, progress=progress)
     elif name.startswith("umap-"):
         kinds: dict[str, Kind] = {f"umap-{kind}": kind for kind in KINDS}
         analysis.map(kinds[name], progress=progress)

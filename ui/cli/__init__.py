@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ui.cli import analyze, data, demo, evaluate, gallery, train
+from ui.cli import analyze, data, demo, evaluate, gallery, report_card, train
 from ui.cli.hash import hash_codes
 from ui.cli.output import exit_on_error
 
@@ -44,6 +44,7 @@ app.command()(gallery.build)
 app.command()(gallery.search)
 app.command()(evaluate.evaluate)
 app.command()(analyze.analyze)
+app.command()(report_card.report_card)
 app.command("hash")(hash_codes)
 
 

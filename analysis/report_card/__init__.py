@@ -1,0 +1,1 @@
+"""What a model hears: negation, order, counting, attributes, relations and objects."""
