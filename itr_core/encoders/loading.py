@@ -145,8 +145,13 @@ def open_model(
     return _file(name, Path(weights)) if weights.endswith(".safetensors") else _tag(name, weights)
 
 
+def starters() -> list[str]:
+    """Return the specs of the models that are shipped with Pairscope, in alphabetical order."""
+    return sorted(f"starter:{path.parent.name}" for path in STARTERS.glob(f"*/{CONFIG_FILE}"))
+
+
 def _starter(method: str) -> LoadedModel:
-    known = [path.parent.name for path in STARTERS.glob(f"*/{CONFIG_FILE}")]
+    known = [spec.removeprefix("starter:") for spec in starters()]
     if method not in known:  # a path such as '../..' must not name a folder elsewhere
         raise ModelError(f"No starter model {method!r} is shipped.{did_you_mean(method, known)}")
     return _folder(str(STARTERS / method))

@@ -11,7 +11,7 @@ import typer
 from itr_core.errors import PairscopeError
 from ui.cli.output import PrintableFormatter
 
-GALLERY_VARIABLE = "PAIRSCOPE_GALLERY"
+GALLERY_VARIABLE, MODEL_VARIABLE = "PAIRSCOPE_GALLERY", "PAIRSCOPE_MODEL"
 
 
 def demo(
@@ -28,11 +28,13 @@ def demo(
         list[str] | None, typer.Option(help="The same as GALLERY. Can be repeated.", show_default=False)
     ] = None,
     model: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            envvar="PAIRSCOPE_MODEL",
-            help="Model for sources (default: starter:infonce), and for galleries whose model was named on "
-            "another machine or has another name now.",
+            help="Model for sources, and for galleries whose model was named on another machine or has "
+            "another name now. Can be repeated: visitors then choose one, and the first is shown first. "
+            f"Default: those of the environment variable {MODEL_VARIABLE}, else starter:infonce, and for "
+            "Picturebook also the other starters.",
+            show_default=False,
         ),
     ] = None,
     host: Annotated[  # Hugging Face Spaces set the variables of Gradio
@@ -77,24 +79,25 @@ def demo(
     log = logging.StreamHandler()
     log.setFormatter(PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[log])
-    named = [*(galleries or ()), *(gallery or ())] or _galleries_of_environment()
+    named = [*(galleries or ()), *(gallery or ())] or _of_environment(GALLERY_VARIABLE)
+    models = model or _of_environment(MODEL_VARIABLE)
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
-    launch(named or None, model, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts)
+    launch(named or None, models or None, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts)
 
 
-def _galleries_of_environment() -> list[str]:
-    """Return the galleries of the environment variable: one path, or several specs quoted as in a shell.
+def _of_environment(variable: str) -> list[str]:
+    """Return the specs in an environment variable: one path, or several specs quoted as in a shell.
 
     Raises:
         PairscopeError: a quotation mark is not closed.
     """
-    value = os.environ.get(GALLERY_VARIABLE, "")
+    value = os.environ.get(variable, "")
     if value and Path(os.path.expanduser(value)).exists():  # a path may contain spaces
         return [value]
     try:
         return shlex.split(value)
     except ValueError as error:
         raise PairscopeError(
-            f"{GALLERY_VARIABLE}={value}: {str(error).lower()}. Quote paths with spaces as in a shell: "
+            f"{variable}={value}: {str(error).lower()}. Quote paths with spaces as in a shell: "
             "'my photos' picturebook:gallery."
         ) from error

@@ -82,7 +82,7 @@ def build_app(galleries: Galleries) -> gr.Blocks:
 
 def launch(
     gallery: list[str] | None = None,
-    model: str | None = None,
+    model: str | Sequence[str] | None = None,
     host: str = "127.0.0.1",
     port: int = 7860,
     *,
@@ -96,8 +96,9 @@ def launch(
     Args:
         gallery: Folders made by `pairscope build`, or sources, which are built into the cache first. Default:
             Picturebook's gallery.
-        model: Spec of the dual encoder for sources. Default: `starter:infonce`. It also replaces the spec in
-            the manifest of a gallery, which is loaded only if it was named on this machine.
+        model: Spec of the dual encoder for sources, or several, of which visitors choose one. Default:
+            `starter:infonce`, and for Picturebook also the other starters. It also replaces the spec in the
+            manifest of a gallery, which is loaded only if it was named on this machine.
         host: Network interface to listen on; `0.0.0.0` for all.
         port: TCP port.
         proxies: Addresses or networks of the proxies in front of the app, whose `X-Forwarded-*` headers are

@@ -1,13 +1,18 @@
-"""The galleries that visitors can search and analyse, loaded in the background when the app starts."""
+"""The galleries that visitors can search and analyse, loaded in the background.
+
+A gallery is a set of pictures embedded by one model. The first model of each set is loaded when the app
+starts, the others when somebody first asks for them.
+"""
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 # Plotly and scikit-learn import it when they are first used: in two threads at once, this is a deadlock.
 import narwhals.stable.v1  # noqa: F401 - see above
@@ -18,11 +23,11 @@ from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery, is_gallery
 from itr_core.gallery.named_models import model_to_load
-from itr_core.gallery.names import unique_names
-from itr_core.pairs import check_spec, load_pairs
+from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
 from itr_core.system.files import cache_dir
 from ui.web.boundary.served import serve_gallery
+from ui.web.picture_sets import DEFAULT_MODEL, Choice, choices, set_name
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +38,8 @@ POLL_SECONDS = 0.7
 class _Slot:
     """The state of one gallery: `ready` is set once `searcher` and `analysis`, or an error, are there."""
 
+    choice: Choice
+    requested: bool = False
     ready: threading.Event = field(default_factory=threading.Event)
     searcher: Searcher | None = None
     analysis: GalleryAnalysis | None = None
@@ -43,35 +50,71 @@ class _Slot:
 
 
 class Galleries:
-    """Galleries by name. One background thread loads them in order, so that the pages open at once.
+    """Galleries by name. One background thread loads them in the order of the requests.
 
     Args:
         specs: Folders made by `pairscope build`, or sources, which are built into the cache first.
-        model: Model spec for sources. It also replaces the model spec in a gallery's manifest; the weights
-            must be the same. Default: `starter:infonce`, and the spec in the manifest.
+        model: Model spec for sources, or several, of which the first is loaded when the app starts. It also
+            replaces the model spec in a gallery's manifest; the weights must be the same. Default: the spec
+            in the manifest, `starter:infonce`, and for Picturebook the other starters as well.
 
     Raises:
         SourceError: A spec names no kind of source and no file or folder.
     """
 
-    def __init__(self, specs: Sequence[str], model: str | None) -> None:
-        self._model = model
-        specs = [os.path.expanduser(spec) for spec in specs]
-        for spec in specs:
-            if not Path(spec).exists():
-                check_spec(spec)
-        self._specs = dict(zip(unique_names(map(_name, specs)), specs, strict=True))
-        self._slots = {name: _Slot() for name in self._specs}
+    def __init__(self, specs: Sequence[str], model: str | Sequence[str] | None) -> None:
+        models = [model] if isinstance(model, str) else list(model or ())
+        self._slots = {name: _Slot(choice) for name, choice in choices(specs, models).items()}
         self._encoders: dict[str, DualEncoder] = {}
-        threading.Thread(target=self._load_all, name="galleries", daemon=True).start()
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._requests = threading.Lock()
+        for name in self.names:
+            self._request(name, calibrate=False)
+        for name in self.names:  # last: searching works without it
+            self._tasks.put(partial(self._calibrate, self._slots[name]))
+        threading.Thread(target=self._work, name="galleries", daemon=True).start()
+
+    @property
+    def sets(self) -> list[str]:
+        """The names of the sets of pictures, in the order of `specs`."""
+        return list(dict.fromkeys(slot.choice.set for slot in self._slots.values()))
 
     @property
     def names(self) -> list[str]:
-        """The names of all galleries, in the order of `specs`."""
+        """The names of the galleries that are loaded when the app starts: each set with its first model."""
+        return [self.key(each) for each in self.sets]
+
+    @property
+    def all_names(self) -> list[str]:
+        """The names of all galleries; those that are not in `names` are loaded when they are first used."""
         return list(self._slots)
 
+    def models(self, of: str) -> list[str]:
+        """Return the names of the models that a set can be opened with, the first one first."""
+        return [slot.choice.model for slot in self._slots.values() if slot.choice.set == of]
+
+    def key(self, of: str, model: str = "") -> str:
+        """Return the name of the gallery of a set and a model; without a model, of the set's first one.
+
+        Raises:
+            QueryError: There is no such set, or the set has no such model.
+        """
+        own = {slot.choice.model: name for name, slot in self._slots.items() if slot.choice.set == of}
+        if not own:
+            raise QueryError(f"No set of pictures is called {of!r}.{did_you_mean(of, self.sets)}")
+        if model and model not in own:
+            raise QueryError(f"{of} has no model {model!r}.{did_you_mean(model, own)}")
+        return own[model] if model else next(iter(own.values()))
+
+    def choice(self, name: str) -> Choice:
+        """Return the set and the model of a gallery, which is not loaded by this."""
+        return self._known(name).choice
+
     def progress(self, name: str) -> tuple[int, int] | None:
-        """Return (done, total) in images while the gallery loads; None once it has loaded or failed."""
+        """Return (done, total) in images while the gallery loads; None once it has loaded or failed.
+
+        This and all methods below load a gallery that is not loaded yet.
+        """
         slot = self._slot(name)
         return None if slot.ready.is_set() else (slot.done, slot.total)
 
@@ -153,39 +196,64 @@ class Galleries:
         """Return the gallery's tests for queries without a match; None if they are not computed yet."""
         return self._slot(name).confidence
 
-    def _slot(self, name: str) -> _Slot:
+    def _known(self, name: str) -> _Slot:
         if name not in self._slots:
             raise QueryError(f"No gallery is called {name!r}.{did_you_mean(name, self._slots)}")
         return self._slots[name]
 
-    def _load_all(self) -> None:
-        for name, slot in self._slots.items():
-            try:
-                searcher = self._load(self._specs[name], slot)
-                serve_gallery(name, searcher.gallery)
-                slot.analysis = GalleryAnalysis(searcher.gallery)
-                slot.searcher = searcher
-            except PairscopeError as error:
-                log.error("%s: %s", name, error)
-                error.add_note(_cannot_open(name))  # for visitors; the text names folders of the server
-                slot.error = error
-            except Exception:
-                log.exception("The gallery %r could not be opened.", name)
-            finally:
-                slot.ready.set()
-        for slot in self._slots.values():  # last: searching works without it
-            if slot.analysis is not None:
-                slot.confidence = slot.analysis.confidence()
+    def _slot(self, name: str) -> _Slot:
+        slot = self._known(name)
+        if not slot.requested:
+            self._request(name)
+        return slot
 
-    def _load(self, spec: str, slot: _Slot) -> Searcher:
+    def _request(self, name: str, *, calibrate: bool = True) -> None:
+        slot = self._slots[name]
+        with self._requests:
+            if not slot.requested:
+                slot.requested = True
+                self._tasks.put(partial(self._open, name, slot))
+                if calibrate:
+                    self._tasks.put(partial(self._calibrate, slot))
+
+    def _work(self) -> None:
+        while True:
+            task = self._tasks.get()
+            try:
+                task()
+            except Exception:
+                log.exception("A gallery could not be prepared.")
+
+    def _open(self, name: str, slot: _Slot) -> None:
+        try:
+            searcher = self._load(slot)
+            serve_gallery(name, searcher.gallery, like=self.key(slot.choice.set))
+            slot.analysis = GalleryAnalysis(searcher.gallery)
+            slot.searcher = searcher
+        except PairscopeError as error:
+            log.error("%s: %s", name, error)
+            error.add_note(_cannot_open(name))  # for visitors; the text names folders of the server
+            slot.error = error
+        except Exception:
+            log.exception("The gallery %r could not be opened.", name)
+        finally:
+            slot.ready.set()
+
+    def _calibrate(self, slot: _Slot) -> None:
+        if slot.analysis is not None:
+            slot.confidence = slot.analysis.confidence()
+
+    def _load(self, slot: _Slot) -> Searcher:
+        spec = slot.choice.pictures
+        name = set_name(spec)
         if is_gallery(Path(spec)):
             gallery = Gallery.open(spec)
-            return Searcher(gallery, self._encoder(model_to_load(gallery.manifest, self._model)))
-        encoder = self._encoder(self._model or "starter:infonce")
+            return Searcher(gallery, self._encoder(model_to_load(gallery.manifest, slot.choice.spec)))
+        encoder = self._encoder(slot.choice.spec or DEFAULT_MODEL)
         pairs = load_pairs(spec)
         for note in pairs.notes:
-            log.warning("%s: %s", _name(spec), note)
-        folder = cache_dir("galleries") / f"{_name(spec)}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
+            log.warning("%s: %s", name, note)
+        folder = cache_dir("galleries") / f"{name}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
         if folder.exists():
             try:
                 return Searcher(Gallery.open(folder), encoder)
@@ -200,9 +268,7 @@ class Galleries:
         gallery = Gallery.build(pairs, encoder, folder, progress=report)
         if skipped := gallery.manifest.skipped:
             first = f"{skipped[0].name}: {skipped[0].reason}"
-            log.warning(
-                "%s: %d images or lines are skipped, the first is %s", _name(spec), len(skipped), first
-            )
+            log.warning("%s: %d images or lines are skipped, the first is %s", name, len(skipped), first)
         return Searcher(gallery, encoder)
 
     def _encoder(self, spec: str) -> DualEncoder:
@@ -213,11 +279,3 @@ class Galleries:
 
 def _cannot_open(name: str) -> str:
     return f"The gallery {name!r} could not be opened. The server's log has the details."
-
-
-def _name(spec: str) -> str:
-    """Return the name that visitors see: 'photos' for photos/ and folder:my/photos, else 'picturebook'."""
-    if Path(spec).exists():
-        return Path(spec).resolve().stem
-    scheme, _, rest = spec.partition(":")
-    return scheme if scheme == "picturebook" else Path(rest).resolve().stem

@@ -101,17 +101,19 @@ def test_demo_reads_its_options_from_the_environment(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("ui.web.app.launch", lambda *options, **more: calls.append(options))
     space = {"GRADIO_SERVER_NAME": "0.0.0.0"}  # as on a Hugging Face Space
     own = {
-        "PAIRSCOPE_GALLERY": "one two", "PAIRSCOPE_MODEL": "starter:cusa", "PAIRSCOPE_HOST": "::1",
+        "PAIRSCOPE_GALLERY": "one two", "PAIRSCOPE_MODEL": "starter:cusa a/b", "PAIRSCOPE_HOST": "::1",
         "PAIRSCOPE_PORT": "80",
     }  # fmt: skip
     for environment in ({}, space, space | own):
         assert CliRunner().invoke(app, ["demo"], env=environment).exit_code == 0
     assert CliRunner().invoke(app, ["demo", "four", "--gallery", "three"], env=own).exit_code == 0
+    assert CliRunner().invoke(app, ["demo", "--model", "c", "--model", "d"], env=own).exit_code == 0
     assert calls == [
         (None, None, "127.0.0.1", 7860),
         (None, None, "0.0.0.0", 7860),
-        (["one", "two"], "starter:cusa", "::1", 80),
-        (["four", "three"], "starter:cusa", "::1", 80),
+        (["one", "two"], ["starter:cusa", "a/b"], "::1", 80),
+        (["four", "three"], ["starter:cusa", "a/b"], "::1", 80),
+        (["one", "two"], ["c", "d"], "::1", 80),
     ]
 
 

@@ -11,16 +11,29 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from itr_core.gallery import Gallery
+from itr_core.gallery.manifest import Stamp
 
 _galleries: dict[str, Gallery] = {}
 _names: dict[Path, str] = {}
+_shared: dict[Path, str] = {}
 _files: dict[str, Path] = {}
 
 
-def serve_gallery(name: str, gallery: Gallery) -> None:
-    """Serve the thumbnails that are listed in the manifest of a gallery, under its name."""
+def serve_gallery(name: str, gallery: Gallery, *, like: str = "") -> None:
+    """Serve the thumbnails that are listed in the manifest of a gallery, under its name.
+
+    Args:
+        name: Name of the gallery.
+        gallery: The gallery.
+        like: Name of another gallery. If it has the same thumbnails, theirs are used: a browser that shows
+            pictures of both loads each picture once.
+    """
     _galleries[name] = gallery
-    _names[gallery.path / "thumbnails"] = name
+    folder = gallery.path / "thumbnails"
+    _names[folder] = name
+    other = _galleries.get(like)
+    same = other is not None and _thumbnails(other) == _thumbnails(gallery)
+    _shared[folder] = like if same else name
 
 
 def gallery_named(name: str) -> Gallery | None:
@@ -48,7 +61,7 @@ def thumbnail_url(path: Path) -> str:
 
     Relative addresses work behind a proxy that serves the app under a path.
     """
-    for folder, name in _names.items():
+    for folder, name in _shared.items():
         if path.is_relative_to(folder):
             return f"thumbnails/{quote(name, safe='')}/{path.relative_to(folder).as_posix()}"
     return ""
@@ -79,6 +92,11 @@ def _listed(name: str, file: str) -> Path | None:
         return None
     path = gallery.path.resolve() / relative
     return path if path == path.resolve() else None
+
+
+def _thumbnails(gallery: Gallery) -> dict[str, Stamp]:
+    files = gallery.manifest.files
+    return {name: stamp for name, stamp in files.items() if name.startswith("thumbnails/")}
 
 
 def _answer(path: Path | None) -> Response:

@@ -1,0 +1,101 @@
+"""Sets of pictures that are opened with several models."""
+
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from itr_core.encoders.dual_encoder import load_encoder
+from itr_core.encoders.loading import starters
+from itr_core.errors import QueryError
+from itr_core.gallery import Gallery
+from itr_core.pairs import load_pairs
+from ui.web.boundary.served import thumbnail_url
+from ui.web.galleries import Galleries
+from ui.web.picture_sets import choices
+
+SPEC = "picturebook:test@6"
+SECOND = "picturebook (cusa)"
+
+
+@pytest.fixture(scope="module")
+def galleries() -> Galleries:
+    """Serve Picturebook with two models and wait for the first."""
+    opened = Galleries([SPEC], ["starter:infonce", "starter:cusa"])
+    opened.searcher("picturebook", timeout=120)
+    return opened
+
+
+def test_a_model_is_opened_on_first_use(galleries: Galleries) -> None:
+    assert galleries.names == ["picturebook"]
+    assert galleries.all_names == ["picturebook", SECOND]
+    assert galleries._encoders.keys() == {"starter:infonce"}
+    assert galleries.progress(SECOND) is not None
+    with pytest.raises(QueryError, match="still being built"):
+        galleries.searcher(SECOND, timeout=0)
+    assert galleries.searcher(SECOND, timeout=120).encoder.spec == "starter:cusa"
+    assert galleries.progress(SECOND) is None
+    assert len(galleries.analysis(SECOND).images) == 6
+
+
+def test_models_of_a_set_share_its_thumbnails(galleries: Galleries) -> None:
+    first, second = (galleries.searcher(name, timeout=120).gallery for name in galleries.all_names)
+    assert first.path != second.path
+    item = first.items["image_id"].iloc[0]
+    assert thumbnail_url(first.thumbnail(item)) == thumbnail_url(second.thumbnail(item)) != ""
+
+
+def test_the_confidence_of_a_model_is_calibrated_after_it_is_opened(galleries: Galleries) -> None:
+    galleries.searcher(SECOND, timeout=120)
+    end = time.monotonic() + 60
+    while galleries.confidence(SECOND) is None:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_gallery_is_found_by_set_and_model(galleries: Galleries) -> None:
+    assert galleries.sets == ["picturebook"]
+    assert galleries.models("picturebook") == ["infonce", "cusa"]
+    assert galleries.key("picturebook") == galleries.key("picturebook", "infonce") == "picturebook"
+    assert galleries.key("picturebook", "cusa") == SECOND
+    choice = galleries.choice(SECOND)
+    assert (choice.set, choice.model, choice.synthetic) == ("picturebook", "cusa", True)
+    with pytest.raises(QueryError, match=r"no model 'cussa'.*'cusa'"):
+        galleries.key("picturebook", "cussa")
+    with pytest.raises(QueryError, match="No set of pictures is called 'photos'"):
+        galleries.key("photos")
+
+
+def test_picturebook_is_offered_with_all_starters_and_photos_with_the_first(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (8, 8)).save(photos / "0.png")
+    offered = choices([SPEC, str(photos)], [])
+    assert [each.spec for each in offered.values() if each.synthetic] == [
+        "starter:infonce", *(spec for spec in starters() if spec != "starter:infonce")
+    ]  # fmt: skip
+    assert [(name, each.model) for name, each in offered.items() if not each.synthetic] == [
+        ("photos", "infonce")
+    ]
+
+
+def test_a_gallery_folder_has_the_model_of_its_manifest(tmp_path: Path) -> None:
+    Gallery.build(load_pairs(SPEC), load_encoder("picturebook-vit/none"), tmp_path / "drawings")
+    folder = str(tmp_path / "drawings")
+    for models, spec in (
+        ([], None),
+        (["starter:cusa", "picturebook-vit/none"], "picturebook-vit/none"),
+        (["starter:cusa", "starter:infonce"], "starter:cusa"),
+    ):
+        (choice,) = choices([folder], models).values()
+        assert choice.spec == spec
+        assert choice.model == (spec or "picturebook-vit/none").removeprefix("starter:")
+        assert choice.synthetic
+
+
+def test_sets_and_models_of_equal_names_are_numbered(tmp_path: Path) -> None:
+    names = choices([SPEC, SPEC], ["starter:cusa", "local-dir:/elsewhere/cusa"])
+    assert list(names) == [
+        "picturebook", "picturebook (cusa (2))", "picturebook (2)", "picturebook (2) (cusa (2))"
+    ]  # fmt: skip
