@@ -3,7 +3,8 @@
 open_clip pads every text to the context length (77 tokens for CLIP) and runs the transformer over all
 positions. If the tower is causal and pools a single position, later positions cannot affect the result.
 `TextTower` then skips them: it concatenates the texts of a batch, so that the linear layers process no
-padding, and computes the last block for the pooled position only. The result equals open_clip's
+padding, and computes the last block for the pooled position only. Attention still needs padding up to the
+longest text: large batches are encoded in groups of texts of similar length. The result equals open_clip's
 `encode_text` up to rounding. All other towers are run by open_clip's own code.
 """
 
@@ -18,6 +19,10 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from itr_core.errors import ModelError
+
+GROUP = 128
+"""Fewest texts of one group of similar length. A step of training on 640 captions of 3 to 60 words takes half
+the time in groups."""
 
 
 class TextTower:
@@ -41,7 +46,11 @@ class TextTower:
         """Map token ids (B, L) to embeddings (B, d), not normalised; differentiable."""
         if not self.skips_padding:
             return self.model.encode_text(ids, normalize=False)
-        return self._without_padding(ids)
+        if len(ids) < 2 * GROUP:
+            return self._without_padding(ids)
+        order = self._pooled_position(ids).argsort()
+        groups = [self._without_padding(ids[rows]) for rows in order.chunk(min(4, len(ids) // GROUP))]
+        return torch.cat(groups)[order.argsort()]
 
     def with_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map token ids (B, L) to embeddings (B, d), word tokens (B, l, d), l <= L, and their mask (B, l).

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from itr_core import DualEncoder, load_encoder
-from itr_core.encoders.text_tower import TextTower
+from itr_core.encoders.text_tower import GROUP, TextTower
 from itr_core.errors import ModelError
 
 VISION = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 1, "head_width": 16}
@@ -75,6 +75,12 @@ def test_embeddings_equal_open_clips(name: str) -> None:
     )
 
 
+def test_texts_in_groups_of_similar_length_keep_their_order() -> None:
+    encoder, texts = load_encoder("tiny-clip/none", device="cpu"), CAPTIONS * (2 * GROUP // len(CAPTIONS) + 1)
+    found = encoder.encode_texts(texts, batch_size=len(texts))
+    np.testing.assert_allclose(found, reference(encoder, texts), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["clip", "eos", "both-ways", "coca"])
 def test_word_tokens_equal_open_clips(name: str) -> None:
     encoder = load_encoder(f"tiny-{name}/none", device="cpu")
@@ -97,12 +103,15 @@ def test_word_tokens_equal_open_clips(name: str) -> None:
     assert not mask[:, 0].any()
 
 
-def test_gradients_equal_those_at_full_length() -> None:
+@pytest.mark.parametrize("repeats", [1, GROUP])
+def test_gradients_equal_those_at_full_length(repeats: int) -> None:
     encoder = load_encoder("tiny-clip/none", device="cpu")
-    ids = encoder.tokenizer(CAPTIONS)
+    ids = encoder.tokenizer(CAPTIONS * repeats)
     weights = [weight for name, weight in encoder.model.named_parameters() if "visual" not in name]
-    short = torch.autograd.grad(encoder.embed_text(ids).square().sum(), weights, allow_unused=True)
-    full = torch.autograd.grad(encoder.model.encode_text(ids).square().sum(), weights, allow_unused=True)
+    short = torch.autograd.grad(encoder.embed_text(ids).square().sum() / repeats, weights, allow_unused=True)
+    full = torch.autograd.grad(
+        encoder.model.encode_text(ids).square().sum() / repeats, weights, allow_unused=True
+    )
     for ours, theirs in zip(short, full, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
