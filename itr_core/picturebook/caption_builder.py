@@ -10,7 +10,7 @@ from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, se
 
 SEEING = ("I can see", "we see", "you can see")
 SHOWING = (*SEEING, "this picture shows", "the picture shows", "a picture of", "here we have")
-_SMALL_TALK = (
+SMALL_TALK = (
     "what a day",
     "so nice",
     "look at this",
@@ -187,6 +187,6 @@ class CaptionBuilder:
     def finish(self, text: str) -> Caption:
         """Return a sentence or a plain phrase; sometimes with small talk, which states nothing."""
         if self.chooser.chance(0.06):
-            talk = self.chooser.pick(_SMALL_TALK)
+            talk = self.chooser.pick(SMALL_TALK)
             text = f"{talk}, {text}" if self.chooser.chance(0.5) else f"{text}, {talk}"
         return self.caption(sentence(text) if self.chooser.chance(0.6) else text)

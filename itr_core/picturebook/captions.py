@@ -16,7 +16,7 @@ from itr_core.picturebook.scene import Look, Scene
 from itr_core.picturebook.semantics import ATTRIBUTES, SETTING, Meaning, SceneFacts, Variable
 from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, listed, plural, sentence
 
-_CLOSING = ("the scene takes place {}", "all this is seen {}", "it all happens {}")
+CLOSINGS = ("the scene takes place {}", "all this is seen {}", "it all happens {}")
 
 
 def _terse(builder: CaptionBuilder) -> Caption:
@@ -99,7 +99,7 @@ def _full(builder: CaptionBuilder) -> Caption:
             clauses.append(f"{front}, {main}" if front else main)
         mentions.append(mention)
     if closing:
-        clauses.append(chooser.pick(_CLOSING).format(" ".join(closing)))
+        clauses.append(chooser.pick(CLOSINGS).format(" ".join(closing)))
     text = clauses[0]
     for clause in clauses[1:]:
         text += chooser.pick((". ", ". ", "; ", ", and ")) + clause

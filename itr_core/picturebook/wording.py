@@ -35,7 +35,8 @@ def plural(noun: str) -> str:
 
 
 @cache
-def _colour_as(term: str) -> tuple[str, ...]:
+def colour_as(term: str) -> tuple[str, ...]:
+    """Return the phrases for the colour of a term after the noun, such as "in {}"; none for most terms."""
     return next(kind.colour_as for kind in KINDS.values() if term in kind.is_a)
 
 
@@ -101,7 +102,7 @@ class WordChooser:
                 words.insert("size" in stated, self.usual(ways["before"]))
             else:
                 after.append(self.usual(ways.get("after", ways.get("before", ()))))
-        if (forms := _colour_as(look.kind)) and (worn := ("pattern" in stated) + ("colour" in stated)):
+        if (forms := colour_as(look.kind)) and (worn := ("pattern" in stated) + ("colour" in stated)):
             if "pattern" in stated:  # "in striped blue" lacks its noun
                 forms = tuple(form for form in forms if not form.endswith("{}"))
             if after:  # "sitting wearing blue" has one participle too many
