@@ -137,6 +137,8 @@ class TrainConfig(BaseModel):
     """Learning-rate multiplier of the text tower. Default: 1; without `lr`, 0.5 for weights that exist."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Fraction of the steps with a linearly rising learning rate; a half cosine then lowers it to zero."""
+    temperature: float | None = Field(default=None, ge=0.01, le=10)
+    """Fixed temperature of the contrastive losses. Default: it is learned, beginning with the model's own."""
     weight_decay: float = Field(default=0.1, ge=0)
     """Weight decay of AdamW; not applied to norms, biases and temperatures (parameters with fewer than two
     dimensions)."""

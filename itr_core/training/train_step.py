@@ -48,6 +48,10 @@ class TrainStep:
         if config.lora:
             trained: set[Part] = {"image", "text"}
             add_low_rank_updates(encoder, config.lora, trained - self.frozen, config.seed)
+        if config.temperature:
+            with torch.no_grad():
+                encoder.model.logit_scale.fill_(-math.log(config.temperature))
+            encoder.model.logit_scale.requires_grad_(False)
         parts = parts_of(encoder)
         for name, weight in encoder.model.named_parameters():
             if parts[name] in self.frozen:
