@@ -12,68 +12,20 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from method_rows import CHOSEN
 from reporting import ResultsOption, report
 from results import Column, Measurement, Row, Table
-from torch.nn import functional as F
+from starter_runs import ABOUT, SCENES_WITHOUT_COLOURS, STARTERS, enlarge, trained, without_colours
 from train_command import train_command
 from typed_queries import found_of_true, read_queries
 from yardstick import GOALS, TITLES, yardstick
 
-from itr_core import evaluate, load_encoder, load_pairs, train
+from itr_core import evaluate, load_encoder, load_pairs
 from itr_core.encoders.checkpoints import TRAINING_FILE, save
-from itr_core.encoders.checksums import LAST, STATE, write_checksums
+from itr_core.encoders.checksums import LAST, write_checksums
 from itr_core.encoders.starter_embeddings import write_embeddings
 
 CARD = Path(__file__).with_name("starter_card.md")
 MODELS = Path(__file__).parents[1] / "assets" / "models"
-# Chosen for two CPU cores; on a GPU the same commands take minutes.
-COMMON: dict[str, Any] = {
-    "precision": "bf16",
-    "validation": "picturebook:val",
-    "batch_size": 128,
-    "warmup": 0.04,
-    "crop": 0.06,
-}
-FIRST_STAGE: dict[str, Any] = {
-    "model": "picturebook-resnet/none",
-    "vocab_size": 2048,
-    "captions_per_image": 2,
-    "lr": 1e-3,
-    "eval_every": 500,
-    "save_every": 250,
-    "seed": 0,
-}
-# All five captions of a scene at once: the first stage drew the shortest ones too rarely.
-ALL_CAPTIONS_STAGE: dict[str, Any] = {
-    "captions_per_image": 5,
-    "max_steps": 350,
-    "lr": 4e-4,
-    "eval_every": 350,
-    "save_every": 350,
-    "seed": 1,
-}
-# The objects still missed were small: larger images help where more steps did not.
-SIDE = 192
-LARGE_IMAGE_STAGE: dict[str, Any] = {
-    "captions_per_image": 3,
-    "max_steps": 2200,
-    "lr": 7e-4,
-    "eval_every": 550,
-    "save_every": 275,
-    "seed": 2,
-}
-# From starter:infonce every method gets the same budget, InfoNCE too (infonce-continued), for comparison.
-CONTINUED: dict[str, Any] = {
-    "model": "starter:infonce",
-    "source": "picturebook:train@20000",
-    "max_steps": 300,
-    "lr": 2e-4,
-    "eval_every": 100,
-    "save_every": 100,
-    "seed": 3,
-}
-STARTERS = ("infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa")
 EXACT = {
     "t2i_r1": "T2I R@1 over the given pairs",
     "exact_t2i_r1": "T2I R@1 over all true pairs",
@@ -92,46 +44,28 @@ def make(
 ) -> None:
     """Train a starter on Picturebook and write it, in half precision and with its card, to assets/models.
 
-    All starters but infonce continue starter:infonce by their own method, for the same number of steps. Runs
-    that were stopped resume.
+    Runs that were stopped resume. `starter_runs.py` has the settings.
     """
-    common = COMMON | {"source": f"picturebook:train@{scenes}", "workers": workers}
-
-    def run(name: str, method: str, **settings: Any) -> Path:
-        out = work / name
-        train(method, out=out, resume=(out / STATE).exists(), **common | settings)
-        return out
-
-    if starter != "infonce":
-        method = starter.removesuffix("-continued")
-        options = CHOSEN["picturebook"].get(method, {})
-        ship(starter, run(f"{method}-continued", method, options=options, **CONTINUED))
-        return
-    first = run("infonce", "infonce", **FIRST_STAGE, max_steps=steps)
-    second = run("infonce-terse", "infonce", model=f"local-dir:{first / LAST}", **ALL_CAPTIONS_STAGE)
-    larger = enlarge(second, work / f"infonce-terse-{SIDE}", SIDE)
-    ship(starter, run(f"infonce-{SIDE}", "infonce", model=f"local-dir:{larger}", **LARGE_IMAGE_STAGE))
+    ship(starter, trained(starter, work, f"picturebook:train@{scenes}", steps, workers))
 
 
-@app.command()
-def enlarge(
+@app.command("enlarge")
+def enlarge_checkpoint(
     folder: Annotated[Path, typer.Argument(help="Checkpoint of a CLIP ResNet.")],
     larger: Annotated[Path, typer.Argument(help="Checkpoint to write.")],
     side: Annotated[int, typer.Argument(help="New image size in pixels, a multiple of 32.")],
-) -> Path:
+) -> None:
     """Raise the image size of a CLIP ResNet by interpolating the positions of its attention pooling."""
-    small = load_encoder(f"local-dir:{folder}", device="cpu")
-    visual: Any = small.model.visual
-    pooling = visual.attnpool
-    mean, grid = pooling.positional_embedding.data.split([1, len(pooling.positional_embedding) - 1])
-    cells = round(len(grid) ** 0.5)
-    square = grid.T.reshape(1, -1, cells, cells)  # (1, width, cells, cells)
-    grid = F.interpolate(square, size=(side // 32, side // 32), mode="bicubic").flatten(2)[0].T
-    pooling.positional_embedding.data = torch.cat([mean, grid])
-    small.config["model_cfg"]["vision_cfg"]["image_size"] = side
-    record = {"enlarged": side, "config": {"model": f"local-dir:{folder}"}, "seconds": 0}
-    save(larger, small.model, small.tokenizer, small.config, words=small.words, training=record)
-    return larger
+    enlarge(folder, larger, side)
+
+
+@app.command("without-colours")
+def write_without_colours(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    scenes: Annotated[int, typer.Argument(help="Number of training scenes.")],
+) -> None:
+    """Write training scenes of Picturebook whose captions have no word for a colour, as parquet."""
+    without_colours(out, scenes)
 
 
 @app.command()
@@ -148,7 +82,7 @@ def ship(
     save(folder, model, tokenizer, config, dtype="float16", words=trained.words, training=record)
     figures = yardstick(load_encoder(f"starter:{starter}", device="cpu"))  # of the weights as stored
     record["yardstick"] = {name: round(value, 2) for name, value in figures.items()}
-    text = card(starter, stages, figures)
+    text = card(starter, config["model_cfg"]["vision_cfg"]["image_size"], stages, figures)
     save(folder, model, tokenizer, config, dtype="float16", words=trained.words, training=record, card=text)
     if starter == "infonce":
         embed_gallery()
@@ -166,11 +100,19 @@ def history(work: Path) -> list[dict[str, Any]]:
     """Return the records of the runs that led to the model in `work`, first to last, renamed to runs/NAME."""
     record = json.loads((work / TRAINING_FILE).read_text(encoding="utf-8"))
     record["out"] = _short_name(work.parent if work.name == LAST else work)
-    before, _, folder = record["config"]["model"].partition("local-dir:")
-    if before or not folder:
+    source = record["config"].get("source", "")
+    if source.startswith("parquet:"):
+        record["config"]["source"] = f"parquet:{_short_name(Path(source))}"
+    scheme, _, name = record["config"]["model"].partition(":")
+    if scheme == "local-dir":
+        earlier = history(Path(name))
+    elif scheme == "starter":
+        stored = json.loads((MODELS / name / TRAINING_FILE).read_text(encoding="utf-8"))["stages"]
+        earlier = [stage for stage in stored if stage["out"] != record["out"]]
+    else:
         return [record]
-    record["config"]["model"] = f"local-dir:{_short_name(Path(folder))}"
-    return [*history(Path(folder)), record]
+    record["config"]["model"] = f"local-dir:{earlier[-1]['out']}"
+    return [*earlier, record]
 
 
 def _short_name(folder: Path) -> str:
@@ -178,11 +120,18 @@ def _short_name(folder: Path) -> str:
 
 
 def command(record: dict[str, Any]) -> str:
-    """Return the command line of one stage."""
+    """Return the commands of one stage."""
     if "enlarged" in record:
         before = record["config"]["model"].removeprefix("local-dir:")
         return f"python benchmarks/starter.py enlarge {before} {record['out']} {record['enlarged']}"
-    return f"{train_command(record['config'], record['out'])}   # kept: step {record['step']:,}"
+    if "untrained" in record:
+        return f"python benchmarks/starter.py make {Path(record['out']).name} --work runs"
+    training = f"{train_command(record['config'], record['out'])}   # kept: step {record['step']:,}"
+    source = record["config"]["source"]
+    if source.startswith("parquet:"):
+        folder = source.removeprefix("parquet:")
+        return f"python benchmarks/starter.py without-colours {folder} {SCENES_WITHOUT_COLOURS}\n{training}"
+    return training
 
 
 @app.command()
@@ -256,11 +205,13 @@ def typed(
     report("starter_typed", {"typed": table}, results)
 
 
-def card(starter: str, stages: list[dict[str, Any]], figures: dict[str, float]) -> str:
+def card(starter: str, side: int, stages: list[dict[str, Any]], figures: dict[str, float]) -> str:
     """Return the model card: data, commands, time, device and figures."""
     last = stages[-1]
     return CARD.read_text(encoding="utf-8").format(
-        method=starter,
+        starter=starter,
+        about=ABOUT[starter],
+        side=side,
         source=last["config"]["source"],
         validation=last["config"]["validation"],
         commands="\n".join(map(command, stages)),

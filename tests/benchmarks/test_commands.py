@@ -40,6 +40,7 @@ NEED_NO_RESULT = {
     "starter enlarge",
     "starter make",
     "starter ship",
+    "starter without-colours",
 }
 
 
