@@ -20,6 +20,7 @@ from analysis.misses import causes
 from analysis.probes import counterfactuals
 from analysis.probes.word_edits import object_words, word_edits
 from analysis.projection import Map, aligned_maps, centred, pca_map, umap_map
+from analysis.query_truth import CaptionOwners, GalleryTruth, gallery_truth
 from analysis.report_card.measure import report_card
 from analysis.result_store import Arrays, ResultStore
 from analysis.result_versions import versions_of
@@ -64,6 +65,16 @@ class GalleryAnalysis:
         self.results = ResultStore(
             gallery.path / FOLDER, lambda name: _digest(gallery.manifest.checksum, *versions_of(name))
         )
+
+    @cached_property
+    def query_truth(self) -> GalleryTruth | None:
+        """Which images a query is true of; None for galleries of which this is not known."""
+        return gallery_truth(self.gallery)
+
+    @cached_property
+    def caption_owners(self) -> CaptionOwners:
+        """Which images a text is a caption of."""
+        return CaptionOwners(self.gallery)
 
     @cached_property
     def unpaired(self) -> str:

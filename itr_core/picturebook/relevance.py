@@ -1,6 +1,6 @@
 """Exact relevance: which captions are true of which scenes, for a whole gallery at once."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache, cached_property
 
 import numpy as np
@@ -20,16 +20,12 @@ class SceneRelevance:
 
     Things are bits: for each word, an (n,) array of masks marks the things of each scene that it describes,
     so that one `and` evaluates a description for all scenes. Only scenes in which all variables have
-    matching things are evaluated one by one, to bind several variables.
+    matching things are evaluated one by one, and only if the variables compete for things or are related.
     """
 
     def __init__(self, scenes: Sequence[Scene], meanings: Sequence[Meaning]) -> None:
         self.scenes = list(scenes)
         self.meanings = list(meanings)
-
-    @cached_property
-    def _facts(self) -> list[SceneFacts]:
-        return [SceneFacts(scene) for scene in self.scenes]
 
     @cached_property
     def _fact_counts(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -57,33 +53,57 @@ class SceneRelevance:
                     add(row, 1 << i, "term", term)
         return masks
 
+    @cached_property
+    def facts(self) -> list[SceneFacts]:
+        """The facts of each scene."""
+        return [SceneFacts(scene) for scene in self.scenes]
+
     def matrix(self, images: Rows = _EVERY) -> NDArray[np.bool_]:
         """Return bool (selected scenes, m): whether the meaning is true of the scene."""
         rows = np.arange(len(self.scenes))[images]
-        matches = cache(lambda variable: self._matches(variable, rows))
-        result = np.ones((len(self.meanings), len(rows)), bool)
+        described = cache(lambda variable: self._described(variable, rows))
+        result = np.empty((len(self.meanings), len(rows)), bool)
         for number, meaning in enumerate(self.meanings):
-            true = result[number]
-            for field in SETTING:
-                if (word := getattr(meaning, field)) is not None:
-                    true &= self._mask(field, word, rows).view(bool)
-            for variable in meaning.things:
-                true &= matches(variable)
-            if len(meaning.things) > 1:
-                for candidate in np.flatnonzero(true):
-                    true[candidate] = self._facts[rows[candidate]].entail(meaning)
+            result[number] = self._true(meaning, rows, described)
         return result.T
 
-    def _matches(self, variable: Variable, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Whether each scene has as many things of the description of the variable as it states."""
+    def true_of(self, meaning: Meaning) -> NDArray[np.bool_]:
+        """Return bool (n,): whether a meaning, of `meanings` or not, is true of each scene."""
+        rows = np.arange(len(self.scenes))
+        return self._true(meaning, rows, lambda variable: self._described(variable, rows))
+
+    def _true(
+        self,
+        meaning: Meaning,
+        rows: NDArray[np.integer],
+        described: Callable[[Variable], NDArray[np.uint8]],
+    ) -> NDArray[np.bool_]:
+        true = np.ones(len(rows), bool)
+        for field in SETTING:
+            if (word := getattr(meaning, field)) is not None:
+                true &= self._mask(field, word, rows).view(bool)
+        masks = [described(variable) for variable in meaning.things]
+        shared, taken = np.zeros(len(rows), np.uint8), np.zeros(len(rows), np.uint8)
+        for variable, mask in zip(meaning.things, masks, strict=True):
+            number = np.bitwise_count(mask)
+            true &= (number >= variable.least) & (
+                number <= (MAX_THINGS if variable.most is None else variable.most)
+            )
+            shared |= taken & mask
+            taken |= mask
+        # Only a thing that fits two descriptions, or a relation, makes a binding necessary.
+        bound = true if meaning.relations else true & shared.astype(bool)
+        for candidate in np.flatnonzero(bound):
+            true[candidate] = self.facts[rows[candidate]].entail(meaning)
+        return true
+
+    def _described(self, variable: Variable, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the things of each scene that match the description of the variable, as masks."""
         mask = self._mask("term", variable.term, rows)
         for field in ATTRIBUTES:
             if (word := getattr(variable, field)) is not None:
                 mask = mask & self._mask(field, word, rows)
-        number = np.bitwise_count(mask)
-        return (number >= variable.least) & (
-            number <= (MAX_THINGS if variable.most is None else variable.most)
-        )
+        return mask
 
     def _mask(self, field: str, word: Hashable, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
         mask = self._masks.get((field, word))

@@ -21,6 +21,7 @@ SCRIPTS = (
     "methods",
     "metrics_speed",
     "misses",
+    "query_truth",
     "render",
     "same_results",
     "same_speed",

@@ -1,6 +1,7 @@
 """The endpoints for programs: the same functions over HTTP, `gradio_client` and MCP."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -26,13 +27,15 @@ AT_ONCE = 4
 
 
 class HitRecord(TypedDict):
-    """One result of a search."""
+    """One result of a search; `true` says whether the query is true of the picture, where that is known."""
 
     rank: int
     score: float
     item_id: str
     caption: str
     thumbnail: str
+    true: bool | None
+    broken: str
 
 
 class Word(TypedDict):
@@ -102,9 +105,18 @@ class Endpoints:
             gallery: name of the gallery; empty for the first one
 
         Returns:
-            the best pictures: rank, score (cosine), item_id, caption, address of the thumbnail
+            the best pictures: rank, score (cosine), item_id, caption, address of the thumbnail, and, where
+            it is known, whether the query is true of the picture (true), else its first false fact (broken)
         """
-        return _records(self._searcher(gallery).search_text(query, _whole(k)))
+        searcher = self._searcher(gallery)
+        hits = searcher.search_text(query, _whole(k))
+        known = self.galleries.analysis(self._name(gallery)).query_truth
+        truth = known and known.of_query(query)
+        return (
+            _records(hits, lambda hit: truth.of(searcher.gallery.row(hit.item_id)))
+            if truth
+            else _records(hits)
+        )
 
     @as_gradio_error
     def search_image(self, image: str | None, k: int = 10, gallery: str = "") -> list[HitRecord]:
@@ -205,13 +217,17 @@ def _whole(number: Any) -> int:
     return int(number)
 
 
-def _records(hits: list[Hit]) -> list[HitRecord]:
+def _records(
+    hits: list[Hit], of_hit: Callable[[Hit], tuple[bool | None, str]] = lambda hit: (None, "")
+) -> list[HitRecord]:
+    """Return hits as records; `of_hit` gives `true` and `broken`."""
     return [
         {
             "rank": hit.rank, "score": hit.score, "item_id": hit.item_id, "caption": hit.caption,
-            "thumbnail": thumbnail_url(Path(hit.thumbnail)),
+            "thumbnail": thumbnail_url(Path(hit.thumbnail)), "true": true, "broken": broken,
         }
         for hit in hits
+        for true, broken in [of_hit(hit)]
     ]  # fmt: skip
 
 

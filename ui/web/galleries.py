@@ -241,6 +241,7 @@ class Galleries:
 
     def _calibrate(self, slot: _Slot) -> None:
         if slot.analysis is not None:
+            _ = slot.analysis.query_truth  # computed now, so that no visitor waits for it
             slot.confidence = slot.analysis.confidence()
 
     def _load(self, slot: _Slot) -> Searcher:

@@ -31,9 +31,19 @@ def test_search_text(client: Client, app_url: str) -> None:
     hits = client.predict("a red car", 5, "", api_name="/search_text")
     assert [hit["rank"] for hit in hits] == [1, 2, 3, 4, 5]
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
-    assert set(hits[0]) == {"rank", "score", "item_id", "caption", "thumbnail"}
+    assert set(hits[0]) == {"rank", "score", "item_id", "caption", "thumbnail", "true", "broken"}
     with urlopen(f"{app_url}/{hits[0]['thumbnail']}") as thumbnail:
         assert Image.open(thumbnail).format == "WEBP"
+
+
+def test_hits_say_whether_they_are_right_where_it_is_known(client: Client) -> None:
+    hits = client.predict("two dogs", 80, "picturebook", api_name="/search_text")
+    assert {hit["true"] for hit in hits} == {True, False}
+    assert all(hit["true"] == (not hit["broken"]) for hit in hits)
+    assert any(hit["broken"] == "no dog" for hit in hits)
+    for query, gallery in (("two unicorns", "picturebook"), ("two dogs", "nasty")):
+        hits = client.predict(query, 3, gallery, api_name="/search_text")
+        assert [(hit["true"], hit["broken"]) for hit in hits] == [(None, "")] * 3
 
 
 def test_an_image_of_the_gallery_finds_its_own_caption(client: Client, app_url: str, tmp_path: Path) -> None:
