@@ -14,12 +14,15 @@ _ROUNDING = 2e-4
 class Index(Protocol):
     """n vectors of d dimensions that can be searched by inner product."""
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, queries: np.ndarray, k: int, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Find the k vectors with the largest inner product for each query.
 
         Args:
             queries: (q, d) float32.
             k: number of results; with fewer vectors, all are returned.
+            among: rows to search, int64; None for all.
 
         Returns:
             Scores float32 and rows int64, both (q, min(k, n)), best first.
@@ -45,9 +48,11 @@ class ExactIndex:
         )
         self._half.add(np.ascontiguousarray(vectors, dtype=np.float32))
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, queries: np.ndarray, k: int, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `Index.search`."""
-        n = len(self._vectors)
+        n = len(self._vectors) if among is None else len(among)
         k = min(k, n)
         if k == 0:
             return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
@@ -56,10 +61,11 @@ class ExactIndex:
         faiss.omp_set_num_threads(1)
         contiguous = np.ascontiguousarray(queries, dtype=np.float32)
         count = min(k + _SPARE, n)
-        coarse, found = self._half.search(contiguous, count)
+        selected = None if among is None else faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))
+        coarse, found = self._half.search(contiguous, count, params=selected)
         while count < n and (coarse[:, k - 1] - coarse[:, -1] < _ROUNDING).any():
             count = min(4 * count, n)
-            coarse, found = self._half.search(contiguous, count)
+            coarse, found = self._half.search(contiguous, count, params=selected)
         found = np.sort(found, axis=1)
         scores = np.einsum("qd,qkd->qk", queries, self._vectors[found], dtype=np.float32)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]

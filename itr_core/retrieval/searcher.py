@@ -1,9 +1,9 @@
 """Search a gallery by text or image, for images or captions (T2I, I2T, I2I, T2T)."""
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, reduce
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +13,7 @@ from PIL import Image
 
 from itr_core.errors import GalleryError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
+from itr_core.retrieval.composed import changed_picture, minus_query
 from itr_core.retrieval.index import ExactIndex, Index
 
 if TYPE_CHECKING:
@@ -98,7 +99,16 @@ class Searcher:
         self._starts = np.searchsorted(gallery.image_of_caption, np.arange(len(gallery) + 1))
         self._text_embedding = lru_cache(maxsize=1024)(self._encode_text)
 
-    def search_text(self, query: str, k: int = 10, of: Of = "images", *, rerank: bool = False) -> list[Hit]:
+    def search_text(
+        self,
+        query: str,
+        k: int = 10,
+        of: Of = "images",
+        *,
+        rerank: bool = False,
+        minus: Sequence[str] = (),
+        labels: Collection[str] = (),
+    ) -> list[Hit]:
         """Find the images, or captions, most similar to a text (T2I, T2T).
 
         Args:
@@ -107,22 +117,39 @@ class Searcher:
             k: number of results, 1 to 100; with fewer items, all are returned.
             of: 'images' or 'captions'.
             rerank: re-rank the 100 best images by the local similarity.
+            minus: what the images should not show, in words; see `itr_core.retrieval.composed`.
+            labels: only images that have all of these labels are found.
 
         Raises:
             QueryError: The query is empty or no text, or an argument is invalid.
             GalleryError: `rerank` is set, but the gallery was built without tokens.
         """
-        embedding = self.embed_text(query)
+        if rerank and minus:
+            raise QueryError(
+                "Re-ranking compares words with patches; it cannot be combined with minus terms."
+            )
+        embedding = self.embed_text(query, minus)
         self._check(k, of, "images" if rerank else None)
         rescore = self._rescore_images(normalised(query)) if rerank else None
-        return self._hits(embedding, k, of, rescore=rescore)
+        return self._hits(embedding, k, of, rescore=rescore, among=self._among(labels, of))
 
-    def embed_text(self, query: str) -> np.ndarray:
-        """Return the embedding of a query, (d,) float32 of unit norm; raise QueryError if it is no text."""
+    def embed_text(self, query: str, minus: Sequence[str] = ()) -> np.ndarray:
+        """Return the embedding of a query, (d,) float32 of unit norm.
+
+        Args:
+            query: any text; with minus terms, it can be empty.
+            minus: what should be absent; see `itr_core.retrieval.composed`.
+
+        Raises:
+            QueryError: The query is empty or no text.
+        """
         text = normalised(query)
-        if not text:
+        if not text and not minus:
             raise QueryError("The query is empty: type a few words, such as 'a dog on a beach'.")
-        return self._text_embedding(text)
+        if not minus:
+            return self._text_embedding(text)
+        words = self._text_embedding(text) if text else None
+        return minus_query(words, [self.embed_text(each) for each in minus])
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts to (N, d) float32 of unit norm; between two batches, other threads can search."""
@@ -134,7 +161,15 @@ class Searcher:
         return "captions" if self._texts else "images"
 
     def search_image(
-        self, image: Image.Image, k: int = 10, of: Of | None = None, *, rerank: bool = False
+        self,
+        image: Image.Image,
+        k: int = 10,
+        of: Of | None = None,
+        *,
+        rerank: bool = False,
+        but: str = "",
+        instead_of: str = "",
+        labels: Collection[str] = (),
     ) -> list[Hit]:
         """Find the captions, or images, most similar to an image (I2T, I2I).
 
@@ -143,6 +178,9 @@ class Searcher:
             k: number of results, 1 to 100; with fewer items, all are returned.
             of: 'captions' or 'images'. Default: see `found_by_image`.
             rerank: re-rank the 100 best captions by the local similarity.
+            but: what the images found should show, in words, and
+            instead_of: what the image shows instead; see `embed_changed`.
+            labels: only images that have all of these labels are found.
 
         Raises:
             QueryError: An argument is invalid, or the gallery has no captions to find.
@@ -156,28 +194,71 @@ class Searcher:
             rescore = self._rescore_captions(patches)
         else:
             query = self.encoder.encode_images([image])
-        return self._hits(query[0], k, of, rescore=rescore)
+        changed = self.embed_changed(query[0], but, instead_of)
+        return self._hits(changed, k, of, rescore=rescore, among=self._among(labels, of))
 
     def embed_image(self, image: Image.Image) -> np.ndarray:
         """Return the embedding of an image, (d,) float32 of unit norm."""
         return self.encoder.encode_images([image])[0]
 
-    def search_embedding(self, embedding: np.ndarray, k: int = 10, of: Of = "images") -> list[Hit]:
+    def embed_changed(self, picture: np.ndarray, but: str = "", instead_of: str = "") -> np.ndarray:
+        """Return the embedding of a picture with a change: "this, but at night instead of by day".
+
+        Args:
+            picture: embedding of the picture, (d,) of unit norm.
+            but: what the picture should show, in words; "" for no change.
+            instead_of: what it shows instead, in words; "" if nothing is subtracted.
+
+        Returns:
+            (d,) float32 of unit norm; see `itr_core.retrieval.composed.changed_picture`.
+
+        Raises:
+            QueryError: `instead_of` without `but`, or one of them is no text.
+        """
+        if normalised(instead_of) and not normalised(but):
+            raise QueryError(
+                "Say what the picture should show, such as 'at night', not only instead of what."
+            )
+        if not normalised(but):
+            return picture
+        minus = self.embed_text(instead_of) if normalised(instead_of) else None
+        return changed_picture(picture, self.embed_text(but), minus)
+
+    def search_embedding(
+        self,
+        embedding: np.ndarray,
+        k: int = 10,
+        of: Of = "images",
+        *,
+        labels: Collection[str] = (),
+        exclude: str | None = None,
+    ) -> list[Hit]:
         """Find the images, or captions, most similar to an embedding of `embed_text` or `embed_image`.
 
         Args:
             embedding: (d,) float32 of unit norm.
             k: number of results, 1 to 100; with fewer items, all are returned.
             of: 'images' or 'captions'.
+            labels: only images that have all of these labels are found.
+            exclude: an image that is never a result; captions of it can be.
 
         Raises:
             QueryError: An argument is invalid.
         """
         self._check(k, of, None)
-        return self._hits(embedding, k, of)
+        row = None if exclude is None else self.gallery.row(exclude)
+        return self._hits(embedding, k, of, exclude=row, among=self._among(labels, of))
 
     def search_item(
-        self, item_id: str, k: int = 10, of: Of | None = None, *, rerank: bool = False
+        self,
+        item_id: str,
+        k: int = 10,
+        of: Of | None = None,
+        *,
+        rerank: bool = False,
+        but: str = "",
+        instead_of: str = "",
+        labels: Collection[str] = (),
     ) -> list[Hit]:
         """Find the captions, or other images, most similar to an image of this gallery (I2T, I2I).
 
@@ -186,6 +267,9 @@ class Searcher:
             k: number of results, 1 to 100; with fewer items, all are returned.
             of: 'captions' or 'images'; the image itself is never a result. Default: see `found_by_image`.
             rerank: re-rank the 100 best captions by the local similarity.
+            but: what the images found should show, in words, and
+            instead_of: what the image shows instead; see `embed_changed`.
+            labels: only images that have all of these labels are found.
 
         Raises:
             QueryError: The gallery has no such image, or an argument is invalid.
@@ -195,7 +279,31 @@ class Searcher:
         self._check(k, of, "captions" if rerank else None)
         row = self.gallery.row(item_id)
         rescore = self._rescore_captions(self._tokens()[[row]]) if rerank else None
-        return self._hits(self.gallery.image_embeddings[row], k, of, exclude=row, rescore=rescore)
+        query = self.embed_changed(self.gallery.image_embeddings[row], but, instead_of)
+        return self._hits(query, k, of, exclude=row, rescore=rescore, among=self._among(labels, of))
+
+    @cached_property
+    def labels(self) -> dict[str, np.ndarray]:
+        """Labels of the gallery, most frequent first, and the rows of the images that have each, int64."""
+        rows: dict[str, list[int]] = {}
+        for row, labels in enumerate(self.gallery.items["labels"]):
+            for label in labels if labels is not None else ():
+                rows.setdefault(str(label), []).append(row)
+        ordered = sorted(rows.items(), key=lambda each: (-len(each[1]), each[0]))
+        return {label: np.unique(np.array(each, dtype=np.int64)) for label, each in ordered}
+
+    def _among(self, labels: Collection[str], of: Of) -> np.ndarray | None:
+        """Return the rows of the images that have all labels; None without labels."""
+        if not labels:
+            return None
+        if of != "images":
+            raise QueryError("Only images can be filtered by label (of='images').")
+        for label in labels:
+            if label not in self.labels:
+                raise QueryError(
+                    f"No image of this gallery has the label {label!r}.{did_you_mean(label, self.labels)}"
+                )
+        return reduce(np.intersect1d, (self.labels[label] for label in labels))
 
     def _check(self, k: int, of: str, can_rerank: Of | None) -> None:
         if of not in self._index:
@@ -250,10 +358,11 @@ class Searcher:
         *,
         exclude: int | None = None,
         rescore: Rescore | None = None,
+        among: np.ndarray | None = None,
     ) -> list[Hit]:
         excludes = of == "images" and exclude is not None
         wanted = CANDIDATES if rescore else k
-        scores, rows = (x[0] for x in self._index[of].search(query[None], wanted + excludes))
+        scores, rows = (x[0] for x in self._index[of].search(query[None], wanted + excludes, among))
         if excludes:
             keep = np.flatnonzero(rows != exclude)[:wanted]
             scores, rows = scores[keep], rows[keep]

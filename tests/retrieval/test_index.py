@@ -73,3 +73,15 @@ def test_every_calling_thread_uses_one_openmp_thread() -> None:
     thread.start()
     thread.join()
     assert threads == [1]
+
+
+def test_a_search_among_some_rows_equals_sorting_them() -> None:
+    rng = np.random.default_rng(3)
+    vectors, queries = unit(rng, 2000, 16), unit(rng, 20, 16)
+    among = np.sort(rng.choice(2000, 90, replace=False))
+    for k in (5, 90, 200):
+        scores, rows = ExactIndex(vectors).search(queries, k, among)
+        true_scores, positions = by_sorting(queries, vectors[among], k)
+        np.testing.assert_array_equal(rows, among[positions])
+        np.testing.assert_allclose(scores, true_scores, atol=1e-6)
+    assert ExactIndex(vectors).search(queries, 5, among[:0])[1].shape == (20, 0)
