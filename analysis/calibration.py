@@ -38,12 +38,14 @@ class Calibration:
     Attributes:
         scores: (r,) best scores of captions, ascending.
         excess: (r,) best score minus the predicted score of each caption, ascending.
+        own_excess: (r,) score with its own image minus the predicted score of each caption, ascending.
         slope: (d,) of the regression that predicts the score of a caption from its embedding.
         intercept: of the regression.
     """
 
     scores: np.ndarray
     excess: np.ndarray
+    own_excess: np.ndarray
     slope: np.ndarray
     intercept: float
 
@@ -83,8 +85,10 @@ class Calibration:
         predicted = cross_val_predict(ridge, texts, own, groups=image_of_caption, cv=GroupKFold(FOLDS))
         ridge.fit(texts, own)
         slope = np.asarray(ridge.coef_, dtype=np.float64)
-        scores, excess = np.sort(best.astype(np.float64)), np.sort((best - predicted).astype(np.float64))
-        return cls(scores, excess, slope, float(ridge.intercept_))
+        scores, excess, own_excess = (
+            np.sort(x.astype(np.float64)) for x in (best, best - predicted, own - predicted)
+        )
+        return cls(scores, excess, own_excess, slope, float(ridge.intercept_))
 
     def p_value(self, queries: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Return the probability that a query with a match in the gallery scores this low or lower.
@@ -105,3 +109,20 @@ class Calibration:
             for reference, values in ((self.scores, scores), (self.excess, excess))
         )
         return np.minimum(1.0, 2 * np.minimum(among_all, among_similar))
+
+    def match_rate(self, query: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Return the probability that a caption scores this low, or lower, with an image that it is true of.
+
+        Leaving out the results whose rate is at most 0.1 leaves out at most 10 % of the matches, provided
+        that query and matches are like the captions of the gallery with their own images.
+
+        Args:
+            query: (d,) unit vector.
+            scores: (k,) cosines of the query with its results.
+
+        Returns:
+            (k,) in (0, 1].
+        """
+        excess = scores - (query @ self.slope + self.intercept)
+        lower = np.searchsorted(self.own_excess, excess, side="right")
+        return np.asarray((1 + lower) / (1 + len(self.own_excess)))

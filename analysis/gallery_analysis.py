@@ -237,9 +237,7 @@ class GalleryAnalysis:
     def calibration(self) -> Calibration:
         """See `analysis.calibration`; raises GalleryError if there are too few pairs to learn from."""
         results = self.results.arrays("calibration", lambda: asdict(Calibration.of(*self.pairs)))
-        return Calibration(
-            results["scores"], results["excess"], results["slope"], float(results["intercept"])
-        )
+        return Calibration(**{**results, "intercept": float(results["intercept"])})
 
     def picture_calibration(self) -> PictureCalibration:
         """See `analysis.confidence.PictureCalibration`; raises GalleryError if there are too few images."""

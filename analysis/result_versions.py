@@ -26,7 +26,7 @@ RESULTS: dict[str, Version] = {
     "misses": Version(2, ("truth",)),
     "probes": Version(2, ("truth",)),
     "report_card": Version(1),
-    "calibration": Version(1),
+    "calibration": Version(2),
     "picture_calibration": Version(1),
     "pca": Version(1),
     "umap": Version(1),

@@ -22,11 +22,11 @@ from results import Column, Row, Table
 
 from analysis.confidence import Confidence
 from analysis.gallery_analysis import GalleryAnalysis
+from analysis.verdict import UNFAMILIAR, UNLIKELY
 from itr_core import Gallery, Searcher, load_encoder, load_pairs
 from itr_core.pairs import decode_image
 from itr_core.picturebook.ontology import KINDS
 from itr_core.picturebook.wording import article
-from ui.web.search.confidence import PICTURE_RATE, QUERY_RATE
 
 ABSENT = (
     "submarine", "giraffe", "laptop", "pizza", "violin", "skyscraper", "microscope", "telescope", "dinosaur",
@@ -67,9 +67,7 @@ def main(
         "number": Column(title="number", format=",.0f"),
         "reported": Column(title="reported as low confidence", format=",.0f"),
     }
-    note = (
-        f"{model}; stated false-alarm rates {QUERY_RATE:.0%} of queries and {PICTURE_RATE:.0%} of pictures."
-    )
+    note = f"{model}; stated false-alarm rates {UNLIKELY:.0%} of queries and {UNFAMILIAR:.0%} of pictures."
     report("false_alarms", {"reports": Table(columns=columns, rows=rows)}, results, [note])
 
 
@@ -79,14 +77,14 @@ def queries_reported(confidence: Confidence, searcher: Searcher, queries: Iterab
         confidence.of_query(query, searcher.embed_text(query), searcher.search_text(query, 1)[0].score)
         for query in queries
     )
-    return [rate <= QUERY_RATE for rate in rates]
+    return [rate <= UNLIKELY for rate in rates]
 
 
 def pictures_reported(
     confidence: Confidence, searcher: Searcher, images: Iterable[Image.Image]
 ) -> list[bool]:
     """Return for each picture if the search page reports it as low confidence."""
-    return [confidence.of_picture(searcher.embed_image(image)) <= PICTURE_RATE for image in images]
+    return [confidence.of_picture(searcher.embed_image(image)) <= UNFAMILIAR for image in images]
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def test_a_query_is_said_if_one_caption_contains_all_of_it() -> None:
 
 
 def test_a_query_of_which_a_caption_says_everything_is_never_reported() -> None:
-    queries = Calibration(np.linspace(0.5, 0.9, 100), np.linspace(-0.1, 0.1, 100), np.zeros(DIM), 0.7)
+    excess = np.linspace(-0.1, 0.1, 100)
+    queries = Calibration(np.linspace(0.5, 0.9, 100), excess, excess, np.zeros(DIM), 0.7)
     confidence = Confidence(Said(["a dog on a beach"]), queries, None)
     assert confidence.of_query("a dog", np.ones(DIM), 0.1) == 1.0
     assert confidence.of_query("a zebra", np.ones(DIM), 0.1) < 0.02
