@@ -96,22 +96,27 @@ class Endpoints:
         self.galleries = galleries
 
     @as_gradio_error
-    def search_text(self, query: str, k: int = 10, gallery: str = "") -> list[HitRecord]:
+    def search_text(
+        self, query: str, k: int = 10, gallery: str = "", minus: str = "", label: str = ""
+    ) -> list[HitRecord]:
         """Search pictures with words (T2I).
 
         Args:
             query: what the picture should show, in the language of the gallery's captions
             k: number of pictures, 1 to 100
             gallery: name of the gallery; empty for the first one
+            minus: what the pictures should not show; several things are separated by commas
+            label: only pictures with this label are found; empty for all
 
         Returns:
             the best pictures: rank, score (cosine), item_id, caption, address of the thumbnail, and, where
             it is known, whether the query is true of the picture (true), else its first false fact (broken)
         """
         searcher = self._searcher(gallery)
-        hits = searcher.search_text(query, _whole(k))
+        absent = [text for text in str(minus or "").split(",") if text.strip()]
+        hits = searcher.search_text(query, _whole(k), minus=absent, labels=_labels(label))
         known = self.galleries.analysis(self._name(gallery)).query_truth
-        truth = known and known.of_query(query)
+        truth = known and known.of_query(" no ".join([query, *absent]))
         return (
             _records(hits, lambda hit: truth.of(searcher.gallery.row(hit.item_id)))
             if truth
@@ -119,20 +124,38 @@ class Endpoints:
         )
 
     @as_gradio_error
-    def search_image(self, image: str | None, k: int = 10, gallery: str = "") -> list[HitRecord]:
-        """Search captions with a picture (I2T); in a gallery without captions, pictures (I2I).
+    def search_image(
+        self,
+        image: str | None,
+        k: int = 10,
+        gallery: str = "",
+        but: str = "",
+        instead_of: str = "",
+        label: str = "",
+    ) -> list[HitRecord]:
+        """Search captions with a picture (I2T).
+
+        In a gallery without captions, and with a change or a label, pictures are found (I2I).
 
         Args:
             image: the picture to search with
             k: number of results, 1 to 100
             gallery: name of the gallery; empty for the first one
+            but: what the pictures found should show, such as "at night"; empty for no change
+            instead_of: what the picture shows instead, such as "by day"
+            label: only pictures with this label are found; empty for all
 
         Returns:
             the best results: rank, score (cosine), item_id, caption, address of the thumbnail
         """
         if not image:
             raise QueryError("There is no picture to search with.")
-        return _records(self._searcher(gallery).search_image(decoded(image), _whole(k)))
+        return _records(
+            self._searcher(gallery).search_image(
+                decoded(image), _whole(k), "images" if but or label else None,
+                but=but, instead_of=instead_of, labels=_labels(label),
+            )
+        )  # fmt: skip
 
     @as_gradio_error
     def explain(self, query: str, item_id: str, gallery: str = "") -> ExplanationRecord:
@@ -196,12 +219,12 @@ def add_endpoints(galleries: Galleries) -> None:
         api(function, api_name=function.__name__, concurrency_limit=AT_ONCE)
     # Not by gr.api: the picture arrives as an upload, which only a component reads.
     with gr.Row(visible=False):
-        k, gallery, hits = (
+        k, *texts, hits = (
             Api(value, python_type_to_json_schema(kind))
-            for value, kind in ((10, int), ("", str), (None, list[HitRecord]))
+            for value, kind in ((10, int), *[("", str)] * 4, (None, list[HitRecord]))
         )
         gr.Button().click(
-            endpoints.search_image, [picture_box(), k, gallery], hits, api_name="search_image",
+            endpoints.search_image, [picture_box(), k, *texts], hits, api_name="search_image",
             concurrency_limit=AT_ONCE,
         )  # fmt: skip
 
@@ -215,6 +238,10 @@ def _whole(number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int | float) or number != int(number):
         raise QueryError(f"k={str(number)[:20]!r}: send the number of results, from 1 to 100.")
     return int(number)
+
+
+def _labels(label: Any) -> list[str]:
+    return [str(label)] if label else []
 
 
 def _records(

@@ -4,7 +4,7 @@ Jinja escapes every value on the server. Gradio's own templates are not safe for
 output of Handlebars into a JavaScript template literal, where a caption with `${...}` would be executed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -61,6 +61,8 @@ def pictures(
     hint: str = "",
     ranked: bool = True,
     action: str = "search with this",
+    likely: int | None = None,
+    why: str | None = None,
 ) -> str:
     """Return a grid of pictures, best first, with ranks and scores if `ranked`.
 
@@ -70,8 +72,22 @@ def pictures(
         hint: Sentence below the heading.
         ranked: Show ranks and scores.
         action: What a click on a picture does, in a few words.
+        likely: Number of first pictures that are shown at once, with a button for the others; None for all.
+        why: Each picture has buttons for its explanation and for more like it; this is the value of `minus`
+            that the explanation takes (see `ui.web.search.composed`), "" for that of the address. None for
+            no buttons.
     """
-    return render("pictures.html", hits=hits, heading=heading, hint=hint, ranked=ranked, action=action)
+    return render(
+        "pictures.html",
+        hits=hits, heading=heading, hint=hint, ranked=ranked, action=action, why=why,
+        likely=len(hits) if likely is None else likely,
+    )  # fmt: skip
+
+
+def shortened(text: str, longest: int = 80) -> str:
+    """Return a text in one line of at most `longest` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def captions(hits: Sequence[Hit], heading: str) -> str:
@@ -87,6 +103,7 @@ def status(
     link: str = "",
     map_link: str = "",
     notes: Sequence[str] = (),
+    verdict: Mapping[str, str] | None = None,
 ) -> str:
     """Return the line below the search form.
 
@@ -97,11 +114,13 @@ def status(
         link: Address that reproduces the search.
         map_link: Address that shows the query on the map.
         notes: Warnings and errors, one paragraph each.
+        verdict: Whether the first result is likely to match: see `ui.web.search.confidence.verdict_line`.
     """
     milliseconds = None if seconds is None else seconds * 1000
     return render(
         "status.html",
         milliseconds=milliseconds, gallery=gallery, size=size, link=link, map_link=map_link, notes=notes,
+        verdict=verdict,
     )  # fmt: skip
 
 
@@ -118,3 +137,12 @@ def notes(messages: Sequence[str]) -> str:
 def waiting(name: str, done: int, total: int) -> str:
     """Return the progress of a gallery that is being built, in pictures."""
     return render("waiting.html", name=name, done=done, total=total)
+
+
+def share(rate: float) -> str:
+    """Return a share for people.
+
+    >>> share(0.034), share(0.002)
+    ('3 %', 'under 1 %')
+    """
+    return "under 1 %" if rate < 0.01 else f"{100 * rate:.0f} %"

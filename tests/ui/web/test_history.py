@@ -15,8 +15,7 @@ pytestmark = pytest.mark.ui
 HEADING = "#results h2 >> nth=0"
 STATE = """() => ({
   busy: document.querySelector('#results').ariaBusy,
-  headings: [...document.querySelectorAll('#results h2, #status .note')].map((each) => each.textContent)
-    .filter((text) => !text.startsWith('Low confidence')),  // once it is calibrated, in the background
+  headings: [...document.querySelectorAll('#results h2, #status .note')].map((each) => each.textContent),
   first: document.querySelector('#results .cards button')?.dataset.item,
   count: document.querySelectorAll('#results .cards li').length,
   checked: document.querySelector('#count input:checked')?.value,

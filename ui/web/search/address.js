@@ -1,8 +1,9 @@
 // The page shows the search of its address. Every action asks for another address; the server answers it, and
 // an answer to an address that is no longer wanted changes neither the address nor what is being typed.
-const SEARCHES = ['q', 'item', 'picture', 'surprise']; // an address has one of these
+const SEARCHES = ['q', 'item', 'picture', 'surprise', 'only', 'but', 'instead']; // an address has one of the first four
 let wanted = location.search;
-let options = {}; // number of results and gallery, as chosen or last answered; refused ones are forgotten
+let options = {}; // number of results, gallery, label ... as chosen or last answered; refused ones are forgotten
+let pictureAsked; // path of the visitor's picture in the last search
 let typing = false; // the visitor has typed since the last search began
 
 function ask(link, state) {
@@ -13,6 +14,7 @@ function ask(link, state) {
 }
 
 function answer() {
+  pictureAsked = own()?.path;
   const results = document.querySelector('#results');
   results?.setAttribute('aria-busy', 'true');
   if (results?.contains(document.activeElement)) focusNext(results);
@@ -38,7 +40,8 @@ function search(changes, state = null) {
   if (another) typing = false;
   else options = {...options, ...changes};
   const parameters = {...(another ? changes : Object.fromEntries(shown)), ...options};
-  ask(`?${new URLSearchParams(parameters)}`, another ? state : history.state);
+  const given = Object.entries(parameters).filter(([name, value]) => value !== '' || name === 'q');
+  ask(`?${new URLSearchParams(given)}`, another ? state : history.state);
 }
 
 const box = () => document.querySelector('#query textarea');
@@ -52,13 +55,16 @@ document.addEventListener('keydown', (event) => {
 }, true);
 document.addEventListener('click', (event) => {
   if (event.target.closest('#query .submit-button')) search({q: box().value});
-  const button = event.target.closest('#examples button, #results button');
+  const button = event.target.closest(':is(#examples, #results) button:is([data-query], [data-item], [data-more], [data-surprise])');
   if (!button) return;
-  const {query, item, surprise} = button.dataset;
-  search(query !== undefined ? {q: query} : item !== undefined ? {item} : {surprise});
+  const {query, item, more, surprise} = button.dataset;
+  if (query !== undefined) search({q: query});
+  else if (more !== undefined) search({item: more, only: 'pictures'});
+  else search(item !== undefined ? {item} : {surprise});
   document.querySelector('#status').scrollIntoView({block: 'nearest'});
 });
 addEventListener('popstate', () => {
+  if (location.search === wanted && own()?.path === pictureAsked) return; // only a side sheet was opened or closed
   wanted = location.search;
   typing = false;
   answer();
@@ -83,7 +89,7 @@ watch('value', () => {
 });
 
 // A picture of the visitor is not in the address, but in the browser's history.
-const own = () => history.state?.picture ?? null;
+function own() { return history.state?.picture ?? null; }
 const shown = () => own() ?? (props.value.picture && {path: props.value.picture, url: props.value.picture});
 
 // The box is empty while a camera is being opened, and Gradio still sends a picture that is removed.

@@ -1,39 +1,45 @@
-"""Notes on searches of which the gallery probably contains no match."""
+"""The verdict on a search in plain words."""
 
-from collections.abc import Sequence
+from analysis.verdict import Level, Verdict
+from ui.web import html
 
-import numpy as np
-
-from analysis.confidence import Confidence
-from itr_core.retrieval.searcher import Hit, Searcher
-
-QUERY_RATE = 0.05
-"""Share of the queries with a match in the gallery that are nevertheless reported as low confidence."""
-PICTURE_RATE = 0.02
-"""Share of pictures like those of the gallery that are nevertheless reported as low confidence."""
+_SIGNS: dict[Level, str] = {"good": "✓", "unsure": "?", "unlikely": "✕", "unfamiliar": "✕"}
 
 
-def query_notes(
-    confidence: Confidence | None, searcher: Searcher, query: str, hits: Sequence[Hit]
-) -> list[str]:
-    """Return a note if queries with a match rarely score as low as this one; none without a calibration."""
-    if confidence is None or not hits:
-        return []
-    rate = confidence.of_query(query, searcher.embed_text(query), hits[0].score)
-    if rate > QUERY_RATE:
-        return []
-    return [f"Low confidence: {_share(rate)} of queries with a match here score this low."]
+def line_on_query(verdict: Verdict | None, *, negated: bool = False) -> dict[str, str] | None:
+    """Return the verdict on a query as values of `status.html`; None if there is none.
+
+    Args:
+        verdict: On the query.
+        negated: The query says what should be absent, and this is not subtracted.
+    """
+    if verdict is None:
+        return None
+    if negated and verdict.level == "good":
+        return _line("unsure", "Unsure", "The model may not understand what should be absent.")
+    share = html.share(verdict.rate)
+    texts: dict[Level, tuple[str, str]] = {
+        "good": ("Good match", ""),
+        "unsure": ("Unsure", f"Only {share} of the queries with a match here score as low."),
+        "unlikely": ("Probably not here", f"Only {share} of the queries with a match here score this low."),
+    }
+    return _line(verdict.level, *texts[verdict.level])
 
 
-def picture_notes(confidence: Confidence | None, embedding: np.ndarray) -> list[str]:
-    """Return a note if the picture with this embedding (d,) is unlike those of the gallery."""
-    if confidence is None or (rate := confidence.of_picture(embedding)) > PICTURE_RATE:
-        return []
-    return [
-        f"Low confidence: only {_share(rate)} of the pictures in this gallery are as unusual to the model "
-        "as this one."
-    ]
+def line_on_picture(verdict: Verdict | None, *, drawings: bool) -> dict[str, str] | None:
+    """Return the verdict on a picture as values of `status.html`; None if it is like those of the gallery.
+
+    Args:
+        verdict: On the picture.
+        drawings: The gallery is Picturebook, whose models have only seen drawings.
+    """
+    if verdict is None or verdict.level == "good":
+        return None
+    reason = f"Only {html.share(verdict.rate)} of the pictures here are as unusual to the model."
+    if drawings:
+        return _line("unfamiliar", "This looks like a photo; I only know drawings.", reason)
+    return _line("unfamiliar", "This picture is unlike those of the gallery.", reason)
 
 
-def _share(rate: float) -> str:
-    return "under 1 %" if rate < 0.01 else f"about {100 * rate:.0f} %"
+def _line(level: Level, title: str, text: str) -> dict[str, str]:
+    return {"level": level, "sign": _SIGNS[level], "title": title, "text": text}

@@ -2,24 +2,31 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 import gradio as gr
+import numpy as np
 
 from analysis.confidence import Confidence
+from analysis.verdict import verdict_on_picture, verdict_on_query
 from itr_core.errors import QueryError
-from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Of, Searcher
+from itr_core.retrieval.composed import split_minus
+from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Searcher
 from ui.web import html
 from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import message_of
 from ui.web.galleries import Galleries
-from ui.web.search.confidence import picture_notes, query_notes
+from ui.web.html import shortened
+from ui.web.search.composed import Words, change_of, label_of, readings, refine_picture, refine_words
+from ui.web.search.confidence import line_on_picture, line_on_query
 from ui.web.search.examples import examples
+from ui.web.search.links import parameters
 from ui.web.search.picture_box import decoded
 
 DEFAULT_COUNT = 12
+FEWEST = 4
+"""Pictures that are shown even if they are unlikely to match."""
 OWN_PICTURE = "own"
 """Value of the parameter `picture`: the picture of the visitor, which is in no link."""
 
@@ -45,6 +52,8 @@ class Found(NamedTuple):
         notes: Warnings.
         seconds: Duration.
         results: HTML of the results.
+        verdict: Values of the verdict in `status.html`.
+        options: Options of later searches that this one sets.
     """
 
     link: dict[str, str]
@@ -53,6 +62,8 @@ class Found(NamedTuple):
     notes: list[str]
     seconds: float
     results: str
+    verdict: dict[str, str] | None = None
+    options: Mapping[str, str] = {}
 
 
 class SearchHandlers:
@@ -79,10 +90,11 @@ class SearchHandlers:
         options: dict[str, str] = {}
         skipped = gr.skip()
         try:
-            asked = _parameters(address)
+            asked = parameters(address)
             gallery, count = asked.get("g") or self.galleries.names[0], _count(asked.get("k", ""))
             progress = self.galleries.progress(gallery)
             options = {"k": str(count)} | ({"g": gallery} if len(self.galleries.names) > 1 else {})
+            options |= {"minus": asked["minus"]} if asked.get("minus") in ("0", "1") else {}
             if progress is not None:
                 loading = {"wanted": address, "options": options, "loading": True, "at": time.monotonic()}
                 status = html.waiting(gallery, *progress)
@@ -92,7 +104,7 @@ class SearchHandlers:
             link = {**found.link, **options}
             return Answer(
                 {
-                    "wanted": address, "options": options, "link": html.share_link(**link),
+                    "wanted": address, "options": options | found.options, "link": html.share_link(**link),
                     "query": found.query, "picture": found.picture,
                 },
                 count, gallery, html.render("examples.html", examples=examples(searcher.gallery)),
@@ -106,54 +118,71 @@ class SearchHandlers:
         self, searcher: Searcher, gallery: str, asked: dict[str, str], picture: str | None, count: int
     ) -> Found:
         if "q" in asked:
-            return self._by_words(searcher, gallery, asked["q"], count)
+            return self._by_words(searcher, gallery, asked, count)
         if "item" in asked:
-            return _by_item(searcher, asked["item"], count)
+            return _by_item(searcher, asked, count)
         if "picture" in asked:
-            return _by_picture(searcher, picture, count, self.galleries.confidence(gallery))
+            return _by_picture(searcher, picture, asked, count, self.galleries.confidence(gallery))
         if "surprise" not in asked and (queries := examples(searcher.gallery)):
-            return self._by_words(searcher, gallery, queries[0], count)
+            return self._by_words(searcher, gallery, asked | {"q": queries[0]}, count)
         items = searcher.gallery.items
         item = items.iloc[random.randrange(len(items))]
         if item["captions"]:
-            return self._by_words(searcher, gallery, random.choice(item["captions"]), count)
-        return _by_item(searcher, item["image_id"], count)
+            return self._by_words(searcher, gallery, asked | {"q": random.choice(item["captions"])}, count)
+        return _by_item(searcher, asked | {"item": item["image_id"]}, count)
 
-    def _by_words(self, searcher: Searcher, gallery: str, query: str, count: int) -> Found:
-        """T2I: pictures for a query, with notes on words the model cannot use and on low confidence."""
+    def _by_words(self, searcher: Searcher, gallery: str, asked: dict[str, str], count: int) -> Found:
+        """T2I: pictures for a query, in both ways the first time that it says what should be absent."""
+        query, both = asked["q"], readings(asked)
+        labels, notes = label_of(searcher, asked)
         start = time.perf_counter()
-        hits = searcher.search_text(query, count)
+        hits = [searcher.search_text(each.text, count, minus=each.minus, labels=labels) for each in both]
         seconds = time.perf_counter() - start
-        notes = self._notes(searcher, gallery, query, hits)
-        hint = "Under each picture: the one of its captions that is closest to your words."
-        results = html.pictures(
-            hits, f"Pictures for “{_shortened(query)}”", hint=hint if _captioned(searcher) else ""
+        grids, verdicts = zip(
+            *(
+                self._grid(searcher, gallery, each, found, len(both) > 1)
+                for each, found in zip(both, hits, strict=True)
+            ),
+            strict=True,
         )
-        return Found({"q": query}, query, "", notes, seconds, results)
+        results = html.render("two_grids.html", grids=grids) if len(both) > 1 else grids[0]
+        label = {"label": labels[0]} if labels else {}
+        return Found(
+            {"q": query} | label, query, "", notes + self._notes(searcher, query), seconds,
+            refine_words(searcher, both, labels) + results,
+            verdict=verdicts[-1], options=label | ({"minus": "0"} if len(both) > 1 else {}),
+        )  # fmt: skip
 
-    def _notes(self, searcher: Searcher, gallery: str, query: str, hits: list[Hit]) -> list[str]:
+    def _grid(
+        self, searcher: Searcher, gallery: str, words: Words, hits: list[Hit], one_of_two: bool
+    ) -> tuple[str, dict[str, str] | None]:
+        """Return the pictures of a query and the verdict on them."""
+        embedding = searcher.embed_text(words.text, words.minus)
+        scores = np.array([hit.score for hit in hits])
+        verdict = verdict_on_query(self.galleries.confidence(gallery), words.text, embedding, scores)
+        hint = "Under each picture: the one of its captions that is closest to your words."
+        shows_hint = _captioned(searcher) and not one_of_two
+        grid = html.pictures(
+            hits, f"Pictures for {words.heading}", hint=hint if shows_hint else "",
+            likely=max(FEWEST, verdict.likely) if verdict else None,
+            why=("1" if words.minus else "0") if one_of_two else "",
+        )  # fmt: skip
+        return grid, line_on_query(verdict, negated=bool(split_minus(words.text).minus))
+
+    def _notes(self, searcher: Searcher, query: str) -> list[str]:
         kept, lost = searcher.encoder.split_at_context(query)
         notes = []
         if lost:
             notes.append(
                 f"The query is too long for the model, which read it up to “… {kept[-40:]}” and ignored "
-                f"“{_shortened(lost)}”."
+                f"“{shortened(lost)}”."
             )
         if unseen := searcher.encoder.unseen_words(kept):
             notes.append(
                 f"The model's training captions do not contain {_listing(unseen)}, so it can only guess the "
                 "meaning."
             )
-        confidence = self.galleries.confidence(gallery)
-        return notes + query_notes(confidence, searcher, query, hits)
-
-
-def _parameters(address: Any) -> dict[str, str]:
-    """Return the parameters of an address; of equal names the last one counts."""
-    try:
-        return dict(parse_qsl(str(address).lstrip("?"), keep_blank_values=True, max_num_fields=20))
-    except ValueError as error:
-        raise QueryError("This address has too many parameters.") from error
+        return notes
 
 
 def _count(number: str) -> int:
@@ -162,32 +191,64 @@ def _count(number: str) -> int:
         return DEFAULT_COUNT
     count = int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else 0
     if not 1 <= count <= MAX_RESULTS:
-        raise QueryError(
-            f"k={_shortened(number, 20)}: the number of results must be from 1 to {MAX_RESULTS}."
-        )
+        raise QueryError(f"k={shortened(number, 20)}: the number of results must be from 1 to {MAX_RESULTS}.")
     return count
 
 
-def _by_item(searcher: Searcher, item: str, count: int) -> Found:
+def _by_item(searcher: Searcher, asked: dict[str, str], count: int) -> Found:
     """I2T and I2I for a picture of the gallery."""
-    start = time.perf_counter()
-    results = _both(searcher, lambda of: searcher.search_item(item, count, of))
-    seconds = time.perf_counter() - start
-    thumbnail = thumbnail_url(searcher.gallery.thumbnail(item))
-    return Found({"item": item}, "", thumbnail, [], seconds, results)
+    item = asked["item"]
+    picture = searcher.gallery.image_embeddings[searcher.gallery.row(item)]
+    link = {name: asked[name] for name in ("item", "only") if asked.get(name)}
+    found = _by_embedding(searcher, picture, asked, link, count, exclude=item)
+    return found._replace(picture=thumbnail_url(searcher.gallery.thumbnail(item)))
 
 
-def _by_picture(searcher: Searcher, key: str | None, count: int, confidence: Confidence | None) -> Found:
+def _by_picture(
+    searcher: Searcher, key: str | None, asked: dict[str, str], count: int, confidence: Confidence | None
+) -> Found:
     """I2T and I2I for an uploaded, pasted or photographed picture."""
     if not key:
         raise QueryError("Your picture is not on the server any more. Choose it again.")
-    image = decoded(key)
+    embedding = searcher.embed_image(decoded(key))
+    found = _by_embedding(searcher, embedding, asked, {"picture": OWN_PICTURE}, count)
+    drawings = searcher.gallery.manifest.source.partition(":")[0] == "picturebook"
+    line = line_on_picture(verdict_on_picture(confidence, embedding, count), drawings=drawings)
+    return found._replace(notes=[*found.notes, "A search with your own picture has no link."], verdict=line)
+
+
+def _by_embedding(
+    searcher: Searcher,
+    picture: np.ndarray,
+    asked: dict[str, str],
+    link: dict[str, str],
+    count: int,
+    exclude: str | None = None,
+) -> Found:
+    """I2T and I2I for the embedding (d,) of a picture, or I2I for a picture with a change."""
+    labels, notes = label_of(searcher, asked)
     start = time.perf_counter()
-    embedding = searcher.embed_image(image)
-    results = _both(searcher, lambda of: searcher.search_embedding(embedding, count, of))
+    change = change_of(searcher, picture, asked)
+    query = searcher.embed_changed(picture, *change)
+    texts = [] if change.but or asked.get("only") else _texts(searcher, query, count)
+    pictures = searcher.search_embedding(query, count, labels=labels, exclude=exclude)
     seconds = time.perf_counter() - start
-    notes = [*picture_notes(confidence, embedding), "A search with your own picture has no link."]
-    return Found({"picture": OWN_PICTURE}, "", "", notes, seconds, results)
+    hint = "Under each picture: the one of its captions that is closest to the picture you search with."
+    sections = [html.captions(texts, "Matching captions")] if texts else []
+    sections.append(refine_picture(searcher, change, link, labels))
+    if pictures:
+        heading = f"Like this, but “{shortened(change.but)}”" if change.but else "Similar pictures"
+        heading += f" instead of “{shortened(change.instead)}”" if change.instead else ""
+        sections.append(html.pictures(pictures, heading, hint=hint if _captioned(searcher) else "", why=""))
+    else:
+        sections.append(html.note("This gallery contains no other picture."))
+    changed = {name: value for name, value in change._asdict().items() if value}
+    label = {"label": labels[0]} if labels else {}
+    return Found(link | changed | label, "", "", notes, seconds, "".join(sections), options=label)
+
+
+def _texts(searcher: Searcher, query: np.ndarray, count: int) -> list[Hit]:
+    return searcher.search_embedding(query, count, "captions") if _captioned(searcher) else []
 
 
 def _captioned(searcher: Searcher) -> bool:
@@ -198,28 +259,14 @@ def _status(searcher: Searcher, gallery: str, found: Found, link: dict[str, str]
     on_map = {"tab": "map"} | {name: link[name] for name in ("q", "g") if name in link}
     return html.status(
         seconds=found.seconds, gallery=gallery, size=len(searcher.gallery), notes=found.notes,
+        verdict=found.verdict,
         link="" if "picture" in link else html.share_link(**link),
         map_link=f"analysis{html.share_link(**on_map)}" if "q" in link else "",
     )  # fmt: skip
 
 
-def _both(searcher: Searcher, find: Callable[[Of], list[Hit]]) -> str:
-    """Return the captions, if the gallery has any, and the pictures that a picture finds."""
-    texts = find("captions") if _captioned(searcher) else []
-    pictures = find("images")
-    hint = "Under each picture: the one of its captions that is closest to the picture you search with."
-    sections = [html.captions(texts, "Matching captions")] if texts else []
-    sections += [html.pictures(pictures, "Similar pictures", hint=hint if texts else "")] if pictures else []
-    return "".join(sections) or html.note("This gallery contains no other picture.")
-
-
-def _shortened(text: str, longest: int = 80) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
 def _listing(words: list[str], longest: int = 6) -> str:
-    quoted = [f"“{_shortened(word, 30)}”" for word in words[:longest]]
+    quoted = [f"“{shortened(word, 30)}”" for word in words[:longest]]
     if len(words) > longest:
         quoted.append(f"{len(words) - longest} more words")
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

@@ -7,10 +7,12 @@ import gradio as gr
 from ui.web.galleries import Galleries
 from ui.web.search.handlers import SearchHandlers
 from ui.web.search.picture_box import picture_box
+from ui.web.search.why.sheet import why_sheet
 
 COUNTS = (12, 24, 48)
 """Numbers of results to choose from; a link may have another one."""
-_ADDRESS_JS = Path(__file__).with_name("address.js").read_text(encoding="utf-8")
+_HERE = Path(__file__).parent
+_ADDRESS_JS = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("address.js", "refine.js"))
 
 
 def search_page(galleries: Galleries) -> None:
@@ -45,6 +47,7 @@ def search_page(galleries: Galleries) -> None:
             )  # fmt: skip
     status = gr.HTML(elem_id="status")
     results = gr.HTML(elem_id="results")
+    why_sheet(galleries)
     address = gr.HTML(html_template="", js_on_load=_ADDRESS_JS, elem_id="address")
 
     address.search(

@@ -1,0 +1,1 @@
+"""The side sheet "Why?" of a result."""
