@@ -14,7 +14,7 @@ import torch
 import typer
 from reporting import ResultsOption, report
 from results import Column, Measurement, Row, Table
-from starter_runs import ABOUT, SCENES_WITHOUT_COLOURS, STARTERS, enlarge, trained, without_colours
+from starter_runs import ABOUT, SCENES_WITHOUT_COLOURS, STARTERS, deepen, enlarge, trained, without_colours
 from train_command import train_command
 from typed_queries import found_of_true, read_queries
 from yardstick import GOALS, TITLES, yardstick
@@ -59,6 +59,15 @@ def enlarge_checkpoint(
     enlarge(folder, larger, side)
 
 
+@app.command("deepen")
+def deepen_checkpoint(
+    folder: Annotated[Path, typer.Argument(help="Checkpoint of a CLIP ResNet with one block in each stage.")],
+    deeper: Annotated[Path, typer.Argument(help="Checkpoint to write.")],
+) -> None:
+    """Add blocks to a CLIP ResNet and dimensions to the joint space, as `starter_runs.py` sets them."""
+    deepen(folder, deeper)
+
+
 @app.command("without-colours")
 def write_without_colours(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
@@ -99,18 +108,16 @@ def embed_gallery() -> None:
 def history(work: Path) -> list[dict[str, Any]]:
     """Return the records of the runs that led to the model in `work`, first to last, renamed to runs/NAME."""
     record = json.loads((work / TRAINING_FILE).read_text(encoding="utf-8"))
+    if "stages" in record:  # of a shipped model
+        return list(record["stages"])
     record["out"] = _short_name(work.parent if work.name == LAST else work)
     source = record["config"].get("source", "")
     if source.startswith("parquet:"):
         record["config"]["source"] = f"parquet:{_short_name(Path(source))}"
     scheme, _, name = record["config"]["model"].partition(":")
-    if scheme == "local-dir":
-        earlier = history(Path(name))
-    elif scheme == "starter":
-        stored = json.loads((MODELS / name / TRAINING_FILE).read_text(encoding="utf-8"))["stages"]
-        earlier = [stage for stage in stored if stage["out"] != record["out"]]
-    else:
+    if scheme not in ("local-dir", "starter"):
         return [record]
+    earlier = history(Path(name) if scheme == "local-dir" else MODELS / name)
     record["config"]["model"] = f"local-dir:{earlier[-1]['out']}"
     return [*earlier, record]
 
@@ -124,6 +131,9 @@ def command(record: dict[str, Any]) -> str:
     if "enlarged" in record:
         before = record["config"]["model"].removeprefix("local-dir:")
         return f"python benchmarks/starter.py enlarge {before} {record['out']} {record['enlarged']}"
+    if "deepened" in record:
+        before = record["config"]["model"].removeprefix("local-dir:")
+        return f"python benchmarks/starter.py deepen {before} {record['out']}"
     if "untrained" in record:
         return f"python benchmarks/starter.py make {Path(record['out']).name} --work runs"
     training = f"{train_command(record['config'], record['out'])}   # kept: step {record['step']:,}"

@@ -37,6 +37,7 @@ NEED_NO_RESULT = {
     "render",
     "same_results",  # compares two checkouts; nothing to publish
     "same_speed",
+    "starter deepen",
     "starter embed-gallery",
     "starter enlarge",
     "starter make",
