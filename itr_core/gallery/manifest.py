@@ -67,7 +67,7 @@ class Manifest(BaseModel):
         if newer := newer_content(folder):
             raise GalleryError(
                 f"{folder} was built by a newer version of Pairscope ({newer}). Use that version, or replace "
-                f"the gallery: pairscope build SOURCE --model MODEL --force --out {quote(str(folder))}"
+                f"the gallery: {cls._command_over_newer(text, folder)} --force"
             )
         with suppress(ValidationError):
             manifest = cls.model_validate_json(text)
@@ -78,6 +78,14 @@ class Manifest(BaseModel):
             f"{folder / NAME} is damaged. Rebuild it: pairscope build SOURCE --model MODEL --out "
             f"{quote(str(folder))}"
         )
+
+    @classmethod
+    def _command_over_newer(cls, text: str, folder: Path) -> str:
+        """Return the command that builds the gallery of a newer manifest with this version."""
+        with suppress(ValidationError):
+            known = {name: value for name, value in json.loads(text).items() if name in cls.model_fields}
+            return cls.model_validate(known).rebuild_command(folder)
+        return f"pairscope build SOURCE --model MODEL --out {quote(str(folder))}"
 
     def write(self, folder: Path) -> None:
         """Write the manifest with its checksum, atomically."""

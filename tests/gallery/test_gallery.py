@@ -290,11 +290,14 @@ def test_the_remedy_is_the_command_that_built_the_gallery(copy: Path, few: PairS
     assert str(caught.value).endswith(f"pairscope build {few.source} --model {MODEL} --out {copy}")
 
 
-def test_another_format_version_is_refused(copy: Path) -> None:
+def test_another_format_version_is_refused_with_the_command_that_builds_it_anew(
+    copy: Path, few: PairSet
+) -> None:
     manifest = json.loads((copy / "manifest.json").read_text()) | {"format": 2, "something": "new"}
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(GalleryError, match=r"newer version.*format 2; this version reads 1"):
+    with pytest.raises(GalleryError, match=r"newer version.*format 2; this version reads 1") as caught:
         Gallery.open(copy)
+    assert str(caught.value).endswith(f"pairscope build {few.source} --model {MODEL} --out {copy} --force")
 
 
 def test_a_manifest_from_before_options_were_recorded_is_readable(tmp_path: Path) -> None:
