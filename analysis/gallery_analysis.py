@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis import query_length
 from analysis.calibration import Calibration
+from analysis.comparison.compared import Compared
 from analysis.confidence import Confidence, PictureCalibration, Said
 from analysis.example_batch import ExampleBatch, example_batch
 from analysis.geometry import measures
@@ -138,6 +139,13 @@ class GalleryAnalysis:
             return pd.DataFrame(columns | {"queries": queries}, index=[each.name for each in samples])
 
         return self.results.table("metrics", compute)
+
+    def compared(self) -> Compared:
+        """See `analysis.comparison.compared.Compared`."""
+        results = self.results.arrays(
+            "compared", lambda: vars(Compared.of(*self.pairs, self.ranks(), self.truth))
+        )
+        return Compared(**results)
 
     def geometry(self) -> pd.DataFrame:
         """See `analysis.geometry.measures.geometry`."""

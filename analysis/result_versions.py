@@ -18,6 +18,7 @@ RESULTS: dict[str, Version] = {
     "truth": Version(1),
     "ranks": Version(1),
     "metrics": Version(1, ("ranks",)),
+    "compared": Version(1, ("ranks", "truth")),
     "geometry": Version(2),
     "histograms": Version(1),
     "true_images": Version(1, ("truth",)),

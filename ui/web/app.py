@@ -17,6 +17,8 @@ from ui.web.analysis.panels.verdicts import ROUTES, SETTINGS, VisitorCookie
 from ui.web.boundary.app_arguments import app_arguments
 from ui.web.boundary.memory import ENVIRONMENT, MOST_SESSIONS
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
+from ui.web.compare.files import ranking_routes
+from ui.web.compare.page import compare_page
 from ui.web.endpoints import add_endpoints
 from ui.web.galleries import Galleries
 from ui.web.head import ICON, use_own_head
@@ -57,6 +59,7 @@ HEADER = """
 
 PAGES: dict[str, Callable[[Galleries], None]] = {
     "Search": search_page,
+    "Compare": compare_page,
     "Analysis": analysis_page,
     "Learn": learn_page,
 }
@@ -133,7 +136,8 @@ def launch(
             run_history=False, enable_monitoring=False, theme=THEME, css_paths=CSS, favicon_path=ICON,
             app_kwargs=app_arguments(
                 [path for path, *_ in app.pages], proxies, rate,
-                middleware=[Middleware(VisitorCookie)] * SETTINGS.on, routes=ROUTES * SETTINGS.on,
+                middleware=[Middleware(VisitorCookie)] * SETTINGS.on,
+                routes=[*ROUTES * SETTINGS.on, *ranking_routes(galleries)],
             ),
         )  # fmt: skip
     except OSError as error:

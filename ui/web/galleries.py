@@ -110,6 +110,10 @@ class Galleries:
         """Return the set and the model of a gallery, which is not loaded by this."""
         return self._known(name).choice
 
+    def loaded(self, name: str) -> bool:
+        """Return whether a gallery has loaded; it is not loaded by this."""
+        return self._known(name).searcher is not None
+
     def progress(self, name: str) -> tuple[int, int] | None:
         """Return (done, total) in images while the gallery loads; None once it has loaded or failed.
 

@@ -82,8 +82,8 @@ def test_what_has_a_default_in_python_has_one_here(client: Client, tmp_path: Pat
 
 def test_endpoints_are_typed_and_documented(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert {"/search_text", "/search_image", "/explain", "/analyze"} <= set(endpoints)
-    for name in ("/search_text", "/search_image", "/explain", "/analyze"):
+    assert {"/search_text", "/search_image", "/explain", "/analyze", "/compare"} <= set(endpoints)
+    for name in ("/search_text", "/search_image", "/explain", "/analyze", "/compare"):
         assert endpoints[name]["description"]
         types = [each["python_type"]["type"] for each in endpoints[name]["parameters"]]
         assert "Any" not in types, name
@@ -155,7 +155,7 @@ def test_an_mcp_client_can_search_and_analyse(client: Client, app_url: str) -> N
 
     with ThreadPoolExecutor(1) as other:  # the browser of other tests has an event loop in this thread
         tools, answers = other.submit(asyncio.run, call_tools()).result()
-    assert {"search_text", "search_image", "explain", "analyze"} <= set(tools)
+    assert {"search_text", "search_image", "explain", "analyze", "compare"} <= set(tools)
     assert tools["search_text"].inputSchema["required"] == ["query"]
     assert all(tool.description for tool in tools.values())
     hits, analysis = map(ast.literal_eval, answers)

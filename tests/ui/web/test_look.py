@@ -15,6 +15,7 @@ pytestmark = pytest.mark.ui
 
 PAGES = {
     "?q=a+ship&g=picturebook": "#results .cards",
+    "compare?q=a+ship": "#measures table",
     "analysis": "#measures table",
     "analysis?tab=map&map=images&open=images:3": "#map .gtitle",
     "analysis?tab=query-length": "#length .gtitle",

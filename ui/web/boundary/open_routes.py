@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 _READ = (
     r"/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json)",
-    r"/(static|assets|svelte|thumbnails|files|verdicts)/.+",
+    r"/(static|assets|svelte|thumbnails|files|verdicts|rankings)/.+",
     r"/gradio_api/(info|openapi\.json|theme\.css|app_id|startup-events|queue/data|queue/status|upload_progress)",
     r"/gradio_api/(call|call/v2)/\w+/\w+",
     r"/gradio_api/heartbeat/[\w-]+",

@@ -1,0 +1,1 @@
+"""Comparison of models that search the same images: per query, over all captions, and against noise."""

@@ -1,0 +1,242 @@
+"""Requests of the Compare page, and its handlers without a browser."""
+
+import re
+from typing import Any
+
+import gradio as gr
+import pytest
+from httpx import Response
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from itr_core.encoders.dual_encoder import load_encoder
+from itr_core.errors import QueryError
+from itr_core.gallery import Gallery
+from itr_core.pairs import load_pairs
+from ui.web.compare.endpoint import CompareEndpoint
+from ui.web.compare.files import ranking_routes
+from ui.web.compare.handlers import CompareHandlers
+from ui.web.compare.request import parse_request
+from ui.web.galleries import Galleries
+
+KNOWN = ["a", "b", "c", "d", "e", "f", "g"]
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("?m=a", "1 models are selected; choose 2 to 6"),
+        ("?m=a&m=a", "1 models are selected"),
+        ("?" + "&".join(f"m={name}" for name in KNOWN), "7 models are selected"),
+        ("?m=a&m=nowhere", "'nowhere'"),
+        ("?k=0", "from 1 to 48"),
+        ("?k=%C2%B2", "from 1 to 48"),
+        ("?k=99999999999", "from 1 to 48"),
+        ("?blind=<script>", "up to 6 digits"),
+        ("?blind=1&vote=2", "there is no such column"),
+        ("?blind=1&vote=-1", "there is no such column"),
+        ("?" + "&".join(f"x{number}=1" for number in range(99)), "too many parameters"),
+    ],
+)
+def test_an_address_with_a_wrong_parameter_is_refused(address: str, message: str) -> None:
+    with pytest.raises(QueryError, match=re.escape(message)):
+        parse_request(address, KNOWN, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "?q=red+car&m=b&m=a", "?item=x%2F1&m=a&m=b&m=c", "?picture=own&m=a&m=b",
+        "?q=%F0%9F%90%95&m=a&m=b&k=3",
+        "?q=a&m=a&m=b&blind=12&vote=none", "?q=a&m=a&m=b&blind=12&vote=1",
+    ],
+)  # fmt: skip
+def test_an_address_is_its_own_link(address: str) -> None:
+    assert parse_request(address, KNOWN, ["a", "b"]).link() == address
+
+
+def test_a_vote_outside_of_a_blind_comparison_has_no_effect() -> None:
+    request = parse_request("?q=a&vote=1", KNOWN, ["a", "b"])
+    assert (request.vote, request.hidden, request.columns) == ("", False, ["a", "b"])
+
+
+def test_the_order_of_blind_columns_depends_on_the_seed_only() -> None:
+    orders = [parse_request(f"?q=a&blind={seed}", KNOWN, ["a", "b"]).columns for seed in range(40)]
+    assert orders == [parse_request(f"?q=b&blind={seed}", KNOWN, ["a", "b"]).columns for seed in range(40)]
+    assert 8 < orders.count(["a", "b"]) < 32
+
+
+@pytest.fixture(scope="module")
+def handlers(tmp_path_factory: pytest.TempPathFactory) -> CompareHandlers:
+    """Galleries of the same 24 pictures by two models, and one of other pictures."""
+    folder = tmp_path_factory.mktemp("galleries")
+    pictures = load_pairs("picturebook:gallery@24")
+    Gallery.build(pictures, load_encoder("starter:infonce"), folder / "first")
+    Gallery.build(pictures, load_encoder("starter:cusa"), folder / "second")
+    Gallery.build(pictures.select(range(6)), load_encoder("starter:infonce"), folder / "others")
+    galleries = Galleries([str(folder / name) for name in ("first", "second", "others")], None)
+    for name in galleries.names:
+        galleries.searcher(name, timeout=120)
+    return CompareHandlers(galleries, ())
+
+
+def _items(html: str) -> list[list[str]]:
+    """Return the pictures of each column."""
+    columns = html.split('class="column"')[1:]
+    return [re.findall(r'<li data-item="([^"]+)"', column) for column in columns]
+
+
+def test_all_columns_are_the_searches_of_their_models(handlers: CompareHandlers) -> None:
+    answer = handlers.show("?q=two+dogs+in+a+meadow&k=5&m=first&m=second", None)
+    expected = [
+        [hit.item_id for hit in handlers.galleries.searcher(name).search_text("two dogs in a meadow", 5)]
+        for name in ("first", "second")
+    ]
+    assert _items(answer.results) == expected
+    assert expected[0] != expected[1]
+    assert answer.address["link"] == "?q=two+dogs+in+a+meadow&m=first&m=second&k=5"
+    assert "No noise band known" in answer.status
+
+
+def test_marks_are_the_truth_of_the_pictures(handlers: CompareHandlers) -> None:
+    html = handlers.show("?q=a+dog&k=24&m=first&m=second", None).results
+    truth = handlers.galleries.analysis("first").query_truth
+    assert truth
+    query = truth.of_query("a dog")
+    assert query
+    row = handlers.galleries.searcher("first").gallery.row
+    for column in html.split('class="column"')[1:]:
+        marks = re.findall(r'<li data-item="([^"]+)".*?(is-right|is-wrong)', column, re.DOTALL)
+        assert len(marks) == 24
+        assert all((mark == "is-right") == query.true[row(item)] for item, mark in marks)
+
+
+def test_lines_join_equal_pictures(handlers: CompareHandlers) -> None:
+    html = handlers.show("?q=a+house&k=6&m=first&m=second", None).results
+    first, second = _items(html)
+    lines = re.findall(r'<path data-item="([^"]+)"[^>]* d="M0 ([\d.]+)C.* 100 ([\d.]+)"', html)
+    assert {item for item, *_ in lines} == set(first) & set(second)
+    for item, start, end in lines:
+        assert (first.index(item) + 0.5, second.index(item) + 0.5) == (float(start), float(end))
+
+
+def test_a_blind_comparison_tells_neither_names_nor_truth_before_the_vote(handlers: CompareHandlers) -> None:
+    blind = handlers.show("?q=a+dog&m=first&m=second&blind=7", None)
+    assert "is-right" not in blind.results
+    assert not re.search(r">\s*(first|second)\s*<", blind.results)
+    assert not re.search("right pictures|of the first", blind.results)
+    voted = handlers.show("?q=a+dog&m=first&m=second&blind=7&vote=0", None)
+    assert _items(voted.results) == _items(blind.results)
+    assert "is-right" in voted.results
+    assert voted.address["voted"] == parse_request(voted.address["link"], ["first", "second"], []).columns[0]
+    *_, (_, telling, measures) = handlers.measure("?q=a+dog&m=first&m=second&blind=7")
+    assert "data-query" in telling
+    assert measures == ""
+
+
+def test_a_picture_of_the_gallery_is_a_query(handlers: CompareHandlers) -> None:
+    item = handlers.galleries.searcher("first").gallery.items["image_id"].iloc[3]
+    answer = handlers.show(f"?item={item}&m=first&m=second", None)
+    assert all(len(column) == 12 and item not in column for column in _items(answer.results))
+    assert answer.address["picture"].startswith("thumbnails/first/")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("?m=first&m=others&q=a", "different pictures"),
+        ("?m=first&m=second&item=nowhere", "no image"),
+        ("?m=first&m=second&picture=own", "Choose it again"),
+        ("?m=first&m=nowhere", "nowhere"),
+    ],
+)
+def test_what_cannot_be_compared_gets_a_note(handlers: CompareHandlers, address: str, message: str) -> None:
+    answer = handlers.show(address, None)
+    assert message in answer.status
+    assert answer.results == ""
+    assert answer.address["error"]
+
+
+def test_hostile_queries_are_text(handlers: CompareHandlers) -> None:
+    answer = handlers.show("?m=first&m=second&q=%3Cscript%3Ealert(1)%3C/script%3E%00", None)
+    assert "<script" not in answer.results + answer.status
+    assert _items(answer.results)[0]
+    assert len(_items(handlers.show(f"?m=first&m=second&q={'x' * 10_000}", None).results)) == 2
+
+
+def test_measures_have_paired_differences_and_queries_that_changed(handlers: CompareHandlers) -> None:
+    *_, (progress, telling, measures) = handlers.measure("?q=a&m=first&m=second")
+    assert progress == ""
+    assert "data-query" in telling
+    assert "mAP@R" in measures
+    assert "rSum" in measures
+    compared = [handlers.galleries.analysis(name).compared() for name in ("first", "second")]
+    difference = compared[1].minus(compared[0])["rsum"].difference
+    assert f"{difference:+.1f}".replace("-", "−") in measures
+    assert "rankings/ranks.csv?m=first&amp;m=second" in measures
+
+
+def test_the_noise_band_comes_from_two_models_that_differ_in_their_seed(handlers: CompareHandlers) -> None:
+    address = "?q=a+dog&m=first&m=second"
+    seeds = CompareHandlers(handlers.galleries, ("starter:infonce", "starter:cusa"))
+    list(seeds.measure(address))
+    assert "two seeds" in seeds.show(address, None).results
+    assert seeds.show(address, None).address["noise"]
+    missing = CompareHandlers(handlers.galleries, ("starter:infonce", "starter:not-there"))
+    assert "two seeds" not in missing.show(address, None).results
+    assert "No noise band known" in missing.show(address, None).status
+
+
+def test_the_endpoint_has_the_searches_and_the_truth(handlers: CompareHandlers) -> None:
+    endpoint = CompareEndpoint(handlers.galleries, (), ["first", "second"])
+    found = endpoint.compare("a dog", 6)
+    truth = handlers.galleries.analysis("first").query_truth
+    query = truth and truth.of_query("a dog")
+    assert query
+    assert found["right"] == query.total
+    assert found["models"] == endpoint.compare("a dog", 6, ["first", "second"])["models"]
+    for model in found["models"]:
+        hits = handlers.galleries.searcher(model["gallery"]).search_text("a dog", 6)
+        assert [place["item_id"] for place in model["places"]] == [hit.item_id for hit in hits]
+        assert model["found"] == sum(bool(place["right"]) for place in model["places"])
+    first, second = found["models"]
+    ranks = {place["item_id"]: place["rank"] for place in first["places"]}
+    for place in second["places"]:
+        assert place["only_here"] == (place["item_id"] not in ranks)
+        assert place["rank_before"] == ranks.get(place["item_id"], place["rank_before"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("", 5), "query is empty"), (("a", 0), "from 1 to 48"), (("a", 5, ["first"]), "choose 2 to 6")],
+)
+def test_the_endpoint_refuses_what_it_cannot_compare(
+    handlers: CompareHandlers, arguments: tuple[Any, ...], message: str
+) -> None:
+    with pytest.raises(gr.Error, match=message):
+        CompareEndpoint(handlers.galleries, (), ["first", "second"]).compare(*arguments)
+
+
+def get(handlers: CompareHandlers, path: str) -> Response:
+    return TestClient(Starlette(routes=ranking_routes(handlers.galleries))).get(path)
+
+
+def test_ranks_are_downloaded_as_files(handlers: CompareHandlers) -> None:
+    list(handlers.measure("?q=a&m=first&m=second"))
+    table = get(handlers, "/rankings/ranks.csv?m=first&m=second")
+    assert len(table.text.splitlines()) == 1 + 24 * 5
+    run = get(handlers, "/rankings/run.trec?m=second")
+    assert len(run.text.splitlines()) == 24 * 5 * 20
+    judgments = get(handlers, "/rankings/judgments.trec?m=first").text.splitlines()
+    assert len(judgments) == handlers.galleries.analysis("first").compared().rights.sum()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/rankings/ranks.csv", 400), ("/rankings/ranks.csv?m=nowhere", 400), ("/rankings/other.txt", 404),
+        ("/rankings/ranks.csv?m=first&m=others", 400),
+    ],
+)  # fmt: skip
+def test_files_that_do_not_exist_are_refused(handlers: CompareHandlers, path: str, status: int) -> None:
+    assert get(handlers, path).status_code == status

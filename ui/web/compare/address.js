@@ -1,0 +1,142 @@
+// The page shows the comparison of its address. Every action asks for another address; the server answers it,
+// and an answer to an address that is no longer wanted changes nothing.
+let wanted = location.search;
+let shownMeasures = ''; // the models, and whether their names are hidden, of the measures that are shown
+let typing = false; // the visitor has typed since the last comparison began
+let query = '';
+
+const box = () => document.querySelector('#query textarea');
+const find = (selector) => document.querySelector(selector);
+
+function ask(link, state = history.state) {
+  wanted = link;
+  if (link !== location.search || state !== history.state) history.pushState(state, '', location.pathname + link);
+  answer();
+}
+
+function answer() {
+  find('#results')?.setAttribute('aria-busy', 'true');
+  trigger('search');
+}
+
+// Changes parameters of the address: a list gives several of one name, null removes one. Another query or
+// other models end a vote.
+function search(changes, state) {
+  const parameters = new URLSearchParams(wanted);
+  const another = ['q', 'item', 'picture'].some((name) => name in changes);
+  if (another) for (const name of ['q', 'item', 'picture']) parameters.delete(name);
+  if (another) typing = false;
+  if (!('vote' in changes)) parameters.delete('vote');
+  for (const [name, value] of Object.entries(changes)) {
+    parameters.delete(name);
+    for (const each of [value].flat()) if (each !== null) parameters.append(name, each);
+  }
+  ask(`?${parameters}`, another ? state ?? null : history.state);
+}
+
+const seed = () => String(Math.floor(Math.random() * 1e6));
+const queries = () => [...document.querySelectorAll('#telling [data-query]')].map((button) => button.dataset.query);
+
+function changeMode(mode) {
+  if (mode === 'open') return search({blind: null});
+  const others = queries().filter((each) => each !== query);
+  const next = mode === 'next' && others.length ? {q: others[Math.floor(Math.random() * others.length)]} : {};
+  search({...next, blind: seed()});
+}
+
+// Votes are counted in this tab only.
+function count(name) {
+  const votes = JSON.parse(sessionStorage.getItem('votes') ?? '{}');
+  votes[name] = (votes[name] ?? 0) + 1;
+  sessionStorage.setItem('votes', JSON.stringify(votes));
+}
+
+function showModes() {
+  const parameters = new URLSearchParams(wanted);
+  const blind = parameters.has('blind');
+  const votes = Object.entries(JSON.parse(sessionStorage.getItem('votes') ?? '{}'));
+  find('[data-mode=blind]').hidden = blind;
+  find('[data-mode=open]').hidden = !blind;
+  find('[data-mode=next]').hidden = !parameters.has('vote');
+  find('#tally').textContent = blind && parameters.has('vote')
+    ? `Your votes: ${votes.map(([name, number]) => `${name} ${number}`).join(', ')}` : '';
+}
+
+// The same picture is marked in all columns while it is pointed at or has the focus.
+function mark(item) {
+  for (const each of document.querySelectorAll('#results .on')) each.classList.remove('on');
+  if (item === undefined) return;
+  for (const each of document.querySelectorAll(`#results [data-item="${CSS.escape(item)}"]`)) each.classList.add('on');
+}
+
+document.addEventListener('input', (event) => {
+  if (event.target === box() && event.isTrusted) typing = true;
+});
+// Not Gradio's event: that reads the box later, when the visitor may have typed on.
+document.addEventListener('keydown', (event) => {
+  if (event.target === box() && event.key === 'Enter' && !event.isComposing) search({q: box().value});
+}, true);
+document.addEventListener('click', (event) => {
+  if (event.target.closest('#query .submit-button')) return search({q: box().value});
+  const button = event.target.closest('#results button, #telling button, #measures button, #modes button');
+  if (!button) return;
+  const {query: words, item, vote, mode} = button.dataset;
+  if (mode) return changeMode(mode);
+  if (vote !== undefined) return search({vote});
+  if (words === undefined && item === undefined) return;
+  search(words !== undefined ? {q: words} : {item});
+  find('#status').scrollIntoView({block: 'nearest'});
+});
+for (const type of ['pointerover', 'focusin']) {
+  document.addEventListener(type, (event) => mark(event.target.closest?.('#results li')?.dataset.item));
+}
+addEventListener('popstate', () => {
+  wanted = location.search;
+  typing = false;
+  answer();
+});
+
+watch('value', () => {
+  const answered = props.value;
+  if (answered.wanted !== wanted) return;
+  if (answered.loading) {
+    setTimeout(() => answered.wanted === wanted && answer(), 700);
+    return;
+  }
+  find('#results')?.setAttribute('aria-busy', 'false');
+  showModes();
+  if (answered.error) return;
+  if (answered.voted && answered.wanted !== counted) count(answered.voted);
+  counted = answered.wanted;
+  wanted = answered.link;
+  query = answered.query;
+  trigger('picture');
+  document.title = query ? `${query} - Compare - Pairscope` : 'Compare - Pairscope';
+  if (wanted !== location.search) history.replaceState(history.state, '', location.pathname + wanted);
+  const models = JSON.stringify([answered.names, answered.hidden]);
+  if (models !== shownMeasures) {
+    shownMeasures = models;
+    trigger('measure');
+  }
+  if (typing || box().value === query) return;
+  box().value = query;
+  box().dispatchEvent(new Event('input', {bubbles: true})); // so that Gradio knows the new text
+});
+
+// A picture of the visitor is not in the address, but in the browser's history.
+const own = () => history.state?.picture ?? null;
+const shown = () => own() ?? (props.value.picture && {path: props.value.picture, url: props.value.picture});
+
+// Gradio still sends a picture that is removed.
+const choose = (picture) => {
+  if (picture && picture.path !== shown()?.path) search({picture: 'own'}, {picture});
+};
+
+// The noise band may have become known.
+const measured = () => { if (query && !props.value.noise && !props.value.hidden) answer(); };
+
+let counted = location.search; // a vote that was in the address when the page opened is no new one
+window.pairscope = {search, choose, wanted: () => [wanted, own()], measuring: () => wanted, measured, picture: () => shown() || null};
+answer();
+// An event that is triggered before Gradio listens is lost.
+const untilHeard = setInterval(() => props.value ? clearInterval(untilHeard) : trigger('search'), 1000);

@@ -1,0 +1,164 @@
+"""The handlers of the Compare page."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import gradio as gr
+from PIL import Image
+
+from itr_core.errors import QueryError
+from ui.web import html
+from ui.web.analysis.jobs import awaited
+from ui.web.boundary.served import thumbnail_url
+from ui.web.compare import view
+from ui.web.compare.comparison import Comparison, check_same_pictures, compare, finder
+from ui.web.compare.noise import noise_band, seed_pair
+from ui.web.compare.request import Request, parse_request
+from ui.web.errors import message_of, show_errors
+from ui.web.galleries import Galleries
+from ui.web.search.examples import examples
+from ui.web.search.picture_box import decoded
+
+
+class Answer(NamedTuple):
+    """Values of the page's outputs, in the order of `ui.web.compare.page`."""
+
+    address: dict[str, Any]
+    models: Any
+    status: str
+    results: str
+
+
+class CompareHandlers:
+    """Handlers over `galleries`.
+
+    Args:
+        galleries: all galleries.
+        seeds: specs of two models that differ in their seed only, from which the noise band is computed.
+    """
+
+    def __init__(self, galleries: Galleries, seeds: Sequence[str]) -> None:
+        self.galleries = galleries
+        self.seeds = seeds
+
+    @property
+    def default(self) -> list[str]:
+        """Names of the galleries that are compared first: two models of the first set that has two."""
+        for pictures in self.galleries.sets:
+            if len(models := self.galleries.models(pictures)) > 1:
+                return [self.galleries.key(pictures, model) for model in models[:2]]
+        return self.galleries.names[:2]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The galleries by name, with the names of their models if all have the same pictures."""
+        choices = {name: self.galleries.choice(name) for name in self.galleries.all_names}
+        one = len(self.galleries.sets) == 1
+        return {name: choice.model if one else name for name, choice in choices.items()}
+
+    def show(self, address: str, picture: str | None) -> Answer:
+        """Answer an address of the page.
+
+        Args:
+            address: see `ui.web.compare.request.parse_request`. Without a query, the first example of the
+                gallery is searched for.
+            picture: key of the visitor's picture.
+
+        Returns:
+            Results, a note on an error, or the progress of a gallery that is being built. `address` has the
+            link of what is shown, and `loading` if the browser should ask again.
+        """
+        try:
+            request = parse_request(address, self.galleries.all_names, self.default)
+            for name in request.names:
+                if (progress := self.galleries.progress(name)) is not None:
+                    loading = {"wanted": address, "loading": True, "at": time.monotonic()}
+                    return Answer(loading, request.names, html.waiting(name, *progress), "")
+            return self._answer(address, request, picture)
+        except Exception as error:
+            shown = {"wanted": address, "link": address, "error": True}
+            return Answer(shown, gr.skip(), html.note(message_of(error)), "")
+
+    def _answer(self, address: str, request: Request, picture: str | None) -> Answer:
+        gallery = self.galleries.searcher(request.names[0], timeout=0).gallery
+        if not (request.words or request.item or request.own):
+            if not (queries := examples(gallery)):
+                raise QueryError("Type a few words to compare the models.")
+            request = replace(request, words=queries[0])
+        noise = noise_band(self.galleries, request.names[0], self.seeds) if request.words else None
+        find = finder(request, _picture(picture) if request.own else None)
+        comparison = compare(self.galleries, request, find, noise)
+        known = self.galleries.analysis(request.names[0]).query_truth if request.words else None
+        truth = known and known.of_query(request.words)
+        thumbnail = thumbnail_url(gallery.thumbnail(request.item)) if request.item else ""
+        heading = f"Pictures for “{_shortened(request.words)}”" if request.words else "Pictures like yours"
+        return Answer(
+            {
+                "wanted": address, "link": request.link(), "query": request.words, "picture": thumbnail,
+                "names": request.names, "hidden": request.hidden, "voted": self._voted(request),
+                "noise": noise is not None,
+            },
+            request.names,
+            _status(request, comparison, len(gallery), noise is not None, truth is not None),
+            view.columns(comparison, request, gallery, heading, truth, self.labels),
+        )  # fmt: skip
+
+    def _voted(self, request: Request) -> str:
+        """Return the model that the visitor voted for, "no difference", or "" without a vote."""
+        if request.vote.isdecimal():
+            return self.labels[request.columns[int(request.vote)]]
+        return "no difference" if request.vote else ""
+
+    def measure(self, address: str) -> Iterator[tuple[Any, str, str]]:
+        """Measure all captions with the models of an address.
+
+        Yields the progress, the queries that tell the models apart, and the measures.
+        """
+        yield from _shown(self._measure)(address)
+
+    def _measure(self, address: str) -> Iterator[tuple[Any, str, str]]:
+        request = parse_request(address, self.galleries.all_names, self.default)
+        for progress in self.galleries.await_ready(request.names):
+            yield html.waiting(*progress), "", ""
+        check_same_pictures(self.galleries, request.names)
+        analyses, problems = self.galleries.paired(request.names)
+        if problems:
+            raise QueryError(" ".join(problems))
+        for name, work in awaited(self.galleries, request.names, "compared"):
+            yield html.render("computing.html", what="Ranking all captions", name=name, work=work), "", ""
+        captions = next(iter(analyses.values())).captions
+        telling = view.telling([each.compared() for each in analyses.values()], captions)
+        shown = "" if request.hidden else view.measures(analyses, self.labels)
+        yield "", telling, shown
+        pair = seed_pair(self.galleries, request.names[0], self.seeds)
+        for progress in self.galleries.await_ready(pair):
+            yield html.waiting(*progress), telling, shown
+        for name, work in awaited(self.galleries, pair, "compared"):
+            what = "Measuring how much two seeds differ, for the noise band"
+            yield html.render("computing.html", what=what, name=name, work=work), telling, shown
+        yield "", telling, shown
+
+
+def _shown(handler: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+    return show_errors(lambda message: (html.note(message), "", ""))(handler)
+
+
+def _picture(key: str | None) -> Image.Image:
+    if not key:
+        raise QueryError("Your picture is not on the server any more. Choose it again.")
+    return decoded(key)
+
+
+def _status(request: Request, comparison: Comparison, size: int, noise: bool, truth: bool) -> str:
+    return html.render(
+        "compare_status.html",
+        milliseconds=1000 * comparison.seconds, size=size, models=len(request.names), request=request,
+        link=request.link(), noise=noise, truth=truth,
+    )  # fmt: skip
+
+
+def _shortened(text: str, longest: int = 80) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
