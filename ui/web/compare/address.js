@@ -58,7 +58,7 @@ function showModes() {
   find('[data-mode=blind]').hidden = blind;
   find('[data-mode=open]').hidden = !blind;
   find('[data-mode=next]').hidden = !parameters.has('vote');
-  find('#tally').textContent = blind && parameters.has('vote')
+  find('#tally').textContent = blind && parameters.has('vote') && votes.length
     ? `Your votes: ${votes.map(([name, number]) => `${name} ${number}`).join(', ')}` : '';
 }
 

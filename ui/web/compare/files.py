@@ -16,7 +16,7 @@ from ui.web.compare.comparison import check_same_pictures
 from ui.web.errors import message_of
 from ui.web.galleries import Galleries
 
-RATE = Rate(per_second=0.2, burst=12)
+RATE = Rate(per_second=0.2, burst=8)
 """Files of one visitor."""
 Write = Callable[[Mapping[str, GalleryAnalysis]], Iterator[str]]
 
