@@ -1,6 +1,7 @@
 """Analysis of one gallery. Results are computed once and cached in the gallery's folder."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from analysis import query_length
 from analysis.calibration import Calibration
 from analysis.comparison.compared import Compared
 from analysis.confidence import Confidence, PictureCalibration, Said
+from analysis.corrections import known_words
 from analysis.example_batch import ExampleBatch, example_batch
 from analysis.geometry import measures
 from analysis.ground_truth import truth_of
@@ -21,7 +23,7 @@ from analysis.misses import causes
 from analysis.probes import counterfactuals
 from analysis.probes.word_edits import object_words, word_edits
 from analysis.projection import Map, aligned_maps, centred, pca_map, umap_map
-from analysis.query_truth import CaptionOwners, GalleryTruth, gallery_truth
+from analysis.query_truth import CaptionOwners, GalleryTruth, Judged, gallery_truth, judge
 from analysis.report_card.measure import report_card
 from analysis.result_store import Arrays, ResultStore
 from analysis.result_versions import versions_of
@@ -76,6 +78,22 @@ class GalleryAnalysis:
     def caption_owners(self) -> CaptionOwners:
         """Which images a text is a caption of."""
         return CaptionOwners(self.gallery)
+
+    @cached_property
+    def known_words(self) -> Counter[str]:
+        """Words of queries that need no correction, with their frequencies in the gallery's captions."""
+        return known_words(self.gallery)
+
+    def judged(self, query: str, embedding: np.ndarray, rows: Sequence[int]) -> Judged:
+        """Judge the images found for a query.
+
+        Args:
+            query: The query.
+            embedding: Its embedding (d,).
+            rows: Rows of the images found, best first.
+        """
+        truth = self.query_truth.of_query(query) if self.query_truth else None
+        return judge(truth, self.caption_owners.rows(query), rows, self.images @ embedding)
 
     @cached_property
     def unpaired(self) -> str:

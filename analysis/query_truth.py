@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from itr_core.picturebook.parsing import parse_query
 from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.semantics import Meaning
 from itr_core.picturebook.source import scene_of_id
+
+Kind = Literal["own", "right", "wrong", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,45 @@ class CaptionOwners:
         return self._rows.get(_plain(text), [])
 
 
-def own_rank(similarities: NDArray[np.floating], own: Sequence[int]) -> int:
-    """Return the rank from 1 of the best of the `own` images, by similarities (n,) of all images."""
-    return 1 + int((similarities > similarities[list(own)].max()).sum())
+@dataclass(frozen=True)
+class Judged:
+    """The truth of the first results of a search for images.
+
+    Attributes:
+        marks: For each result, whether it is an image that has the query as a caption ("own"), another one
+            that the query is true of ("right"), "wrong", or "unknown", with what is false.
+        right: Number of results that are own or right; None if the truth of the query is not known.
+        total: Number of such images in the gallery; None if the truth is not known.
+        own_rank: Rank from 1 of the best own image, the only one that R@1 counts as right; None without one.
+    """
+
+    marks: tuple[tuple[Kind, str], ...]
+    right: int | None
+    total: int | None
+    own_rank: int | None
+
+
+def judge(
+    truth: QueryTruth | None, own: Sequence[int], rows: Sequence[int], similarities: NDArray[np.floating]
+) -> Judged:
+    """Judge the results of a search for images.
+
+    Args:
+        truth: The truth of the query, if it is known.
+        own: Rows of the images that have the query as a caption.
+        rows: Rows of the results, best first.
+        similarities: (n,), of the query and all images.
+    """
+    marks: list[tuple[Kind, str]] = []
+    for row in rows:
+        if row in own:
+            marks.append(("own", ""))
+        elif truth is None:
+            marks.append(("unknown", ""))
+        else:
+            marks.append(("right", "") if truth.true[row] else ("wrong", truth.broken(row)))
+    best = 1 + int((similarities > similarities[list(own)].max()).sum()) if own else None
+    return Judged(tuple(marks), truth.right(rows) if truth else None, truth.total if truth else None, best)
 
 
 def _plain(text: str) -> str:

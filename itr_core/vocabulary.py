@@ -7,10 +7,12 @@ A word is identified by its stem (Porter 2001, the Snowball stemmer), so that "d
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import snowballstemmer
+from rapidfuzz import process
+from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
@@ -50,6 +52,30 @@ def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> li
             forms.setdefault(stem(word), Counter())[word] += count
     ranked = sorted(forms.values(), key=lambda each: -each.total())
     return [each.most_common(1)[0][0] for each in ranked[:size]]
+
+
+def nearest_word(word: str, known: Mapping[str, int]) -> str | None:
+    """Return the known word that a mistyped one probably is; None if none is near.
+
+    One letter may be missing, extra, wrong or swapped with the next one, in words of seven and more letters
+    two, but the first letter is right. Of equally near words the one with the more similar beginning is
+    returned, then the more frequent one.
+
+    Args:
+        word: A word in lower case.
+        known: Known words with their frequencies.
+
+    >>> nearest_word("elefant", {"elephant": 3, "dog": 9}), nearest_word("tiger", {"tower": 1})
+    ('elephant', None)
+    """
+    candidates = [each for each in known if each[:1] == word[:1]]
+    most = 1 if len(word) < 7 else 2
+    near = process.extract(
+        word, candidates, scorer=DamerauLevenshtein.distance, score_cutoff=most, limit=None
+    )
+    if len(word) < 3 or not near:
+        return None
+    return min(near, key=lambda each: (each[1], -JaroWinkler.similarity(word, each[0]), -known[each[0]]))[0]
 
 
 @lru_cache(maxsize=1 << 16)

@@ -189,3 +189,23 @@ COMPOUNDS = {
     ("animal", "balloon"), ("animal", "book"), ("balloon", "animal"), ("seat", "table"),
 }  # fmt: skip
 """Two nouns that together name a third thing, which this world does not have."""
+
+VOCABULARY = frozenset(
+    word
+    for phrases in (
+        NOUN,
+        QUANTITY,
+        ADJECTIVE,
+        STATE,
+        VERB,
+        RELATION,
+        PLACE_TIME_WEATHER,
+        OPENING,
+        TALK,
+        SEPARATOR,
+        BE,
+    )
+    for phrase in phrases.values
+    for word in phrase
+)
+"""All words of the phrases."""

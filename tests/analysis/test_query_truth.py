@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.query_truth import CaptionOwners, gallery_truth, own_rank
+from analysis.query_truth import CaptionOwners, QueryTruth, gallery_truth, judge
 from itr_core.gallery import Gallery
 from itr_core.picturebook.semantics import Meaning, Variable, entails
 from itr_core.picturebook.source import scene_of_id
@@ -61,8 +61,18 @@ def test_the_images_of_a_caption_are_found_in_any_case() -> None:
     assert owners.rows("three dogs") == []
 
 
-def test_the_rank_of_the_best_of_several_images() -> None:
+def test_results_are_judged_by_their_own_caption_and_by_the_truth() -> None:
+    truth = QueryTruth(np.array([True, False, True, False]), lambda row: "" if row in (0, 2) else "no dog")
     similarities = np.array([0.2, 0.9, 0.5, 0.5])
-    assert own_rank(similarities, [2]) == 2
-    assert own_rank(similarities, [0, 1]) == 1
-    assert own_rank(similarities, [0]) == 4
+    judged = judge(truth, [2], [1, 2, 0], similarities)
+    assert judged.marks == (("wrong", "no dog"), ("own", ""), ("right", ""))
+    assert (judged.right, judged.total, judged.own_rank) == (2, 2, 2)
+    assert judge(truth, [0], [1], similarities).own_rank == 4
+    assert judge(truth, [0, 2], [1], similarities).own_rank == 2
+
+
+def test_without_the_truth_only_the_own_image_is_marked() -> None:
+    judged = judge(None, [2], [1, 2], np.array([0.2, 0.9, 0.5]))
+    assert judged.marks == (("unknown", ""), ("own", ""))
+    assert (judged.right, judged.total, judged.own_rank) == (None, None, 2)
+    assert judge(None, [], [1], np.ones(3)).own_rank is None

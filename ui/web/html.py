@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import gradio as gr
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from analysis.corrections import Part
 from itr_core.retrieval.searcher import Hit
 from ui.web.boundary.served import thumbnail_url
 
@@ -63,6 +64,7 @@ def pictures(
     action: str = "search with this",
     likely: int | None = None,
     why: str | None = None,
+    truth: Any = None,
 ) -> str:
     """Return a grid of pictures, best first, with ranks and scores if `ranked`.
 
@@ -76,10 +78,11 @@ def pictures(
         why: Each picture has buttons for its explanation and for more like it; this is the value of `minus`
             that the explanation takes (see `ui.web.search.composed`), "" for that of the address. None for
             no buttons.
+        truth: Marks on the pictures (`ui.web.search.marks.Marks`); None for none.
     """
     return render(
         "pictures.html",
-        hits=hits, heading=heading, hint=hint, ranked=ranked, action=action, why=why,
+        hits=hits, heading=heading, hint=hint, ranked=ranked, action=action, why=why, truth=truth,
         likely=len(hits) if likely is None else likely,
     )  # fmt: skip
 
@@ -90,9 +93,15 @@ def shortened(text: str, longest: int = 80) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def captions(hits: Sequence[Hit], heading: str) -> str:
-    """Return a ranked list of captions with their scores as bars (cosine, 0 to 1)."""
-    return render("captions.html", hits=hits, heading=heading)
+def captions(hits: Sequence[Hit], heading: str, marks: Sequence[Any] = ()) -> str:
+    """Return a ranked list of captions with their scores as bars (cosine, 0 to 1).
+
+    Args:
+        hits: The captions.
+        heading: Heading of the list.
+        marks: The mark of each caption (`ui.web.search.marks.Mark`), None for none.
+    """
+    return render("captions.html", hits=hits, heading=heading, marks=marks)
 
 
 def status(
@@ -104,6 +113,7 @@ def status(
     map_link: str = "",
     notes: Sequence[str] = (),
     verdict: Mapping[str, str] | None = None,
+    meant: Sequence[Part] = (),
 ) -> str:
     """Return the line below the search form.
 
@@ -115,12 +125,13 @@ def status(
         map_link: Address that shows the query on the map.
         notes: Warnings and errors, one paragraph each.
         verdict: Whether the first result is likely to match: see `ui.web.search.confidence.verdict_line`.
+        meant: The query that was probably meant, which is offered.
     """
     milliseconds = None if seconds is None else seconds * 1000
     return render(
         "status.html",
         milliseconds=milliseconds, gallery=gallery, size=size, link=link, map_link=map_link, notes=notes,
-        verdict=verdict,
+        verdict=verdict, meant=meant,
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ document.addEventListener('keydown', (event) => {
 }, true);
 document.addEventListener('click', (event) => {
   if (event.target.closest('#query .submit-button')) search({q: box().value});
-  const button = event.target.closest(':is(#examples, #results) button:is([data-query], [data-item], [data-more], [data-surprise])');
+  const button = event.target.closest(':is(#examples, #results, #status) button:is([data-query], [data-item], [data-more], [data-surprise])');
   if (!button) return;
   const {query, item, more, surprise} = button.dataset;
   if (query !== undefined) search({q: query});

@@ -2,13 +2,15 @@
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
 import numpy as np
 
 from analysis.confidence import Confidence
+from analysis.corrections import Part, corrected
+from analysis.gallery_analysis import GalleryAnalysis
 from analysis.verdict import verdict_on_picture, verdict_on_query
 from itr_core.errors import QueryError
 from itr_core.retrieval.composed import split_minus
@@ -22,6 +24,7 @@ from ui.web.search.composed import Words, change_of, label_of, readings, refine_
 from ui.web.search.confidence import line_on_picture, line_on_query
 from ui.web.search.examples import examples
 from ui.web.search.links import parameters
+from ui.web.search.marks import caption_marks, options_of, picture_marks
 from ui.web.search.picture_box import decoded
 
 DEFAULT_COUNT = 12
@@ -54,6 +57,7 @@ class Found(NamedTuple):
         results: HTML of the results.
         verdict: Values of the verdict in `status.html`.
         options: Options of later searches that this one sets.
+        meant: The query that was probably meant.
     """
 
     link: dict[str, str]
@@ -64,6 +68,7 @@ class Found(NamedTuple):
     results: str
     verdict: dict[str, str] | None = None
     options: Mapping[str, str] = {}
+    meant: Sequence[Part] = ()
 
 
 class SearchHandlers:
@@ -95,6 +100,7 @@ class SearchHandlers:
             progress = self.galleries.progress(gallery)
             options = {"k": str(count)} | ({"g": gallery} if len(self.galleries.names) > 1 else {})
             options |= {"minus": asked["minus"]} if asked.get("minus") in ("0", "1") else {}
+            options |= options_of(asked)
             if progress is not None:
                 loading = {"wanted": address, "options": options, "loading": True, "at": time.monotonic()}
                 status = html.waiting(gallery, *progress)
@@ -120,7 +126,7 @@ class SearchHandlers:
         if "q" in asked:
             return self._by_words(searcher, gallery, asked, count)
         if "item" in asked:
-            return _by_item(searcher, asked, count)
+            return self._by_item(searcher, gallery, asked, count)
         if "picture" in asked:
             return _by_picture(searcher, picture, asked, count, self.galleries.confidence(gallery))
         if "surprise" not in asked and (queries := examples(searcher.gallery)):
@@ -129,7 +135,7 @@ class SearchHandlers:
         item = items.iloc[random.randrange(len(items))]
         if item["captions"]:
             return self._by_words(searcher, gallery, asked | {"q": random.choice(item["captions"])}, count)
-        return _by_item(searcher, asked | {"item": item["image_id"]}, count)
+        return self._by_item(searcher, gallery, asked | {"item": item["image_id"]}, count)
 
     def _by_words(self, searcher: Searcher, gallery: str, asked: dict[str, str], count: int) -> Found:
         """T2I: pictures for a query, in both ways the first time that it says what should be absent."""
@@ -140,7 +146,7 @@ class SearchHandlers:
         seconds = time.perf_counter() - start
         grids, verdicts = zip(
             *(
-                self._grid(searcher, gallery, each, found, len(both) > 1)
+                self._grid(searcher, gallery, asked, each, found, len(both) > 1)
                 for each, found in zip(both, hits, strict=True)
             ),
             strict=True,
@@ -150,11 +156,18 @@ class SearchHandlers:
         return Found(
             {"q": query} | label, query, "", notes + self._notes(searcher, query), seconds,
             refine_words(searcher, both, labels) + results,
-            verdict=verdicts[-1], options=label | ({"minus": "0"} if len(both) > 1 else {}),
+            verdict=verdicts[-1], meant=self._meant(searcher, gallery, query),
+            options=label | ({"minus": "0"} if len(both) > 1 else {}),
         )  # fmt: skip
 
     def _grid(
-        self, searcher: Searcher, gallery: str, words: Words, hits: list[Hit], one_of_two: bool
+        self,
+        searcher: Searcher,
+        gallery: str,
+        asked: dict[str, str],
+        words: Words,
+        hits: list[Hit],
+        one_of_two: bool,
     ) -> tuple[str, dict[str, str] | None]:
         """Return the pictures of a query and the verdict on them."""
         embedding = searcher.embed_text(words.text, words.minus)
@@ -166,8 +179,23 @@ class SearchHandlers:
             hits, f"Pictures for {words.heading}", hint=hint if shows_hint else "",
             likely=max(FEWEST, verdict.likely) if verdict else None,
             why=("1" if words.minus else "0") if one_of_two else "",
+            truth=picture_marks(self.galleries.analysis(gallery), embedding, hits, asked),
         )  # fmt: skip
         return grid, line_on_query(verdict, negated=bool(split_minus(words.text).minus))
+
+    def _meant(self, searcher: Searcher, gallery: str, query: str) -> list[Part]:
+        """Return the query with known words for unknown ones, if it has any."""
+        analysis = self.galleries.analysis(gallery)
+        closed = analysis.query_truth is not None
+        return corrected(query, searcher.encoder.unseen_words(query), analysis.known_words, closed=closed)
+
+    def _by_item(self, searcher: Searcher, gallery: str, asked: dict[str, str], count: int) -> Found:
+        """I2T and I2I for a picture of the gallery."""
+        item, analysis = asked["item"], self.galleries.analysis(gallery)
+        picture = searcher.gallery.image_embeddings[searcher.gallery.row(item)]
+        link = {name: asked[name] for name in ("item", "only") if asked.get(name)}
+        found = _by_embedding(searcher, picture, asked, link, count, item, analysis)
+        return found._replace(picture=thumbnail_url(searcher.gallery.thumbnail(item)))
 
     def _notes(self, searcher: Searcher, query: str) -> list[str]:
         kept, lost = searcher.encoder.split_at_context(query)
@@ -195,15 +223,6 @@ def _count(number: str) -> int:
     return count
 
 
-def _by_item(searcher: Searcher, asked: dict[str, str], count: int) -> Found:
-    """I2T and I2I for a picture of the gallery."""
-    item = asked["item"]
-    picture = searcher.gallery.image_embeddings[searcher.gallery.row(item)]
-    link = {name: asked[name] for name in ("item", "only") if asked.get(name)}
-    found = _by_embedding(searcher, picture, asked, link, count, exclude=item)
-    return found._replace(picture=thumbnail_url(searcher.gallery.thumbnail(item)))
-
-
 def _by_picture(
     searcher: Searcher, key: str | None, asked: dict[str, str], count: int, confidence: Confidence | None
 ) -> Found:
@@ -223,18 +242,23 @@ def _by_embedding(
     asked: dict[str, str],
     link: dict[str, str],
     count: int,
-    exclude: str | None = None,
+    exclude: str = "",
+    analysis: GalleryAnalysis | None = None,
 ) -> Found:
-    """I2T and I2I for the embedding (d,) of a picture, or I2I for a picture with a change."""
+    """I2T and I2I for the embedding (d,) of a picture, or I2I for a picture with a change.
+
+    If the picture is `exclude` of the gallery with this analysis, the captions found are marked.
+    """
     labels, notes = label_of(searcher, asked)
     start = time.perf_counter()
     change = change_of(searcher, picture, asked)
     query = searcher.embed_changed(picture, *change)
     texts = [] if change.but or asked.get("only") else _texts(searcher, query, count)
-    pictures = searcher.search_embedding(query, count, labels=labels, exclude=exclude)
+    pictures = searcher.search_embedding(query, count, labels=labels, exclude=exclude or None)
     seconds = time.perf_counter() - start
     hint = "Under each picture: the one of its captions that is closest to the picture you search with."
-    sections = [html.captions(texts, "Matching captions")] if texts else []
+    marks = caption_marks(analysis, exclude, texts) if analysis else []
+    sections = [html.captions(texts, "Matching captions", marks)] if texts else []
     sections.append(refine_picture(searcher, change, link, labels))
     if pictures:
         heading = f"Like this, but “{shortened(change.but)}”" if change.but else "Similar pictures"
@@ -259,7 +283,7 @@ def _status(searcher: Searcher, gallery: str, found: Found, link: dict[str, str]
     on_map = {"tab": "map"} | {name: link[name] for name in ("q", "g") if name in link}
     return html.status(
         seconds=found.seconds, gallery=gallery, size=len(searcher.gallery), notes=found.notes,
-        verdict=found.verdict,
+        verdict=found.verdict, meant=found.meant,
         link="" if "picture" in link else html.share_link(**link),
         map_link=f"analysis{html.share_link(**on_map)}" if "q" in link else "",
     )  # fmt: skip

@@ -12,7 +12,8 @@ from ui.web.search.why.sheet import why_sheet
 COUNTS = (12, 24, 48)
 """Numbers of results to choose from; a link may have another one."""
 _HERE = Path(__file__).parent
-_ADDRESS_JS = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("address.js", "refine.js"))
+_SCRIPTS = ("address.js", "refine.js", "truth.js")
+_ADDRESS_JS = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
 
 
 def search_page(galleries: Galleries) -> None:
