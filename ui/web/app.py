@@ -7,7 +7,6 @@ from pathlib import Path
 
 import gradio as gr
 import gradio.mcp
-from gradio.components import Navbar
 from starlette.middleware import Middleware
 
 from itr_core.errors import PairscopeError
@@ -23,40 +22,16 @@ from ui.web.endpoints import add_endpoints
 from ui.web.galleries import Galleries
 from ui.web.head import ICON, use_own_head
 from ui.web.learn.page import learn_page
+from ui.web.masthead.masthead import add_masthead
 from ui.web.search.page import search_page
+from ui.web.theme import THEME
 
 _HERE = Path(__file__).parent
 CSS = [_HERE / "style.css", *sorted(_HERE.glob("*/style.css"))]
 """The style sheet of all pages, then those of single pages."""
-# System fonts only: Gradio's default themes load theirs from a font service.
-THEME = gr.themes.Soft(
-    primary_hue="teal", secondary_hue="orange", neutral_hue="stone", radius_size="lg",
-    font=["ui-rounded", "system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"],
-).set(
-    block_label_background_fill="transparent", block_label_text_color="*body_text_color_subdued",
-    block_title_background_fill="transparent", block_title_text_color="*body_text_color_subdued",
-    body_text_color_subdued="*neutral_500",
-    block_title_padding="0", block_border_width="1px", input_background_fill="*background_fill_primary",
-    checkbox_label_border_width="1px", checkbox_label_border_color="*border_color_primary",
-    checkbox_label_shadow="none", checkbox_border_color="*neutral_300",
-    # White on the theme's own colour of chosen options and main buttons has a contrast below 3.
-    checkbox_label_background_fill_selected="*primary_700",
-    checkbox_label_background_fill_selected_dark="*primary_700",
-    button_primary_background_fill="*primary_700", button_primary_background_fill_dark="*primary_700",
-    button_primary_background_fill_hover="*primary_800",
-    button_primary_background_fill_hover_dark="*primary_800",
-)  # fmt: skip
 MOST_WAITING = 256
 """Most events that are answered at the same time, and most that wait for that. Those that wait for a long
 computation are answered all the while, each in a thread."""
-HEADER = """
-<header id="masthead">
-  <h1>Pairscope</h1>
-  <p>Search pictures with words and words with pictures.</p>
-</header>
-"""
-
-
 PAGES: dict[str, Callable[[Galleries], None]] = {
     "Search": search_page,
     "Compare": compare_page,
@@ -72,8 +47,7 @@ def build_app(galleries: Galleries) -> gr.Blocks:
     main, *_ = PAGES
     for title, add_page in PAGES.items():
         with app if title == main else app.route(title, f"/{title.lower()}"):
-            Navbar(main_page_name=main)
-            gr.HTML(HEADER)
+            add_masthead(galleries, PAGES, title)
             add_page(galleries)
             if title == main:
                 add_endpoints(galleries)

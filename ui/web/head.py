@@ -23,14 +23,19 @@ _TAGS = """
 <meta property="og:type" content="website" />
 <meta property="og:image" content="{{{{ config.root }}}}/{picture}" />
 <meta name="twitter:card" content="summary_large_image" />
+<script>{display}</script>
 <style>
   /* Before Gradio adds the style sheet, so that nothing moves when it does. */
   html {{ scrollbar-gutter: stable; }}
-  .gradio-container {{ width: 100%; max-width: 1180px !important; margin: 0 auto !important; }}
-  .gradio-container > .nav-holder {{ position: absolute; inset: 0 0 auto; }}
-  .gradio-container > .main {{ margin-top: 51px !important; }}
+  .gradio-container {{ width: 100%; max-width: none !important; margin: 0 !important; overflow-x: clip; }}
+  .gradio-container > .nav-holder {{ display: none; }} /* the masthead has the links */
+  .gradio-container > .main {{ width: 100%; max-width: 1180px !important; margin: 0 auto !important; }}
+  html[data-large] {{ font-size: 137.5%; }}
+  html[data-large] .gradio-container > .main {{ max-width: 1500px !important; }}
+  body.dark {{ background: var(--bg-dark); color: var(--col-dark); }}
 </style>
 """
+_DISPLAY = Path(__file__).with_name("display.js").read_text(encoding="utf-8")
 _CHARSET = '<meta charset="utf-8" />'  # has to come first
 _OF_GRADIO = re.compile(r'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>')
 
@@ -55,4 +60,6 @@ def use_own_head() -> None:
     picture = serve_file(ASSETS / "screenshot.webp")
     loader = templates.env.loader
     if loader is not None and not isinstance(loader, _OwnHead):
-        templates.env.loader = _OwnHead(loader, _TAGS.format(description=DESCRIPTION, picture=picture))
+        templates.env.loader = _OwnHead(
+            loader, _TAGS.format(description=DESCRIPTION, picture=picture, display=_DISPLAY)
+        )

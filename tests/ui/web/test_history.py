@@ -20,7 +20,7 @@ STATE = """() => ({
   count: document.querySelectorAll('#results .cards li').length,
   checked: document.querySelector('#count input:checked')?.value,
   query: document.querySelector('#query textarea').value,
-  gallery: document.querySelector('#gallery input').value,
+  gallery: document.querySelector('.masthead select').value,
   picture: Boolean(document.querySelector('#picture img')),
 })"""
 
@@ -64,8 +64,7 @@ def test_back_retraces_twenty_steps_on_the_search_page(page: Page, app_url: str,
         return page.locator(selector).click
 
     def choose(gallery: str) -> None:
-        page.locator("#gallery input").click()
-        page.get_by_role("option", name=gallery, exact=True).click()
+        page.get_by_label("Pictures", exact=True).select_option(gallery)
 
     cards, captions = "#results .cards button >> nth=", "#results .captions button >> nth="
     page.goto(app_url)
@@ -166,7 +165,7 @@ def test_back_retraces_the_steps_on_the_analysis_page(page: Page, app_url: str) 
             lambda: page.get_by_label("R@10").check(), open_length, tab("Misses", "#misses .misses > li"),
             choose("Direction", "T2I:"), click("#misses-more"), click("#confusions button"),
             choose("Order", "most confident"), tab("Probes", "table.probes"), click(".its-captions button"),
-            click("#probes-surprise"), click("[title='Remove 1']"), tab("Geometry", "#measures table"),
+            click("#probes-surprise"), click("[title='Remove 1']"), tab("Overview", "#measures table"),
         ],
         ANALYSIS,
     )  # fmt: skip

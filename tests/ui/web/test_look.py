@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from tests.ui.web.test_analysis_page import MAP, point
+from ui.web.app import PAGES as APP_PAGES
 
 pytestmark = pytest.mark.ui
 
@@ -22,7 +23,8 @@ PAGES = {
     "analysis?tab=misses": "#misses .misses > li",
     "analysis?tab=probes": "table.probes",
 }
-"""Page -> what it shows when it is ready."""
+"""Address of a page -> what it shows when it is ready."""
+PAGES |= {title.lower(): "main .column > :nth-child(2)" for title in [*APP_PAGES][1:] if title != "Analysis"}
 SHIFTS = """
 window.shift = 0;
 new PerformanceObserver((list) => {
@@ -58,6 +60,14 @@ def test_every_page_passes_the_checks_of_axe(
     page.close()
 
 
+def test_no_page_requests_a_foreign_host(page: Page, app_url: str) -> None:
+    """The fixture `page` fails at such a request."""
+    for path in ("", *(title.lower() for title in APP_PAGES)):
+        page.goto(f"{app_url}/{path}")
+        page.locator(".masthead").wait_for()
+        page.wait_for_timeout(1000)
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_nothing_moves_while_a_page_is_loaded(page: Page, app_url: str, path: str) -> None:
     page.add_init_script(SHIFTS)
@@ -80,7 +90,7 @@ def test_a_phone_shows_two_results_in_the_first_view(phone: BrowserContext, app_
 def test_a_phone_reaches_every_tab_without_a_menu(phone: BrowserContext, app_url: str) -> None:
     page = phone.new_page()
     open_ready(page, app_url, "analysis")
-    expect(page.get_by_role("tab")).to_have_text(["Geometry", "Map", "Query length", "Misses", "Probes"])
+    expect(page.get_by_role("tab")).to_have_text(["Overview", "Map", "Query length", "Misses", "Probes"])
     page.get_by_role("tab", name="Probes").tap()
     expect(page.locator("table.probes")).to_be_visible()
 

@@ -16,9 +16,9 @@ from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
 from ui.web.analysis.tab import Tab
-from ui.web.analysis.tabs.geometry import geometry_tab
 from ui.web.analysis.tabs.map import map_tab
 from ui.web.analysis.tabs.misses import misses_tab
+from ui.web.analysis.tabs.overview import overview_tab
 from ui.web.analysis.tabs.probes import probes_tab
 from ui.web.analysis.tabs.query_length import query_length_tab
 from ui.web.endpoints import Endpoints
@@ -53,7 +53,7 @@ def galleries(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Galleri
 def tabs(galleries: Galleries) -> dict[str, Tab]:
     async def lay_all_out() -> dict[str, Tab]:
         laid_out = {
-            "geometry": geometry_tab, "map": map_tab, "length": query_length_tab, "misses": misses_tab,
+            "overview": overview_tab, "map": map_tab, "length": query_length_tab, "misses": misses_tab,
             "probes": probes_tab,
         }  # fmt: skip
         with gr.Blocks(analytics_enabled=False):
@@ -85,13 +85,13 @@ def test_an_upload_finds_pictures_on_the_page_and_in_the_api(
     assert "Matching captions" in handlers.show("?picture=own&g=drawings", "3.png").results
 
 
-def test_geometry_shows_what_each_gallery_has(tabs: dict[str, Tab]) -> None:
-    plane, similarities, table = last(tabs["geometry"].show(BOTH))
+def test_overview_shows_what_each_gallery_has(tabs: dict[str, Tab]) -> None:
+    plane, similarities, table = last(tabs["overview"].show(BOTH))
     assert plotted(plane) == ["drawings"]
     assert similarities is not None
     assert "needs captions" in table
     assert "6 images and 0 captions" in table
-    plane, similarities, table = last(tabs["geometry"].show(["photos"]))
+    plane, similarities, table = last(tabs["overview"].show(["photos"]))
     assert (plane, similarities) == (None, None)
     assert "Uniformity of images" in table
 

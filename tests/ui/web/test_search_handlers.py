@@ -47,7 +47,7 @@ def test_a_search_while_the_gallery_is_built_is_answered_once_it_is_ready(
     building.set()
     galleries.searcher("picturebook", timeout=60)
     found = handlers.show("?q=a+red+car&k=4", None)
-    assert found.address["link"] == "?q=a+red+car&k=4"
+    assert found.address["link"] == "?q=a+red+car&k=4&g=picturebook"
     assert found.results.count("data-item") == 4
 
 

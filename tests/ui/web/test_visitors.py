@@ -23,7 +23,7 @@ pytestmark = pytest.mark.ui
 IMAGES = 2000
 """A UMAP of as many points takes longer than a PCA of all visitors."""
 SHOWN = {
-    "Geometry": "#measures table",
+    "Overview": "#measures table",
     "Map": "#map .gtitle",
     "Query length": "#length .gtitle",
     "Misses": "#misses li",

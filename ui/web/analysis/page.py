@@ -10,16 +10,16 @@ from itr_core.errors import QueryError
 from ui.web import html
 from ui.web.analysis.address import address_bar, clear, parse_link, slug
 from ui.web.analysis.tab import Tab
-from ui.web.analysis.tabs.geometry import geometry_tab
 from ui.web.analysis.tabs.map import map_tab
 from ui.web.analysis.tabs.misses import misses_tab
+from ui.web.analysis.tabs.overview import overview_tab
 from ui.web.analysis.tabs.probes import probes_tab
 from ui.web.analysis.tabs.query_length import query_length_tab
 from ui.web.errors import show_errors
 from ui.web.galleries import Galleries
 
 TABS: dict[str, Callable[[Galleries, gr.Dropdown], Tab]] = {
-    "Geometry": geometry_tab,
+    "Overview": overview_tab,
     "Map": map_tab,
     "Query length": query_length_tab,
     "Misses": misses_tab,
@@ -37,9 +37,9 @@ PRIVATE: dict[str, Any] = {
 def analysis_page(galleries: Galleries) -> None:
     """Add the page's components and event handlers to the open Blocks."""
     selected = gr.Dropdown(
-        galleries.names, value=galleries.names[:SELECTED_AT_FIRST], multiselect=True, label="Galleries",
+        galleries.all_names, value=galleries.names[:SELECTED_AT_FIRST], multiselect=True, label="Galleries",
         info="The map shows the first one, Misses and Probes the first one with captions.",
-        elem_id="compared", visible=len(galleries.names) > 1,
+        elem_id="compared", visible=len(galleries.all_names) > 1,
     )  # fmt: skip
     status = gr.HTML(elem_id="status", elem_classes="optional")
     tabs, headers, notes = gr.Tabs(elem_id="tabs"), {}, {}

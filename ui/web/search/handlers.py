@@ -39,7 +39,6 @@ class Answer(NamedTuple):
 
     address: dict[str, Any]
     count: Any
-    gallery: Any
     examples: Any
     status: str
     results: str
@@ -98,13 +97,13 @@ class SearchHandlers:
             asked = parameters(address)
             gallery, count = asked.get("g") or self.galleries.names[0], _count(asked.get("k", ""))
             progress = self.galleries.progress(gallery)
-            options = {"k": str(count)} | ({"g": gallery} if len(self.galleries.names) > 1 else {})
+            options = {"k": str(count)} | ({"g": gallery} if len(self.galleries.all_names) > 1 else {})
             options |= {"minus": asked["minus"]} if asked.get("minus") in ("0", "1") else {}
             options |= options_of(asked)
             if progress is not None:
                 loading = {"wanted": address, "options": options, "loading": True, "at": time.monotonic()}
                 status = html.waiting(gallery, *progress)
-                return Answer(loading, count, gallery, skipped, status, "")
+                return Answer(loading, count, skipped, status, "")
             searcher = self.galleries.searcher(gallery, timeout=0)
             found = self._search(searcher, gallery, asked, picture, count)
             link = {**found.link, **options}
@@ -113,12 +112,12 @@ class SearchHandlers:
                     "wanted": address, "options": options | found.options, "link": html.share_link(**link),
                     "query": found.query, "picture": found.picture,
                 },
-                count, gallery, html.render("examples.html", examples=examples(searcher.gallery)),
+                count, html.render("examples.html", examples=examples(searcher.gallery)),
                 _status(searcher, gallery, found, link), found.results,
             )  # fmt: skip
         except Exception as error:
             shown = {"wanted": address, "options": options, "link": address, "query": asked.get("q", "")}
-            return Answer(shown, skipped, skipped, skipped, html.note(message_of(error)), "")
+            return Answer(shown, skipped, skipped, html.note(message_of(error)), "")
 
     def _search(
         self, searcher: Searcher, gallery: str, asked: dict[str, str], picture: str | None, count: int

@@ -34,13 +34,6 @@ def search_page(galleries: Galleries) -> None:
                 count = gr.Radio(
                     [(str(n), n) for n in COUNTS], label="Results", container=False, elem_id="count"
                 )
-                gallery = gr.Dropdown(
-                    galleries.names,
-                    label="Gallery",
-                    container=False,
-                    visible=len(galleries.names) > 1,
-                    elem_id="gallery",
-                )
         with gr.Column(scale=1, min_width=260):
             picture = picture_box(
                 label="Search with a picture", sources=["upload", "clipboard", "webcam"],
@@ -52,14 +45,13 @@ def search_page(galleries: Galleries) -> None:
     address = gr.HTML(html_template="", js_on_load=_ADDRESS_JS, elem_id="address")
 
     address.search(
-        handlers.show, [address, picture], [address, count, gallery, examples, status, results],
+        handlers.show, [address, picture], [address, count, examples, status, results],
         js="() => window.pairscope.wanted()", trigger_mode="always_last", api_visibility="private",
         show_progress="minimal", concurrency_limit=4, concurrency_id="search",
     )  # fmt: skip
     # The server never sets the box: Gradio would make it anew for this visitor, without our `preprocess`.
     address.picture(None, None, picture, js="() => window.pairscope.picture()", api_visibility="private")
     count.input(None, count, None, js=_search("k"), api_visibility="private")
-    gallery.input(None, gallery, None, js=_search("g"), api_visibility="private")
     picture.input(None, picture, None, js=_SEARCH_PICTURE, api_visibility="private")
 
 

@@ -28,6 +28,8 @@ MEANING = {
     "wrong relation": "All objects are there, but their arrangement differs.",
     "unknown": "Neither the ground truth nor a comparison of the texts shows a cause.",
 }
+TITLES = {"false negative": "also correct (false negative)"}
+"""Cause -> what people read instead of its name."""
 BY = {"truth": "from ground truth", "text": "from comparing texts", "embeddings": "from embeddings"}
 MOST_CONFUSIONS = 12
 
@@ -56,7 +58,7 @@ def choices(table: pd.DataFrame, column: str, every: str) -> list[tuple[str, str
     counts = table.loc[table[column] != "", column].value_counts()
     return [
         (f"{every} ({len(table):,})", ""),
-        *((f"{name} ({n:,})", str(name)) for name, n in counts.items()),
+        *((f"{TITLES.get(str(name), name)} ({n:,})", str(name)) for name, n in counts.items()),
     ]
 
 
@@ -71,7 +73,7 @@ def summary(table: pd.DataFrame, cause: str, *, exact: bool) -> str:
         "misses_summary.html",
         false_negatives=[each for each in present if each[2]],
         exact=exact,
-        cause=cause,
+        cause=TITLES.get(cause, cause),
         meaning=MEANING.get(cause, ""),
     )
 
@@ -128,7 +130,7 @@ def _card(analysis: GalleryAnalysis, gallery: str, row: Any, given: Mapping[Miss
         "direction": row.direction, "query": row.query, "found": row.found, "rank": row.rank,
         "caption": analysis.captions[row.query if t2i else row.found],
         "left": _image(analysis, gallery, int(left)), "right": _image(analysis, gallery, int(right)),
-        "cause": row.cause, "by": BY[row.by], "by_text": row.by == "text",
+        "cause": TITLES.get(row.cause, row.cause), "by": BY[row.by], "by_text": row.by == "text",
         "concept": row.concept, "captioned": row.captioned, "depicted": row.depicted,
         "verdict": given.get(Miss(row.direction, row.query, row.found), ""),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The tab Geometry: alignment and uniformity, similarities of pairs, and all measures with intervals."""
+"""The tab Overview: alignment and uniformity, similarities of pairs, and all measures with intervals."""
 
 import re
 from collections.abc import Generator, Mapping
@@ -24,7 +24,7 @@ PLANE = (
 SIMILARITIES = "Less overlap: captions separate their image from the others better."
 
 
-def geometry_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
+def overview_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     """Add the tab's components; it compares the selected galleries."""
     with gr.Row():
         with gr.Column(min_width=340):

@@ -1,0 +1,72 @@
+// The chosen gallery is the parameter `g` of the address: a set of pictures with one of its models.
+const [sets, models] = element.querySelectorAll('select');
+const byName = new Map(props.galleries.map((each) => [each.name, each]));
+const [first] = props.galleries;
+// Parameters that name something of one set of pictures.
+const ofSet = ['item', 'label', 'picture', 'open', 'caption', 'confused', 'concept'];
+
+const named = () => new URLSearchParams(location.search).get('g');
+const chosen = () => byName.get(named()) ?? first;
+
+function show() {
+  const {set, model, synthetic} = chosen();
+  sets.value = set;
+  const own = props.galleries.filter((each) => each.set === set);
+  models.replaceChildren(...own.map((each) => new Option(each.model, each.name, false, each.model === model)));
+  element.querySelector('.synthetic').hidden = !synthetic;
+  const search = named() === null ? '' : `?${new URLSearchParams({g: named()})}`;
+  for (const link of element.querySelectorAll('a[data-page]'))
+    link.href = link.dataset.page + search;
+  element.querySelector('[name=g]').value = chosen().name;
+}
+
+function choose(name) {
+  const parameters = new URLSearchParams(location.search);
+  if (byName.get(name).set !== chosen().set) ofSet.forEach((each) => parameters.delete(each));
+  parameters.delete('g');
+  parameters.set('g', name);
+  history.pushState(history.state, '', `${location.pathname}?${parameters}`);
+  dispatchEvent(new PopStateEvent('popstate', {state: history.state}));
+}
+
+sets.addEventListener('change', () => {
+  const own = props.galleries.filter((each) => each.set === sets.value);
+  choose((own.find((each) => each.model === chosen().model) ?? own[0]).name);
+});
+models.addEventListener('change', () => choose(models.value));
+const photos = element.querySelector('.photos');
+photos.hidden = !props.photos;
+photos.addEventListener('click', () => choose(props.photos));
+
+// Pages write the address themselves, which triggers no event.
+for (const name of ['pushState', 'replaceState']) {
+  const original = history[name].bind(history);
+  history[name] = (...values) => {
+    original(...values);
+    show();
+  };
+}
+addEventListener('popstate', show);
+show();
+
+const about = element.querySelector('dialog');
+element.querySelector('.open-about').addEventListener('click', () => about.showModal());
+about.addEventListener('click', (event) => {
+  if (event.target === about || event.target.closest('.close')) about.close();
+});
+
+// Both settings are kept in the browser; the head of the page applies them before anything is shown.
+const large = element.querySelector('.large');
+const dark = element.querySelector('.dark-theme');
+const pressed = () => {
+  large.setAttribute('aria-pressed', String('large' in document.documentElement.dataset));
+  dark.setAttribute('aria-pressed', String(document.body.classList.contains('dark')));
+};
+large.addEventListener('click', () => {
+  window.pairscopeDisplay.large(!('large' in document.documentElement.dataset));
+  dispatchEvent(new Event('resize')); // plots fit their new width
+});
+dark.addEventListener('click', () => window.pairscopeDisplay.dark(!document.body.classList.contains('dark')));
+for (const each of [document.documentElement, document.body])
+  new MutationObserver(pressed).observe(each, {attributes: true, attributeFilter: ['class', 'data-large']});
+pressed();
