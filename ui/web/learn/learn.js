@@ -63,7 +63,9 @@ function render() {
   shown = Object.hasOwn(known, name) ? [name, ...known[name].tools] : [];
   document.querySelector('#learn-list').hidden = shown.length > 0;
   for (const panel of document.querySelectorAll('.learn-panel')) {
-    panel.toggleAttribute('data-open', shown.includes(panel.id.replace('learn-', '')));
+    const place = shown.indexOf(panel.id.replace('learn-', ''));
+    panel.toggleAttribute('data-open', place >= 0);
+    panel.toggleAttribute('data-tool', place > 0);
   }
   document.title = `${shown.length ? known[name].title : 'Learn'} - Pairscope`;
   for (const each of before) if (!shown.includes(each)) panels.get(each)?.hide?.();

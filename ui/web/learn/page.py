@@ -6,11 +6,14 @@ from typing import get_args
 import gradio as gr
 
 from ui.web import html
+from ui.web.daily.panel import DAILY
 from ui.web.galleries import Galleries
 from ui.web.learn.matrix import MATRIX
 from ui.web.learn.panel import Group, Panel, module
+from ui.web.learn.report_card import REPORT_CARD
+from ui.web.lessons.panel import lesson_panels
 
-PANELS: tuple[Panel, ...] = (MATRIX,)
+PANELS: tuple[Panel, ...] = (MATRIX, *lesson_panels(), REPORT_CARD, DAILY)
 """All panels, in the order of the list."""
 
 

@@ -1,0 +1,76 @@
+// A dual encoder: a picture and a text go through one tower each and meet only in the cosine of two vectors.
+import {controls, dot, element, picker} from './parts.js';
+
+const CELLS = 24; // numbers of a vector that are drawn
+const SVG = `<svg viewBox="0 35 720 200" role="img" aria-label="Image tower and text tower, each with a vector on top; between them their cosine.">
+  <g fill="none" stroke="currentColor" stroke-width="1.5">
+    <path class="tower" d="M40 225H300L260 115H80Z"/><path class="tower" d="M420 225H680L640 115H460Z"/>
+    <path d="M170 115V96M163 103l7-9l7 9M550 115V96M543 103l7-9l7 9"/>
+    <path d="M276 78H318M402 78H444" stroke-dasharray="4 4"/>
+  </g>
+  <g fill="currentColor" text-anchor="middle" font-size="15">
+    <text x="170" y="165" font-weight="700">image tower</text><text x="170" y="190" font-size="13">pixels in, a vector out</text>
+    <text x="550" y="165" font-weight="700">text tower</text><text x="550" y="190" font-size="13">sub-words in, a vector out</text>
+    <text x="360" y="60" font-size="13">cosine</text><text class="cosine" x="360" y="88" font-size="26" font-weight="700"></text>
+    <text class="size" x="170" y="60" font-size="12"></text><text class="size" x="550" y="60" font-size="12"></text>
+  </g>
+  <g class="strip" transform="translate(74 68)"></g><g class="strip" transform="translate(454 68)"></g>
+</svg>`;
+
+export function mount(box, {data, encode, acted}) {
+  const count = Math.min(8, data.pictures.length);
+  let picture = 0, text = data.texts[0], caption = 0;
+  const drawing = element('div', {className: 'towers'});
+  drawing.innerHTML = SVG;
+  const strips = [...drawing.querySelectorAll('.strip')];
+  for (const strip of strips) {
+    strip.innerHTML = Array.from({length: CELLS}, (_, i) => `<rect x="${8 * i}" width="7" height="20" rx="1.5"/>`).join('');
+  }
+  for (const each of drawing.querySelectorAll('.size')) each.textContent = `${data.images[0].length} numbers, the first ${CELLS}`;
+
+  const pictures = picker(data.pictures.slice(0, count), data.captions, (index) => {
+    picture = index;
+    draw();
+    tell('picture');
+  });
+  const buttons = data.captions.slice(0, count).map((words, index) => {
+    const button = element('button', {type: 'button', textContent: words});
+    button.addEventListener('click', () => {
+      [text, caption] = [data.texts[index], index];
+      draw();
+      tell('caption');
+    });
+    return button;
+  });
+  const input = element('input', {type: 'text', id: 'towers-words', maxLength: 300, placeholder: 'your own words'});
+  const note = element('p', {className: 'tool-note', role: 'status'});
+  const form = controls(element('label', {className: 'grow', htmlFor: 'towers-words'}, 'Your own words ', input), element('button', {type: 'submit', textContent: 'Encode'}));
+  form.addEventListener('submit', async () => {
+    if (!input.value.trim()) return;
+    const found = await encode(input.value).catch(() => ({error: 'The server did not answer.'}));
+    note.textContent = found.error ?? '';
+    if (found.error) return;
+    [text, caption] = [found.text, -1];
+    draw();
+    tell('typed');
+  });
+
+  const cosine = () => dot(data.images[picture], text);
+  const tell = (changed) => acted({changed, own: caption === picture, cosine: cosine()});
+
+  function draw() {
+    pictures.mark(picture);
+    buttons.forEach((each, index) => { each.ariaPressed = String(index === caption); });
+    [data.images[picture], text].forEach((vector, side) => {
+      const largest = Math.max(...vector.slice(0, CELLS).map(Math.abs));
+      [...strips[side].children].forEach((cell, i) => {
+        cell.setAttribute('class', vector[i] < 0 ? 'negative' : 'positive');
+        cell.style.opacity = 0.12 + 0.88 * Math.abs(vector[i]) / largest;
+      });
+    });
+    drawing.querySelector('.cosine').textContent = cosine().toFixed(2);
+  }
+
+  box.append(pictures.box, drawing, element('div', {className: 'captions-to-choose', role: 'group', ariaLabel: 'Captions'}, ...buttons), form, note);
+  draw();
+}
