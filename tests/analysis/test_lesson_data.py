@@ -39,7 +39,7 @@ def test_negatives_are_captions_of_other_pictures(analysis: GalleryAnalysis) -> 
 
 def test_lengths_are_ranks_of_searches(analysis: GalleryAnalysis, searcher: Searcher) -> None:
     found = lengths(analysis.gallery, analysis.truth, searcher, seed=2)
-    item = analysis.gallery.items["image_id"].iat[found.image]
+    item = str(analysis.gallery.items["image_id"].iat[found.image])
     assert len(found.prefixes) == len(found.captions[-1].split())
     assert found.prefixes[-1] == found.ranks[-1]
     for caption, rank in zip(found.captions, found.ranks, strict=True):

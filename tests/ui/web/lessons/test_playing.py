@@ -87,6 +87,7 @@ def test_answers_are_kept_downloaded_and_deleted(lessons: Page, app_url: str, tm
     lesson = read_lesson(CONTENT / f"{name}.yaml")
     lessons.goto(f"{app_url}/learn?open=lesson-{name}")
     panel = lessons.locator(f"#learn-lesson-{name}")
+    expect(panel.locator("h3")).to_contain_text("Step")
     if panel.locator("h3").inner_text().startswith("Step 1"):  # this test runs alone
         play(lessons, name, lesson)
     expect(panel.locator("h3")).to_contain_text("check")  # where the learner was
