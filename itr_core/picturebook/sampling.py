@@ -11,6 +11,8 @@ from itr_core.picturebook.ontology import KINDS, PLACES, SIZES, TIMES, Kind, Pla
 from itr_core.picturebook.scene import HORIZON, Box, Look, Scene, Thing, box, nearness
 
 MAX_THINGS = 6
+SMALLEST_HEIGHT = 0.12
+"""Kinds up to this height are never small: a small apple would be a few pixels high."""
 T = TypeVar("T", bound=Hashable)
 
 
@@ -103,7 +105,7 @@ _HELD = {
 _COLOUR = {name: _WeightedChoice(kind.colours) for name, kind in KINDS.items() if kind.colours}
 _PATTERN = {name: _WeightedChoice(kind.patterns) for name, kind in KINDS.items()}
 _SIZE = _WeightedChoice({"small": 0.2, "medium": 0.6, "big": 0.2})
-_SIZE_OF_SMALL_KINDS = _WeightedChoice({"medium": 0.8, "big": 0.2})  # a small apple would be a few pixels
+_SIZE_OF_SMALL_KINDS = _WeightedChoice({"medium": 0.8, "big": 0.2})
 _GROUPS = _WeightedChoice({1: 0.1, 2: 0.32, 3: 0.32, 4: 0.18, 5: 0.08})
 _COUNT = _WeightedChoice({2: 0.55, 3: 0.3, 4: 0.15})
 
@@ -117,7 +119,7 @@ def _content(rng: np.random.Generator) -> Content:
         kind = KINDS[kinds.draw(rng)]
         state, band = _STANCE[place, kind.name].draw(rng)
         colour = _COLOUR[kind.name].draw(rng) if kind.colours else None
-        size = (_SIZE if kind.height > 0.12 else _SIZE_OF_SMALL_KINDS).draw(rng)
+        size = (_SIZE if kind.height > SMALLEST_HEIGHT else _SIZE_OF_SMALL_KINDS).draw(rng)
         look = Look(kind.name, colour, _PATTERN[kind.name].draw(rng), size, state)
         count = min(_COUNT.draw(rng), room) if rng.random() < kind.herd else 1
         # Groups of one kind differ in colour, so that "two brown dogs" cannot be part of a group of three.
@@ -147,7 +149,11 @@ def _placing_order(group: Group) -> tuple[bool, float, Look]:
 
 # ---- arrangement
 
-_RESTLESS = {"running", "walking"}
+HIGHEST, LOWEST = 0.01, 0.985
+"""Where the boxes of things begin and end, as fractions of the height from the top."""
+
+RESTLESS = {"running", "walking"}
+"""States of things that stand on no other thing."""
 
 
 def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) -> tuple[Thing, ...] | None:
@@ -156,7 +162,7 @@ def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) ->
     boxes: list[Box] = []
     for look, count, band in groups:
         holders = [i for i, thing in enumerate(things) if look.kind in KINDS[thing.kind].holds]
-        holder = holders[0] if holders and look.state not in _RESTLESS and rng.random() < 0.9 else None
+        holder = holders[0] if holders and look.state not in RESTLESS and rng.random() < 0.9 else None
         first = len(things)
         for _ in range(count):
             for _attempt in range(16):
@@ -165,8 +171,8 @@ def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) ->
                     y = _feet(rng, look, place.bands[band], things[first:])
                     left, right = 0.0, 1.0
                 else:
-                    left, top, right, bottom = boxes[holder]
-                    y = bottom - KINDS[things[holder].kind].seat * (bottom - top)
+                    left, _, right, _ = boxes[holder]
+                    y = seat(things[holder], boxes[holder])
                 reach = box(Thing(*look, 0.0, y, flip, holder), things)[2]
                 left, right = left + reach, right - reach
                 if things[first:]:
@@ -186,6 +192,12 @@ def _arrange(rng: np.random.Generator, place: Place, groups: Sequence[Group]) ->
     return tuple(things)
 
 
+def seat(holder: Thing, seen: Box) -> float:
+    """Return the height (y) of things that stand on `holder`, whose box is `seen`."""
+    _, top, _, bottom = seen
+    return bottom - KINDS[holder.kind].seat * (bottom - top)
+
+
 def _feet(rng: np.random.Generator, look: Look, band: tuple[float, float], herd: Sequence[Thing]) -> float:
     """Draw the feet of a thing in its band: herds stay together, tall things far, small things near."""
     far, near = band
@@ -198,21 +210,39 @@ def _feet(rng: np.random.Generator, look: Look, band: tuple[float, float], herd:
 
 
 def _fits(thing: Thing, seen: Box, things: Sequence[Thing], boxes: Sequence[Box]) -> bool:
-    """Whether the thing is inside the image, and no overlap covers more than a quarter of a thing."""
-    left, top, right, bottom = seen
-    if top < 0.01 or bottom > 0.985:
-        return False
+    return not reaches_out(seen) and obstacle(len(things), [*things, thing], [*boxes, seen]) is None
+
+
+def reaches_out(seen: Box) -> bool:
+    """Whether a box comes too close to the top or the bottom of the image."""
+    return seen[1] < HIGHEST or seen[3] > LOWEST
+
+
+def obstacle(index: int, things: Sequence[Thing], boxes: Sequence[Box]) -> int | None:
+    """Return an earlier thing that overlaps with thing `index` so much that one of them is hard to recognise.
+
+    At most a quarter of a thing may be covered; nothing at all if both are at the same depth, where it would
+    be unclear which of the two is in front.
+
+    Args:
+        index: The thing.
+        things: All things.
+        boxes: Their boxes, see `box`.
+
+    Returns:
+        The index of the earlier thing; None if there is none.
+    """
+    thing, (left, top, right, bottom) = things[index], boxes[index]
     order = nearness(thing, things)
-    for index, (other, theirs) in enumerate(zip(things, boxes, strict=True)):
+    for earlier, (other, theirs) in enumerate(zip(things[:index], boxes[:index], strict=True)):
         wide = min(right, theirs[2]) - max(left, theirs[0])
         high = min(bottom, theirs[3]) - max(top, theirs[1])
-        if thing.on == index or wide <= 0 or high <= 0:
+        if wide <= 0 or high <= 0 or thing.on == earlier or other.on == index:
             continue
         step = order - nearness(other, things)
-        behind = theirs if step > 0 else seen
+        behind = theirs if step > 0 else boxes[index]
         beside = thing.on is not None and thing.on == other.on
-        # If both are at the same depth, it would be unclear which of two overlapping things is in front.
         limit = 0.1 if beside else 0.0 if abs(step) < 0.03 else 0.25
         if wide * high > limit * (behind[2] - behind[0]) * (behind[3] - behind[1]):
-            return False
-    return True
+            return earlier
+    return None
