@@ -26,6 +26,7 @@ SCRIPTS = (
     "same_results",
     "same_speed",
     "soak",
+    "stage",
     "starter",
     "starter_geometry",
     "text_encoding",

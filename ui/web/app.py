@@ -24,6 +24,7 @@ from ui.web.head import ICON, use_own_head
 from ui.web.learn.page import learn_page
 from ui.web.masthead.masthead import add_masthead
 from ui.web.search.page import search_page
+from ui.web.stage.page import stage_page
 from ui.web.theme import THEME
 
 _HERE = Path(__file__).parent
@@ -35,6 +36,7 @@ computation are answered all the while, each in a thread."""
 PAGES: dict[str, Callable[[Galleries], None]] = {
     "Search": search_page,
     "Compare": compare_page,
+    "Stage": stage_page,
     "Analysis": analysis_page,
     "Learn": learn_page,
 }
