@@ -3,6 +3,7 @@
 import json
 import threading
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -10,6 +11,7 @@ from itr_core.picturebook.scene_code import decode, encode
 from itr_core.picturebook.source import scene_of_id
 from itr_core.picturebook.splits import scene_of
 from ui.web.galleries import Galleries
+from ui.web.search.handlers import SearchHandlers
 from ui.web.stage.handlers import DEFAULT_ITEM, StageHandlers
 
 CODE = encode(scene_of_id(DEFAULT_ITEM))
@@ -120,6 +122,18 @@ def test_any_picture_of_the_world_can_be_edited(handlers: StageHandlers) -> None
 def test_the_truth_of_a_written_caption_is_known_if_it_is_in_the_grammar(handlers: StageHandlers) -> None:
     for caption, true in (("a red car", True), ("2 dogs", False), ("xyzzy", None)):
         assert handlers.stage({"caption": caption})["own"]["true"] is true
+
+
+def test_the_picture_of_an_edited_scene_can_be_searched_with(handlers: StageHandlers) -> None:
+    edited = handlers.stage({"edit": {"do": "set", "name": "time", "value": "night"}})["scene"]
+    search = SearchHandlers(handlers.galleries)
+    answer = search.show(f"?scene={edited}", None)
+    assert "Matching captions" in answer.results
+    assert "Similar pictures" in answer.results
+    assert parse_qs(answer.address["link"])["?scene"] == [edited]
+    refused = search.show("?scene=0.moon", None)
+    assert "version &#39;0&#39;" in refused.status
+    assert refused.results == ""
 
 
 def test_an_unknown_gallery_is_named_and_the_scene_can_still_be_edited(handlers: StageHandlers) -> None:

@@ -1,6 +1,6 @@
 // The page shows the search of its address. Every action asks for another address; the server answers it, and
 // an answer to an address that is no longer wanted changes neither the address nor what is being typed.
-const SEARCHES = ['q', 'item', 'picture', 'surprise', 'only', 'but', 'instead']; // an address has one of the first four
+const SEARCHES = ['q', 'item', 'scene', 'picture', 'surprise', 'only', 'but', 'instead']; // an address has one of the first five
 let wanted = location.search;
 let options = {}; // number of results, gallery, label ... as chosen or last answered; refused ones are forgotten
 let pictureAsked; // path of the visitor's picture in the last search

@@ -13,6 +13,8 @@ from analysis.corrections import Part, corrected
 from analysis.gallery_analysis import GalleryAnalysis
 from analysis.verdict import verdict_on_picture, verdict_on_query
 from itr_core.errors import QueryError
+from itr_core.picturebook.rendering import draw
+from itr_core.picturebook.scene_code import decode as decode_scene
 from itr_core.retrieval.composed import split_minus
 from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Searcher
 from ui.web import html
@@ -81,9 +83,9 @@ class SearchHandlers:
 
         Args:
             address: Query string with one of `q` (T2I), `item` (I2T and I2I for a picture of the gallery),
-                `picture` (the same for the visitor's picture) or `surprise`, and with `k` and `g`. Without
-                the first four, the first example of the gallery is searched for. The string comes from the
-                browser and can be anything.
+                `scene` (the same for a scene of the stage), `picture` (the same for the visitor's picture) or
+                `surprise`, and with `k` and `g`. Without the first five, the first example of the gallery is
+                searched for. The string comes from the browser and can be anything.
             picture: Key of the visitor's picture.
 
         Returns:
@@ -126,8 +128,14 @@ class SearchHandlers:
             return self._by_words(searcher, gallery, asked, count)
         if "item" in asked:
             return self._by_item(searcher, gallery, asked, count)
+        if "scene" in asked:
+            return _by_scene(searcher, asked, count)
         if "picture" in asked:
             return _by_picture(searcher, picture, asked, count, self.galleries.confidence(gallery))
+        return self._by_example(searcher, gallery, asked, count)
+
+    def _by_example(self, searcher: Searcher, gallery: str, asked: dict[str, str], count: int) -> Found:
+        """Search with the gallery's first example, or with anything of it if a surprise is asked for."""
         if "surprise" not in asked and (queries := examples(searcher.gallery)):
             return self._by_words(searcher, gallery, asked | {"q": queries[0]}, count)
         items = searcher.gallery.items
@@ -233,6 +241,13 @@ def _by_picture(
     drawings = searcher.gallery.manifest.source.partition(":")[0] == "picturebook"
     line = line_on_picture(verdict_on_picture(confidence, embedding, count), drawings=drawings)
     return found._replace(notes=[*found.notes, "A search with your own picture has no link."], verdict=line)
+
+
+def _by_scene(searcher: Searcher, asked: dict[str, str], count: int) -> Found:
+    """I2T and I2I for the picture of a scene, such as one that a visitor has edited on the stage."""
+    picture = searcher.embed_image(draw(decode_scene(asked["scene"])))
+    found = _by_embedding(searcher, picture, asked, {"scene": asked["scene"]}, count)
+    return found._replace(notes=[*found.notes, "This searches with the picture of a scene of the stage."])
 
 
 def _by_embedding(

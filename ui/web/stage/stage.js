@@ -35,7 +35,7 @@ function writeAddress(another) {
   const link = `${location.pathname}${parameters.length ? '?' : ''}${new URLSearchParams(parameters)}`;
   if (another) history.pushState({trail}, '', link);
   else history.replaceState({trail}, '', link);
-  const search = new URLSearchParams({item: shown.item, ...(g && {g})});
+  const search = new URLSearchParams({...(edited ? {scene} : {item: shown.item}), ...(g && {g})});
   part('.stage-search').href = `./?${search}`;
 }
 
