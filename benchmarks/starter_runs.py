@@ -64,10 +64,11 @@ LARGE_IMAGE_STAGE: dict[str, Any] = {
 LAYERS, DIM = (1, 2, 4, 2), 256
 # Captions are not what people type: counts, states, "no" and typing errors were heard least.
 QUERIES_STAGE: dict[str, Any] = {
-    "options": {"hard_negatives": True},
+    "options": {"hard_negatives": 1.0},
+    "validation": "picturebook:val+queries",
     "captions_per_image": 6,
     "max_steps": 6000,
-    "lr": 1e-3,
+    "lr": 8e-4,
     "warmup": 0.03,
     "ema_decay": 0.998,
     "eval_every": 500,

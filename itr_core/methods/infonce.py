@@ -11,52 +11,66 @@ from itr_core.methods.components.info_nce import symmetric_info_nce
 
 
 class InfoNCE(Method):
-    r"""`symmetric_info_nce` at the learned temperature of the encoder; optionally also between captions.
+    r"""`symmetric_info_nce` at the learned temperature tau of the encoder, alone or with further terms.
 
-        L = L_con(v, t) + siblings L_con(s, t),    s_i = sum_{j != i, image_id_j = image_id_i} t_j / |t_j|
+        L = L_con(v, t) + siblings L_con(s, t) + hard_negatives L_hard(v, t, f)
+
+        s_i = sum_{j != i, image_id_j = image_id_i} t_j / |t_j|
+        L_hard = 1/B sum_i log(1 + exp((v_i . f_i - v_i . t_i) / tau))
 
     L_con(s, t) contrasts each caption with the other captions of its image. It brings different words for the
-    same thing together when there are few images. With `hard_negatives`, L_con(v, t) also contrasts images
-    with captions that the source knows to be false of them.
+    same thing together when there are few images. L_hard contrasts a caption t_i with a caption f_i that
+    differs in one fact and that the source knows to be false of the image v_i (all of unit norm).
 
     Args:
         siblings: weight of L_con(s, t), >= 0. If it is above 0, every image needs at least two captions in
             the batch (`captions_per_image`).
-        hard_negatives: contrast each image also with one false caption for each of its captions. The source
-            must have false captions, as picturebook:train+queries has.
+        hard_negatives: weight of L_hard, >= 0. If it is above 0, the source must have false captions, as
+            picturebook:train+queries has.
 
     References:
         Yuksekgonul et al., When and Why Vision-Language Models Behave like Bags-Of-Words, and What to Do
         About It, arXiv:2210.01936, for hard negatives (NegCLIP).
 
     Relations:
-        siblings = 0 without hard negatives (the default) is plain InfoNCE.
+        siblings = hard_negatives = 0 (the default) is plain InfoNCE. L_hard is InfoNCE from image to text
+        with two candidates.
 
     Deviations from the paper:
-        NegCLIP contrasts an image with the hard negatives of all captions of the batch. Those of other images
-        can be true of it, so that only its own are used here.
+        NegCLIP adds the hard negatives of all captions of the batch to the sum of L_con. Those of other
+        images can be true of an image, and among hundreds of captions one that is nearly right has little
+        weight. Here each caption is contrasted with its own hard negative alone.
     """
 
     weights = {INFONCE: 1.0}  # noqa: RUF012 - never changed in place
 
-    def __init__(self, *, siblings: float = 0.0, hard_negatives: bool = False) -> None:
+    def __init__(self, *, siblings: float = 0.0, hard_negatives: float = 0.0) -> None:
         super().__init__()
-        if siblings < 0:
-            raise ModelError(f"siblings={siblings}: must be at least 0.")
+        for name, weight in {"siblings": siblings, "hard_negatives": hard_negatives}.items():
+            if weight < 0:
+                raise ModelError(f"{name}={weight}: must be at least 0.")
         if hard_negatives:
             self.needs = frozenset({"false_captions"})
-        if siblings:
-            self.weights = {INFONCE: 1.0, "infonce_siblings": siblings}
+        terms = {"infonce_siblings": siblings, "infonce_hard": hard_negatives}
+        self.weights = {INFONCE: 1.0} | {name: weight for name, weight in terms.items() if weight}
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
-        """Return {"infonce": L_con(v, t)} and, if it has a weight, {"infonce_siblings": L_con(s, t)}."""
+        """Return "infonce", and of "infonce_siblings" and "infonce_hard" those that have a weight."""
         scale, ids = out.logit_scale, batch.image_id
-        false = out.negative.text if out.negative else None
-        terms = {INFONCE: symmetric_info_nce(out.image, out.text, scale, ids, false)}
+        terms = {INFONCE: symmetric_info_nce(out.image, out.text, scale, ids)}
         if "infonce_siblings" in self.weights:
             siblings = sum_of_siblings(out.text, ids)
             terms["infonce_siblings"] = symmetric_info_nce(siblings, out.text, scale, ids)
+        if "infonce_hard" in self.weights:
+            assert out.negative is not None
+            terms["infonce_hard"] = hard_negative_loss(out.image, out.text, out.negative.text, scale)
         return terms
+
+
+def hard_negative_loss(image: Tensor, text: Tensor, false: Tensor, scale: Tensor) -> Tensor:
+    """Return L_hard, (), of images, their captions and false captions, each (B, d) and not normalised."""
+    difference = F.normalize(false, dim=-1) - F.normalize(text, dim=-1)  # (B, d)
+    return F.softplus(scale * (F.normalize(image, dim=-1) * difference).sum(-1)).mean()
 
 
 def sum_of_siblings(text: Tensor, image_id: Tensor) -> Tensor:

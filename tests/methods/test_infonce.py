@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from open_clip.loss import ClipLoss
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize
 
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput
 from itr_core.errors import ModelError
@@ -57,30 +57,25 @@ def test_closed_form_of_two_pairs() -> None:
     )
 
 
-def test_false_captions_are_negatives_of_their_own_image_only() -> None:
-    # Similarities of 3 rows, of which the last two show one image; the false captions by hand.
-    unit = torch.eye(3, dtype=torch.float64)
-    image, text, ids = unit[[0, 1, 1]], unit[[0, 1, 2]], torch.tensor([4, 7, 7])
-    false = unit[[1, 1, 0]]  # of row 0 with cosine 0; of rows 1 and 2 with cosines 1 and 0
-    denominators = (math.e + 1 + 1 + 1, math.e + 1 + (math.e + 1), 1 + 1 + (math.e + 1))
-    i2t = sum(math.log(d) - s for d, s in zip(denominators, (1, 1, 0), strict=True)) / 3
-    columns = (math.e + 1 + 1, math.e + 1, 1 + 1)
-    t2i = sum(math.log(d) - s for d, s in zip(columns, (1, 1, 0), strict=True)) / 3
-    loss = symmetric_info_nce(image, text, 1.0, ids, false)
-    assert loss.item() == pytest.approx((i2t + t2i) / 2, abs=1e-12)
-
-
-def test_hard_negatives_use_the_false_captions_of_the_batch() -> None:
+def test_a_hard_negative_is_contrasted_with_its_own_caption_only() -> None:
     image, text = rows(0, 4)
     false, _ = rows(1, 4)
     batch = PairBatch(torch.zeros(4, 1), torch.arange(4), [""] * 4)
-    method = make_method("infonce", {"hard_negatives": True})
+    method = make_method("infonce", {"hard_negatives": 0.5})
     assert method.needs == {"false_captions"}
-    scale = torch.tensor(10.0)
-    out = EncoderOutput(image, text, scale, negative=TextOutput(false))
-    expected = symmetric_info_nce(image, text, scale, batch.image_id, false)
-    assert method(out, batch)["infonce"].item() == pytest.approx(expected.item())
-    assert expected > symmetric_info_nce(image, text, scale, batch.image_id)
+    assert method.weights == {"infonce": 1.0, "infonce_hard": 0.5}
+    terms = method(EncoderOutput(image, text, torch.tensor(10.0), negative=TextOutput(false)), batch)
+    v, t, f = (normalize(x, dim=-1) for x in (image, text, false))
+    two_candidates = torch.stack([(v * t).sum(1), (v * f).sum(1)], dim=1)  # the true one is number 0
+    expected = cross_entropy(10 * two_candidates, torch.zeros(4, dtype=torch.long))
+    assert terms["infonce_hard"].item() == pytest.approx(expected.item())
+    assert terms["infonce"].item() == symmetric_info_nce(image, text, 10.0, batch.image_id).item()
+
+
+@pytest.mark.parametrize("option", ["siblings", "hard_negatives"])
+def test_a_negative_weight_is_refused(option: str) -> None:
+    with pytest.raises(ModelError, match=f"{option}=-1: must be at least 0"):
+        make_method("infonce", {option: -1})
 
 
 def test_equals_open_clip_when_all_ids_differ() -> None:

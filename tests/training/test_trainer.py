@@ -150,7 +150,7 @@ def test_a_full_disk_does_not_damage_the_old_checkpoint(world: Path, tmp_path: P
 
 
 def test_hard_negatives_come_from_the_source(tmp_path: Path) -> None:
-    options = {"hard_negatives": True}
+    options = {"hard_negatives": 1.0}
     with pytest.raises(SourceError, match=r"no captions that are known to be false.*train\+queries"):
         train("infonce", "picturebook:train@32", out=tmp_path / "none", **settings(options=options))
     pairs = load_pairs("picturebook:train+queries@32")
@@ -172,4 +172,4 @@ def test_hard_negatives_come_from_the_source(tmp_path: Path) -> None:
     assert seen[0][1] in false[9][7]
     assert seen[0][2] in false[9][12]
     train("infonce", "picturebook:train+queries@32", out=tmp_path / "run", **settings(options=options))
-    assert log(tmp_path / "run")[-1]["infonce"] > 0
+    assert log(tmp_path / "run")[-1]["infonce_hard"] > 0

@@ -16,7 +16,6 @@ def symmetric_info_nce(
     text: Tensor,
     scale: Tensor | float,
     image_id: Tensor,
-    false_text: Tensor | None = None,
 ) -> Tensor:
     r"""Contrast each image with the captions of the batch, and each caption with the images.
 
@@ -27,8 +26,6 @@ def symmetric_info_nce(
         L_t2i = -1/B sum_i log( exp(s_ii / tau) / sum_{j in R_i} exp(s_ji / tau) )
         L     = (L_i2t + L_t2i) / 2                                                     (CLIP, fig. 3)
 
-    With `false_text`, the sum of L_i2t also has the terms exp(f_ij / tau) of the false captions j of image i.
-
     For more than `LARGE` rows, `block_info_nce` computes the same value.
 
     Args:
@@ -36,7 +33,6 @@ def symmetric_info_nce(
         text: (B, d), not normalised; row i is a caption of image i.
         scale: (), inverse temperature 1/tau, dimensionless, in (0, 100].
         image_id: (B,) integers; rows with equal ids show the same image.
-        false_text: (B, d), not normalised; row i is false of image i.
 
     Returns:
         Shape (), in nats, >= 0; log(B) at chance.
@@ -60,18 +56,13 @@ def symmetric_info_nce(
     >>> symmetric_info_nce(unit, unit, 1.0, torch.tensor([7, 7])).item()  # no negatives
     0.0
     """
-    if len(image) > LARGE and false_text is None:
+    if len(image) > LARGE:
         return block_info_nce(image, text, scale, image_id)
-    unit = F.normalize(image, dim=-1)
-    logits = scale * unit @ F.normalize(text, dim=-1).T
+    logits = scale * F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
     own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-    same_image = image_id[:, None] == image_id[None, :]
-    logits = candidates = logits.masked_fill(same_image & ~own, -torch.inf)
-    if false_text is not None:
-        false = scale * unit @ F.normalize(false_text, dim=-1).T
-        candidates = torch.cat([logits, false.masked_fill(~same_image, -torch.inf)], dim=1)
+    logits = logits.masked_fill((image_id[:, None] == image_id[None, :]) & ~own, -torch.inf)
     target = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(candidates, target) + F.cross_entropy(logits.T, target)) / 2
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def block_info_nce(
