@@ -17,6 +17,7 @@ pytestmark = pytest.mark.ui
 PAGES = {
     "?q=a+ship&g=picturebook": "#results .cards",
     "compare?q=a+ship": "#measures table",
+    "stage?item=gallery-000001.png": ".stage-bars li",
     "analysis": "#measures table",
     "analysis?tab=map&map=images&open=images:3": "#map .gtitle",
     "analysis?tab=query-length": "#length .gtitle",

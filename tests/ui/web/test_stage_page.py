@@ -210,8 +210,8 @@ def test_leaving_while_an_answer_is_on_its_way_changes_nothing_elsewhere(stage: 
 
     stage.route("**/component_server*", hold, times=1)
     stage.get_by_role("radio", name="night").check()
-    stage.wait_for_timeout(300)
-    assert held
+    while not held:
+        stage.wait_for_timeout(50)
     stage.evaluate("history.pushState(null, '', '/stage?item=gallery-000004.png')")
     stage.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
     held[0].continue_()

@@ -26,6 +26,5 @@ def stage_page(galleries: Galleries) -> None:
         html_template=html.render("stage.html"),
         js_on_load=_JS,
         server_functions=[stage],
-        galleries=galleries.all_names,
         elem_id="stage",
     )

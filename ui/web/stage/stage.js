@@ -118,7 +118,6 @@ function view() {
   if (!shown.own) return;
   viewOwn(shown.own);
   viewCaptions(shown.captions, shown.own);
-  part('.stage-model select').value = shown.gallery;
   part('.stage-time').textContent = `${Math.round(shown.milliseconds)} ms`;
 }
 
@@ -213,7 +212,6 @@ element.addEventListener('change', ({target}) => {
   else if (attribute) edit({do: 'change', thing: selected, attribute, value: target.value});
   else if (number !== undefined) edit({do: 'count', thing: selected, number: Number(target.value)});
   else if (on !== undefined) edit({do: 'stand', thing: selected, on: target.value === '' ? null : Number(target.value)});
-  else if (target.closest('.stage-model')) { wanted = {...wanted, g: target.value}; request({}); }
 });
 element.addEventListener('submit', (event) => {
   event.preventDefault();
@@ -244,6 +242,5 @@ async function copy(button) {
   setTimeout(() => { button.textContent = 'Copy link'; }, 2000);
 }
 
-fill(part('.stage-model select'), props.galleries);
 addEventListener('popstate', readAddress);
 readAddress();
