@@ -69,6 +69,17 @@ def test_no_page_requests_a_foreign_host(page: Page, app_url: str) -> None:
         page.wait_for_timeout(1000)
 
 
+def test_nothing_is_animated_for_people_who_want_less_motion(page: Page, app_url: str) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    open_ready(page, app_url, "?q=a+ship&g=picturebook")
+    page.locator("#results .card button").first.hover()
+    durations = page.evaluate("""() => [...document.querySelectorAll('main *')].flatMap((each) => {
+      const {transitionDuration, animationDuration} = getComputedStyle(each);
+      return [transitionDuration, animationDuration].flatMap((text) => text.split(',').map(parseFloat));
+    })""")
+    assert max(durations) <= 0.001
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_nothing_moves_while_a_page_is_loaded(page: Page, app_url: str, path: str) -> None:
     page.add_init_script(SHIFTS)
