@@ -13,6 +13,7 @@ SCRIPTS = (
     "analysis_page",
     "calibration",
     "cases",
+    "examples",
     "false_alarms",
     "first_start",
     "flickr8k",

@@ -75,6 +75,7 @@ def pictures(
         ranked: Show ranks and scores.
         action: What a click on a picture does, in a few words.
         likely: Number of first pictures that are shown at once, with a button for the others; None for all.
+            To guess, the visitor sees all.
         why: Each picture has buttons for its explanation and for more like it; this is the value of `minus`
             that the explanation takes (see `ui.web.search.composed`), "" for that of the address. None for
             no buttons.
@@ -83,7 +84,7 @@ def pictures(
     return render(
         "pictures.html",
         hits=hits, heading=heading, hint=hint, ranked=ranked, action=action, why=why, truth=truth,
-        likely=len(hits) if likely is None else likely,
+        likely=len(hits) if likely is None or (truth and truth.guess) else likely,
     )  # fmt: skip
 
 

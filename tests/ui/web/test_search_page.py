@@ -153,10 +153,10 @@ def test_hostile_captions_stay_text(page: Page, app_url: str, nasty: str) -> Non
 
 def test_surprise_and_examples(page: Page, app_url: str) -> None:
     open_page(page, app_url)
-    page.get_by_role("button", name="lighthouse at sunset").click()
-    heading(page, "lighthouse at sunset")
+    page.get_by_role("button", name="red boat at sunset").click()
+    heading(page, "red boat at sunset")
     page.get_by_role("button", name="Surprise me").click()
-    expect(page.locator("#results h2").first).not_to_contain_text("lighthouse at sunset")
+    expect(page.locator("#results h2").first).not_to_contain_text("red boat at sunset")
     assert page.locator("#query textarea").input_value()
 
 

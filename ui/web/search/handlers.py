@@ -24,7 +24,7 @@ from ui.web.galleries import Galleries
 from ui.web.html import shortened
 from ui.web.search.composed import Words, change_of, label_of, readings, refine_picture, refine_words
 from ui.web.search.confidence import line_on_picture, line_on_query
-from ui.web.search.examples import examples
+from ui.web.search.examples import HARD, examples
 from ui.web.search.links import parameters
 from ui.web.search.marks import caption_marks, options_of, picture_marks
 from ui.web.search.picture_box import decoded
@@ -114,7 +114,7 @@ class SearchHandlers:
                     "wanted": address, "options": options | found.options, "link": html.share_link(**link),
                     "query": found.query, "picture": found.picture,
                 },
-                count, html.render("examples.html", examples=examples(searcher.gallery)),
+                count, html.render("examples.html", examples=examples(searcher.gallery), hard=HARD),
                 _status(searcher, gallery, found, link), found.results,
             )  # fmt: skip
         except Exception as error:

@@ -47,8 +47,9 @@ _EVERY: dict[Kind, Mark | None] = {
     "unknown": None,
 }
 _UNKNOWN = (
-    "Truth unknown for this wording. It is known of things with their number, colour, pattern, size and "
-    "state, of what is absent, of where things are, and of place, time and weather."
+    "Truth unknown for this wording.",
+    "It is known of things with their number, colour, pattern, size and state, of what is absent, of where "
+    "things are, and of place, time and weather.",
 )
 _ONE: dict[Kind, Mark | None] = _EVERY | {
     "own": Mark("right", "✓", "The one right answer"),
@@ -77,7 +78,9 @@ def picture_marks(
     rows = [analysis.gallery.row(hit.item_id) for hit in hits]
     judged = analysis.judged(asked["q"], embedding, rows)
     if judged.right is None and not judged.own_rank:
-        return Marks([None] * len(hits), False, False, [_UNKNOWN], False) if analysis.query_truth else None
+        return (
+            Marks([None] * len(hits), False, False, list(_UNKNOWN), False) if analysis.query_truth else None
+        )
     options = options_of(asked)
     one, guess = "truth" in options, judged.right is not None and "guess" in options
     words = _ONE if one and judged.own_rank else _EVERY
