@@ -14,15 +14,14 @@ from ui.web.errors import show_errors
 from ui.web.galleries import Galleries
 from ui.web.learn.panel import Panel
 
+_CHOSEN = "() => new URLSearchParams(location.search).get('g') ?? ''"
+"""The gallery that is chosen at the top of the page."""
+
 
 def add_report_card(galleries: Galleries) -> None:
     """Add the panel to the open Blocks. The test runs in a process and is cached with the gallery."""
     gr.HTML(html.render("learn_report_card_about.html"))
     with gr.Row(elem_classes="choices"):
-        chosen = gr.Dropdown(
-            galleries.all_names, value=galleries.names[0], label="Gallery", info="Its model is tested.",
-            elem_id="report-card-gallery", visible=len(galleries.all_names) > 1,
-        )  # fmt: skip
         test = gr.Button(
             "Test this model", variant="primary", elem_id="report-card-test", min_width=220, scale=0
         )
@@ -30,6 +29,7 @@ def add_report_card(galleries: Galleries) -> None:
     card = gr.HTML(elem_id="report-card")
 
     def steps(name: str) -> Generator[tuple[Any, ...]]:
+        name = name or galleries.names[0]
         for progress in galleries.await_ready([name]):
             yield gr.skip(), html.waiting(*progress)
         for _, work in awaited(galleries, [name], "report_card"):
@@ -45,9 +45,11 @@ def add_report_card(galleries: Galleries) -> None:
     def run(request: gr.Request, name: str) -> Iterator[tuple[Any, ...]]:
         yield from stopping.until_pressed(request, steps(name))
 
+    chosen = gr.Textbox(visible=False)
     test.click(
-        run, chosen, [stop, card], api_visibility="private", show_progress="minimal", concurrency_limit=None
-    )
+        run, chosen, [stop, card], js=_CHOSEN, api_visibility="private", show_progress="minimal",
+        concurrency_limit=None,
+    )  # fmt: skip
 
 
 def card_html(card: pd.DataFrame, model: str) -> str:

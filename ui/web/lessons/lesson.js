@@ -45,7 +45,7 @@ export async function mount({element, props, server}) {
   const one = (selector) => element.querySelector(selector);
   const panel = `lesson-${lesson.name}`;
   let progress = {step: 0, answers: {}, done: []};
-  let seed = null; // of the pictures that are loaded
+  let loaded = null; // gallery and seed of what the tool shows
   let tool = null;
   let shownStep = -1;
 
@@ -213,46 +213,50 @@ export async function mount({element, props, server}) {
     one('.lesson-problem').hidden = !texts.length;
   }
 
-  async function load(wanted, problems) {
-    if (wanted === seed) return;
-    seed = wanted;
+  async function load(seed, gallery, problems) {
+    const wanted = `${gallery} ${seed}`;
+    if (wanted === loaded) return;
+    loaded = wanted;
     const box = one('.lesson-tool');
-    const data = await server.data(seed).catch(() => ({error: 'The server did not answer. Reload the page.'}));
-    if (wanted !== seed) return;
+    const data = await server.data([gallery, seed]).catch(() => ({error: 'The server did not answer. Reload the page.'}));
+    if (wanted !== loaded) return;
     if (data.waiting) {
       box.textContent = `The gallery is being built: ${data.waiting[0]} of ${data.waiting[1] || '?'} pictures.`;
-      seed = null;
-      setTimeout(() => isOpen() && load(wanted, problems), 700);
+      setTimeout(() => {
+        if (wanted !== loaded) return; // another gallery was chosen meanwhile
+        loaded = null;
+        if (isOpen()) load(seed, gallery, problems);
+      }, 700);
       return;
     }
     if (data.error) {
-      seed = null;
+      loaded = null;
       return problem([...problems, data.error]);
     }
     const {mount: mountTool} = await import(`./${lesson.tool}.js`);
     box.replaceChildren();
     box.ariaBusy = 'false';
-    tool = mountTool(box, {data, encode: server.encode, acted: (values) => acted(lesson.tool, values)});
+    tool = mountTool(box, {data, encode: (text) => server.encode([gallery, text]), acted: (values) => acted(lesson.tool, values)});
     start();
     draw();
   }
 
   register(panel, {
     show(parameters) {
-      const {seed: wanted, hide, problems} = settings(parameters);
+      const {seed, hide, problems} = settings(parameters);
       const own = stored()[lesson.name];
       if (own?.answers && Array.isArray(own.done) && lesson.steps[own.step]) progress = own;
       for (const [name, selector] of Object.entries({back: '.back', restart: '.restart', answers: '.lesson-answers', teacher: '.lesson-teacher'})) {
         one(selector).toggleAttribute('data-off', hide.includes(name));
       }
       document.querySelector(`#learn-${panel} .learn-back`)?.toggleAttribute('data-off', hide.includes('list'));
-      one('.seed').value = wanted;
+      one('.seed').value = seed;
       problem(problems);
       draw();
       if (PANELS.includes(lesson.tool)) {
         one('.lesson-tool').hidden = true;
         if (!parameters.has('tau')) start();
-      } else load(wanted, problems);
+      } else load(seed, parameters.get('g') ?? '', problems);
     },
     hide: () => highlight(null),
   });

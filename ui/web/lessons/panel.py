@@ -54,11 +54,12 @@ def lesson_panels() -> tuple[Panel, ...]:
 
 
 def _add(galleries: Galleries, *, name: str, lesson: Lesson) -> None:
-    """Add a lesson to the open Blocks. Its tool shows the first gallery."""
-    gallery = galleries.names[0]
+    """Add a lesson to the open Blocks."""
 
     @show_errors(lambda message: {"error": message})
-    def data(seed: Any) -> dict[str, Any]:
+    def data(asked: Any) -> dict[str, Any]:
+        gallery, seed = _gallery_and(asked)
+        gallery = gallery or galleries.names[0]
         if progress := galleries.progress(gallery):
             return {"waiting": progress}
         if not (isinstance(seed, int) and 0 <= seed <= MOST_SEED):
@@ -67,10 +68,12 @@ def _add(galleries: Galleries, *, name: str, lesson: Lesson) -> None:
         return _DATA[lesson.tool](analysis, searcher, seed)
 
     @show_errors(lambda message: {"error": message})
-    def encode(text: Any) -> dict[str, Any]:
+    def encode(asked: Any) -> dict[str, Any]:
+        gallery, text = _gallery_and(asked)
         if not isinstance(text, str) or len(text) > LONGEST_TEXT:
             raise QueryError(f"A text of at most {LONGEST_TEXT} characters is expected.")
-        return {"text": galleries.searcher(gallery, timeout=0).embed_text(text).astype(float).tolist()}
+        searcher = galleries.searcher(gallery or galleries.names[0], timeout=0)
+        return {"text": searcher.embed_text(text).astype(float).tolist()}
 
     module(
         Path(__file__).with_name("lesson.js"),
@@ -81,6 +84,13 @@ def _add(galleries: Galleries, *, name: str, lesson: Lesson) -> None:
         most_seed=MOST_SEED,
         elem_id=f"lesson-player-{name}",
     )
+
+
+def _gallery_and(asked: Any) -> tuple[str, Any]:
+    """Return a gallery ("": the first) and another value, both of which the browser sent."""
+    if not (isinstance(asked, list) and len(asked) == 2 and isinstance(asked[0], str)):
+        raise QueryError("A gallery and a value are expected.")
+    return asked[0], asked[1]
 
 
 def _shown(lesson: Lesson) -> dict[str, Any]:

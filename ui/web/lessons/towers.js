@@ -2,19 +2,19 @@
 import {controls, dot, element, picker} from './parts.js';
 
 const CELLS = 24; // numbers of a vector that are drawn
-const SVG = `<svg viewBox="0 35 720 200" role="img" aria-label="Image tower and text tower, each with a vector on top; between them their cosine.">
+const SVG = `<svg viewBox="0 28 560 206" role="img" aria-label="Image tower and text tower, each with a vector on top; between them their cosine.">
   <g fill="none" stroke="currentColor" stroke-width="1.5">
-    <path class="tower" d="M40 225H300L260 115H80Z"/><path class="tower" d="M420 225H680L640 115H460Z"/>
-    <path d="M170 115V96M163 103l7-9l7 9M550 115V96M543 103l7-9l7 9"/>
-    <path d="M276 78H318M402 78H444" stroke-dasharray="4 4"/>
+    <path class="tower" d="M12 225H228L196 115H44Z"/><path class="tower" d="M332 225H548L516 115H364Z"/>
+    <path d="M120 115V96M113 103l7-9l7 9M440 115V96M433 103l7-9l7 9"/>
+    <path d="M224 78H244M316 78H336" stroke-dasharray="4 4"/>
   </g>
-  <g fill="currentColor" text-anchor="middle" font-size="15">
-    <text x="170" y="165" font-weight="700">image tower</text><text x="170" y="190" font-size="13">pixels in, a vector out</text>
-    <text x="550" y="165" font-weight="700">text tower</text><text x="550" y="190" font-size="13">sub-words in, a vector out</text>
-    <text x="360" y="60" font-size="13">cosine</text><text class="cosine" x="360" y="88" font-size="26" font-weight="700"></text>
-    <text class="size" x="170" y="60" font-size="12"></text><text class="size" x="550" y="60" font-size="12"></text>
+  <g fill="currentColor" text-anchor="middle" font-size="16">
+    <text x="120" y="165" font-size="18" font-weight="700">image tower</text><text x="120" y="192">pixels in</text>
+    <text x="440" y="165" font-size="18" font-weight="700">text tower</text><text x="440" y="192">sub-words in</text>
+    <text x="280" y="58">cosine</text><text class="cosine" x="280" y="86" font-size="28" font-weight="700"></text>
+    <text class="size" x="120" y="56"></text><text class="size" x="440" y="56"></text>
   </g>
-  <g class="strip" transform="translate(74 68)"></g><g class="strip" transform="translate(454 68)"></g>
+  <g class="strip" transform="translate(24 68)"></g><g class="strip" transform="translate(344 68)"></g>
 </svg>`;
 
 export function mount(box, {data, encode, acted}) {
@@ -26,7 +26,7 @@ export function mount(box, {data, encode, acted}) {
   for (const strip of strips) {
     strip.innerHTML = Array.from({length: CELLS}, (_, i) => `<rect x="${8 * i}" width="7" height="20" rx="1.5"/>`).join('');
   }
-  for (const each of drawing.querySelectorAll('.size')) each.textContent = `${data.images[0].length} numbers, the first ${CELLS}`;
+  for (const each of drawing.querySelectorAll('.size')) each.textContent = `${CELLS} of ${data.images[0].length} numbers`;
 
   const pictures = picker(data.pictures.slice(0, count), data.captions, (index) => {
     picture = index;
