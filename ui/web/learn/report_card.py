@@ -14,7 +14,7 @@ from ui.web.errors import show_errors
 from ui.web.galleries import Galleries
 from ui.web.learn.panel import Panel
 
-_CHOSEN = "() => new URLSearchParams(location.search).get('g') ?? ''"
+_CHOSEN = "() => [new URLSearchParams(location.search).get('g') ?? '']"
 """The gallery that is chosen at the top of the page."""
 
 
