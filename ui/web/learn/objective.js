@@ -32,6 +32,17 @@ export function infoNce(cosines, n, tau) {
   return {loss, gradient};
 }
 
+// The pairs alone, without negatives: L = 1/n sum_i |v_i - t_i|^2 of unit vectors, and its gradient by the cosines.
+export function pairsOnly(cosines, n) {
+  const gradient = new Float64Array(n * n);
+  let loss = 0;
+  for (let i = 0; i < n; i++) {
+    loss += (2 - 2 * cosines[i * n + i]) / n;
+    gradient[i * n + i] = -2 / n;
+  }
+  return {loss, gradient};
+}
+
 // CUSA's soft labels across modalities (CSA), in nats, and their gradient by the cosines s:
 //   L = 1/2 [ KL(g^v/tau_s || s/tau_c) + KL(g^t/tau_s || s^T/tau_c) ],  KL of the softmaxes, mean over rows
 // `images` and `captions` are the cosines g^v and g^t of two frozen teachers, which are symmetric.

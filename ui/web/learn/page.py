@@ -11,9 +11,10 @@ from ui.web.galleries import Galleries
 from ui.web.learn.matrix import MATRIX
 from ui.web.learn.panel import Group, Panel, module
 from ui.web.learn.report_card import REPORT_CARD
+from ui.web.learn.train import TRAIN
 from ui.web.lessons.panel import lesson_panels
 
-PANELS: tuple[Panel, ...] = (MATRIX, *lesson_panels(), REPORT_CARD, DAILY)
+PANELS: tuple[Panel, ...] = (MATRIX, TRAIN, *lesson_panels(), REPORT_CARD, DAILY)
 """All panels, in the order of the list."""
 
 
