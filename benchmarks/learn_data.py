@@ -1,10 +1,10 @@
-"""Make the data of the Learn page: features to train on in the browser, and recorded trainings of the methods.
+"""Make the data of the Learn page: features to train on in the browser, and recorded runs of the methods.
 
     python benchmarks/learn_data.py features
     python benchmarks/learn_data.py runs
 
-Both write to assets/learn. They use pictures of Picturebook's validation split, with the longest caption of each:
-the browser trains on the first 512 pairs, and everything is measured on the other 256.
+Both write to assets/learn. They use pictures of Picturebook's validation split with the longest caption of
+each: the browser trains on the first 512 pairs, and everything is measured on the other 256.
 """
 
 import json
@@ -41,7 +41,7 @@ RUN: dict[str, Any] = {
     "source": "picturebook:train@2000",
     "model": "picturebook-resnet/none",
     "batch_size": 64,
-    "max_steps": 300,
+    "max_steps": 120,
     "eval_every": 10,
 }
 """Arguments of `train` of the recorded runs: a new text tower and projection on the features of a starter."""

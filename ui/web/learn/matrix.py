@@ -24,7 +24,7 @@ def add_matrix(galleries: Galleries) -> None:
         Path(__file__).with_name("matrix.js"),
         raw("learn_matrix.html"),
         server_functions=[batch],
-        galleries=galleries.names,
+        galleries=galleries.all_names,
         elem_id="matrix",
     )
 

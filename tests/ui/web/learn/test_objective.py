@@ -23,7 +23,8 @@ def on_page(page: Page, function: str, *arguments: Any) -> Any:
     return page.evaluate(
         """async ([name, given]) => {
           const module = await import('/objective.js');
-          const found = module[name](...given.map((one) => Array.isArray(one) ? Float64Array.from(one) : one));
+          const array = (one) => Array.isArray(one) ? Float64Array.from(one) : one;
+          const found = module[name](...given.map(array));
           return found.gradient ? {...found, gradient: [...found.gradient]} : [...found];
         }""",
         [function, list(arguments)],
