@@ -95,7 +95,7 @@ def runs(out: Out = FOLDER, starter: str = "starter:infonce", seed: int = 0) -> 
         for source, file in ((RUN["source"], trained_on), (SOURCE, held_out)):
             rows = cached_features(load_pairs(source), load_encoder(starter), workers=0, progress=True)
             save_file({"features": rows.values}, file)
-        given = {"image_features": f"{trained_on}:features", "validation": SOURCE, "seed": seed,
+        given: dict[str, Any] = {"image_features": f"{trained_on}:features", "validation": SOURCE, "seed": seed,
                  "validation_features": f"{held_out}:features"}  # fmt: skip
         for method in METHODS:
             options = chosen("picturebook", method).options

@@ -23,6 +23,8 @@ PAGES = {
     "analysis?tab=query-length": "#length .gtitle",
     "analysis?tab=misses": "#misses .misses > li",
     "analysis?tab=probes": "table.probes",
+    "learn?open=matrix&twin=1": ".matrix-tool[aria-busy=false]",
+    "learn?open=train": ".train-tool[aria-busy=false]",
 }
 """Address of a page -> what it shows when it is ready."""
 PAGES |= {title.lower(): "main .column > :nth-child(2)" for title in [*APP_PAGES][1:] if title != "Analysis"}

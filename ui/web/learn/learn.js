@@ -28,7 +28,9 @@ export function register(name, panel) {
 
 // Opens another address of the page, such as '?open=matrix&tau=0.2' or '' for the list.
 export function open(search) {
-  history.pushState(null, '', location.pathname + search);
+  const wanted = new URLSearchParams(search), gallery = parameters().get('g'); // as the masthead names it
+  if (gallery !== null && !wanted.has('g')) wanted.set('g', gallery);
+  history.pushState(null, '', location.pathname + (wanted.size ? `?${wanted}` : ''));
   render();
   const heading = document.querySelector(shown.length ? `#learn-${shown[0]} h2` : '#learn-list h2');
   heading?.focus({preventScroll: true});

@@ -12,16 +12,13 @@ const limited = (value, low, high, fallback) =>
 
 export function mount({element, props, server}) {
   const one = (selector) => element.querySelector(selector);
-  const [slider, select, twin, table] = ['#matrix-tau', '#matrix-gallery', '#matrix-twin', 'table'].map(one);
+  const [slider, twin, table] = ['#matrix-tau', '#matrix-twin', 'table'].map(one);
   let state = {...DEFAULT, twin: false, gallery: props.galleries[0]};
   let batch = null; // of the server: pictures, captions, cosines, twin
   let loaded = ''; // gallery of the batch
   let cells = []; // of the table, row by row
   let at = 0; // the cell that is traced
   let drawing = 0;
-
-  select.replaceChildren(...props.galleries.map((name) => new Option(name)));
-  one('.of-gallery').hidden = props.galleries.length < 2;
 
   // Rows of the batch that are shown: with the false negative, the last pair makes room for it.
   const rows = () => [...Array(N - 1).keys(), state.twin && batch.twin ? N : N - 1];
@@ -42,7 +39,7 @@ export function mount({element, props, server}) {
     if (answer.error) return say(answer.error);
     [batch, loaded] = [answer, wanted];
     say('');
-    one('.synthetic').hidden = !batch.synthetic;
+    one('.synthetic').style.visibility = batch.synthetic ? '' : 'hidden'; // keeps its place
     twin.hidden = !batch.twin;
     fill();
     draw();
@@ -51,7 +48,7 @@ export function mount({element, props, server}) {
 
   function say(text) {
     one('.state').textContent = text;
-    one('.matrix-cells').hidden = one('.figures').hidden = Boolean(text);
+    for (const each of ['.matrix-cells', '.figures', '.trace']) one(each).hidden = Boolean(text);
     one('.trace').textContent = one('.twin-note').textContent = '';
   }
 
@@ -162,7 +159,7 @@ export function mount({element, props, server}) {
   const remember = (values) => {
     record({
       tau: state.tau === DEFAULT.tau ? null : state.tau, cells: state.cells === DEFAULT.cells ? null : state.cells,
-      twin: state.twin ? 1 : null, g: state.gallery === props.galleries[0] ? null : state.gallery,
+      twin: state.twin ? 1 : null,
     });
     acted('matrix', values);
   };
@@ -176,11 +173,6 @@ export function mount({element, props, server}) {
     state.twin = !state.twin;
     apply();
     remember({twin: state.twin});
-  });
-  select.addEventListener('change', () => {
-    state.gallery = select.value;
-    load();
-    remember({gallery: state.gallery});
   });
   one('form').addEventListener('submit', (event) => event.preventDefault());
   table.addEventListener('pointerover', (event) => {
@@ -214,7 +206,6 @@ export function mount({element, props, server}) {
         gallery: props.galleries.includes(parameters.get('g')) ? parameters.get('g') : props.galleries[0],
       };
       slider.value = Math.log10(state.tau);
-      select.value = state.gallery;
       one(`#matrix-view [value=${state.cells}]`).checked = true;
       apply();
       load();

@@ -1,5 +1,5 @@
 // Drawings of "Train it": the alignment-uniformity plane and the curve of R@1, as SVG of the size of the page.
-const LEFT = 46, RIGHT = 12, TOP = 14, BOTTOM = 40;
+const LEFT = 46, RIGHT = 20, TOP = 14, BOTTOM = 40;
 const radius = (r1) => 4 + 1.1 * Math.sqrt(Math.max(0, r1));
 
 // Scales and axes; `x` and `y` are {low, high, step, label}.

@@ -22,7 +22,8 @@ function show() {
 
 function choose(name) {
   const parameters = new URLSearchParams(location.search);
-  if (byName.get(name).set !== chosen().set) ofSet.forEach((each) => parameters.delete(each));
+  const kept = location.pathname.endsWith('/learn') ? 'open' : ''; // there it is a panel of the page
+  if (byName.get(name).set !== chosen().set) ofSet.forEach((each) => each === kept || parameters.delete(each));
   parameters.delete('g');
   parameters.set('g', name);
   history.pushState(history.state, '', `${location.pathname}?${parameters}`);

@@ -70,7 +70,7 @@ def test_a_run_on_whole_batches_is_that_of_torch(modules: Page, method: str) -> 
         optimiser.zero_grad()
         expected = loss_of(rows("images")[:512], rows("captions")[:512], weights, method)
         assert loss == pytest.approx(expected.item(), abs=1e-5)
-        expected.backward()  # type: ignore[no-untyped-call]  # of torch
+        expected.backward()
         optimiser.step()
     for name, values in found["end"].items():
         assert torch.allclose(head(values), weights[name], atol=1e-6)

@@ -46,7 +46,7 @@ def test_infonce_is_that_of_the_core(modules: Page, seed: int) -> None:
     random = np.random.default_rng(seed)
     v, t, tau = unit(random), unit(random), float(10 ** random.uniform(-2, 0))
     expected = symmetric_info_nce(v, t, 1 / tau, torch.arange(N))
-    expected.backward()  # type: ignore[no-untyped-call]  # of torch
+    expected.backward()
     found = on_page(modules, "infoNce", (v @ t.T).flatten().tolist(), N, tau)
     assert found["loss"] == pytest.approx(expected.item(), abs=1e-5)
     assert v.grad is not None
