@@ -48,10 +48,11 @@ RUN: dict[str, Any] = {
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 Out = Annotated[Path, typer.Option(help="Folder of the data.")]
+Model = Annotated[str, typer.Option(help="Model whose frozen image trunk computes the features.")]
 
 
 @app.command()
-def features(out: Out = FOLDER, model: str = "starter:infonce") -> None:
+def features(out: Out = FOLDER, model: Model = "starter:infonce") -> None:
     """Write the features of the pairs: of images by the frozen trunk of a model, of captions by LSA."""
     pairs, encoder = load_pairs(SOURCE), load_encoder(model)
     images = cached_features(pairs, encoder, workers=0, progress=True)
@@ -87,16 +88,24 @@ class RecordedTraining(Trainer):
 
 
 @app.command()
-def runs(out: Out = FOLDER, starter: str = "starter:infonce", seed: int = 0) -> None:
+def runs(
+    out: Out = FOLDER,
+    model: Model = "starter:infonce",
+    seed: Annotated[int, typer.Option(help="Of the first weights and the batches.")] = 0,
+) -> None:
     """Record one short training of each method."""
     recorded = {}
     with TemporaryDirectory() as folder:
         trained_on, held_out = Path(folder) / "train.safetensors", Path(folder) / "held.safetensors"
         for source, file in ((RUN["source"], trained_on), (SOURCE, held_out)):
-            rows = cached_features(load_pairs(source), load_encoder(starter), workers=0, progress=True)
+            rows = cached_features(load_pairs(source), load_encoder(model), workers=0, progress=True)
             save_file({"features": rows.values}, file)
-        given: dict[str, Any] = {"image_features": f"{trained_on}:features", "validation": SOURCE, "seed": seed,
-                 "validation_features": f"{held_out}:features"}  # fmt: skip
+        given: dict[str, Any] = {
+            "image_features": f"{trained_on}:features",
+            "validation": SOURCE,
+            "validation_features": f"{held_out}:features",
+            "seed": seed,
+        }
         for method in METHODS:
             options = chosen("picturebook", method).options
             typer.echo(f"{method} {options or ''}")
@@ -105,7 +114,7 @@ def runs(out: Out = FOLDER, starter: str = "starter:infonce", seed: int = 0) -> 
             )
             recorded[method] = {"options": options, "points": points}
             typer.echo(str(points[-1]))
-    about = {"command": command_line(), "starter": starter, "seed": seed, "held_out": HELD, **RUN}
+    about = {"command": command_line(), "trunk": model, "seed": seed, "held_out": HELD, **RUN}
     (out / "runs.json").write_text(json.dumps({**about, "runs": recorded}) + "\n", encoding="utf-8")
 
 

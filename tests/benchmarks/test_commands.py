@@ -18,6 +18,8 @@ SCRIPTS = (
     "first_start",
     "flickr8k",
     "large_batch",
+    "learn_data",
+    "learn_page",
     "method_cost",
     "methods",
     "metrics_speed",
@@ -34,6 +36,8 @@ SCRIPTS = (
 )
 NEED_NO_RESULT = {
     "cases",  # verdicts, no figures
+    "learn_data features",
+    "learn_data runs",
     "methods merge",
     "methods run",
     "render",

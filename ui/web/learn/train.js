@@ -7,7 +7,7 @@ const LIVE = ['infonce', 'cusa', 'pairs'];
 const RECORDED = {infonce: 'InfoNCE', crcgs: 'CRCGS', coder: 'CODER', ascl: 'AsCL', cusa: 'CUSA'};
 const BATCHES = [4, 8, 16, 32, 64, 128];
 const DEFAULT = {method: 'infonce', temp: 0.07, batch: 64, soft: 1, seed: 0};
-const PAUSE = 60; // ms between two points
+const PAUSE = 60, RECORDED_PAUSE = 250; // ms between two points
 const COLUMNS = {step: 'Step', loss: 'Loss', alignment: 'Alignment', uniformity: 'Uniformity', r1: 'R@1 in %'};
 const still = matchMedia('(prefers-reduced-motion: reduce)');
 
@@ -109,7 +109,7 @@ export function mount({element, props}) {
     say('');
     buttons();
     acted('train', {playing: true, settings});
-    if (isRecorded()) timer = setInterval(() => add(recorded()[run.length]), PAUSE);
+    if (isRecorded()) timer = setInterval(() => add(recorded()[run.length]), RECORDED_PAUSE);
     else worker.postMessage({play: still.matches ? 0 : PAUSE});
   }
 
