@@ -208,10 +208,11 @@ def test_leaving_while_an_answer_is_on_its_way_changes_nothing_elsewhere(stage: 
     def hold(route: Route) -> None:
         held.append(route)
 
-    stage.route("**/component_server*", hold, times=1)
-    stage.get_by_role("radio", name="night").check()
-    while not held:
-        stage.wait_for_timeout(50)
+    requests = re.compile("/component_server")
+    stage.route(requests, hold, times=1)
+    with stage.expect_request(requests):
+        stage.get_by_role("radio", name="night").check()
+    stage.wait_for_timeout(100)
     stage.evaluate("history.pushState(null, '', '/stage?item=gallery-000004.png')")
     stage.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
     held[0].continue_()
