@@ -13,6 +13,7 @@ SCRIPTS = (
     "analysis_page",
     "calibration",
     "cases",
+    "comparison",
     "examples",
     "false_alarms",
     "first_start",

@@ -22,6 +22,10 @@ from ui.web.galleries import Galleries
 KNOWN = ["a", "b", "c", "d", "e", "f", "g"]
 
 
+def default(chosen: str) -> list[str]:
+    return [chosen or "a", "b"]
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [
@@ -40,29 +44,35 @@ KNOWN = ["a", "b", "c", "d", "e", "f", "g"]
 )
 def test_an_address_with_a_wrong_parameter_is_refused(address: str, message: str) -> None:
     with pytest.raises(QueryError, match=re.escape(message)):
-        parse_request(address, KNOWN, ["a", "b"])
+        parse_request(address, KNOWN, default)
 
 
 @pytest.mark.parametrize(
     "address",
     [
-        "?q=red+car&m=b&m=a", "?item=x%2F1&m=a&m=b&m=c", "?picture=own&m=a&m=b",
-        "?q=%F0%9F%90%95&m=a&m=b&k=3",
-        "?q=a&m=a&m=b&blind=12&vote=none", "?q=a&m=a&m=b&blind=12&vote=1",
+        "?q=red+car&g=b&m=b&m=a", "?item=x%2F1&g=a&m=a&m=b&m=c", "?picture=own&g=a&m=a&m=b",
+        "?q=%F0%9F%90%95&g=a&m=a&m=b&k=3",
+        "?q=a&g=a&m=a&m=b&blind=12&vote=none", "?q=a&g=a&m=a&m=b&blind=12&vote=1",
     ],
 )  # fmt: skip
 def test_an_address_is_its_own_link(address: str) -> None:
-    assert parse_request(address, KNOWN, ["a", "b"]).link() == address
+    assert parse_request(address, KNOWN, default).link() == address
+
+
+def test_the_gallery_chosen_for_all_pages_is_compared() -> None:
+    assert parse_request("?q=a&m=a&m=b&g=c", KNOWN, default).names == ["c", "b"]
+    assert parse_request("?q=a&m=a&m=c&g=c", KNOWN, default).names == ["a", "c"]
+    assert parse_request("?q=a&g=c", KNOWN, default).names == ["c", "b"]
 
 
 def test_a_vote_outside_of_a_blind_comparison_has_no_effect() -> None:
-    request = parse_request("?q=a&vote=1", KNOWN, ["a", "b"])
+    request = parse_request("?q=a&vote=1", KNOWN, default)
     assert (request.vote, request.hidden, request.columns) == ("", False, ["a", "b"])
 
 
 def test_the_order_of_blind_columns_depends_on_the_seed_only() -> None:
-    orders = [parse_request(f"?q=a&blind={seed}", KNOWN, ["a", "b"]).columns for seed in range(40)]
-    assert orders == [parse_request(f"?q=b&blind={seed}", KNOWN, ["a", "b"]).columns for seed in range(40)]
+    orders = [parse_request(f"?q=a&blind={seed}", KNOWN, default).columns for seed in range(40)]
+    assert orders == [parse_request(f"?q=b&blind={seed}", KNOWN, default).columns for seed in range(40)]
     assert 8 < orders.count(["a", "b"]) < 32
 
 
@@ -94,7 +104,7 @@ def test_all_columns_are_the_searches_of_their_models(handlers: CompareHandlers)
     ]
     assert _items(answer.results) == expected
     assert expected[0] != expected[1]
-    assert answer.address["link"] == "?q=two+dogs+in+a+meadow&m=first&m=second&k=5"
+    assert answer.address["link"] == "?q=two+dogs+in+a+meadow&g=first&m=first&m=second&k=5"
     assert "No noise band known" in answer.status
 
 
@@ -128,7 +138,10 @@ def test_a_blind_comparison_tells_neither_names_nor_truth_before_the_vote(handle
     voted = handlers.show("?q=a+dog&m=first&m=second&blind=7&vote=0", None)
     assert _items(voted.results) == _items(blind.results)
     assert "is-right" in voted.results
-    assert voted.address["voted"] == parse_request(voted.address["link"], ["first", "second"], []).columns[0]
+    assert (
+        voted.address["voted"]
+        == parse_request(voted.address["link"], ["first", "second"], default).columns[0]
+    )
     *_, (_, telling, measures) = handlers.measure("?q=a+dog&m=first&m=second&blind=7")
     assert "data-query" in telling
     assert measures == ""

@@ -27,6 +27,7 @@ function search(changes, state) {
   if (another) for (const name of ['q', 'item', 'picture']) parameters.delete(name);
   if (another) typing = false;
   if (!('vote' in changes)) parameters.delete('vote');
+  if ('m' in changes) parameters.delete('g');
   for (const [name, value] of Object.entries(changes)) {
     parameters.delete(name);
     for (const each of [value].flat()) if (each !== null) parameters.append(name, each);

@@ -43,13 +43,17 @@ class CompareHandlers:
         self.galleries = galleries
         self.seeds = seeds
 
-    @property
-    def default(self) -> list[str]:
-        """Names of the galleries that are compared first: two models of the first set that has two."""
-        for pictures in self.galleries.sets:
-            if len(models := self.galleries.models(pictures)) > 1:
-                return [self.galleries.key(pictures, model) for model in models[:2]]
-        return self.galleries.names[:2]
+    def default(self, chosen: str = "") -> list[str]:
+        """Return the names of the galleries that are compared with the chosen one: it and one other.
+
+        The other one is a model of the same set, if there is one.
+        """
+        names = self.galleries.all_names
+        first = chosen if chosen in names else names[0]
+        own = self.galleries.choice(first).set
+        others = [name for name in names if name != first]
+        others.sort(key=lambda each: self.galleries.choice(each).set != own)  # stable
+        return [first, *others[:1]]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -93,7 +97,9 @@ class CompareHandlers:
         known = self.galleries.analysis(request.names[0]).query_truth if request.words else None
         truth = known and known.of_query(request.words)
         thumbnail = thumbnail_url(gallery.thumbnail(request.item)) if request.item else ""
-        heading = f"Pictures for “{_shortened(request.words)}”" if request.words else "Pictures like yours"
+        heading = "Pictures like yours" if request.own else "Pictures like this one"
+        if request.words:
+            heading = f"Pictures for “{_shortened(request.words)}”"
         return Answer(
             {
                 "wanted": address, "link": request.link(), "query": request.words, "picture": thumbnail,

@@ -29,7 +29,7 @@ def compare_page(galleries: Galleries) -> None:
                 elem_id="query", submit_btn="Compare", max_length=10_000,
             )  # fmt: skip
             models = gr.CheckboxGroup(
-                [(label, name) for name, label in handlers.labels.items()], value=handlers.default,
+                [(label, name) for name, label in handlers.labels.items()], value=handlers.default(),
                 label="Models", elem_id="models",
             )  # fmt: skip
             gr.HTML(html_template=_MODES, elem_id="modes")
@@ -58,7 +58,7 @@ def compare_page(galleries: Galleries) -> None:
     # The server never sets the box: see `ui.web.search.page`.
     address.picture(None, None, picture, js="() => window.pairscope.picture()", api_visibility="private")
     models.input(None, models, None, js="(m) => { window.pairscope.search({m}); }", api_visibility="private")
-    api(CompareEndpoint(galleries, SEEDS, handlers.default).compare, concurrency_limit=AT_ONCE)
+    api(CompareEndpoint(galleries, SEEDS, handlers.default()).compare, concurrency_limit=AT_ONCE)
     picture.input(
         None, picture, None, js="(picture) => { window.pairscope.choose(picture); }", api_visibility="private"
     )

@@ -1,7 +1,7 @@
 """What an address of the Compare page asks for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -58,22 +58,24 @@ class Request:
         return {"item": self.item} if self.item else {"q": self.words}
 
     def link(self) -> str:
-        """Return the query string of the address."""
-        parameters: dict[str, Any] = {**self.query, "m": self.names}
+        """Return the query string of the address; `g` is the gallery that other pages show."""
+        parameters: dict[str, Any] = {**self.query, "g": self.names[0], "m": self.names}
         if self.count != COUNT:
             parameters["k"] = self.count
         parameters |= {name: value for name in ("blind", "vote") if (value := getattr(self, name))}
         return "?" + urlencode(parameters, doseq=True)
 
 
-def parse_request(address: Any, known: Sequence[str], default: Sequence[str]) -> Request:
+def parse_request(address: Any, known: Sequence[str], default: Callable[[str], Sequence[str]]) -> Request:
     """Return what an address asks for; it comes from the browser and can be anything.
 
     Args:
         address: query string with one of `q` (T2I), `item` (I2I for a picture of the gallery) and `picture`
-            (I2I for the visitor's picture), and with `m` for each gallery, `k`, `blind` and `vote`.
+            (I2I for the visitor's picture), and with `m` for each gallery, `k`, `blind` and `vote`. `g` is
+            the gallery that the visitor chose for all pages; if it is not among `m`, these have no effect.
         known: names of all galleries.
-        default: names of the galleries that are compared if the address names none.
+        default: returns the names of the galleries that are compared if the address names none, for the
+            value of `g`, which can be any text or "".
 
     Raises:
         QueryError: a parameter is invalid.
@@ -86,7 +88,10 @@ def parse_request(address: Any, known: Sequence[str], default: Sequence[str]) ->
     seed, vote = last.get("blind", ""), last.get("vote", "")
     if seed and not _SEED.fullmatch(seed):
         raise QueryError(f"blind={seed[:20]}: the seed of a blind comparison is a number of up to 6 digits.")
-    names = check_names(values.get("m") or default, known)
+    chosen, named = last.get("g", ""), values.get("m", [])
+    if not named or (chosen and chosen not in named):
+        named = list(default(chosen))
+    names = check_names(named, known)
     if vote not in ("", "none", *map(str, range(len(names)))):
         raise QueryError(f"vote={vote[:20]}: there is no such column; choose 0 to {len(names) - 1} or none.")
     count = check_count(last.get("k") or COUNT)
