@@ -64,6 +64,15 @@ def demo(
             help="Factor for the numbers of requests that a visitor may send per second; 0 for no limit.",
         ),
     ] = 1.0,
+    seeds: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="MODEL MODEL",
+            help="Two models that differ in their random seed only. The page Compare shows whether other "
+            "models differ more than these two. Default: two starters for which this is so.",
+            show_default=False,
+        ),
+    ] = None,
     verdicts: Annotated[
         bool | None,
         typer.Option(
@@ -82,7 +91,10 @@ def demo(
     named = [*(galleries or ()), *(gallery or ())] or _of_environment(GALLERY_VARIABLE)
     models = model or _of_environment(MODEL_VARIABLE)
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
-    launch(named or None, models or None, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts)
+    launch(
+        named or None, models or None, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts,
+        seeds=seeds,
+    )  # fmt: skip
 
 
 def _of_environment(variable: str) -> list[str]:

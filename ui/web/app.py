@@ -17,6 +17,7 @@ from ui.web.boundary.app_arguments import app_arguments
 from ui.web.boundary.memory import ENVIRONMENT, MOST_SESSIONS
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
 from ui.web.compare.files import ranking_routes
+from ui.web.compare.noise import SETTINGS as NOISE
 from ui.web.compare.page import compare_page
 from ui.web.endpoints import add_endpoints
 from ui.web.galleries import Galleries
@@ -68,6 +69,7 @@ def launch(
     proxies: Sequence[str] = (),
     rate: float = 1,
     verdicts: bool | None = None,
+    seeds: tuple[str, str] | None = None,
     block: bool = True,
 ) -> str:
     """Serve the app.
@@ -85,6 +87,8 @@ def launch(
         rate: Multiplies the limits on requests per second of a visitor; 0 switches them off.
         verdicts: Let visitors give verdicts on misses, which are stored in the folders of the galleries.
             Default: only if no other machine can reach the app.
+        seeds: Specs of two models that differ in their random seed only, for the noise band of the page
+            Compare. Default: those of `ui.web.compare.noise`.
         block: Return only when the server stops; False returns once the app answers.
 
     Returns:
@@ -101,6 +105,7 @@ def launch(
         # Gradio's own folder for files, and the one in which its MCP server decodes pictures.
         os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
         os.environ.update(ENVIRONMENT)
+        NOISE.seeds = seeds or NOISE.seeds
         galleries = Galleries(gallery or ["picturebook:gallery"], model)
         use_own_head()
         app = build_app(galleries)

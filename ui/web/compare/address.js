@@ -97,6 +97,12 @@ addEventListener('popstate', () => {
   answer();
 });
 
+function fill(words) {
+  if (typing || box().value === words) return;
+  box().value = words;
+  box().dispatchEvent(new Event('input', {bubbles: true})); // so that Gradio knows the new text
+}
+
 watch('value', () => {
   const answered = props.value;
   if (answered.wanted !== wanted) return;
@@ -106,6 +112,7 @@ watch('value', () => {
   }
   find('#results')?.setAttribute('aria-busy', 'false');
   showModes();
+  fill(answered.query);
   if (answered.error) return;
   if (answered.voted && answered.wanted !== counted) count(answered.voted);
   counted = answered.wanted;
@@ -119,9 +126,6 @@ watch('value', () => {
     shownMeasures = models;
     trigger('measure');
   }
-  if (typing || box().value === query) return;
-  box().value = query;
-  box().dispatchEvent(new Event('input', {bubbles: true})); // so that Gradio knows the new text
 });
 
 // A picture of the visitor is not in the address, but in the browser's history.

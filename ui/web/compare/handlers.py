@@ -15,7 +15,7 @@ from ui.web.boundary.served import thumbnail_url
 from ui.web.compare import view
 from ui.web.compare.comparison import Comparison, check_same_pictures, compare, finder
 from ui.web.compare.noise import noise_band, seed_pair
-from ui.web.compare.request import Request, parse_request
+from ui.web.compare.request import Request, parse_request, words_of
 from ui.web.errors import message_of, show_errors
 from ui.web.galleries import Galleries
 from ui.web.search.examples import examples
@@ -82,7 +82,7 @@ class CompareHandlers:
                     return Answer(loading, request.names, html.waiting(name, *progress), "")
             return self._answer(address, request, picture)
         except Exception as error:
-            shown = {"wanted": address, "link": address, "error": True}
+            shown = {"wanted": address, "link": address, "error": True, "query": words_of(address)}
             return Answer(shown, gr.skip(), html.note(message_of(error)), "")
 
     def _answer(self, address: str, request: Request, picture: str | None) -> Answer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 
 from analysis.comparison.noise import NoiseBand
@@ -9,8 +10,15 @@ from analysis.gallery_analysis import GalleryAnalysis, same_items
 from itr_core.errors import PairscopeError
 from ui.web.galleries import Galleries
 
-SEEDS = ("starter:infonce-continued", "starter:infonce-continued-2")
-"""Specs of two models that differ in their random seed only."""
+
+@dataclass
+class Settings:
+    """Settings of the served app: specs of two models that differ in their random seed only."""
+
+    seeds: tuple[str, str] = ("starter:infonce-continued", "starter:infonce-continued-2")
+
+
+SETTINGS = Settings()
 
 
 def seed_pair(galleries: Galleries, name: str, seeds: Sequence[str]) -> list[str]:

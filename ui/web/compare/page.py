@@ -7,7 +7,7 @@ from gradio.events import api
 
 from ui.web.compare.endpoint import CompareEndpoint
 from ui.web.compare.handlers import CompareHandlers
-from ui.web.compare.noise import SEEDS
+from ui.web.compare.noise import SETTINGS
 from ui.web.endpoints import AT_ONCE
 from ui.web.galleries import Galleries
 from ui.web.search.picture_box import picture_box
@@ -21,7 +21,7 @@ def compare_page(galleries: Galleries) -> None:
     The browser keeps the address of the comparison that is wanted (see `address.js`). One event answers it
     with all columns; a second one measures all captions, which takes longer the first time.
     """
-    handlers = CompareHandlers(galleries, SEEDS)
+    handlers = CompareHandlers(galleries, SETTINGS.seeds)
     with gr.Row(elem_id="search-form"):
         with gr.Column(scale=3, min_width=320):
             gr.Textbox(
@@ -36,11 +36,10 @@ def compare_page(galleries: Galleries) -> None:
         with gr.Column(scale=1, min_width=260):
             picture = picture_box(
                 label="Compare with a picture", sources=["upload", "clipboard"],
-                height=170, elem_id="picture", buttons=[],
+                height=214, elem_id="picture", buttons=[],
             )  # fmt: skip
     status = gr.HTML(elem_id="status")
     results = gr.HTML(elem_id="results")
-    gr.HTML("<h2>Which query tells them apart?</h2>", elem_id="telling-heading")
     progress = gr.HTML(elem_id="progress", elem_classes="optional")
     telling = gr.HTML(elem_id="telling")
     measures = gr.HTML(elem_id="measures")
@@ -58,7 +57,7 @@ def compare_page(galleries: Galleries) -> None:
     # The server never sets the box: see `ui.web.search.page`.
     address.picture(None, None, picture, js="() => window.pairscope.picture()", api_visibility="private")
     models.input(None, models, None, js="(m) => { window.pairscope.search({m}); }", api_visibility="private")
-    api(CompareEndpoint(galleries, SEEDS, handlers.default()).compare, concurrency_limit=AT_ONCE)
+    api(CompareEndpoint(galleries, SETTINGS.seeds, handlers.default()).compare, concurrency_limit=AT_ONCE)
     picture.input(
         None, picture, None, js="(picture) => { window.pairscope.choose(picture); }", api_visibility="private"
     )

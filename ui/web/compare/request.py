@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from itr_core.errors import QueryError
 
@@ -64,6 +64,11 @@ class Request:
             parameters["k"] = self.count
         parameters |= {name: value for name in ("blind", "vote") if (value := getattr(self, name))}
         return "?" + urlencode(parameters, doseq=True)
+
+
+def words_of(address: Any) -> str:
+    """Return the words of an address, whatever else it asks for."""
+    return dict(parse_qsl(str(address).lstrip("?"))).get("q", "")
 
 
 def parse_request(address: Any, known: Sequence[str], default: Callable[[str], Sequence[str]]) -> Request:
