@@ -112,6 +112,7 @@ def status(
     size: int = 0,
     link: str = "",
     map_link: str = "",
+    compare_link: str = "",
     notes: Sequence[str] = (),
     verdict: Mapping[str, str] | None = None,
     meant: Sequence[Part] = (),
@@ -124,6 +125,7 @@ def status(
         size: Number of its pictures.
         link: Address that reproduces the search.
         map_link: Address that shows the query on the map.
+        compare_link: Address that compares several models on the query.
         notes: Warnings and errors, one paragraph each.
         verdict: Whether the first result is likely to match: see `ui.web.search.confidence.verdict_line`.
         meant: The query that was probably meant, which is offered.
@@ -132,7 +134,7 @@ def status(
     return render(
         "status.html",
         milliseconds=milliseconds, gallery=gallery, size=size, link=link, map_link=map_link, notes=notes,
-        verdict=verdict, meant=meant,
+        compare_link=compare_link, verdict=verdict, meant=meant,
     )  # fmt: skip
 
 

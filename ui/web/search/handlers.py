@@ -115,7 +115,8 @@ class SearchHandlers:
                     "query": found.query, "picture": found.picture,
                 },
                 count, html.render("examples.html", examples=examples(searcher.gallery), hard=HARD),
-                _status(searcher, gallery, found, link), found.results,
+                _status(searcher, gallery, found, link, comparable=len(self.galleries.all_names) > 1),
+                found.results,
             )  # fmt: skip
         except Exception as error:
             shown = {"wanted": address, "options": options, "link": address, "query": asked.get("q", "")}
@@ -293,13 +294,16 @@ def _captioned(searcher: Searcher) -> bool:
     return searcher.found_by_image == "captions"
 
 
-def _status(searcher: Searcher, gallery: str, found: Found, link: dict[str, str]) -> str:
-    on_map = {"tab": "map"} | {name: link[name] for name in ("q", "g") if name in link}
+def _status(
+    searcher: Searcher, gallery: str, found: Found, link: dict[str, str], *, comparable: bool
+) -> str:
+    words = {name: link[name] for name in ("q", "g") if name in link} if "q" in link else {}
     return html.status(
         seconds=found.seconds, gallery=gallery, size=len(searcher.gallery), notes=found.notes,
         verdict=found.verdict, meant=found.meant,
         link="" if "picture" in link else html.share_link(**link),
-        map_link=f"analysis{html.share_link(**on_map)}" if "q" in link else "",
+        map_link=f"analysis{html.share_link(tab='map', **words)}" if words else "",
+        compare_link=f"compare{html.share_link(**words)}" if words and comparable else "",
     )  # fmt: skip
 
 
