@@ -194,6 +194,7 @@ def test_the_noise_band_comes_from_two_models_that_differ_in_their_seed(handlers
     seeds = CompareHandlers(handlers.galleries, ("starter:infonce", "starter:cusa"))
     list(seeds.measure(address))
     assert "two seeds" in seeds.show(address, None).results
+    assert "Noise band: on 97 % of queries" in seeds.show(address, None).status
     assert seeds.show(address, None).address["noise"]
     missing = CompareHandlers(handlers.galleries, ("starter:infonce", "starter:not-there"))
     assert "two seeds" not in missing.show(address, None).results

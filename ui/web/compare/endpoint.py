@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from analysis.query_truth import QueryTruth
+from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
 from ui.web.boundary.served import thumbnail_url
 from ui.web.compare.comparison import Column, compare, finder
@@ -77,7 +78,9 @@ class CompareEndpoint:
             of them are right (found), the agreement with the model before (rank-biased overlap), and
             whether they differ more than two models that differ in their random seed only
         """
-        names = check_names(list(galleries or self.default), self.galleries.all_names)
+        if not isinstance(galleries, list | None):
+            raise QueryError(f"galleries={str(galleries)[:40]!r}: send a list of names.")
+        names = check_names([*map(str, galleries or self.default)], self.galleries.all_names)
         request = Request(str(query or ""), "", False, names, check_count(k))
         for name in names:
             self.galleries.searcher(name, timeout=READY_SECONDS)

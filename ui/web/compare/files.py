@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from math import ceil
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -57,7 +58,8 @@ def ranking_routes(galleries: Galleries) -> list[Route]:
         except PairscopeError as error:
             return JSONResponse({"detail": message_of(error)}, 400)
         kind, write = FILES[file]
-        headers = {"Content-Disposition": f'attachment; filename="{file}"'}
+        name = quote(f"{'-'.join(analyses)}-{file}", safe="")
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         return StreamingResponse(write(analyses), media_type=kind, headers=headers)
 
     return [Route("/rankings/{file}", answer)]

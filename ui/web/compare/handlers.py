@@ -1,13 +1,14 @@
 """The handlers of the Compare page."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
 from PIL import Image
 
+from analysis.comparison.noise import RATE, NoiseBand
 from itr_core.errors import QueryError
 from ui.web import html
 from ui.web.analysis.jobs import awaited
@@ -107,7 +108,7 @@ class CompareHandlers:
                 "noise": noise is not None,
             },
             request.names,
-            _status(request, comparison, len(gallery), noise is not None, truth is not None),
+            _status(request, comparison, len(gallery), noise, truth is not None),
             view.columns(comparison, request, gallery, heading, truth, self.labels),
         )  # fmt: skip
 
@@ -117,14 +118,12 @@ class CompareHandlers:
             return self.labels[request.columns[int(request.vote)]]
         return "no difference" if request.vote else ""
 
+    @show_errors(lambda message: (html.note(message), "", ""))
     def measure(self, address: str) -> Iterator[tuple[Any, str, str]]:
         """Measure all captions with the models of an address.
 
         Yields the progress, the queries that tell the models apart, and the measures.
         """
-        yield from _shown(self._measure)(address)
-
-    def _measure(self, address: str) -> Iterator[tuple[Any, str, str]]:
         request = parse_request(address, self.galleries.all_names, self.default)
         for progress in self.galleries.await_ready(request.names):
             yield html.waiting(*progress), "", ""
@@ -147,21 +146,17 @@ class CompareHandlers:
         yield "", telling, shown
 
 
-def _shown(handler: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-    return show_errors(lambda message: (html.note(message), "", ""))(handler)
-
-
 def _picture(key: str | None) -> Image.Image:
     if not key:
         raise QueryError("Your picture is not on the server any more. Choose it again.")
     return decoded(key)
 
 
-def _status(request: Request, comparison: Comparison, size: int, noise: bool, truth: bool) -> str:
+def _status(request: Request, comparison: Comparison, size: int, noise: NoiseBand | None, truth: bool) -> str:
     return html.render(
         "compare_status.html",
         milliseconds=1000 * comparison.seconds, size=size, models=len(request.names), request=request,
-        link=request.link(), noise=noise, truth=truth,
+        link=request.link(), truth=truth, limit=None if noise is None else noise.limit(request.words), rate=RATE,
     )  # fmt: skip
 
 

@@ -294,9 +294,7 @@ def _captioned(searcher: Searcher) -> bool:
     return searcher.found_by_image == "captions"
 
 
-def _status(
-    searcher: Searcher, gallery: str, found: Found, link: dict[str, str], *, comparable: bool
-) -> str:
+def _status(searcher: Searcher, gallery: str, found: Found, link: dict[str, str], *, comparable: bool) -> str:
     words = {name: link[name] for name in ("q", "g") if name in link} if "q" in link else {}
     return html.status(
         seconds=found.seconds, gallery=gallery, size=len(searcher.gallery), notes=found.notes,
