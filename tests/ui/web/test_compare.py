@@ -13,6 +13,8 @@ from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
+from itr_core.picturebook.scene_code import encode
+from itr_core.picturebook.source import scene_of_id
 from ui.web.compare.endpoint import CompareEndpoint
 from ui.web.compare.files import ranking_routes
 from ui.web.compare.handlers import CompareHandlers
@@ -51,7 +53,7 @@ def test_an_address_with_a_wrong_parameter_is_refused(address: str, message: str
     "address",
     [
         "?q=red+car&g=b&m=b&m=a", "?item=x%2F1&g=a&m=a&m=b&m=c", "?picture=own&g=a&m=a&m=b",
-        "?q=%F0%9F%90%95&g=a&m=a&m=b&k=3",
+        "?q=%F0%9F%90%95&g=a&m=a&m=b&k=3", "?scene=x&g=a&m=a&m=b",
         "?q=a&g=a&m=a&m=b&blind=12&vote=none", "?q=a&g=a&m=a&m=b&blind=12&vote=1",
     ],
 )  # fmt: skip
@@ -154,9 +156,18 @@ def test_a_picture_of_the_gallery_is_a_query(handlers: CompareHandlers) -> None:
     assert answer.address["picture"].startswith("thumbnails/first/")
 
 
+def test_the_picture_of_a_scene_is_a_query(handlers: CompareHandlers) -> None:
+    item = handlers.galleries.searcher("first").gallery.items["image_id"].iloc[3]
+    link = f"?scene={encode(scene_of_id(item))}&g=first&m=first&m=second"
+    answer = handlers.show(link, None)
+    assert answer.address["link"] == link
+    assert all(column[0] == item for column in _items(answer.results))
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [
+        ("?m=first&m=second&scene=nothing", "scene"),
         ("?m=first&m=others&q=a", "different pictures"),
         ("?m=first&m=second&item=nowhere", "no image"),
         ("?m=first&m=second&picture=own", "Choose it again"),

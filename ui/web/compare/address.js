@@ -1,5 +1,6 @@
 // The page shows the comparison of its address. Every action asks for another address; the server answers it,
 // and an answer to an address that is no longer wanted changes nothing.
+const QUERIES = ['q', 'item', 'scene', 'picture']; // an address has one of these
 let wanted = location.search;
 let shownMeasures = ''; // the models, and whether their names are hidden, of the measures that are shown
 let typing = false; // the visitor has typed since the last comparison began
@@ -23,8 +24,8 @@ function answer() {
 // other models end a vote.
 function search(changes, state) {
   const parameters = new URLSearchParams(wanted);
-  const another = ['q', 'item', 'picture'].some((name) => name in changes);
-  if (another) for (const name of ['q', 'item', 'picture']) parameters.delete(name);
+  const another = QUERIES.some((name) => name in changes);
+  if (another) for (const name of QUERIES) parameters.delete(name);
   if (another) typing = false;
   if (!('vote' in changes)) parameters.delete('vote');
   if ('m' in changes) parameters.delete('g');

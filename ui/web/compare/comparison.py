@@ -88,7 +88,7 @@ def compare(galleries: Galleries, request: Request, find: Find, noise: NoiseBand
 
 
 def finder(request: Request, image: Image.Image | None = None) -> Find:
-    """Return how a model answers the query of a request; `image` is the visitor's picture."""
+    """Return how a model answers the query of a request; `image` is that of the visitor or of a scene."""
     if image is not None:
         return lambda searcher: searcher.search_embedding(searcher.embed_image(image), MAX_RESULTS, "images")
     if request.item:

@@ -81,7 +81,7 @@ class CompareEndpoint:
         if not isinstance(galleries, list | None):
             raise QueryError(f"galleries={str(galleries)[:40]!r}: send a list of names.")
         names = check_names([*map(str, galleries or self.default)], self.galleries.all_names)
-        request = Request(str(query or ""), "", False, names, check_count(k))
+        request = Request(str(query or ""), "", "", False, names, check_count(k))
         for name in names:
             self.galleries.searcher(name, timeout=READY_SECONDS)
         known = self.galleries.analysis(names[0]).query_truth

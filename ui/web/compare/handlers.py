@@ -10,6 +10,8 @@ from PIL import Image
 
 from analysis.comparison.noise import RATE, NoiseBand
 from itr_core.errors import QueryError
+from itr_core.picturebook.rendering import draw
+from itr_core.picturebook.scene_code import decode as decode_scene
 from ui.web import html
 from ui.web.analysis.jobs import awaited
 from ui.web.boundary.served import thumbnail_url
@@ -88,12 +90,12 @@ class CompareHandlers:
 
     def _answer(self, address: str, request: Request, picture: str | None) -> Answer:
         gallery = self.galleries.searcher(request.names[0], timeout=0).gallery
-        if not (request.words or request.item or request.own):
+        if not (request.words or request.item or request.scene or request.own):
             if not (queries := examples(gallery)):
                 raise QueryError("Type a few words to compare the models.")
             request = replace(request, words=queries[0])
         noise = noise_band(self.galleries, request.names[0], self.seeds) if request.words else None
-        find = finder(request, _picture(picture) if request.own else None)
+        find = finder(request, _image(request, picture))
         comparison = compare(self.galleries, request, find, noise)
         known = self.galleries.analysis(request.names[0]).query_truth if request.words else None
         truth = known and known.of_query(request.words)
@@ -146,7 +148,10 @@ class CompareHandlers:
         yield "", telling, shown
 
 
-def _picture(key: str | None) -> Image.Image:
+def _image(request: Request, key: str | None) -> Image.Image | None:
+    """Return the picture of the visitor or of a scene; None if the query is neither."""
+    if not request.own:
+        return draw(decode_scene(request.scene)) if request.scene else None
     if not key:
         raise QueryError("Your picture is not on the server any more. Choose it again.")
     return decoded(key)
@@ -156,7 +161,8 @@ def _status(request: Request, comparison: Comparison, size: int, noise: NoiseBan
     return html.render(
         "compare_status.html",
         milliseconds=1000 * comparison.seconds, size=size, models=len(request.names), request=request,
-        link=request.link(), truth=truth, limit=None if noise is None else noise.limit(request.words), rate=RATE,
+        link=request.link(), truth=truth, rate=RATE,
+        limit=None if noise is None else noise.limit(request.words),
     )  # fmt: skip
 
 

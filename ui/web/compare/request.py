@@ -25,6 +25,7 @@ class Request:
     Attributes:
         words: the query, if it is a text.
         item: the query, if it is a picture of the gallery.
+        scene: the query, if it is the picture of a scene (`itr_core.picturebook.scene_code`).
         own: whether the query is the visitor's picture.
         names: names of the galleries to compare.
         count: pictures per model.
@@ -34,6 +35,7 @@ class Request:
 
     words: str
     item: str
+    scene: str
     own: bool
     names: list[str]
     count: int = COUNT
@@ -55,6 +57,8 @@ class Request:
         """The parameters of the query."""
         if self.own:
             return {"picture": OWN_PICTURE}
+        if self.scene:
+            return {"scene": self.scene}
         return {"item": self.item} if self.item else {"q": self.words}
 
     def link(self) -> str:
@@ -75,9 +79,10 @@ def parse_request(address: Any, known: Sequence[str], default: Callable[[str], S
     """Return what an address asks for; it comes from the browser and can be anything.
 
     Args:
-        address: query string with one of `q` (T2I), `item` (I2I for a picture of the gallery) and `picture`
-            (I2I for the visitor's picture), and with `m` for each gallery, `k`, `blind` and `vote`. `g` is
-            the gallery that the visitor chose for all pages; if it is not among `m`, these have no effect.
+        address: query string with one of `q` (T2I), `item` (I2I for a picture of the gallery), `scene` (I2I
+            for the picture of a scene) and `picture` (I2I for the visitor's picture), and with `m` for each
+            gallery, `k`, `blind` and `vote`. `g` is the gallery that the visitor chose for all pages; if it
+            is not among `m`, these have no effect.
         known: names of all galleries.
         default: returns the names of the galleries that are compared if the address names none, for the
             value of `g`, which can be any text or "".
@@ -100,8 +105,10 @@ def parse_request(address: Any, known: Sequence[str], default: Callable[[str], S
     if vote not in ("", "none", *map(str, range(len(names)))):
         raise QueryError(f"vote={vote[:20]}: there is no such column; choose 0 to {len(names) - 1} or none.")
     count = check_count(last.get("k") or COUNT)
-    words, item, own = last.get("q", ""), last.get("item", ""), "picture" in last
-    return Request(words, item, own, names, count, seed, vote if seed else "")
+    words, item, scene = (last.get(name, "") for name in ("q", "item", "scene"))
+    item, scene = "" if words else item, "" if words or item else scene
+    own = "picture" in last and not (words or item or scene)
+    return Request(words, item, scene, own, names, count, seed, vote if seed else "")
 
 
 def check_names(names: Sequence[str], known: Sequence[str]) -> list[str]:
