@@ -216,7 +216,7 @@ def test_the_endpoint_has_the_searches_and_the_truth(handlers: CompareHandlers) 
     endpoint = CompareEndpoint(handlers.galleries, (), ["first", "second"])
     found = endpoint.compare("a dog", 6)
     truth = handlers.galleries.analysis("first").query_truth
-    query = truth and truth.of_query("a dog")
+    query = truth.of_query("a dog") if truth else None
     assert query
     assert found["right"] == query.total
     assert found["models"] == endpoint.compare("a dog", 6, ["first", "second"])["models"]

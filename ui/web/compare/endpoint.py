@@ -87,7 +87,7 @@ class CompareEndpoint:
         known = self.galleries.analysis(names[0]).query_truth
         noise = noise_band(self.galleries, names[0], self.seeds)
         comparison = compare(self.galleries, request, finder(request), noise)
-        truth = known and known.of_query(request.words)
+        truth = known.of_query(request.words) if known else None
         gallery = self.galleries.searcher(names[0]).gallery
         return {
             "query": request.words,

@@ -98,7 +98,7 @@ class CompareHandlers:
         find = finder(request, _image(request, picture))
         comparison = compare(self.galleries, request, find, noise)
         known = self.galleries.analysis(request.names[0]).query_truth if request.words else None
-        truth = known and known.of_query(request.words)
+        truth = known.of_query(request.words) if known else None
         thumbnail = thumbnail_url(gallery.thumbnail(request.item)) if request.item else ""
         heading = "Pictures like yours" if request.own else "Pictures like this one"
         if request.words:
