@@ -1,7 +1,8 @@
 """The verdict on a search: whether the first result is likely to match, and how many results may.
 
 Levels are thresholds on the rates of `analysis.confidence`. Results are likely to match until the first one
-with a low rate of `Calibration.match_rate`. `python benchmarks/verdicts.py` measures both against the truth.
+with a low rate of `Calibration.match_rate`. `python benchmarks/search_page.py GALLERY` measures both against
+the truth.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """What each word of a query does to its ranking: all changed queries are ranked at once.
 
 The queries are encoded in one batch and compared with all images by one matrix product. The ranks are those
-of searching for each changed query (`python benchmarks/query_edits.py` compares them and measures the time).
+of searching for each changed query; `python benchmarks/search_page.py GALLERY` compares them and measures
+the time.
 """
 
 from collections.abc import Callable, Sequence

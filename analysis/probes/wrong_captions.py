@@ -40,7 +40,7 @@ def wrong_captions(searcher: Searcher, item_id: str, count: int = 3) -> WrongCap
         QueryError: The gallery has no such image.
     """
     gallery = searcher.gallery
-    own = set(gallery.items["captions"].iat[gallery.row(item_id)])
+    own = set(gallery.items["captions"].tolist()[gallery.row(item_id)])
     if searcher.found_by_image != "captions":
         return WrongCaptions([], exact=False)
     found = searcher.search_item(item_id, CANDIDATES, "captions")

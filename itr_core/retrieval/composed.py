@@ -12,7 +12,7 @@ should show and subtracting what it shows instead ("this, but at night instead o
 
 `unit` scales to unit norm, so that scores stay cosines. Arithmetic of this kind goes back to word vectors
 (Mikolov et al., NAACL 2013); for images and texts in one space see Jia et al., ALIGN (ICML 2021), section 6.
-`python benchmarks/composed_queries.py` measures both formulas, also with other weights.
+`python benchmarks/search_page.py GALLERY` measures both formulas, the first also with other weights.
 """
 
 import re
@@ -103,8 +103,8 @@ def minus_query(
     Returns:
         Of the shape of `words`, float32 of unit norm.
     """
-    away = np.sum(minus, axis=0) if len(minus) else np.float32(0)
-    return _unit((0 if words is None else words) - weight * away)
+    parts = [-weight * each for each in minus] + ([] if words is None else [words])
+    return _unit(sum(parts[1:], parts[0]))
 
 
 def changed_picture(picture: np.ndarray, plus: np.ndarray, minus: np.ndarray | None) -> np.ndarray:

@@ -61,7 +61,10 @@ class ExactIndex:
         faiss.omp_set_num_threads(1)
         contiguous = np.ascontiguousarray(queries, dtype=np.float32)
         count = min(k + _SPARE, n)
-        selected = None if among is None else faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))
+        selected = selector = None
+        if among is not None:
+            selected, selector = faiss.SearchParameters(), faiss.IDSelectorBatch(among)
+            selected.sel = selector  # a pointer: the variable keeps the selector alive
         coarse, found = self._half.search(contiguous, count, params=selected)
         while count < n and (coarse[:, k - 1] - coarse[:, -1] < _ROUNDING).any():
             count = min(4 * count, n)

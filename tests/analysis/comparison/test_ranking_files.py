@@ -3,7 +3,9 @@
 import csv
 import io
 
+import ir_measures
 import pytest
+from ir_measures import R, Success
 
 from analysis.comparison.ranking_files import ranks_csv, trec_judgments, trec_run
 from analysis.gallery_analysis import GalleryAnalysis
@@ -11,14 +13,13 @@ from analysis.gallery_analysis import GalleryAnalysis
 
 def test_trec_eval_measures_what_we_measure(analyses: list[GalleryAnalysis]) -> None:
     analysis = analyses[0]
-    ir = pytest.importorskip("ir_measures", reason="ir-measures is in the dev extra")
-    run = list(ir.read_trec_run("".join(trec_run(analysis, "my model"))))
-    judgments = list(ir.read_trec_qrels("".join(trec_judgments(analysis))))
-    found = ir.calc_aggregate([ir.R @ 12, ir.Success @ 1], judgments, run)
+    run = list(ir_measures.read_trec_run("".join(trec_run(analysis, "my model"))))
+    judgments = list(ir_measures.read_trec_qrels("".join(trec_judgments(analysis))))
+    found = ir_measures.calc_aggregate([R @ 12, Success @ 1], judgments, run)
     compared = analysis.compared()
     recall = (compared.right[:, :12].sum(axis=1) / compared.rights).mean()
-    assert found[ir.R @ 12] == pytest.approx(recall)
-    assert found[ir.Success @ 1] == pytest.approx(compared.right[:, 0].mean())
+    assert found[R @ 12] == pytest.approx(recall)
+    assert found[Success @ 1] == pytest.approx(compared.right[:, 0].mean())
     assert {line.doc_id for line in run} <= set(analysis.gallery.items["image_id"])
     assert len(run) == 20 * len(compared.first)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from httpx import Response
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -241,19 +242,17 @@ def test_the_endpoint_refuses_what_it_cannot_compare(
         CompareEndpoint(handlers.galleries, (), ["first", "second"]).compare(*arguments)
 
 
-def get(handlers: CompareHandlers, path: str) -> tuple[int, list[str]]:
-    """Return the status and the lines of an answer."""
-    answer = TestClient(Starlette(routes=ranking_routes(handlers.galleries))).get(path)
-    return answer.status_code, answer.text.splitlines()
+def get(handlers: CompareHandlers, path: str) -> Response:
+    return TestClient(Starlette(routes=ranking_routes(handlers.galleries))).get(path)
 
 
 def test_ranks_are_downloaded_as_files(handlers: CompareHandlers) -> None:
     list(handlers.measure("?q=a&m=first&m=second"))
-    _, table = get(handlers, "/rankings/ranks.csv?m=first&m=second")
-    assert len(table) == 1 + 24 * 5
-    _, run = get(handlers, "/rankings/run.trec?m=second")
-    assert len(run) == 24 * 5 * 20
-    _, judgments = get(handlers, "/rankings/judgments.trec?m=first")
+    table = get(handlers, "/rankings/ranks.csv?m=first&m=second")
+    assert len(table.text.splitlines()) == 1 + 24 * 5
+    run = get(handlers, "/rankings/run.trec?m=second")
+    assert len(run.text.splitlines()) == 24 * 5 * 20
+    judgments = get(handlers, "/rankings/judgments.trec?m=first").text.splitlines()
     assert len(judgments) == handlers.galleries.analysis("first").compared().rights.sum()
 
 
@@ -265,4 +264,4 @@ def test_ranks_are_downloaded_as_files(handlers: CompareHandlers) -> None:
     ],
 )  # fmt: skip
 def test_files_that_do_not_exist_are_refused(handlers: CompareHandlers, path: str, status: int) -> None:
-    assert get(handlers, path)[0] == status
+    assert get(handlers, path).status_code == status

@@ -21,7 +21,7 @@ def columns(page: Page) -> Locator:
 
 def open_page(page: Page, app_url: str, search: str = "?q=a+dog") -> None:
     page.goto(f"{app_url}/compare{search}")
-    expect(columns(page)).to_have_count(2, timeout=400_000)  # the second model is loaded at its first use
+    expect(columns(page)).to_have_count(2, timeout=180_000)  # the second model is loaded at its first use
 
 
 def test_a_picture_or_words_are_another_comparison_and_back_restores_the_one_before(

@@ -82,7 +82,7 @@ watch('value', () => {
   wanted = answered.link;
   trigger('picture');
   document.title = answered.query ? `${answered.query} - Pairscope` : 'Pairscope';
-  if (wanted !== location.search) history.replaceState(history.state, '', location.pathname + wanted);
+  if (wanted !== location.search) history.replaceState(history.state, '', location.pathname + wanted + location.hash);
   if (typing || box().value === answered.query) return;
   box().value = answered.query;
   box().dispatchEvent(new Event('input', {bubbles: true})); // so that Gradio knows the new text

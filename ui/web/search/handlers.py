@@ -111,8 +111,8 @@ class SearchHandlers:
             link = {**found.link, **options}
             return Answer(
                 {
-                    "wanted": address, "options": options | found.options, "link": html.share_link(**link),
-                    "query": found.query, "picture": found.picture,
+                    "wanted": address, "options": {**options, **found.options},
+                    "link": html.share_link(**link), "query": found.query, "picture": found.picture,
                 },
                 count, html.render("examples.html", examples=examples(searcher.gallery), hard=HARD),
                 _status(searcher, gallery, found, link, comparable=len(self.galleries.all_names) > 1),
@@ -280,7 +280,7 @@ def _by_embedding(
         heading += f" instead of “{shortened(change.instead)}”" if change.instead else ""
         sections.append(html.pictures(pictures, heading, hint=hint if _captioned(searcher) else "", why=""))
     else:
-        sections.append(html.note("This gallery contains no other picture."))
+        sections.append(html.note("There is no other picture here."))
     changed = {name: value for name, value in change._asdict().items() if value}
     label = {"label": labels[0]} if labels else {}
     return Found(link | changed | label, "", "", notes, seconds, "".join(sections), options=label)

@@ -31,15 +31,13 @@ class Marks(NamedTuple):
         guess: The marks are hidden until the visitor has guessed.
         lines: Sentences above the grid.
         switches: Whether there is something to switch.
-        guessable: Whether the visitor can guess, since the truth of all pictures is known.
     """
 
     marks: list[Mark | None]
     one: bool
     guess: bool
     lines: list[str]
-    switches: bool = False
-    guessable: bool = False
+    switches: bool
 
 
 _EVERY: dict[Kind, Mark | None] = {
@@ -56,7 +54,7 @@ _UNKNOWN = (
 _ONE: dict[Kind, Mark | None] = _EVERY | {
     "own": Mark("right", "✓", "The one right answer"),
     "right": Mark("unsure", "✓", "Also correct", "R@1 counts it as wrong"),
-    "unknown": Mark("unsure", "?", "Wrong for R@1", "its truth is unknown"),
+    "unknown": Mark("unsure", "?", "Wrong for R@1", "whether it is, nobody has said"),
 }
 
 
@@ -80,7 +78,9 @@ def picture_marks(
     rows = [analysis.gallery.row(hit.item_id) for hit in hits]
     judged = analysis.judged(asked["q"], embedding, rows)
     if judged.right is None and not judged.own_rank:
-        return Marks([None] * len(hits), False, False, list(_UNKNOWN)) if analysis.query_truth else None
+        return (
+            Marks([None] * len(hits), False, False, list(_UNKNOWN), False) if analysis.query_truth else None
+        )
     options = options_of(asked)
     one, guess = "truth" in options, judged.right is not None and "guess" in options
     words = _ONE if one and judged.own_rank else _EVERY
@@ -92,7 +92,7 @@ def picture_marks(
         lines.append(_for_r1(judged))
     elif judged.right is None:
         lines.append(f"These words are the caption of the picture at rank {judged.own_rank:,}.")
-    return Marks(marks, one, guess, lines, switches=True, guessable=judged.right is not None)
+    return Marks(marks, one, guess, lines, True)
 
 
 def _with_reason(mark: Mark | None, false: str) -> Mark | None:

@@ -101,13 +101,12 @@ class _Sheet:
         return {
             "words": [
                 {
-                    "word": row.word,
-                    "located": bool(row.located),
-                    "shades": [round(float(s), 2) for s in row.shades],
+                    "word": row["word"], "located": bool(row["located"]),
+                    "shades": [round(float(shade), 2) for shade in row["shades"]],
                 }
-                for row in table.itertuples()
+                for row in table.to_dict("records")
             ]
-        }
+        }  # fmt: skip
 
 
 class _Result:
@@ -128,7 +127,7 @@ class _Result:
         self.searcher: Searcher = galleries.searcher(self.gallery, timeout=0)
         self.item = str(asked.get("item", ""))
         self.row = self.searcher.gallery.row(self.item)
-        self.caption = "".join(self.searcher.gallery.items["captions"].iat[self.row][-1:])
+        self.caption = "".join(self.searcher.gallery.items["captions"].tolist()[self.row][-1:])
         words = readings(search)[0] if normalised(search.get("q")) else None
         self.words = words if words and words.text else None
         labels, _ = label_of(self.searcher, search)
@@ -148,11 +147,12 @@ class _Result:
 
 def _as_json(searcher: Searcher, found: list[Ranking]) -> dict[str, Any]:
     items = searcher.gallery.items
+    captions: list[list[str]] = items["captions"].tolist()
     rows = {row for each in found for row in each.rows}
     pictures = {
         str(items["image_id"].iat[row]): {
             "thumbnail": thumbnail_url(searcher.gallery.path / str(items["thumbnail"].iat[row])),
-            "caption": next(iter(items["captions"].iat[row]), ""),
+            "caption": next(iter(captions[row]), ""),
         }
         for row in rows
     }
