@@ -85,6 +85,14 @@ INDEX = (
         "results.md#queries-without-a-match",
     ),
     Benchmark(
+        "minus terms, pictures with a change, verdicts and rankings without a word",
+        "the words as they are; a search for each change",
+        "search_page.py GALLERY",
+        '"without X": {search_page/minus/minus terms, weight 0.5/found} pictures right instead of '
+        "{search_page/minus/words as they are/found}",
+        "results.md#minus-terms-changes-and-verdicts",
+    ),
+    Benchmark(
         "text encoding",
         "open_clip's tokenizer and `encode_text`",
         "text_encoding.py --threads 2",
