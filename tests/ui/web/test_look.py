@@ -93,8 +93,8 @@ def test_nothing_moves_while_a_page_is_loaded(page: Page, app_url: str, path: st
 def test_a_phone_shows_two_results_in_the_first_view(phone: BrowserContext, app_url: str) -> None:
     page = phone.new_page()
     open_ready(page, app_url, "?q=a+ship&g=picturebook")
-    boxes = page.locator("#results .cards li").evaluate_all(
-        "all => all.map((li) => li.getBoundingClientRect().bottom)"
+    boxes = page.locator("#results .cards img").evaluate_all(
+        "all => all.map((image) => image.getBoundingClientRect().bottom)"
     )
     assert sum(bottom <= 844 for bottom in boxes) >= 2
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
