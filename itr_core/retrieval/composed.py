@@ -104,7 +104,10 @@ def minus_query(
         Of the shape of `words`, float32 of unit norm.
     """
     parts = [-weight * each for each in minus] + ([] if words is None else [words])
-    return _unit(sum(parts[1:], parts[0]))
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return _unit(total)
 
 
 def changed_picture(picture: np.ndarray, plus: np.ndarray, minus: np.ndarray | None) -> np.ndarray:
