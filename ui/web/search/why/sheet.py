@@ -37,7 +37,7 @@ _TEMPLATE = '<dialog class="why" aria-labelledby="why-title"></dialog>'
 
 def why_sheet(galleries: Galleries) -> None:
     """Add the sheet to the page; its buttons are those with `data-why` in the results."""
-    sheet = _Sheet(galleries)
+    sheet = Sheet(galleries)
 
     @show_errors(lambda message: {"error": message})
     def explain(asked: Any) -> dict[str, Any]:
@@ -54,7 +54,9 @@ def why_sheet(galleries: Galleries) -> None:
     gr.HTML(html_template=_TEMPLATE, js_on_load=_JS, elem_id="why", server_functions=[explain, rank, patches])
 
 
-class _Sheet:
+class Sheet:
+    """What the server functions answer, over `galleries`."""
+
     def __init__(self, galleries: Galleries) -> None:
         self.galleries = galleries
 
@@ -83,7 +85,7 @@ class _Sheet:
     def rank(self, asked: Any) -> dict[str, Any]:
         """Return the ranking for other words."""
         one = _Result(self.galleries, asked)
-        text = normalised(asked.get("text"))
+        text = normalised(asked.get("text")) if one.words else ""
         if not text:
             raise QueryError("All words are left out: put one back.")
         return _as_json(one.searcher, one.rankings([text]))
