@@ -103,13 +103,12 @@ export function mount({element, props, server}) {
     const shown = {
       probability: (k) => [Math.exp(logP[k]), (100 * Math.exp(logP[k])).toFixed(0)],
       cosine: (k) => [Math.max(0, s[k]), s[k].toFixed(2)],
-      gradient: (k) => [Math.abs(gradient[k]) / largest, `${gradient[k] < 0 ? '−' : '+'}${Math.abs(gradient[k]).toFixed(2)}`],
+      gradient: (k) => [Math.abs(gradient[k]) / largest, `${gradient[k] < 0 ? '−' : '+'}${Math.abs(gradient[k]).toFixed(2).replace(/^0/, '')}`],
     }[state.cells];
     cells.forEach((td, k) => {
       const [strength, text] = shown(k);
       td.style.setProperty('--strength', strength.toFixed(3));
       td.textContent = text;
-      td.toggleAttribute('data-pull', state.cells === 'gradient' && gradient[k] < 0);
     });
     const shares = hardestShares(logP, N);
     const first = rows().filter((_, i) => cells.every((_, k) => Math.floor(k / N) !== i || s[k] <= s[i * N + i])).length;
