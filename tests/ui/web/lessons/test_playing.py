@@ -57,7 +57,7 @@ def act(control: Locator, action: Action) -> None:
 def play(page: Page, name: str, lesson: Lesson) -> None:
     panel = page.locator(f"#learn-lesson-{name}")
     tool = page.locator(f"#learn-{lesson.tool}") if lesson.tool == "matrix" else panel
-    following = panel.get_by_role("button", name="Next")
+    following = panel.get_by_role("button", name="Next", exact=True)
     for number, step in enumerate(lesson.steps, 1):
         expect(panel.locator("h3")).to_contain_text(f"Step {number} of {len(lesson.steps)}")
         expect(following).to_be_disabled()
@@ -124,7 +124,7 @@ def test_a_teachers_link_fixes_the_seed_and_hides_controls(lessons: Page, app_ur
     expect(pictures.first).not_to_have_attribute("src", str(usual))
     expect(panel.get_by_role("button", name="Back", exact=True)).to_be_hidden()
     expect(panel.get_by_text("A link for a class")).to_be_hidden()
-    expect(panel.get_by_role("button", name="Start again")).to_be_visible()
+    expect(panel.get_by_role("button", name="Start again", exact=True)).to_be_visible()
 
 
 def test_a_wrong_link_says_what_is_wrong(lessons: Page, app_url: str) -> None:
