@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ui.cli import analyze, data, demo, evaluate, gallery, report_card, train
+from ui.cli import analyze, data, demo, evaluate, gallery, publish, report_card, train
 from ui.cli.hash import hash_codes
 from ui.cli.output import exit_on_error
 
@@ -46,6 +46,7 @@ app.command()(evaluate.evaluate)
 app.command()(analyze.analyze)
 app.command()(report_card.report_card)
 app.command("hash")(hash_codes)
+app.add_typer(publish.app, name="publish")
 
 
 def _with_home(match: re.Match[str]) -> str:

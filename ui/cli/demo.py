@@ -19,7 +19,8 @@ def demo(
         list[str] | None,
         typer.Argument(
             metavar="GALLERY",
-            help="Gallery folders, or sources such as a folder of photos, from which galleries are built. "
+            help="Gallery folders, galleries of the hub (hub-gallery:ORG/NAME), or sources such as a folder "
+            "of photos, from which galleries are built. "
             f"Default: those of the environment variable {GALLERY_VARIABLE}, else picturebook:gallery.",
             show_default=False,
         ),
@@ -83,6 +84,7 @@ def demo(
     ] = None,
 ) -> None:
     """Serve the browser app."""
+    from itr_core.gallery.hub import local_gallery
     from ui.web.app import launch
 
     log = logging.StreamHandler()
@@ -92,8 +94,8 @@ def demo(
     models = model or _of_environment(MODEL_VARIABLE)
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
     launch(
-        named or None, models or None, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts,
-        seeds=seeds,
+        [local_gallery(each) for each in named] or None, models or None, host, port, proxies=proxy or (),
+        rate=rate, verdicts=verdicts, seeds=seeds,
     )  # fmt: skip
 
 
