@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from multiprocessing import current_process
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -68,7 +69,9 @@ def prepared_images(
     # Processes, because rendering holds the interpreter's lock. Forked, because that is fast and needs no
     # guarded main module. Where forking is unsafe (macOS) or impossible (Windows), this process prepares the
     # images itself.
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 0
+    # A process that must end with its parent (daemon) may have none of its own.
+    can_fork = sys.platform == "linux" and not current_process().daemon
+    cores = len(os.sched_getaffinity(0)) if can_fork else 0
     workers = max(1, cores // 2) if leave_cores and cores else cores
     loader: DataLoader[PreparedImage | UnusableImage] = DataLoader(
         _PreparedImages(pairs, prepare, known),

@@ -24,6 +24,7 @@ from ui.web.galleries import Galleries
 from ui.web.head import ICON, use_own_head
 from ui.web.learn.page import learn_page
 from ui.web.masthead.masthead import add_masthead
+from ui.web.own.routes import own_routes
 from ui.web.search.page import search_page
 from ui.web.stage.page import stage_page
 from ui.web.theme import THEME
@@ -118,7 +119,7 @@ def launch(
             app_kwargs=app_arguments(
                 [path for path, *_ in app.pages], proxies, rate,
                 middleware=[Middleware(VisitorCookie)] * SETTINGS.on,
-                routes=[*ROUTES * SETTINGS.on, *ranking_routes(galleries)],
+                routes=[*ROUTES * SETTINGS.on, *ranking_routes(galleries), *own_routes(galleries)],
             ),
         )  # fmt: skip
     except OSError as error:

@@ -27,7 +27,9 @@ def message_of(error: Exception) -> str:
     if isinstance(error, ImageError):
         return f"This picture cannot be used: {error}."
     if isinstance(error, PairscopeError):
-        return "\n".join(getattr(error, "__notes__", ())) or str(error)
+        notes = getattr(error, "__notes__", ())
+        # An error of another process has its traceback as a note: see itr_core.system.computation.
+        return "\n".join(note for note in notes if not note.startswith("Traceback")) or str(error)
     log.error("Unexpected error in a handler.", exc_info=error)
     return UNEXPECTED
 

@@ -27,7 +27,8 @@ from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
 from itr_core.system.files import cache_dir
 from ui.web.boundary.served import serve_gallery
-from ui.web.picture_sets import DEFAULT_MODEL, Choice, choices, set_name
+from ui.web.own.visitors import OWN, own_of_event
+from ui.web.picture_sets import DEFAULT_MODEL, Choice, choices, model_name, set_name
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class Galleries:
     def analysis(self, name: str) -> GalleryAnalysis:
         """Return the gallery's analysis, without waiting; raises as `searcher`."""
         self.searcher(name, timeout=0)
-        analysis = self._slots[name].analysis
+        analysis = self._slot(name).analysis
         assert analysis is not None
         return analysis
 
@@ -201,6 +202,8 @@ class Galleries:
         return self._slot(name).confidence
 
     def _known(self, name: str) -> _Slot:
+        if name == OWN:
+            return _own_slot()
         if name not in self._slots:
             raise QueryError(f"No gallery is called {name!r}.{did_you_mean(name, self._slots)}")
         return self._slots[name]
@@ -280,6 +283,15 @@ class Galleries:
         if spec not in self._encoders:
             self._encoders[spec] = load_encoder(spec).fuse()
         return self._encoders[spec]
+
+
+def _own_slot() -> _Slot:
+    """Return the gallery of the visitor whose event is being handled."""
+    own = own_of_event()
+    choice = Choice(OWN, model_name(own.searcher.encoder.spec), "", None, "folder:")
+    slot = _Slot(choice, requested=True, searcher=own.searcher, analysis=own.analysis)
+    slot.ready.set()
+    return slot
 
 
 def _cannot_open(name: str) -> str:

@@ -23,6 +23,9 @@ def test_errors_of_pairscope_are_shown_and_others_are_logged(caplog: pytest.LogC
     for_operators = QueryError(SECRET)
     for_operators.add_note("The gallery could not be opened.")
     assert message_of(for_operators) == "The gallery could not be opened."
+    of_another_process = QueryError("Type a few words.")
+    of_another_process.add_note(f"Traceback (most recent call last):\n  File {SECRET}")
+    assert message_of(of_another_process) == "Type a few words."
     assert caplog.records == []
     with caplog.at_level(logging.ERROR):
         assert message_of(OSError(SECRET)) == UNEXPECTED

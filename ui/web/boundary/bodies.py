@@ -33,6 +33,8 @@ NO_FILE = "unknown"
 """Replaces every `path` that is neither an upload's key nor a thumbnail's address."""
 
 UPLOAD_ROUTE = "/gradio_api/upload"
+OWN_ROUTE = "/own/pictures"
+"""Takes the pictures that a visitor wants to search."""
 _MCP_ROUTE = "/gradio_api/mcp"
 
 
@@ -64,7 +66,7 @@ class Bodies:
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
-        uploading = scope["path"] == UPLOAD_ROUTE
+        uploading = scope["path"] in (UPLOAD_ROUTE, OWN_ROUTE)
         try:
             most = FILE_BYTES + UPLOAD_OVERHEAD if uploading else JSON_BYTES
             await _check_length(headers.get(b"content-length", b"0"), most, receive)

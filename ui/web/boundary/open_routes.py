@@ -11,6 +11,7 @@ log = logging.getLogger(__name__)
 _READ = (
     r"/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json)",
     r"/(static|assets|svelte|thumbnails|files|verdicts|rankings)/.+",
+    r"/own/state",
     r"/gradio_api/(info|openapi\.json|theme\.css|app_id|startup-events|queue/data|queue/status|upload_progress)",
     r"/gradio_api/(call|call/v2)/\w+/\w+",
     r"/gradio_api/heartbeat/[\w-]+",
@@ -19,6 +20,7 @@ _READ = (
 _WRITE = (
     r"/gradio_api/(queue/join|upload|cancel|reset|component_server)",
     r"/gradio_api/(call|call/v2|run)/\w+",
+    r"/own/(pictures|build|leave|remove)",
 )
 _MCP = r"/gradio_api/mcp(/.*)?"
 

@@ -36,6 +36,14 @@ def serve_gallery(name: str, gallery: Gallery, *, like: str = "") -> None:
     _shared[folder] = like if same else name
 
 
+def stop_serving(name: str) -> None:
+    """Serve the thumbnails of a gallery no longer."""
+    gallery = _galleries.pop(name, None)
+    if gallery:
+        _names.pop(gallery.path / "thumbnails", None)
+        _shared.pop(gallery.path / "thumbnails", None)
+
+
 def gallery_named(name: str) -> Gallery | None:
     """Return a served gallery."""
     return _galleries.get(name)
@@ -61,7 +69,7 @@ def thumbnail_url(path: Path) -> str:
 
     Relative addresses work behind a proxy that serves the app under a path.
     """
-    for folder, name in _shared.items():
+    for folder, name in list(_shared.items()):  # another thread may serve or stop serving a gallery
         if path.is_relative_to(folder):
             return f"thumbnails/{quote(name, safe='')}/{path.relative_to(folder).as_posix()}"
     return ""

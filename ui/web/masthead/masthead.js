@@ -1,17 +1,18 @@
 // The chosen gallery is the parameter `g` of the address: a set of pictures with one of its models.
 const [sets, models] = element.querySelectorAll('select');
-const byName = new Map(props.galleries.map((each) => [each.name, each]));
-const [first] = props.galleries;
+const galleries = [...props.galleries];
+const find = (name) => galleries.find((each) => each.name === name);
+const [first] = galleries;
 // Parameters that name something of one set of pictures.
 const ofSet = ['item', 'label', 'picture', 'open', 'caption', 'confused', 'concept'];
 
 const named = () => new URLSearchParams(location.search).get('g');
-const chosen = () => byName.get(named()) ?? first;
+const chosen = () => find(named()) ?? first;
 
 function show() {
   const {set, model, synthetic} = chosen();
   sets.value = set;
-  const own = props.galleries.filter((each) => each.set === set);
+  const own = galleries.filter((each) => each.set === set);
   models.replaceChildren(...own.map((each) => new Option(each.model, each.name, false, each.model === model)));
   element.querySelector('.synthetic').hidden = !synthetic;
   const search = named() === null ? '' : `?${new URLSearchParams({g: named()})}`;
@@ -23,7 +24,7 @@ function show() {
 function choose(name) {
   const parameters = new URLSearchParams(location.search);
   const kept = location.pathname.endsWith('/learn') ? 'open' : ''; // there it is a panel of the page
-  if (byName.get(name).set !== chosen().set) ofSet.forEach((each) => each === kept || parameters.delete(each));
+  if (find(name).set !== chosen().set) ofSet.forEach((each) => each === kept || parameters.delete(each));
   parameters.delete('g');
   parameters.set('g', name);
   history.pushState(history.state, '', `${location.pathname}?${parameters}`);
@@ -31,7 +32,7 @@ function choose(name) {
 }
 
 sets.addEventListener('change', () => {
-  const own = props.galleries.filter((each) => each.set === sets.value);
+  const own = galleries.filter((each) => each.set === sets.value);
   choose((own.find((each) => each.model === chosen().model) ?? own[0]).name);
 });
 models.addEventListener('change', () => choose(models.value));
@@ -49,6 +50,29 @@ for (const name of ['pushState', 'replaceState']) {
 }
 addEventListener('popstate', show);
 show();
+
+// The visitor's own pictures are one more set, which nobody else sees. The server deletes them some time after
+// the last page of the visitor was closed, so every page asks for them.
+let ownState = 'none';
+addEventListener('own-pictures', ({detail}) => {
+  if (detail.state === ownState) return;
+  ownState = detail.state;
+  const place = galleries.findIndex((each) => each.name === props.own);
+  if (place >= 0) galleries.splice(place, 1);
+  [...sets.options].find((option) => option.value === props.own)?.remove();
+  if (ownState === 'ready') {
+    galleries.push({name: props.own, set: props.own, model: detail.model, synthetic: false});
+    sets.append(new Option(props.own));
+  }
+  show();
+});
+async function askForOwn() {
+  const answer = await fetch('own/state').catch(() => null);
+  if (answer?.ok) dispatchEvent(new CustomEvent('own-pictures', {detail: await answer.json()}));
+}
+setInterval(() => ownState !== 'none' && askForOwn(), 20_000);
+addEventListener('pagehide', () => ownState !== 'none' && navigator.sendBeacon('own/leave'));
+askForOwn();
 
 const about = element.querySelector('dialog');
 element.querySelector('.open-about').addEventListener('click', () => about.showModal());

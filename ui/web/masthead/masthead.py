@@ -10,6 +10,7 @@ from ui.web.boundary.served import serve_file
 from ui.web.galleries import Galleries
 from ui.web.head import ICON
 from ui.web.masthead.about import about
+from ui.web.own.visitors import OWN
 
 _JS = Path(__file__).with_name("masthead.js").read_text(encoding="utf-8")
 
@@ -42,4 +43,5 @@ def add_masthead(galleries: Galleries, pages: Iterable[str], page: str) -> None:
             for name, each in chosen.items()
         ],
         photos=photos,
+        own=OWN,
     )  # fmt: skip

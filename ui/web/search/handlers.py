@@ -22,6 +22,7 @@ from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import message_of
 from ui.web.galleries import Galleries
 from ui.web.html import shortened
+from ui.web.own.visitors import OWN
 from ui.web.search.composed import Words, change_of, label_of, readings, refine_picture, refine_words
 from ui.web.search.confidence import line_on_picture, line_on_query
 from ui.web.search.examples import HARD, examples
@@ -99,7 +100,8 @@ class SearchHandlers:
             asked = parameters(address)
             gallery, count = asked.get("g") or self.galleries.names[0], _count(asked.get("k", ""))
             progress = self.galleries.progress(gallery)
-            options = {"k": str(count)} | ({"g": gallery} if len(self.galleries.all_names) > 1 else {})
+            named = len(self.galleries.all_names) > 1 or gallery == OWN
+            options = {"k": str(count)} | ({"g": gallery} if named else {})
             options |= {"minus": asked["minus"]} if asked.get("minus") in ("0", "1") else {}
             options |= options_of(asked)
             if progress is not None:
@@ -299,7 +301,7 @@ def _status(searcher: Searcher, gallery: str, found: Found, link: dict[str, str]
     return html.status(
         seconds=found.seconds, gallery=gallery, size=len(searcher.gallery), notes=found.notes,
         verdict=found.verdict, meant=found.meant,
-        link="" if "picture" in link else html.share_link(**link),
+        link="" if "picture" in link or gallery == OWN else html.share_link(**link),
         map_link=f"analysis{html.share_link(tab='map', **words)}" if words else "",
         compare_link=f"compare{html.share_link(**words)}" if words and comparable else "",
     )  # fmt: skip

@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 from ui.web.galleries import Galleries
+from ui.web.own.panel import own_panel
 from ui.web.search.handlers import SearchHandlers
 from ui.web.search.picture_box import picture_box
 from ui.web.search.why.sheet import why_sheet
@@ -39,6 +40,7 @@ def search_page(galleries: Galleries) -> None:
                 label="Search with a picture", sources=["upload", "clipboard", "webcam"],
                 height=214, elem_id="picture", buttons=[],
             )  # fmt: skip
+    own_panel(galleries)
     status = gr.HTML(elem_id="status")
     results = gr.HTML(elem_id="results")
     why_sheet(galleries)
