@@ -117,12 +117,15 @@ class SearchHandlers:
                     "link": html.share_link(**link), "query": found.query, "picture": found.picture,
                 },
                 count, html.render("examples.html", examples=examples(searcher.gallery), hard=HARD),
-                _status(searcher, gallery, found, link, comparable=len(self.galleries.all_names) > 1),
+                _status(searcher, gallery, found, link, comparable=self._comparable(gallery)),
                 found.results,
             )  # fmt: skip
         except Exception as error:
             shown = {"wanted": address, "options": options, "link": address, "query": asked.get("q", "")}
             return Answer(shown, skipped, skipped, html.note(message_of(error)), "")
+
+    def _comparable(self, gallery: str) -> bool:
+        return len(self.galleries.all_names) > 1 and gallery != OWN
 
     def _search(
         self, searcher: Searcher, gallery: str, asked: dict[str, str], picture: str | None, count: int
