@@ -5,6 +5,7 @@ let wanted = location.search;
 let shownMeasures = ''; // the models, and whether their names are hidden, of the measures that are shown
 let typing = false; // the visitor has typed since the last comparison began
 let query = '';
+let voting = false; // a vote was given that is not counted yet; one of the history is no new vote
 
 const box = () => document.querySelector('#query textarea');
 const find = (selector) => document.querySelector(selector);
@@ -84,7 +85,10 @@ document.addEventListener('click', (event) => {
   if (!button) return;
   const {query: words, item, vote, mode} = button.dataset;
   if (mode) return changeMode(mode);
-  if (vote !== undefined) return search({vote});
+  if (vote !== undefined) {
+    voting = true;
+    return search({vote});
+  }
   if (words === undefined && item === undefined) return;
   search(words !== undefined ? {q: words} : {item});
   find('#status').scrollIntoView({block: 'nearest'});
@@ -94,7 +98,7 @@ for (const type of ['pointerover', 'focusin']) {
 }
 addEventListener('popstate', () => {
   wanted = location.search;
-  typing = false;
+  typing = voting = false;
   answer();
 });
 
@@ -112,11 +116,11 @@ watch('value', () => {
     return;
   }
   find('#results')?.setAttribute('aria-busy', 'false');
+  if (voting && answered.voted) count(answered.voted);
+  voting = false;
   showModes();
   fill(answered.query);
   if (answered.error) return;
-  if (answered.voted && answered.wanted !== counted) count(answered.voted);
-  counted = answered.wanted;
   wanted = answered.link;
   query = answered.query;
   trigger('picture');
@@ -141,7 +145,6 @@ const choose = (picture) => {
 // The noise band may have become known.
 const measured = () => { if (query && !props.value.noise && !props.value.hidden) answer(); };
 
-let counted = location.search; // a vote that was in the address when the page opened is no new one
 window.pairscope = {search, choose, wanted: () => [wanted, own()], measuring: () => wanted, measured, picture: () => shown() || null};
 answer();
 // An event that is triggered before Gradio listens is lost.
