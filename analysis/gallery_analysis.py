@@ -263,7 +263,8 @@ class GalleryAnalysis:
     def calibration(self) -> Calibration:
         """See `analysis.calibration`; raises GalleryError if there are too few pairs to learn from."""
         results = self.results.arrays("calibration", lambda: asdict(Calibration.of(*self.pairs)))
-        return Calibration(**{**results, "intercept": float(results["intercept"])})
+        of_scores = {name: array for name, array in results.items() if name != "intercept"}
+        return Calibration(**of_scores, intercept=float(results["intercept"]))
 
     def picture_calibration(self) -> PictureCalibration:
         """See `analysis.confidence.PictureCalibration`; raises GalleryError if there are too few images."""

@@ -58,7 +58,7 @@ class NoiseBand:
 
     def limit(self, query: str) -> float:
         """Return the smallest agreement on a query that is explained by the seed."""
-        group = np.searchsorted(self.words, len(query.split()), side="right") - 1
+        group = int(np.searchsorted(self.words, len(query.split()), side="right")) - 1
         return float(self.limits[max(0, group)])
 
     def differs(self, query: str, agreement: float) -> bool:

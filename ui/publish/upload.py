@@ -32,8 +32,10 @@ def publish(contents: Contents, repository: str, *, private: bool = False, messa
 
     def send() -> str:
         kind = contents.kind
-        space = {"space_sdk": "gradio"} if kind == "space" else {}
-        url = api.create_repo(repository, repo_type=kind, private=private or None, exist_ok=True, **space)
+        sdk = "gradio" if kind == "space" else None
+        url = api.create_repo(
+            repository, repo_type=kind, private=private or None, exist_ok=True, space_sdk=sdk
+        )
         operations: list[CommitOperationAdd | CommitOperationDelete] = [
             CommitOperationAdd(name, file) for name, file in contents.files.items()
         ]

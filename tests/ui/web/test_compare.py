@@ -5,7 +5,6 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from httpx import Response
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -242,7 +241,7 @@ def test_the_endpoint_refuses_what_it_cannot_compare(
         CompareEndpoint(handlers.galleries, (), ["first", "second"]).compare(*arguments)
 
 
-def get(handlers: CompareHandlers, path: str) -> Response:
+def get(handlers: CompareHandlers, path: str) -> Any:
     return TestClient(Starlette(routes=ranking_routes(handlers.galleries))).get(path)
 
 
