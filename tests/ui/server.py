@@ -24,14 +24,19 @@ def served_app(log: Path, *galleries: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as app:
         try:
-            for _ in range(240):
-                assert app.poll() is None, log.read_text()
-                try:
-                    urlopen(url, timeout=2).close()
-                    break
-                except (URLError, TimeoutError):
-                    time.sleep(0.5)
+            _await(url, app, log)
             yield url
         finally:
             app.terminate()
             app.wait(20)
+
+
+def _await(url: str, app: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 300
+    while app.poll() is None and time.monotonic() < deadline:
+        try:
+            urlopen(url, timeout=2).close()
+            return
+        except (URLError, TimeoutError):
+            time.sleep(0.5)
+    raise AssertionError(f"The app does not answer. {log.read_text()}")
