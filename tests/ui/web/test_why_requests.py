@@ -48,3 +48,9 @@ def test_only_pictures_of_the_label_are_ranked(sheet: Sheet) -> None:
     label = searcher.gallery.items["labels"].tolist()[3][0]
     answer = sheet.explain({"item": ITEM, "address": f"?q=a+red+car&label={label}"})
     assert len(answer["rankings"][0]["best"]) == len(searcher.labels[label])
+
+
+def test_the_scene_of_a_drawing_can_be_edited(sheet: Sheet) -> None:
+    answer = sheet.explain({"item": ITEM, "address": "?q=a+red+car"})
+    gallery = sheet.galleries.names[0]
+    assert f'href="stage?item={ITEM}&amp;g={gallery}&amp;q=a+red+car"' in answer["html"]

@@ -76,7 +76,7 @@ class Sheet:
             edits=list(zip(one.words.text.split(), found[1:], strict=False)) if one.words else [],
             among=len(one.searcher.gallery if one.among is None else one.among),
             wrong=wrong,
-            drawings=one.searcher.gallery.manifest.source.partition(":")[0] == "picturebook",
+            stage_link=one.stage_link,
             map=small_map(self.galleries.analysis(one.gallery), one.row, best),
             map_link="analysis" + html.share_link(tab="map", open=f"images:{one.row}", g=one.gallery),
         )
@@ -134,6 +134,14 @@ class _Result:
         self.words = words if words and words.text else None
         labels, _ = label_of(self.searcher, search)
         self.among: np.ndarray | None = self.searcher.labels[labels[0]] if labels else None
+
+    @property
+    def stage_link(self) -> str:
+        """Address of the page on which the scene of a drawing can be edited; "" for other pictures."""
+        if self.searcher.gallery.manifest.source.partition(":")[0] != "picturebook":
+            return ""
+        query = {"q": self.words.text} if self.words else {}
+        return "stage" + html.share_link(item=self.item, g=self.gallery, **query)
 
     def rankings(self, texts: list[str]) -> list[Ranking]:
         minus = [self.searcher.embed_text(each) for each in self.words.minus] if self.words else []
