@@ -29,6 +29,7 @@ SCRIPTS = (
     "render",
     "same_results",
     "same_speed",
+    "search_page",
     "soak",
     "stage",
     "starter",

@@ -78,6 +78,8 @@ def test_refusals_keep_the_address_and_forget_its_options(cache: None, address: 
         assert answer.results
     else:
         assert answer.address["link"] == address
-        assert answer.address["options"] == ({"k": "12"} if address == "?picture=own" else {})
+        assert answer.address["options"] == (
+            {"k": "12", "g": "picturebook"} if address == "?picture=own" else {}
+        )
         assert answer.results == ""
         assert "note" in answer.status
