@@ -1,6 +1,7 @@
 """What Gradio keeps of sessions: nothing once they have ended, and little as long as they last."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,6 +25,7 @@ def blocks() -> Iterator[gr.Blocks]:
         with gr.Blocks(analytics_enabled=False) as blocks:
             text, value = gr.Textbox(), gr.JSON()
             text.submit(lambda text: [text] * 1000, text, value, api_name="repeat")
+            text.submit(lambda text: [time.sleep(0.5), text], text, value, api_name="slowly")
         blocks.queue().launch(
             prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [Middleware(Memory)]}
         )
@@ -71,3 +73,16 @@ def test_a_page_is_kept_until_it_is_closed(blocks: gr.Blocks, http: httpx.Client
             assert "process_completed" in http.get("/queue/data", params={"session_hash": "page"}).text
         assert sessions(blocks) == {"page"}
     wait_until(lambda: sessions(blocks) == set())
+
+
+def test_an_event_of_a_page_that_was_closed_ends_without_an_error(
+    blocks: gr.Blocks, http: httpx.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with http.stream("GET", "/heartbeat/left") as heartbeat:
+        lines = heartbeat.iter_lines()
+        assert next(lines)
+        http.post("/queue/join", json={"data": ["dog"], "fn_index": 1, "session_hash": "left"})
+        wait_until(lambda: any(blocks._queue.active_jobs))
+    wait_until(lambda: not any(blocks._queue.active_jobs))
+    assert sessions(blocks) == set()
+    assert "Traceback" not in capfd.readouterr().err
