@@ -2,13 +2,14 @@
 
 import re
 import shutil
+from pathlib import Path
 
 from itr_core.errors import GalleryError
 from itr_core.gallery.manifest import ITEMS, NAME, is_gallery
 from itr_core.system.files import cache_dir, replace_folder, temporary
 
 SCHEME = "hub-gallery:"
-_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?")
 _FILES = (NAME, ITEMS, "*.npy", "thumbnails/*")
 """Files of a gallery; its card and whatever else is in the repository stay on the hub."""
 
@@ -25,7 +26,7 @@ def local_gallery(spec: str) -> str:
     """
     if not spec.startswith(SCHEME):
         return spec
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     name = spec.removeprefix(SCHEME)
@@ -36,7 +37,8 @@ def local_gallery(spec: str) -> str:
     if is_gallery(known := root / revision / repository.partition("/")[2]) and len(revision) == 40:
         return str(known)
     try:
-        commit = HfApi().dataset_info(repository, revision=revision or None).sha or ""
+        listed = hf_hub_download(repository, NAME, repo_type="dataset", revision=revision or None)
+        commit = Path(listed).parent.name
         folder = root / commit / repository.partition("/")[2]
         if not is_gallery(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -45,9 +47,6 @@ def local_gallery(spec: str) -> str:
                 repository, repo_type="dataset", revision=commit, allow_patterns=list(_FILES), local_dir=part
             )
             shutil.rmtree(part / ".cache", ignore_errors=True)  # of the client
-            if not is_gallery(part):
-                shutil.rmtree(part)
-                raise GalleryError(f"{spec}: the data set {repository} has no {NAME}, so it is no gallery.")
             replace_folder(part, folder)
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-import httpx
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is that of httpx or httpx2
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+)
 
 from itr_core.errors import PairscopeError
 from ui.publish.contents import SPACE_PARTS, Contents
@@ -65,5 +68,5 @@ def _explained(repository: str, send: Callable[[], T]) -> T:
             remedy = " Log in with `hf auth login`, with a token that may write to this organisation."
         reason = (error.server_message or str(error)).strip().partition("\n")[0]
         raise PairscopeError(f"The hub refuses {repository} ({status}: {reason}).{remedy}") from error
-    except (httpx.HTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         raise PairscopeError(f"The hub cannot be reached to publish {repository}: {error}.") from error

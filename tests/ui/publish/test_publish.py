@@ -76,6 +76,7 @@ def test_a_published_gallery_is_downloaded_whole_and_at_one_commit(
     assert "secret.bin" not in hub.requested
     assert not any(path.is_symlink() for path in folder.rglob("*"))  # the app serves no links
     hub.shutdown()
+    hub.server_close()
     again = run(hub, tmp_path, "-c", code, f"hub-gallery:ann/drawings@{commit}")
     assert again.stdout.strip() == str(folder), again.stderr
     unreachable = run(hub, tmp_path, "-c", code, "hub-gallery:ann/other")
@@ -112,6 +113,9 @@ def test_refusals_of_the_hub_say_what_to_do(hub: Any, tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "hf auth login" in refused.stderr
     assert "Traceback" not in refused.stderr
+    hub.shutdown()
+    hub.server_close()
+    assert "cannot be reached" in publish(hub, tmp_path, "model", model, "ann/model").stderr
     assert "names no repository" in publish(hub, tmp_path, "model", model, "a/b/c").stderr
 
 
