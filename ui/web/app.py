@@ -14,12 +14,13 @@ from ui.web.analysis.jobs import prepare
 from ui.web.analysis.page import analysis_page
 from ui.web.analysis.panels.verdicts import ROUTES, SETTINGS, VisitorCookie
 from ui.web.boundary.app_arguments import app_arguments
+from ui.web.boundary.bodies import DEFAULTS
 from ui.web.boundary.memory import ENVIRONMENT, MOST_SESSIONS
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
 from ui.web.compare.files import ranking_routes
 from ui.web.compare.noise import SETTINGS as NOISE
 from ui.web.compare.page import compare_page
-from ui.web.endpoints import add_endpoints
+from ui.web.endpoints import add_endpoints, defaults_of
 from ui.web.galleries import Galleries
 from ui.web.head import ICON, use_own_head
 from ui.web.learn.page import learn_page
@@ -110,6 +111,7 @@ def launch(
         galleries = Galleries(gallery or ["picturebook:gallery"], model)
         use_own_head()
         app = build_app(galleries)
+        DEFAULTS.update(defaults_of(app))
         prepare(galleries)
         _, url, _ = app.queue(max_size=MOST_WAITING, default_concurrency_limit=16).launch(
             max_threads=MOST_WAITING, state_session_capacity=MOST_SESSIONS,

@@ -229,6 +229,12 @@ def add_endpoints(galleries: Galleries) -> None:
         )  # fmt: skip
 
 
+def defaults_of(app: gr.Blocks) -> dict[str, list[Any]]:
+    """Return the default values of the arguments of every endpoint, None for one that is required."""
+    public = [each for each in app.fns.values() if each.api_visibility == "public" and each.api_name]
+    return {str(each.api_name): [getattr(block, "value", None) for block in each.inputs] for each in public}
+
+
 def _whole(number: Any) -> int:
     """Return the number of results that a program sends.
 

@@ -80,6 +80,16 @@ def test_what_has_a_default_in_python_has_one_here(client: Client, tmp_path: Pat
     assert client.predict(api_name="/analyze")["gallery"] == "picturebook"
 
 
+def test_a_program_without_a_client_may_leave_arguments_out(app_url: str) -> None:
+    def answer(*values: str) -> str:
+        address = f"{app_url}/gradio_api/call/search_text"
+        event = httpx.post(address, json={"data": values}).json()["event_id"]
+        return httpx.get(f"{address}/{event}", timeout=60).text
+
+    assert answer("a red car").count('"rank"') == 10
+    assert "type a few words" in answer()
+
+
 def test_endpoints_are_typed_and_documented(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert {"/search_text", "/search_image", "/explain", "/analyze", "/compare"} <= set(endpoints)

@@ -1,6 +1,7 @@
 """Bodies of requests: bounded, valid JSON, and free of the markers by which Gradio opens files."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +37,10 @@ UPLOAD_ROUTE = "/gradio_api/upload"
 OWN_ROUTE = "/own/pictures"
 """Takes the pictures that a visitor wants to search."""
 _MCP_ROUTE = "/gradio_api/mcp"
+_CALL_ROUTE = re.compile(r"/gradio_api/call/(\w+)/?")
+DEFAULTS: dict[str, list[Any]] = {}
+"""Endpoint -> default values of its arguments. Gradio's clients send those that a program leaves out; by HTTP
+alone, Gradio would refuse the call."""
 
 
 class RefusedError(Exception):
@@ -77,7 +82,8 @@ class Bodies:
                 raise RefusedError(415, "Only uploads can be sent as multipart/form-data.")
             body = await _received(receive, most)
             if body:
-                scope["pairscope.json"] = value = checked(body, cut=not scope["path"].startswith(_MCP_ROUTE))
+                value = checked(body, cut=not scope["path"].startswith(_MCP_ROUTE))
+                scope["pairscope.json"] = value = _with_defaults(scope["path"], value)
                 body = orjson.dumps(value)
             scope["headers"] = _with_length(scope["headers"], len(body))
         except RefusedError as error:
@@ -111,6 +117,14 @@ def upload_keys(value: Any) -> Iterator[str]:
     if isinstance(value, list):
         for each in value:
             yield from upload_keys(each)
+
+
+def _with_defaults(path: str, value: Any) -> Any:
+    """Return the body of a call of an endpoint with the arguments that its end leaves out."""
+    called = _CALL_ROUTE.fullmatch(path)
+    if called and isinstance(value, dict) and isinstance(data := value.get("data"), list):
+        return value | {"data": data + DEFAULTS.get(called[1], [])[len(data) :]}
+    return value
 
 
 def _cleaned(value: Any, cut: bool, depth: int) -> Any:
