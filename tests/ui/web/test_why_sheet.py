@@ -99,7 +99,7 @@ def test_on_a_phone_the_sheet_is_at_the_bottom_and_nothing_moves(phone: Page, ap
     box = phone.locator(SHEET).bounding_box()
     assert box is not None
     assert box["x"] == 0
-    assert box["width"] >= 390 - 15  # this browser keeps space for a scroll bar; a phone draws it over the page
+    assert box["width"] >= 390 - 15  # this browser keeps space for a scroll bar, a phone does not
     assert box["y"] > 60
     assert box["y"] + box["height"] == pytest.approx(844, abs=1)
     phone.locator(f"{SHEET} [data-word='2']").click()
