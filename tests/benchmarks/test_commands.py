@@ -25,6 +25,7 @@ SCRIPTS = (
     "methods",
     "metrics_speed",
     "misses",
+    "own_pictures",
     "query_truth",
     "render",
     "same_results",
