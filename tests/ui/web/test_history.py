@@ -66,7 +66,7 @@ def test_back_retraces_twenty_steps_on_the_search_page(page: Page, app_url: str,
     def choose(gallery: str) -> None:
         page.get_by_label("Pictures", exact=True).select_option(gallery)
 
-    cards, captions = "#results .cards button >> nth=", "#results .captions button >> nth="
+    cards, captions = "#results .cards [data-item] >> nth=", "#results .captions button >> nth="
     page.goto(app_url)
     expect(page.locator(HEADING)).to_be_visible()
     retrace(
