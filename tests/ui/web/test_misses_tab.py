@@ -196,7 +196,7 @@ def test_misses_are_filtered_by_menu_by_bar_and_by_confusion(page: Page, app_url
     bar = page.locator("#causes .bars path").first.bounding_box()
     assert bar is not None
     page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
-    expect(page.locator("#misses-summary")).to_contain_text("False negative:")
+    expect(page.locator("#misses-summary")).to_contain_text("Also correct (false negative):")
     expect(page.locator("#misses-direction input")).to_have_value(re.compile("T2I"))
     choose(page, "#misses-cause", re.compile("^all"))
     row = page.locator("#confusions button").first
