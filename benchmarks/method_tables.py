@@ -12,10 +12,10 @@ from method_rows import (
     COMPARISONS,
     ENSEMBLE,
     FROM_PIXELS,
-    MAIN,
     Setting,
     baseline,
     chosen,
+    main_rows,
 )
 from results import Column, Estimate, Measurement, Row, Table
 from train_command import train_command
@@ -50,14 +50,16 @@ def train_settings(setting: Setting, data: Path | None) -> dict[str, object]:
     return settings | {"captions_per_image": 2}
 
 
-def tables_of(runs: Mapping[str, Runs]) -> dict[str, Table]:
+def tables_of(setting: Setting, runs: Mapping[str, Runs]) -> dict[str, Table]:
     """Return all tables: the methods, their controls, the rows trained from pixels, the comparisons.
 
     Args:
+        setting: it decides which control stands beside AsCL.
         runs: what was measured, by row; a row may be missing, but not its baseline.
     """
-    controls = ["infonce", *(name for name in ALL_ROWS if name not in (*MAIN, *FROM_PIXELS))]
-    groups = {"main": MAIN, "controls": controls, "pixels": FROM_PIXELS}
+    main = main_rows(setting)
+    controls = ["infonce", *(name for name in ALL_ROWS if name not in (*main, *FROM_PIXELS))]
+    groups = {"main": main, "controls": controls, "pixels": FROM_PIXELS}
     found = {}
     for group, names in groups.items():
         measured = [name for name in names if runs.get(name)]

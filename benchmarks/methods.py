@@ -28,12 +28,12 @@ from method_rows import (
     CANDIDATES,
     CHOSEN,
     ENSEMBLE,
-    MAIN,
     ROWS,
     Row,
     Setting,
     baseline,
     chosen,
+    main_rows,
 )
 from method_tables import METRICS, Runs, commands, table_of, tables_of, train_settings
 from reporting import ResultsOption, report
@@ -75,7 +75,7 @@ def run(
 ) -> None:
     """Train what is missing, seed by seed, and measure it."""
     settings = _settings(setting, data)
-    for seed, name in product(range(seeds), _checked(row or MAIN, ROWS)):
+    for seed, name in product(range(seeds), _checked(row or main_rows(setting), ROWS)):
         if ROWS[name].method or (setting == "picturebook" and not seed):
             typer.echo(f"{name}, seed {seed}")
             folder = _folder(out, setting, name) / str(seed)
@@ -136,7 +136,7 @@ def select(
 def merge(setting: SettingArgument, out: Out, data: Data = None, row: RowNames = None) -> None:
     """Merge all trainings of a row of flickr8k into one model; measure it as the row "NAME, ensemble"."""
     settings = _settings(setting, data)
-    for name in _checked(row or MAIN[1:], ROWS):
+    for name in _checked(row or main_rows(setting)[1:], ROWS):
         members = sorted(state.parent for state in _folder(out, setting, name).glob("*/state.safetensors"))
         if not members:
             raise typer.BadParameter(
@@ -176,7 +176,7 @@ def table(
     if not row:
         notes = ["Mean ± standard deviation over seeds; in brackets the difference to the baseline, 95 %."]
         row_commands = {name: commands(setting, name) for name in names}
-        report(f"methods_{setting}", tables_of(runs), results, notes, row_commands=row_commands)
+        report(f"methods_{setting}", tables_of(setting, runs), results, notes, row_commands=row_commands)
         return
     for metrics in METRICS.values():
         if part := table_of(names, metrics, runs, against):

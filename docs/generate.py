@@ -210,7 +210,14 @@ def _method_options(name: str) -> str:
         (_code(names), _code(str(defaults[each]) for each in names), _one_line(text))
         for names, text in entries
     ]
-    return _table(("option", "default", "meaning"), rows) if rows else "It has no options.\n"
+    if not rows:
+        return "It has no options.\n"
+    presets = [
+        f"\n`preset={preset}` sets {_code(f'{option}={value}' for option, value in values.items())}; options "
+        "given beside it win.\n"
+        for preset, values in method.presets.items()
+    ]
+    return _table(("option", "default", "meaning"), rows) + "".join(presets)
 
 
 def _summaries(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -29,13 +29,14 @@ def make_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
 
     Args:
         name: a name of `METHODS`, or several joined by +.
-        options: option -> value; each option is passed to all members that have it.
+        options: option -> value; each option is passed to all members that have it. `preset` names one of
+            the `presets` of a member; its options apply where no other value is given.
 
     Raises:
-        ModelError: an unknown method or option, or an option of another type than its default.
+        ModelError: an unknown method, preset or option, or an option of another type than its default.
     """
-    options = options or {}
     known = {part: _options(part) for part in _parts(name)}
+    options = _with_preset(name, options or {})
     for option, value in options.items():
         defaults = [own[option] for own in known.values() if option in own]
         if not defaults:
@@ -59,6 +60,19 @@ def _parts(name: str) -> list[str]:
     if len(set(parts)) < len(parts):
         raise ModelError(f"The method {name!r} contains a part twice.")
     return parts
+
+
+def _with_preset(name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Replace the option `preset` by the options that it stands for."""
+    if "preset" not in options:
+        return options
+    presets = {preset: own for part in _parts(name) for preset, own in METHODS[part].presets.items()}
+    given = dict(options)
+    preset = given.pop("preset")
+    if preset not in presets:
+        known = f"one of {', '.join(presets)}" if presets else "the method has none"
+        raise ModelError(f"preset={preset!r}: no such preset; {known}.{did_you_mean(str(preset), presets)}")
+    return {**presets[preset], **given}
 
 
 def _options(part: str) -> dict[str, Any]:

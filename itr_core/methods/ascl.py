@@ -1,8 +1,8 @@
 """AsCL: contrast each image with generated captions of more, less, and untrue content."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import cycle
-from typing import cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ class AsCL(Method):
         w_i, w_pos: weights of the two losses.
         heads: number of attention heads in S_local; must divide d.
 
+    The preset "acf" has the values of the authors' code of ACF-R+. With cached features, add u1=0.
+
     References:
         Gong, Mai & Huang, AsCL: An Asymmetry-sensitive Contrastive Learning Method for Image-Text Retrieval
         with Cross-Modal Fusion, ICME 2024, arXiv:2405.10029; and the authors' code of its extension ACF-R+.
@@ -72,6 +74,9 @@ class AsCL(Method):
     """
 
     replaces_infonce = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "acf": {"u1": 0.8, "tau": 0.1, "negatives": "feature", "w_i": 0.4, "w_pos": 0.6}
+    }
 
     def __init__(
         self,

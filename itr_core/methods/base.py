@@ -1,9 +1,9 @@
 """Base class of the training objectives: a module that maps a batch of embeddings to named scalar terms."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -70,6 +70,8 @@ class Method(nn.Module, ABC):
     every step.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Names of published settings and the options that they set, for the option `preset` of `make_method`."""
     needs: frozenset[str] = frozenset()
     """The subset of `NEEDS` that the trainer supplies; it computes no others."""
     weights: dict[str, float]

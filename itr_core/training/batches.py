@@ -18,6 +18,7 @@ from itr_core.batch import PairBatch
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import ImageRows
 from itr_core.training.method_inputs import MethodInputs
+from itr_core.training.word_dropout import drop_words
 
 
 @dataclass(frozen=True)
@@ -126,12 +127,3 @@ class PairBatchDataset(Dataset[LoadedBatch]):
         texts, count = self.captions[row], self.captions_per_image
         chosen = random.choice(len(texts), count, replace=count > len(texts)).tolist()
         return [(drop_words(texts[index], self.word_dropout, random), index) for index in chosen]
-
-
-def drop_words(text: str, probability: float, random: np.random.Generator) -> str:
-    """Remove each word with the given probability; a text that would lose all its words stays unchanged."""
-    if not probability:
-        return text
-    words = text.split()
-    kept = [word for word, x in zip(words, random.random(len(words)), strict=True) if x >= probability]
-    return " ".join(kept) or text

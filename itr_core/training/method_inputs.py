@@ -11,6 +11,7 @@ from torch import Tensor
 
 from itr_core.errors import SourceError
 from itr_core.methods import Method
+from itr_core.training.word_dropout import drop_words
 
 if TYPE_CHECKING:
     from itr_core.pairs import PairSet
@@ -70,6 +71,9 @@ class MethodInputs:
     """(n, t_i) of each image and (m, t_t) of each caption, floats, memory-mapped if they are large."""
     false_captions: Sequence[Sequence[Sequence[str]]] | None = None
     """Captions that are known to be false of the image, for each caption of each image."""
+    word_dropout: float = 0.0
+    """Probability of removing each word of a generated positive, in [0, 1). It is that of the captions:
+    otherwise the length would tell a generated caption from a caption of the source."""
     _without_captions: frozenset[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,7 +104,7 @@ class MethodInputs:
         if "positive_text" in needs:
             made["positive_text"] = self.tokenizer(
                 [
-                    self.method.positive_text(self.captions[row], anchor, random[row])
+                    self._positive_text(row, anchor, random[row])
                     for row, anchor in zip(rows.tolist(), chosen.tolist(), strict=True)
                 ]
             )
@@ -127,6 +131,10 @@ class MethodInputs:
             made["teacher_image"] = torch.from_numpy(images[rows].astype(np.float32))
             made["teacher_text"] = torch.from_numpy(captions[caption_ids].astype(np.float32))
         return made
+
+    def _positive_text(self, row: int, anchor: int, random: np.random.Generator) -> str:
+        text = self.method.positive_text(self.captions[row], anchor, random)
+        return drop_words(text, self.word_dropout, random)
 
     def _false_caption(self, row: int, anchor: int, random: np.random.Generator) -> str:
         """Draw a false variant of a caption, or of another caption of the image if it has none."""

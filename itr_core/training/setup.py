@@ -116,6 +116,7 @@ class TrainingSetup:
             image_teacher=config.image_teacher,
             text_teacher=config.text_teacher,
             triples=config.triples,
+            word_dropout=config.word_dropout,
             seed=config.seed,
             progress=progress,
         )
@@ -240,6 +241,7 @@ def open_method_inputs(
     image_teacher: str | None = None,
     text_teacher: str | None = None,
     triples: str | None = None,
+    word_dropout: float = 0.0,
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[MethodInputs, Setup]:
@@ -254,6 +256,7 @@ def open_method_inputs(
         image_teacher: see `open_teachers`.
         text_teacher: see `open_teachers`.
         triples: tab-separated file of related concepts.
+        word_dropout: probability of removing each word of a generated positive.
         seed: of clusters and of the method's weights.
         progress: show progress bars.
 
@@ -263,7 +266,7 @@ def open_method_inputs(
     check_method_inputs(
         method, pairs, labels=labels, image_teacher=image_teacher, text_teacher=text_teacher, triples=triples
     )
-    inputs = MethodInputs(method, encoder.tokenizer, pairs.captions)
+    inputs = MethodInputs(method, encoder.tokenizer, pairs.captions, word_dropout=word_dropout)
     label_names: list[str] = []
     if "false_captions" in method.needs:
         inputs.false_captions = pairs.false_captions

@@ -3,7 +3,18 @@
 from typing import get_args
 
 import pytest
-from method_rows import ALL_ROWS, CANDIDATES, CHOSEN, COMPARISONS, FROM_PIXELS, MAIN, ROWS, Setting, chosen
+from method_rows import (
+    ALL_ROWS,
+    CANDIDATES,
+    CHOSEN,
+    COMPARISONS,
+    FROM_PIXELS,
+    ROWS,
+    Setting,
+    chosen,
+    main_rows,
+)
+from method_tables import train_settings
 
 from itr_core.methods import make_method
 from itr_core.training.config import TrainConfig
@@ -30,5 +41,15 @@ def test_every_choice_was_a_candidate_and_every_candidate_can_be_trained() -> No
 
 
 def test_groups_and_comparisons_name_rows_that_exist() -> None:
-    named = {*MAIN, *FROM_PIXELS, *(row for pair in COMPARISONS for row in pair[:2])}
+    main = {name for setting in get_args(Setting) for name in main_rows(setting)}
+    named = {*main, *FROM_PIXELS, *(row for pair in COMPARISONS for row in pair[:2])}
     assert named <= {*ALL_ROWS}
+
+
+@pytest.mark.parametrize("setting", get_args(Setting))
+def test_beside_ascl_stands_infonce_with_as_many_texts(setting: Setting) -> None:
+    rows = main_rows(setting)
+    control = ROWS[rows[rows.index("ascl") - 1]]
+    captions = int(str(train_settings(setting, None).get("captions_per_image", 1)))
+    assert control.method == "infonce"
+    assert control.settings == {"captions_per_image": 2 * captions}

@@ -61,19 +61,21 @@ def test_rows_are_grouped_and_metrics_that_nobody_has_left_out() -> None:
     runs = {
         "infonce": [run(0), run(1)],
         "coder": [run(2)],
+        "infonce, two captions": [run(5)],
+        "infonce, four captions": [run(6)],
         "coder, no queue": [run(3)],
         "infonce, from pixels": [run(4)],
     }
-    tables = tables_of(runs)
+    tables = tables_of("picturebook", runs)
     assert {name: [row.title for row in table.rows] for name, table in tables.items()} == {
-        "main_recall": ["infonce", "coder"],
-        "controls_recall": ["infonce", "coder, no queue"],
+        "main_recall": ["infonce", "coder", "infonce, two captions"],
+        "controls_recall": ["infonce", "infonce, four captions", "coder, no queue"],
         "pixels_recall": ["infonce, from pixels"],
         "comparisons": ["coder, no queue against coder: rSum"],
     }
     assert [*tables["main_recall"].columns] == ["seeds", "rsum", "t2i_r1", "short_t2i_r10"]
     assert tables["main_recall"].row("infonce").cells["seeds"] == 2
-    assert [*tables_of({"infonce": [run(0)]})] == ["main_recall"]
+    assert [*tables_of("flickr8k", {"infonce": [run(0)]})] == ["main_recall"]
 
 
 def test_another_baseline_can_be_chosen() -> None:

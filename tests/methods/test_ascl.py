@@ -276,6 +276,20 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
         make_method("ascl", options)
 
 
+def test_the_preset_of_the_authors_and_options_beside_it() -> None:
+    method = make_method("ascl", {"preset": "acf"})
+    assert isinstance(method, AsCL)
+    assert (method.u1, method.tau, method.negatives) == (0.8, 0.1, "feature")
+    assert method.operations == list(FEATURE_NOISE)
+    assert method.weights == {"ascl_i": 0.4, "ascl_ii_iii": 0.6, "ascl_overhard": 0.0}
+    on_features = make_method("ascl+cusa", {"preset": "acf", "u1": 0.0, "alpha": 1.0})
+    assert on_features.needs == {"tokens", "positive_text", "teachers"}
+    with pytest.raises(ModelError, match=r"preset='acff': no such preset; one of acf.*Did you mean 'acf'"):
+        make_method("ascl", {"preset": "acff"})
+    with pytest.raises(ModelError, match="preset='acf': no such preset; the method has none"):
+        make_method("infonce", {"preset": "acf"})
+
+
 def test_heads_must_divide_the_dimensions() -> None:
     with pytest.raises(ModelError, match="heads=3: must divide the model's 8"):
         AsCL(u1=0.5, heads=3).build(Setup(8))

@@ -143,6 +143,18 @@ def test_method_inputs_follow_the_rows_and_are_deterministic() -> None:
         assert torch.equal(present(again.negative_text), present(pairs.negative_text))
 
 
+def test_generated_positives_lose_words_like_captions() -> None:
+    captions = [[" ".join(f"row{row}word{k}" for k in range(40))] for row in range(12)]
+    inputs = MethodInputs(make_method("loud"), lambda texts: texts, captions, word_dropout=0.5)
+    texts = [texts[0] for texts in captions]
+    given = np.arange(12), np.zeros(12, np.int64), np.arange(12), texts, (3, 4)
+    positives = inputs(*given)["positive_text"]
+    kept = [str(text).lower().split() for text in positives]
+    assert 0.4 < sum(map(len, kept)) / (12 * 40) < 0.6
+    assert all(set(words) < set(text.split()) for words, text in zip(kept, texts, strict=True))
+    assert inputs(*given)["positive_text"] == positives
+
+
 def test_unneeded_inputs_are_not_computed() -> None:
     images = StoredImages(np.zeros((2, 1), np.float32), {})
     inputs = MethodInputs(make_method("infonce"), words_as_numbers, [["a"], ["b"]])

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import StoredImages
 from itr_core.system.workers import identity_collate
-from itr_core.training.batches import EpochPlan, PairBatchDataset, drop_words
+from itr_core.training.batches import EpochPlan, PairBatchDataset
+from itr_core.training.word_dropout import drop_words
 from tests.support import present
 
 CAPTIONS = [[f"image {row} text {k}" for k in range(1 + row % 5)] for row in range(20)]
