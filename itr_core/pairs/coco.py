@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from itr_core.errors import ImageError, SourceError
+from itr_core.errors import SourceError
 from itr_core.pairs import table_file
 from itr_core.pairs.captions import clean_text, read_captions
+from itr_core.pairs.coco_labels import Labels, labels_beside, labels_of_instances
 from itr_core.pairs.columns import Columns, caption_columns, some_names, without_captions
 from itr_core.pairs.file_options import FileOptions
-from itr_core.pairs.from_files import Record, pairs_of_files
+from itr_core.pairs.from_files import Named, pairs_of_names
 from itr_core.pairs.identity import id_text, unique_ids
 from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.json_files import read_json, rows_of_json
@@ -42,8 +43,10 @@ def load(
 ) -> PairSet:
     """Read `FILE.json[:split]` in either layout; `columns` are those of a list in another layout.
 
-    Images are searched in `image_root`, else in the folder of the file, its `images/` folder, and the folder
-    above; by their file names and, if there is a COCO id, by the names of 2017 (`<12 digits>.jpg`).
+    The labels are the categories of the file, or of `instances_*.json` beside it (see `coco_labels`).
+    Images are searched in `image_root`, else in the folder of the file, in the folder above, and in folders
+    beside the file with usual names (`images`, `val2014`, `Flicker8k_Dataset`, `flickr30k-images`, ...); by
+    their file names and, if there is a COCO id, by the names of 2017 (`<12 digits>.jpg`).
 
     Raises:
         SourceError: the file cannot be read, has no such split, or none of its images is found.
@@ -79,7 +82,20 @@ def load(
         entries = _of_split(entries, split, source)
     if not columns and not any(entry.captions for entry in entries):
         _refuse(source, content)
-    return _located(entries, search, source=source, report=report, limit=limit)
+    if isinstance(content.get("categories"), list) and content["categories"]:
+        labels: Labels | None = labels_of_instances(content, str(path))
+    else:
+        labels = labels_beside(path, [entry.folder for entry in entries], report)
+    named = [
+        Named(
+            entry.image_id,
+            entry.file_names,
+            entry.captions,
+            None if labels is None else labels.get(entry.image_id, []),
+        )
+        for entry in entries
+    ]
+    return pairs_of_names(named, search, source=source, report=report, limit=limit)
 
 
 def _is_annotated(content: Any) -> bool:
@@ -101,32 +117,13 @@ def _of_split(entries: list["_Entry"], split: str, source: str) -> list["_Entry"
     return [entries[row] for row in rows_of_split([entry.split for entry in entries], split, source)]
 
 
-def _located(
-    entries: list["_Entry"], search: ImageSearch, *, source: str, report: Report, limit: int | None
-) -> PairSet:
-    records = []
-    for entry in entries:
-        try:
-            records.append(Record(entry.image_id, search.find(entry.file_names), entry.captions))
-        except ImageError as error:
-            report.skip(entry.file_names[0], str(error))
-    if not records:
-        raise SourceError(f"{source}: {search.nothing_found(len(entries), report)}")
-    return pairs_of_files(
-        records,
-        source=source,
-        skipped=report.skipped,
-        notes=report.notes,
-        limit=limit,
-        options=search.options,
-    )
-
-
 class _Entry(NamedTuple):
     image_id: str
     file_names: list[str]
     captions: list[str]
     split: str = ""
+    folder: str = ""
+    """The folder of the image, such as `val2014`, if the file names it."""
 
 
 def _entries(path: Path, content: Mapping[str, Any], report: Report) -> tuple[str, list[_Entry]]:
@@ -198,7 +195,7 @@ def _entry(
     if (number := _ID.fullmatch(image_id)) and len(number[1]) <= 12:
         names.append(f"{number[1]:0>12}.jpg")
     names = [name for name in names if name]
-    return _Entry(image_id or name, names, own, split) if names else None
+    return _Entry(image_id or name, names, own, split, id_text(image.get("filepath"))) if names else None
 
 
 def _name_in_url(image: Mapping[str, Any]) -> str:

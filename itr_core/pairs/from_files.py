@@ -1,14 +1,15 @@
 """Build a `PairSet` from image files on disk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs.file_options import FileOptions
+from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.references import reference_of
-from itr_core.pairs.report import Skipped
+from itr_core.pairs.report import Report, Skipped
 
 
 class Record(NamedTuple):
@@ -18,6 +19,43 @@ class Record(NamedTuple):
     reference: Path | str
     captions: list[str]
     labels: list[str] | None = None
+
+
+class Named(NamedTuple):
+    """An image of an annotation file: its id, the names under which its file is searched, and its texts."""
+
+    image_id: str
+    file_names: list[str]
+    captions: list[str]
+    labels: list[str] | None = None
+
+
+def pairs_of_names(
+    entries: Sequence[Named], search: ImageSearch, *, source: str, report: Report, limit: int | None
+) -> PairSet:
+    """Build a set of the images whose files are found; the others are skipped and reported.
+
+    Raises:
+        SourceError: no image is found, or none is usable.
+    """
+    records = []
+    for entry in entries:
+        try:
+            path = search.find(entry.file_names)
+        except ImageError as error:
+            report.skip(entry.file_names[0], str(error))
+        else:
+            records.append(Record(entry.image_id, path, entry.captions, entry.labels))
+    if not records:
+        raise SourceError(f"{source}: {search.nothing_found(len(entries), report)}")
+    return pairs_of_files(
+        records,
+        source=source,
+        skipped=report.skipped,
+        notes=report.notes,
+        limit=limit,
+        options=search.options,
+    )
 
 
 def pairs_of_files(

@@ -16,6 +16,7 @@ from itr_core.pairs.name_index import name_key
 from itr_core.pairs.report import Report
 
 _COCO_FOLDERS = ("val2017", "train2017", "test2017", "val2014", "train2014", "test2014")
+_FLICKR_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k-images", "flickr30k_images", "Images")
 _ANNOTATIONS = re.compile(r"annotations?|annots?|captions?|labels?|meta(data)?|splits?|json", re.I)
 
 
@@ -45,9 +46,11 @@ class ImageSearch:
         folder = file.absolute().parent
         if image_root is not None:
             return cls([Path(image_root), folder], [Path(image_root)], options)
-        beside = [folder.parent / name for name in ("images", *_COCO_FOLDERS)]
+        beside = [folder.parent / name for name in ("images", *_COCO_FOLDERS, *_FLICKR_FOLDERS)]
         parent = [folder.parent] if _ANNOTATIONS.fullmatch(folder.name) else []
         bases = [folder / "images", folder, folder.parent / "images", folder.parent]
+        usual = [place / name for place in (folder, folder.parent) for name in _FLICKR_FOLDERS]
+        bases += [place for place in usual if place.is_dir()]  # others would only cost time for each image
         return cls(bases, [folder, *beside, *parent], options)
 
     def find(self, names: Iterable[str]) -> Path:

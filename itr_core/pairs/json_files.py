@@ -1,6 +1,7 @@
 """JSON files of annotations and of rows, and JSON lines."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,37 @@ from itr_core.pairs.rows import TableRow, TextTable, looks_like_image
 from itr_core.pairs.text_files import read_text, split_lines
 
 
-def read_json(path: Path, report: Report) -> Any:
+def read_json(path: Path, report: Report, *, leave_out: Sequence[str] = ()) -> Any:
     """Read a JSON file in any encoding.
+
+    Args:
+        path: the file.
+        report: is told about the encoding.
+        leave_out: keys of objects whose values are forgotten at once, so that they take no memory.
 
     Raises:
         SourceError: the file cannot be read, or is not JSON.
     """
     try:
-        return parse_json(read_text(path, report))
+        return parse_json(read_text(path, report), leave_out)
     except ValueError as error:
         raise SourceError(f"{path}: not a JSON file ({error}).") from error
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, leave_out: Sequence[str] = ()) -> Any:
     """Parse JSON text; control characters in strings are allowed.
 
     Raises:
         ValueError: invalid or too deeply nested JSON.
     """
+
+    def without(value: dict[str, Any]) -> dict[str, Any]:
+        for key in leave_out:
+            value.pop(key, None)
+        return value
+
     try:
-        return json.loads(text, strict=False)
+        return json.loads(text, strict=False, object_hook=without if leave_out else None)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
