@@ -1,6 +1,5 @@
 """Analysis of one gallery. Results are computed once and cached in the gallery's folder."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,8 +23,9 @@ from analysis.probes import counterfactuals
 from analysis.probes.word_edits import object_words, word_edits
 from analysis.projection import Map, aligned_maps, centred, pca_map, umap_map
 from analysis.query_truth import CaptionOwners, GalleryTruth, Judged, gallery_truth, judge
+from analysis.ready_made import ready_made
 from analysis.report_card.measure import report_card
-from analysis.result_store import Arrays, ResultStore
+from analysis.result_store import Arrays, ResultStore, key
 from analysis.result_versions import versions_of
 from itr_core.encoders.encoder import Encoder
 from itr_core.errors import GalleryError
@@ -54,7 +54,8 @@ class GalleryAnalysis:
     """All measures of one gallery, each computed at its first use.
 
     Results are cached in the gallery's folder under a hash of its manifest and of their declared version
-    (`analysis.result_versions`), so a gallery that was built again never gets results of the old one.
+    (`analysis.result_versions`), so a gallery that was built again never gets results of the old one. The
+    results of the demo gallery are shipped (`analysis.ready_made`).
 
     The geometry and the maps exist for every gallery. Methods that need pairs raise GalleryError if the
     gallery has fewer than two images or no caption. Slow
@@ -66,7 +67,9 @@ class GalleryAnalysis:
         self.images = gallery.image_embeddings
         self.captions = [caption for captions in gallery.items["captions"] for caption in captions]
         self.results = ResultStore(
-            gallery.path / FOLDER, lambda name: _digest(gallery.manifest.checksum, *versions_of(name))
+            gallery.path / FOLDER,
+            lambda name: key(gallery.manifest.checksum, *versions_of(name)),
+            ready_made(gallery.manifest),
         )
 
     @cached_property
@@ -369,7 +372,7 @@ def aligned(
         maps = aligned_maps([each._map_rows(kind) for each in analyses], progress=progress)
         return {str(index): points for index, points in enumerate(maps)}
 
-    together = _digest(*(each.gallery.manifest.checksum for each in analyses))
+    together = key(*(each.gallery.manifest.checksum for each in analyses))
     results = analyses[0].results.arrays(f"aligned-{kind}-{together}", compute)
     return [each._maps(kind, results[str(index)]) for index, each in enumerate(analyses)]
 
@@ -377,7 +380,3 @@ def aligned(
 def _progress_of_step(report: Progress, index: int, steps: int) -> Progress:
     """Progress of one step, as a part of all steps."""
     return lambda done, total: report(100 * index + 100 * done // total, 100 * steps)
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]

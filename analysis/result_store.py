@@ -31,11 +31,15 @@ class ResultStore:
     Args:
         folder: created when the first result is written; its parent must exist.
         key_of: name of a result -> a key that changes with everything that the result depends on.
+        ready_made: where results are looked up that `folder` does not hold; nothing is written there.
     """
 
-    def __init__(self, folder: Path, key_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, folder: Path, key_of: Callable[[str], str], ready_made: "ResultStore | None" = None
+    ) -> None:
         self.folder = folder
         self.key_of = key_of
+        self.ready_made = ready_made
         self._cache: dict[str, Any] = {}
         self._locks: dict[str, RLock] = defaultdict(RLock)
         sweep(folder)
@@ -50,7 +54,9 @@ class ResultStore:
 
     def known(self, name: str) -> bool:
         """Return whether the result is cached, in memory or as a file."""
-        return name in self._cache or any(self.folder.glob(f"{name}.{self.key_of(name)}.*"))
+        if name in self._cache or any(self.folder.glob(f"{name}.{self.key_of(name)}.*")):
+            return True
+        return self.ready_made is not None and self.ready_made.known(name)
 
     def in_memory(self) -> dict[str, Any]:
         """Return all results that are cached in memory."""
@@ -90,7 +96,7 @@ class ResultStore:
                     return BytesIO(content)
                 log.warning("The cached result %s is damaged; it is computed again.", path)
                 path.unlink()
-        return None
+        return self.ready_made._stored(name, suffix) if self.ready_made else None
 
     def _write(self, name: str, suffix: str, content: bytes) -> None:
         path = self.folder / f"{name}.{self.key_of(name)}.{_digest(content)}{suffix}"
@@ -99,6 +105,11 @@ class ResultStore:
             part.write_bytes(content)
         for old in set(self.folder.glob(f"{name}.*{suffix}")) - {path}:
             old.unlink()
+
+
+def key(*parts: str) -> str:
+    """Return a key of the parts: 16 hexadecimal digits of their SHA-256 digest."""
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def _digest(content: bytes) -> str:
@@ -118,5 +129,5 @@ def _read_arrays(file: BinaryIO) -> Arrays:
 
 
 def _write_arrays(file: BinaryIO, arrays: Arrays) -> None:
-    savez: Callable[..., None] = np.savez  # its type would take the arrays for its own options
+    savez: Callable[..., None] = np.savez_compressed  # its type would take the arrays for its own options
     savez(file, **arrays)
