@@ -52,7 +52,11 @@ def precision_at_r(
 
 
 def label_map(
-    similarity: Rows | ArrayLike, query_labels: ArrayLike, item_labels: ArrayLike
+    similarity: Rows | ArrayLike,
+    query_labels: ArrayLike,
+    item_labels: ArrayLike,
+    *,
+    n_query: int | None = None,
 ) -> dict[str, float]:
     """Compute label mAP in percent: an item is relevant to a query if they share a label.
 
@@ -64,14 +68,18 @@ def label_map(
     >>> label_map(np.array([[3, 2, 1]]), np.array([[True]]), np.array([[True], [False], [True]]))
     {'map@n_query': 100.0, 'map@all': 83.33333333333333}
     """
-    found = label_precision(similarity, query_labels, item_labels)
+    found = label_precision(similarity, query_labels, item_labels, n_query=n_query)
     if np.isnan(found["map@all"]).all():
         raise ValueError("No query shares a label with any item.")
     return {name: 100 * float(np.nanmean(value)) for name, value in found.items()}
 
 
 def label_precision(
-    similarity: Rows | ArrayLike, query_labels: ArrayLike, item_labels: ArrayLike
+    similarity: Rows | ArrayLike,
+    query_labels: ArrayLike,
+    item_labels: ArrayLike,
+    *,
+    n_query: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Compute the average precision of every query; an item is relevant to a query if they share a label.
 
@@ -84,6 +92,8 @@ def label_precision(
         similarity: (n_query, n_item), higher is better, integers or floats; read in blocks of rows.
         query_labels: (n_query, C) bool.
         item_labels: (n_item, C) bool.
+        n_query: length of the window of `map@n_query`. Default: the number of queries; where an image has
+            several captions as queries, the literature counts the images.
 
     Returns:
         Name of the window -> (n_query,) float64 in [0, 1]; NaN for queries without relevant items.
@@ -97,19 +107,19 @@ def label_precision(
     """
     similarity = as_rows(similarity)
     query_labels, item_labels = as_array(query_labels), as_array(item_labels)
-    n_query, n_item = similarity.shape
+    queries, n_item = similarity.shape
     if query_labels.ndim != 2 or item_labels.ndim != 2:
         raise ValueError(
             f"Labels must be matrices (queries, labels) and (items, labels), got shapes {query_labels.shape} "
             f"and {item_labels.shape}."
         )
-    if len(query_labels) != n_query or len(item_labels) != n_item:
+    if len(query_labels) != queries or len(item_labels) != n_item:
         raise ValueError(
             f"Labels of {len(query_labels)} queries and {len(item_labels)} items, a similarity of "
-            f"{n_query} by {n_item}."
+            f"{queries} by {n_item}."
         )
-    windows = {"map@n_query": min(n_query, n_item), "map@all": n_item}
-    found = {name: np.full(n_query, np.nan) for name in windows}
+    windows = {"map@n_query": min(n_query or queries, n_item), "map@all": n_item}
+    found = {name: np.full(queries, np.nan) for name in windows}
     transposed = item_labels.T.astype(np.float32)
     for rows, block in blocks(similarity):
         relevant = query_labels[rows].astype(np.float32) @ transposed > 0

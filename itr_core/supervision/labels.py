@@ -1,6 +1,6 @@
 """Labels of images: those of the source, or pseudo-labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -49,10 +49,15 @@ def best_kind(pairs: PairSet) -> str:
     return "concepts" if content_words(pairs.captions, 1) else "clusters"
 
 
-def source_labels(pairs: PairSet) -> tuple[list[str], np.ndarray]:
-    """Return the labels of the source as `label_matrix` does; raise SourceError if it has none."""
-    names = sorted({name for own in pairs.labels or () for name in own})
-    if not names:
+def source_labels(pairs: PairSet, names: Sequence[str] = ()) -> tuple[list[str], np.ndarray]:
+    """Return the labels of the source as `label_matrix` does; raise SourceError if it has none.
+
+    Args:
+        pairs: the source.
+        names: names of the columns, among them all labels of the source. By default those of the source.
+    """
+    names = [*names] or sorted({name for own in pairs.labels or () for name in own})
+    if not any(pairs.labels or ()):
         raise SourceError(
             f"{pairs.source} has no labels. Add a column of labels (`labels`, or --columns labels=NAME), or "
             f"use pseudo-labels: --labels concepts ({CONCEPTS} words of the captions) or --labels clusters."

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from itr_core.hashing.evaluate import evaluate_codes
 from itr_core.metrics import CosineSimilarity, label_map
 from itr_core.metrics.similarity import HammingSimilarity
 from itr_core.pairs import load_pairs
+from tests.pairs.layouts.stand_ins import mirflickr, paint
 from ui.cli import app
 
 
@@ -180,6 +182,7 @@ def test_evaluation_does_not_train_on_queries(world: Path, monkeypatch: pytest.M
         CosineSimilarity(texts.reshape(64, 2, -1)[asking].reshape(26, -1), images[stored]),
         has[asking].repeat(2, axis=0),
         has[stored],
+        n_query=13,  # the images, not their 26 captions
     )
     assert figures["embeddings"]["t2i"] == pytest.approx(expected, abs=0.2)
 
@@ -196,6 +199,38 @@ def test_the_command_prints_a_table_or_json(monkeypatch: pytest.MonkeyPatch) -> 
     assert (printed["labels"], printed["bits"], printed["n_query_images"]) == ("source", 64, 3)
     assert printed["codes"]["i2t"].keys() == {"map@n_query", "map@all"}
     assert "a positive multiple of 8" in CliRunner().invoke(app, [*asked[:-1], "9"]).stderr
+
+
+@pytest.mark.usefixtures("configs")
+def test_queries_and_database_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = f"mirflickr:{mirflickr(tmp_path)}"
+    trained: list[np.ndarray] = []
+
+    def spy(image: np.ndarray, *more: Any, **options: Any) -> BinaryHead:
+        trained.append(image)
+        return train_codes(image, *more, **options, steps=2)
+
+    monkeypatch.setattr(evaluate, "train_codes", spy)
+    sizes = ["--bits", "16", "--bits", "8"]
+    parts = ["--queries", f"{spec}:query", "--database", f"{spec}:database"]
+    result = CliRunner().invoke(app, ["hash", "tiny/none", f"{spec}:train", *parts, *sizes, "--json"])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    assert (figures["n_query_images"], figures["n_database_images"]) == (5, 35)
+    assert figures["codes"].keys() == {"16", "8"}
+    encoder, train = load_encoder("tiny/none"), load_pairs(f"{spec}:train")
+    for images in trained:
+        np.testing.assert_allclose(images, encoder.encode_images(pair.image for pair in train), atol=1e-5)
+    table = CliRunner().invoke(app, ["hash", "tiny/none", f"{spec}:train", *parts, *sizes]).stdout
+    assert "16-bit codes" in table
+    assert " 8-bit codes" in table
+    with pytest.raises(SourceError, match="name both sources or none"):
+        evaluate_codes(encoder, train, queries=train)
+    with pytest.raises(SourceError, match="labels='concepts': with queries and a database"):
+        evaluate_codes(encoder, train, queries=train, database=train, labels="concepts")
+    paint(tmp_path / "world" / "1.jpg", ["sky"], 0)
+    with pytest.raises(SourceError, match="world has no labels"):
+        evaluate_codes(encoder, train, queries=train, database=load_pairs(f"folder:{tmp_path}/world"))
 
 
 def test_a_source_of_one_image_is_refused() -> None:

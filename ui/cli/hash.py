@@ -13,7 +13,20 @@ from ui.cli.source_options import SourceOptions, with_source_options
 def hash_codes(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     source: Source,
-    bits: Annotated[int, typer.Option(help="Length of the codes, a multiple of 8.")] = 32,
+    queries: Annotated[
+        str | None,
+        typer.Option(
+            help="Source of the query images, on which nothing is trained; with --database. Default: a fifth "
+            "of SOURCE."
+        ),
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="Source that the queries search. Default: the rest of SOURCE.")
+    ] = None,
+    bits: Annotated[
+        list[int] | None,
+        typer.Option(help="Length of the codes, a multiple of 8. Can be repeated.", show_default="32"),
+    ] = None,
     labels: Annotated[
         str,
         typer.Option(
@@ -28,19 +41,31 @@ def hash_codes(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Train binary codes on a labelled source and compare their label mAP with that of the embeddings."""
+    """Train binary codes on a labelled source and compare their label mAP with that of the embeddings.
+
+    mAP@n_query is taken over as many ranks as there are query images, as in the literature.
+    """
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.hashing.evaluate import evaluate_codes
 
     pairs = options.open(source)
-    encoder = load_encoder(model, device=device)
-    metrics = evaluate_codes(encoder, pairs, bits=bits, labels=labels, structure=structure, seed=seed)
+    lengths = bits or [32]
+    metrics = evaluate_codes(
+        load_encoder(model, device=device),
+        pairs,
+        queries=options.open(queries) if queries else None,
+        database=options.open(database) if database else None,
+        bits=lengths if len(lengths) > 1 else lengths[0],
+        labels=labels,
+        structure=structure,
+        seed=seed,
+    )
     if as_json:
         print_json(metrics)
         return
-    windows = "map@n_query", "map@all"
+    windows, codes = ("map@n_query", "map@all"), metrics["codes"]
     print_table(
-        f"{metrics['model']} on {metrics['source']}: {metrics['n_query_images']:,} query images, "
+        f"{metrics['model']} on {queries or source}: {metrics['n_query_images']:,} query images, "
         f"{metrics['n_database_images']:,} database images; relevant if they share one of "
         f"{metrics['n_labels']} labels ({metrics['labels']})",
         (
@@ -52,15 +77,11 @@ def hash_codes(
             ),
         ),
         [
-            (
-                name,
-                *(
-                    f"{metrics[key][direction][window]:.1f}"
-                    for direction in ("t2i", "i2t")
-                    for window in windows
-                ),
+            (name, *(f"{of[direction][window]:.1f}" for direction in ("t2i", "i2t") for window in windows))
+            for name, of in (
+                *((f"{n}-bit codes", codes[str(n)] if len(lengths) > 1 else codes) for n in lengths),
+                ("embeddings", metrics["embeddings"]),
             )
-            for key, name in (("codes", f"{bits}-bit codes"), ("embeddings", "embeddings"))
         ],
     )
     report_skipped(metrics["skipped"])
