@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+import numpy as np
 import snowballstemmer
 from rapidfuzz import process
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
@@ -52,6 +53,26 @@ def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> li
             forms.setdefault(stem(word), Counter())[word] += count
     ranked = sorted(forms.values(), key=lambda each: -each.total())
     return [each.most_common(1)[0][0] for each in ranked[:size]]
+
+
+def words_named(columns: Mapping[str, int], texts: Sequence[str]) -> np.ndarray:
+    """Return bool (len(texts), len(columns)): which words each text names, in any form of the word.
+
+    Args:
+        columns: the stem of each word -> its column.
+        texts: texts.
+
+    >>> words_named({stem("dog"): 0, stem("run"): 1}, ["Two dogs.", "She is running."])
+    array([[ True, False],
+           [False,  True]])
+    """
+    named = np.zeros((len(texts), len(columns)), np.bool_)
+    for row, text in enumerate(texts):
+        for word in words_of(text):
+            column = columns.get(stem(word))
+            if column is not None:
+                named[row, column] = True
+    return named
 
 
 def nearest_word(word: str, known: Mapping[str, int]) -> str | None:

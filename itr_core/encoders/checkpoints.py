@@ -25,11 +25,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from itr_core.encoders.checksums import CHECKSUMS, listed_files, write_checksums
+from itr_core.encoders.heads import HEADS_FILE, Heads
 from itr_core.encoders.loading import CONFIG_FILE, WEIGHT_FILES, WORDS_FILE
 from itr_core.errors import ModelError
 from itr_core.system.files import merge_folder, replace_folder, sweep, temporary
 
-HEADS_FILE = "heads.safetensors"
 TRAINING_FILE = "training.json"
 
 
@@ -44,7 +44,7 @@ def save(
     words: Iterable[str] = (),
     training: Mapping[str, Any] | None = None,
     card: str | None = None,
-    heads: Mapping[str, Tensor] | None = None,
+    heads: Heads | None = None,
     keep_others: bool = False,
 ) -> None:
     """Write a checkpoint folder atomically; an existing folder of that name is replaced.
@@ -60,7 +60,7 @@ def save(
         words: words of the training captions.
         training: content of training.json.
         card: text of README.md; by default `model_card` of `training`.
-        heads: weights of the method outside the two towers.
+        heads: weights of the method outside the two towers, and what they do in retrieval.
         keep_others: replace only the files of a checkpoint; the other files of an existing folder stay.
 
     Raises:
@@ -92,8 +92,8 @@ def save(
         _save_tensors(
             new / WEIGHT_FILES[0], _stored(weights or model.state_dict(), matrices), metadata={"format": "pt"}
         )
-        if heads:
-            _save_tensors(new / HEADS_FILE, _stored(heads, torch.float32))
+        if heads is not None and heads.tensors:
+            _save_tensors(new / HEADS_FILE, _stored(heads.tensors, torch.float32), metadata=heads.metadata())
         write_checksums(new)
         if keep_others:
             merge_folder(new, target, last=CHECKSUMS, without=_files_of_checkpoint(target))

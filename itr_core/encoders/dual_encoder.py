@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -17,13 +18,14 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from timm.utils import reparameterize_model
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor
 
 from itr_core.batch import EncoderOutput
 from itr_core.encoders import image_tower
+from itr_core.encoders.arrays import concatenate, unit
 from itr_core.encoders.device import pick_device
 from itr_core.encoders.encoder import Floats, Pixels
+from itr_core.encoders.heads import Heads
 from itr_core.encoders.loading import LoadedModel, open_model, split_language
 from itr_core.encoders.preprocessing import limit_aspect_ratio, split_transform
 from itr_core.encoders.text_tower import TextTower
@@ -44,6 +46,7 @@ def load_encoder(
     pixel_norm: str = "clip",
     resize: str = "shortest",
     seed: int = 0,
+    heads: bool = True,
 ) -> "DualEncoder":
     """Load the model that a spec names, ready to encode.
 
@@ -59,6 +62,7 @@ def load_encoder(
             'inception' for [-1, 1].
         resize: 'shortest' resizes the shorter side and crops the centre; 'squash' resizes to a square.
         seed: random seed of all weights that are not loaded.
+        heads: also load what a checkpoint adds to retrieval; False for its two towers alone.
 
     Returns:
         The encoder in evaluation mode.
@@ -78,6 +82,7 @@ def load_encoder(
         resize=resize,
         seed=seed,
     )
+    loaded = loaded if heads else replace(loaded, heads=Heads())
     name = loaded.spec or name
     if language:
         set_language(loaded.tokenizer, language)
@@ -91,7 +96,8 @@ def load_encoder(
 class DualEncoder(nn.Module):
     """Image and text tower of a model, mapping into one space of `dim` dimensions.
 
-    `encode_images` and `encode_texts` take PIL images and strings and return unit vectors as NumPy arrays.
+    `encode_images` and `encode_texts` take PIL images and strings and return unit vectors as NumPy arrays;
+    tokens have `token_dim` dimensions, fewer than embeddings that heads extend (`itr_core.encoders.heads`).
     The module itself takes tensors, returns an `EncoderOutput`, and can be trained. It implements
     `itr_core.encoders.Encoder`.
     """
@@ -110,6 +116,7 @@ class DualEncoder(nn.Module):
         self.tokenizer = loaded.tokenizer
         self.config = loaded.config
         self.words = loaded.words
+        self.heads = loaded.heads
         settings = PreprocessCfg(**self.model.visual.preprocess_cfg)
         self.resize_mode: str = settings.resize_mode
         self.preprocess = image_transform_v2(settings, is_train=False)
@@ -117,7 +124,8 @@ class DualEncoder(nn.Module):
         convolutional = sum(isinstance(module, nn.Conv2d) for module in self.model.visual.modules()) > 1
         self.layout = torch.channels_last if convolutional else torch.contiguous_format
         self.model.visual.to(memory_format=self.layout)  # MobileNetV2 trains 1.6 times as fast on a CPU
-        self.dim: int = loaded.config["model_cfg"]["embed_dim"]
+        self.token_dim: int = loaded.config["model_cfg"]["embed_dim"]
+        self.dim = self.heads.extended_dim(self.token_dim)
         self.context_length: int = loaded.tokenizer.context_length
         self._text = TextTower(loaded.model, *special_ids(loaded.tokenizer))
         self.eval()
@@ -135,11 +143,12 @@ class DualEncoder(nn.Module):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex SHA-256 over the configuration and the weights at the first access."""
+        """Hex SHA-256 over the configuration, the weights and used heads at the first access."""
         digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(self.heads.digest())
         return digest.hexdigest()
 
     def fuse(self) -> Self:
@@ -179,8 +188,8 @@ class DualEncoder(nn.Module):
             tokens: also return the patch tokens.
 
         Returns:
-            Embeddings (N, d) float32 of unit norm. With `tokens` also the P patch tokens of each image,
-            (N, P, d) float32 of unit norm, in reading order.
+            Embeddings (N, dim) float32 of unit norm. With `tokens` also the P patch tokens of each image,
+            (N, P, token_dim) float32 of unit norm, in reading order.
 
         Raises:
             ModelError: `tokens` is set and the image tower has no patch tokens.
@@ -192,10 +201,10 @@ class DualEncoder(nn.Module):
         )
         with self._encoding():
             outputs = [self._alone(forward, pixels) for pixels in self._pixel_batches(images, batch_size)]
-            if not tokens:
-                return _concatenate([_unit(image) for image in outputs], (0, self.dim))
-            pooled = _concatenate([_unit(image) for image, _ in outputs], (0, self.dim))
-            return pooled, _concatenate([_unit(patches) for _, patches in outputs], (0, 0, self.dim))
+            pooled = [unit(each[0] if tokens else each) for each in outputs]
+            embeddings = self.heads.extend_images(concatenate(pooled, (0, self.token_dim)))
+            patches = [unit(each[1]) for each in outputs] if tokens else []
+        return (embeddings, concatenate(patches, (0, 0, self.token_dim))) if tokens else embeddings
 
     @overload
     def encode_texts(
@@ -216,9 +225,9 @@ class DualEncoder(nn.Module):
             tokens: also return the word tokens.
 
         Returns:
-            Embeddings (N, d) float32 of unit norm. With `tokens` also the word tokens, one per sub-word,
-            (N, L, d) float32 of unit norm, where L is the length of the longest text, and their mask (N, L),
-            which is True at sub-words and False at start, end and padding. Tokens outside the mask are zero.
+            Embeddings (N, dim) float32 of unit norm. With `tokens` also the word tokens, one per sub-word,
+            (N, L, token_dim) float32 of unit norm, where L is the length of the longest text, and their mask
+            (N, L), True at sub-words and False at start, end and padding. Tokens outside the mask are zero.
 
         Raises:
             TypeError: `texts` is one string instead of a sequence of strings.
@@ -229,7 +238,7 @@ class DualEncoder(nn.Module):
         # Batches of similar length need the least padding.
         order = np.argsort([len(text) for text in texts], kind="stable")
         batches = [order[start : start + batch_size] for start in range(0, len(texts), batch_size)]
-        emb = np.empty((len(texts), self.dim), np.float32)
+        emb = np.empty((len(texts), self.token_dim), np.float32)
         tower = self._text.with_tokens if tokens else self._text
 
         def encode(rows: NDArray[np.intp]) -> Any:
@@ -238,18 +247,18 @@ class DualEncoder(nn.Module):
         with self._encoding():
             if not tokens:
                 for rows in batches:
-                    emb[rows] = _unit(self._alone(encode, rows))
-                return emb
+                    emb[rows] = unit(self._alone(encode, rows))
+                return self.heads.extend_texts(emb, texts)
             outputs = [self._alone(encode, rows) for rows in batches]
             longest = max((mask.shape[1] for *_, mask in outputs), default=0)
-            words = np.zeros((len(texts), longest, self.dim), np.float32)
+            words = np.zeros((len(texts), longest, self.token_dim), np.float32)
             masks = np.zeros((len(texts), longest), np.bool_)
             for rows, (pooled, vectors, mask) in zip(batches, outputs, strict=True):
                 length = mask.shape[1]
-                emb[rows] = _unit(pooled)
-                words[rows, :length] = _unit(vectors * mask[..., None])
+                emb[rows] = unit(pooled)
+                words[rows, :length] = unit(vectors * mask[..., None])
                 masks[rows, :length] = mask.cpu().numpy()
-        return emb, words, masks
+        return self.heads.extend_texts(emb, texts), words, masks
 
     def image_features(self, images: Iterable[Image.Image | Pixels], *, batch_size: int = 16) -> Floats:
         """Compute the input of the image tower's last projection, for training on a frozen trunk.
@@ -270,7 +279,7 @@ class DualEncoder(nn.Module):
                 self._alone(trunk, pixels).float().cpu().numpy()
                 for pixels in self._pixel_batches(images, batch_size)
             ]
-        return _concatenate(features, (0, 0))
+        return concatenate(features, (0, 0))
 
     # Preprocessing of images
 
@@ -389,12 +398,3 @@ class DualEncoder(nn.Module):
         ]:
             pixels = torch.from_numpy(np.stack(batch)).to(self.device)
             yield self.normalise(pixels / 255).to(self.dtype, memory_format=self.layout)
-
-
-def _unit(x: Tensor) -> Floats:
-    return F.normalize(x.float(), dim=-1).cpu().numpy()
-
-
-def _concatenate(batches: list[Floats], empty: tuple[int, ...]) -> Floats:
-    """Concatenate batches; without any, return an array of the shape `empty`."""
-    return np.concatenate(batches) if batches else np.zeros(empty, np.float32)

@@ -23,7 +23,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from transformers import dynamic_module_utils
 
 import assets
 from itr_core.encoders.checksums import checked_files
+from itr_core.encoders.heads import HEADS_FILE, Heads
 from itr_core.encoders.hub import Repository
 from itr_core.encoders.model_files import ModelFiles, require_weights
 from itr_core.encoders.open_clip_config import read_config
@@ -53,7 +54,7 @@ from itr_core.errors import ModelError, did_you_mean
 CONFIG_FILE = "open_clip_config.json"
 WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 WORDS_FILE = "words.txt"
-_OPTIONAL_FILES = (WORDS_FILE, *TOKENIZER_FILES)
+_OPTIONAL_FILES = (WORDS_FILE, HEADS_FILE, *TOKENIZER_FILES)
 PIXEL_NORMS = {
     "clip": (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD),
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
@@ -82,6 +83,8 @@ class LoadedModel:
     """The spec with the commit of a hub repository; None if the spec was complete."""
     encoder_type: Callable[[str, "LoadedModel"], Any] | None = None
     """A subclass of `DualEncoder` that this model needs."""
+    heads: Heads = field(default_factory=Heads)
+    """What the method of a checkpoint adds to retrieval."""
 
 
 def split_language(spec: str) -> tuple[str, str | None]:
@@ -189,7 +192,7 @@ def _hub(name: str) -> LoadedModel:
                 f"hf-hub:{name} has no safetensors. Pickled weights can run code; ask its authors for "
                 f"{WEIGHT_FILES[0]}."
             )
-        found = {each: repository.find(each) for each in TOKENIZER_FILES}
+        found = {each: repository.find(each) for each in (HEADS_FILE, *TOKENIZER_FILES)}
         files = {each: path for each, path in found.items() if path is not None}
         return replace(_checkpoint(config, weights, files), spec=f"hf-hub:{repository}")
 
@@ -224,7 +227,10 @@ def _checkpoint(config_file: Path, weights: Path, files: Mapping[str, Path]) -> 
         if language := (config["model_cfg"]["text_cfg"].get("tokenizer_kwargs") or {}).get("language"):
             set_language(tokenizer, language)
     words = files[WORDS_FILE].read_text(encoding="utf-8").splitlines() if WORDS_FILE in files else ()
-    return _loaded(model, tokenizer, config["model_cfg"], words)
+    loaded = _loaded(model, tokenizer, config["model_cfg"], words)
+    if HEADS_FILE in files:
+        loaded = replace(loaded, heads=Heads.read(files[HEADS_FILE], config["model_cfg"]["embed_dim"]))
+    return loaded
 
 
 def _stage(config: Mapping[str, Any], files: Mapping[str, Path], folder: Path) -> None:

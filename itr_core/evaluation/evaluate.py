@@ -125,6 +125,7 @@ def _embed(
             features = torch.as_tensor(image_features, dtype=encoder.dtype, device=encoder.device)
             projected = encoder.project(features)
         images = torch.nn.functional.normalize(projected.float(), dim=-1).cpu().numpy()
+        images = encoder.heads.extend_images(images)
         return Embedded(pairs, images, encoder.encode_texts(pairs.flat_captions()[0])), []
 
     kept: list[int] = []

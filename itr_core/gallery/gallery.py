@@ -41,7 +41,7 @@ class Gallery:
             self.text_embeddings = _read_array(path / TEXTS, (manifest.captions, manifest.dim))
             self.image_tokens: np.ndarray | None = None
             if TOKENS in manifest.files:
-                shape = manifest.images, None, manifest.dim
+                shape = manifest.images, None, None
                 self.image_tokens = _read_array(path / TOKENS, shape, "float16")
         except GalleryError as error:
             raise GalleryError(f"{error} {self._remedy}") from error

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from itr_core.batch import EncoderOutput, PairBatch
+from itr_core.encoders.heads import Roles
 
 if TYPE_CHECKING:
     from itr_core.pairs.pairset import Triple
@@ -103,3 +104,7 @@ class Method(nn.Module, ABC):
     def heads(self) -> dict[str, Tensor]:
         """Return the tensors to store next to the trained model: by default, all parameters."""
         return {name: weight.detach() for name, weight in self.named_parameters()}
+
+    def roles(self) -> Roles:
+        """Return what the heads do in retrieval: by default, nothing."""
+        return Roles()

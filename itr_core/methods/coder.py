@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from itr_core.batch import EncoderOutput, PairBatch
+from itr_core.encoders.concept_branch import ConceptBranch, attention_divergence
+from itr_core.encoders.heads import ConceptRole, Roles
 from itr_core.errors import ModelError, did_you_mean
 from itr_core.methods.base import Method, Setup
-from itr_core.methods.components.concept_branch import ConceptBranch, attention_divergence
 from itr_core.methods.components.dcl import SCHEMES, symmetric_dcl
 from itr_core.methods.components.momentum_queue import MomentumQueue, PairEmbeddings
 from itr_core.methods.components.online_clusters import OnlineClusters
@@ -144,6 +145,7 @@ class CODER(Method):
         if not self.concept_branch:
             return
         assert setup.concepts is not None
+        self.concept_names = list(setup.concepts.names)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             self.concepts = ConceptBranch(setup.dim, setup.concepts.adjacency)
@@ -177,6 +179,10 @@ class CODER(Method):
         """Return the concept branch with its graph, and the two cluster heads, with their `FILE_NAMES`."""
         prefixes = ("concepts.", *(FILE_NAMES[head] for head in ("image_cluster_head", "text_cluster_head")))
         return {name: value for name, value in self.state_dict().items() if name.startswith(prefixes)}
+
+    def roles(self) -> Roles:
+        """Return the concept branch, whose descriptors are extra embeddings."""
+        return Roles(concepts=ConceptRole(names=self.concept_names) if self.concept_branch else None)
 
     def _dcl(
         self,

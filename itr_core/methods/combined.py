@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from itr_core.batch import EncoderOutput, PairBatch
+from itr_core.encoders.heads import Roles
 from itr_core.methods.base import INFONCE, Method, Setup
 
 
@@ -61,6 +62,15 @@ class Combined(Method):
             for name, method in zip(self.members, self._methods(), strict=True)
             for key, value in method.heads().items()
         }
+
+    def roles(self) -> Roles:
+        """Return the roles of the heads of all members."""
+        roles = {}
+        for name, method in zip(self.members, self._methods(), strict=True):
+            for role, settings in method.roles():
+                if settings:
+                    roles[role] = settings.model_copy(update={"prefix": f"{name}."})
+        return Roles(**roles)
 
     def _methods(self) -> list[Method]:
         return [*self.members.values()]  # type: ignore[list-item]

@@ -13,7 +13,7 @@ import numpy as np
 from itr_core.errors import SourceError
 from itr_core.pairs.pairset import PairSet, Triple
 from itr_core.supervision.triples import read_triples
-from itr_core.vocabulary import content_words, stem, words_of
+from itr_core.vocabulary import content_words, stem, words_named
 
 MIN_COOCCURRENCE = 0.168
 """Conditional probability from which a concept has an edge to another. CVSE expresses it as a threshold of
@@ -33,16 +33,7 @@ class ConceptGraph:
 
     def named_in(self, texts: Sequence[str]) -> np.ndarray:
         """Return bool (len(texts), K): which concepts each text names, in any form of the word."""
-        rows, columns = [], []
-        for row, text in enumerate(texts):
-            for word in words_of(text):
-                column = self.column(word)
-                if column is not None:
-                    rows.append(row)
-                    columns.append(column)
-        named = np.zeros((len(texts), len(self.names)), np.bool_)
-        named[rows, columns] = True
-        return named
+        return words_named(self._columns, texts)
 
     def column(self, word: str) -> int | None:
         """Return the index of the concept that a lower-case word names, or None."""

@@ -70,7 +70,7 @@ class TrainingSetup:
         encoder = (
             _initial_encoder(config, pairs, device)
             if damaged
-            else load_encoder(f"local-dir:{out}", device=device)
+            else load_encoder(f"local-dir:{out}", device=device, heads=False)
         )
         initial = None
         if make_method(config.method, config.options).needs & {"labels", "teachers"}:
@@ -163,6 +163,7 @@ def new_encoder(
         pixel_norm=pixel_norm,
         resize=resize,
         seed=seed,
+        heads=False,
     )
     if word_vectors:
         set_word_vectors(encoder, Path(word_vectors))

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from itr_core.encoders import checkpoints
 from itr_core.encoders.checksums import LAST, STATE
+from itr_core.encoders.heads import Heads
 from itr_core.errors import PairscopeError
 from itr_core.features.image_rows import ImageRows, encode_rows
 from itr_core.methods import make_method
@@ -127,6 +128,11 @@ class Trainer:
         )
         self.undecodable = dict(setup.images.unusable)
         self.notes = [self.train_step.rates()]
+        if setup.method.roles().concepts and not self.validation:
+            self.notes.append(
+                "Without validation data (--validation), which chooses its weight, the concept branch takes "
+                "no part in retrieval."
+            )
         steps = math.ceil(config.epochs * self.batches.plan.per_epoch / config.accumulate)
         self.total = config.max_steps or steps
         self.trainer_state: dict[str, Any] = {
@@ -263,7 +269,9 @@ class Trainer:
         model = self.train_step.model
         embeddings, rows = encode_rows(model, images, usable_rows(pairs, images))
         usable_rows(pairs, images)  # raises if no image could be decoded
-        metrics = score(model, embeddings, [pairs.captions[row] for row in rows])
+        metrics = score(model, embeddings, [pairs.captions[row] for row in rows], self._heads())
+        if "extra_weight" in metrics:
+            self.trainer_state["extra_weight"] = metrics["extra_weight"]
         step = self.trainer_state["step"]
         log.write(step, **metrics)
         log.show(validation_rsum=f"{metrics['rsum']:.1f}")
@@ -323,9 +331,15 @@ class Trainer:
                 weights=merged_weights(model.model),
                 words=self.words,
                 training=record,
-                heads=self.train_step.method.heads(),
+                heads=self._heads(),
                 keep_others=True,
             )
+
+    def _heads(self) -> Heads:
+        """Return the heads of the method, with the weight that the last validation chose."""
+        method = self.train_step.method
+        heads = Heads({name: value.cpu() for name, value in method.heads().items()}, method.roles())
+        return heads.with_extra_weight(self.trainer_state.get("extra_weight", 0.0))
 
     def _save_state(self) -> None:
         if not self.accelerator.is_main_process:

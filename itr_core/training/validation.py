@@ -5,18 +5,28 @@ from collections.abc import Sequence
 import numpy as np
 
 from itr_core.encoders.dual_encoder import DualEncoder
+from itr_core.encoders.heads import Heads, weighted_pair
 from itr_core.errors import SourceError
 from itr_core.metrics.recall import retrieval_metrics
 from itr_core.metrics.similarity import CosineSimilarity
 
+EXTRA_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Weights of extra embeddings, from which validation chooses."""
 
-def score(encoder: DualEncoder, images: np.ndarray, captions: Sequence[Sequence[str]]) -> dict[str, float]:
+
+def score(
+    encoder: DualEncoder, images: np.ndarray, captions: Sequence[Sequence[str]], heads: Heads | None = None
+) -> dict[str, float]:
     """Return the `retrieval_metrics` of images and their captions.
+
+    If the heads have extra embeddings, these are the metrics at the weight of `EXTRA_WEIGHTS` with the
+    highest rSum; `extra_weight` is this weight, and `rsum_without_extra` the rSum at weight 0.
 
     Args:
         encoder: embeds the captions.
         images: (n, d) float32, embeddings of unit norm.
         captions: the captions of each of the n images.
+        heads: heads of the method in training.
 
     Raises:
         SourceError: there is no caption.
@@ -24,5 +34,14 @@ def score(encoder: DualEncoder, images: np.ndarray, captions: Sequence[Sequence[
     image_of_caption = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
     if not len(image_of_caption):
         raise SourceError("Recall needs captions; no image of the source has one.")
-    texts = encoder.encode_texts([text for texts in captions for text in texts])
-    return retrieval_metrics(CosineSimilarity(images, texts), image_of_caption)
+    flat = [text for texts in captions for text in texts]
+    texts = encoder.encode_texts(flat)
+    if heads is None or heads.extra is None:
+        return retrieval_metrics(CosineSimilarity(images, texts), image_of_caption)
+    of_images, of_texts = heads.extra.images(images), heads.extra.texts(texts, flat)
+    scores = []
+    for weight in EXTRA_WEIGHTS:
+        both = weighted_pair(images, of_images, weight), weighted_pair(texts, of_texts, weight)
+        scores.append(retrieval_metrics(CosineSimilarity(*both), image_of_caption) | {"extra_weight": weight})
+    best = max(scores, key=lambda metrics: metrics["rsum"])
+    return best | {"rsum_without_extra": scores[0]["rsum"]}

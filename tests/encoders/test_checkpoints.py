@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from itr_core import DualEncoder, load_encoder
 from itr_core.encoders import checkpoints, tokenizer
+from itr_core.encoders.heads import Heads
 from itr_core.errors import ModelError
 
 CAPTIONS = ["a brown dog runs on the beach", "two red cars by a house", "a cat, asleep under the tree"] * 10
@@ -51,7 +52,7 @@ def test_a_float32_checkpoint_keeps_every_weight(encoder: DualEncoder, tmp_path:
         tmp_path / "m",
         words=["dog", "beach", "dog"],
         training={"seed": 0},
-        heads={"w": torch.ones(2, 3).T},
+        heads=Heads({"w": torch.ones(2, 3).T}),
     )
     for spec in (f"local-dir:{tmp_path / 'm'}", str(tmp_path / "m")):
         again = load_encoder(spec, device="cpu")

@@ -10,6 +10,7 @@ import torch
 from itr_core import DualEncoder, load_encoder
 from itr_core.encoders import checkpoints, tokenizer
 from itr_core.encoders.checksums import CHECKSUMS, checked_files, damage, write_checksums
+from itr_core.encoders.heads import Heads
 from itr_core.encoders.loading import STARTERS
 from itr_core.errors import ModelError
 
@@ -30,7 +31,7 @@ def folder(encoder: DualEncoder, tmp_path: Path) -> Path:
         encoder.tokenizer,
         encoder.config,
         words=["dog"],
-        heads={"w": torch.ones(3)},
+        heads=Heads({"w": torch.ones(3)}),
     )
     return tmp_path / "m"
 

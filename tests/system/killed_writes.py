@@ -28,6 +28,7 @@ from analysis.result_store import ResultStore
 from itr_core import DualEncoder, Gallery, load_encoder, load_pairs
 from itr_core.encoders import checkpoints
 from itr_core.encoders.checksums import damage
+from itr_core.encoders.heads import Heads
 from itr_core.features.row_cache import cached_rows
 from itr_core.pairs import PairSet
 from itr_core.pairs.export import export
@@ -149,7 +150,7 @@ def checkpoint(encoder: DualEncoder, *, keep_others: bool) -> Write:
             encoder.tokenizer,
             encoder.config,
             training={"version": version},
-            heads={"w": torch.tensor([float(version)])},
+            heads=Heads({"w": torch.tensor([float(version)])}),
             keep_others=keep_others,
         )
 

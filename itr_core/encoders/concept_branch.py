@@ -86,15 +86,27 @@ class ConceptBranch(nn.Module):
         """
         concepts = self.concept(related)
         image_attention = self._attention("image", image, concepts)
-        text_attention = NAMED_WEIGHT * (SHARPNESS * named).softmax(1) + (1 - NAMED_WEIGHT) * self._attention(
-            "text", text, concepts
-        )
+        text_attention = self._text_attention(text, named, concepts)
         return Descriptors(
             F.normalize(image_attention @ related, dim=-1),
             F.normalize(text_attention @ related, dim=-1),
             image_attention,
             text_attention,
         )
+
+    def describe_images(self, image: Tensor) -> Tensor:
+        """Describe embeddings of images (B, d) by concepts: (B, d), unit vectors."""
+        related = self.related()
+        return F.normalize(self._attention("image", image, self.concept(related)) @ related, dim=-1)
+
+    def describe_texts(self, text: Tensor, named: Tensor) -> Tensor:
+        """Describe embeddings of texts (B, d) that name the concepts `named` (B, K): (B, d), unit vectors."""
+        related = self.related()
+        return F.normalize(self._text_attention(text, named, self.concept(related)) @ related, dim=-1)
+
+    def _text_attention(self, text: Tensor, named: Tensor, concepts: Tensor) -> Tensor:
+        attention = self._attention("text", text, concepts)
+        return NAMED_WEIGHT * (SHARPNESS * named).softmax(1) + (1 - NAMED_WEIGHT) * attention
 
     def _attention(self, modality: str, embeddings: Tensor, concepts: Tensor) -> Tensor:
         queries = self.queries[modality](embeddings) * self.scores[modality]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from itr_core.methods.components.concept_branch import (
+from itr_core.encoders.concept_branch import (
     PROMPT,
     ConceptBranch,
     Descriptors,
