@@ -32,8 +32,9 @@ TRAINING_GROUPS = {
     "Batches": ("epochs", "max_steps", "batch_size", "captions_per_image", "encode_batch", "accumulate",
                 "gradient_checkpointing"),
     "Optimisation": (
-        "lr", "image_lr_factor", "text_lr_factor", "warmup", "temperature", "weight_decay", "clip",
-        "ema_decay", "freeze_image", "freeze_text", "freeze_batch_norm", "lora",
+        "lr", "image_lr_factor", "text_lr_factor", "warmup", "lr_floor", "temperature", "weight_decay",
+        "adam_beta1", "adam_beta2", "clip", "ema_decay", "freeze_image", "freeze_text",
+        "freeze_batch_norm", "lora",
     ),
     "Augmentation": ("crop", "flip", "jitter", "word_dropout"),
     "Machine and record": (

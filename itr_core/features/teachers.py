@@ -11,6 +11,7 @@ Text teachers:
 
     lsa                                 latent semantic analysis of the captions
     sentence-transformers:NAME          a sentence model from the hub or from a local folder
+    plain-text:TEACHER                  another text teacher, which reads captions as `plain_text`
 
 Image or text teachers:
 
@@ -23,6 +24,7 @@ source, so the rows of another source, or of the same images in another order, a
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +50,8 @@ from itr_core.system.files import cache_dir, sha256, whole_file
 IMAGE_TEACHER, TEXT_TEACHER = "features", "lsa"
 _OWN = {"image": (IMAGE_TEACHER, "timm"), "text": (TEXT_TEACHER, "sentence-transformers")}
 _BOTH = ("open_clip", "precomputed")
+PLAIN_TEXT = "plain-text:"
+PLAIN_TEXT_WORDS = 64
 LSA_DIMS = 256
 IMAGE_BATCH, TEXT_BATCH = 64, 512
 SOURCE = "source_sha256"
@@ -108,7 +112,8 @@ def check_teachers(image_spec: str | None, text_spec: str | None) -> None:
     Raises:
         ModelError: A kind is unknown, a file is missing, or a package is not installed.
     """
-    for modality, spec in (("image", image_spec or IMAGE_TEACHER), ("text", text_spec or TEXT_TEACHER)):
+    text_spec = (text_spec or TEXT_TEACHER).removeprefix(PLAIN_TEXT)
+    for modality, spec in (("image", image_spec or IMAGE_TEACHER), ("text", text_spec)):
         kind, _, rest = spec.partition(":")
         default, other = _OWN[modality]
         if not (spec == default or (rest and kind in (other, *_BOTH))):
@@ -168,7 +173,24 @@ def _image_teacher(
     raise _unknown("image", spec)
 
 
+def plain_text(caption: str) -> str:
+    """Return a caption in lower case without punctuation, its first 64 words; without any word, itself.
+
+    The authors' code of CUSA prepares captions in this way for its text teacher (`dataset/utils.py`).
+
+    >>> plain_text("Two DOGS run; a well-known beach (sunny).")
+    'two dogs run a well known beach sunny'
+    """
+    text = re.sub(r"[,.'!?\"()*#:;~/-]", " ", caption.lower()).replace("<person>", "person")
+    return " ".join(text.split()[:PLAIN_TEXT_WORDS]) or caption
+
+
 def _text_teacher(spec: str, pairs: PairSet, texts: list[str], device: torch.device) -> Teacher:
+    if spec.startswith(PLAIN_TEXT):
+        teacher = _text_teacher(
+            spec.removeprefix(PLAIN_TEXT), pairs, [plain_text(text) for text in texts], device
+        )
+        return Teacher([*teacher.identity, PLAIN_TEXT], teacher.rows)
     kind, _, rest = spec.partition(":")
     if spec == "lsa":
         return Teacher(["lsa", str(LSA_DIMS)], lambda start: [(_lsa(texts)[start:], {})])
@@ -324,7 +346,7 @@ def _unknown(modality: str, spec: str) -> ModelError:
     nearest = did_you_mean(spec.partition(":")[0], (*_OWN[modality], *_BOTH))
     own = {
         "image": "features, timm:NAME, timm:NAME@FILE.safetensors",
-        "text": "lsa, sentence-transformers:NAME",
+        "text": "lsa, sentence-transformers:NAME, plain-text:TEACHER",
     }
     both = "open_clip:SPEC, precomputed:FILE.safetensors:KEY"
     return ModelError(f"There is no {modality} teacher {spec!r}; one of {own[modality]}, {both}.{nearest}")

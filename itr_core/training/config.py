@@ -60,7 +60,8 @@ class TrainConfig(BaseModel):
     those of `image_features`."""
     text_teacher: str | None = None
     """Text teacher, for methods that need teachers: sentence-transformers:NAME (or a folder), open_clip:SPEC
-    or precomputed:FILE.safetensors:KEY. Default: 'lsa', latent semantic analysis of the training captions."""
+    or precomputed:FILE.safetensors:KEY; after plain-text:, it reads captions in lower case and without
+    punctuation, as in CUSA's code. Default: 'lsa', latent semantic analysis of the training captions."""
     triples: str | None = None
     """Tab-separated file of related concepts in ConceptNet's layout, for methods that need concepts."""
     limit: int | None = Field(default=None, gt=0)
@@ -136,12 +137,18 @@ class TrainConfig(BaseModel):
     text_lr_factor: float | None = Field(default=None, ge=0)
     """Learning-rate multiplier of the text tower. Default: 1; without `lr`, 0.5 for weights that exist."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
-    """Fraction of the steps with a linearly rising learning rate; a half cosine then lowers it to zero."""
+    """Fraction of the steps with a linearly rising learning rate; a half cosine then lowers it."""
+    lr_floor: float = Field(default=0.0, ge=0, lt=1)
+    """Where the half cosine ends, as a fraction of the peak; CUSA's code ends at 0.1."""
     temperature: float | None = Field(default=None, ge=0.01, le=10)
     """Fixed temperature of the contrastive losses. Default: it is learned, beginning with the model's own."""
     weight_decay: float = Field(default=0.1, ge=0)
     """Weight decay of AdamW; not applied to norms, biases and temperatures (parameters with fewer than two
     dimensions)."""
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Decay of AdamW's average of gradients."""
+    adam_beta2: float = Field(default=0.98, ge=0, lt=1)
+    """Decay of AdamW's average of squared gradients. 0.98 is CLIP's; 0.999 is torch's default."""
     clip: float = Field(default=1.0, gt=0, allow_inf_nan=True)
     """Maximum norm of the gradient; a longer gradient is scaled down to it."""
     ema_decay: float = Field(default=0.0, ge=0, lt=1)

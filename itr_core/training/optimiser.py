@@ -37,8 +37,9 @@ def make_optimiser(
     image_lr_factor: float = 1.0,
     text_lr_factor: float = 1.0,
     weight_decay: float = 0.1,
+    betas: tuple[float, float] = (0.9, 0.98),
 ) -> torch.optim.AdamW:
-    """Return AdamW over the weights that require gradients, with CLIP's betas and epsilon.
+    """Return AdamW over the weights that require gradients, with CLIP's epsilon.
 
     Args:
         encoder: the model; the factors apply to its image trunk and to its text tower, `lr` alone to the
@@ -48,6 +49,7 @@ def make_optimiser(
         image_lr_factor: multiplier of `lr` for the image trunk.
         text_lr_factor: multiplier of `lr` for the text tower.
         weight_decay: for weights with at least two dimensions; norms, biases and temperatures have none.
+        betas: decays of the averages of gradients and of their squares; the default is CLIP's.
     """
     factors: dict[Part, float] = {"image": image_lr_factor, "text": text_lr_factor, "joint": 1.0}
     parts = parts_of(encoder)
@@ -60,12 +62,14 @@ def make_optimiser(
             groups.setdefault((lr * multiplier, decay), []).append(weight)
     return torch.optim.AdamW(
         [{"params": part, "peak_lr": peak, "weight_decay": decay} for (peak, decay), part in groups.items()],
-        betas=(0.9, 0.98),
+        betas=betas,
         eps=1e-6,
     )
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, step: int, total: int, warmup: float) -> None:
+def set_learning_rate(
+    optimiser: torch.optim.Optimizer, step: int, total: int, warmup: float, floor: float = 0.0
+) -> None:
     """Set the learning rate of a step: linear rise over the first `warmup` of the steps, then a half cosine.
 
     Args:
@@ -73,8 +77,13 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, step: int, total: int, w
         step: in [0, total).
         total: number of steps.
         warmup: fraction of the steps, in [0, 1).
+        floor: fraction of the peak at which the cosine ends, in [0, 1).
     """
     rise = round(warmup * total)
-    share = (step + 1) / rise if step < rise else (1 + math.cos(math.pi * (step - rise) / (total - rise))) / 2
+    if step < rise:
+        share = (step + 1) / rise
+    else:
+        fall = (1 + math.cos(math.pi * (step - rise) / (total - rise))) / 2
+        share = floor + (1 - floor) * fall
     for group in optimiser.param_groups:
         group["lr"] = group["peak_lr"] * share

@@ -67,6 +67,7 @@ class TrainStep:
             image_lr_factor=image_lr_factor,
             text_lr_factor=text_lr_factor,
             weight_decay=config.weight_decay,
+            betas=(config.adam_beta1, config.adam_beta2),
         )
         self.modules: dict[str, nn.Module] = {"encoder": encoder, "method": self.method}
         self.momentum: Any = None
@@ -104,7 +105,7 @@ class TrainStep:
             loss, the terms of the method, grad_norm, lr and temperature. If the loss, a term or the gradient
             norm is not finite, no weight was changed.
         """
-        set_learning_rate(self.optimiser, step, total, self.config.warmup)
+        set_learning_rate(self.optimiser, step, total, self.config.warmup, self.config.lr_floor)
         self._set_train_mode()
         if self.momentum:
             self.momentum.update_parameters(self.encoder)

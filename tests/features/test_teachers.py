@@ -220,6 +220,28 @@ def test_a_sentence_transformer_from_a_folder(pairs: PairSet, encoder: DualEncod
         embed(pairs, encoder, text="sentence-transformers:nonsuch")
 
 
+def test_plain_text_for_the_text_teacher(pairs: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
+    """The expected text is the output of `pre_caption` of CUSA's code, dataset/utils.py."""
+    caption = 'A (red) <person>: "Hi!" -- at 5/6; it\'s   well-known...'
+    assert teachers.plain_text(caption) == "a red person hi at 5 6 it s well known"
+    assert teachers.plain_text("word " * 70).split() == ["word"] * 64
+    assert teachers.plain_text("?!") == "?!"
+    seen: list[str] = []
+    encode = DualEncoder.encode_texts
+
+    def spy(self: DualEncoder, texts: list[str], **options: Any) -> Any:
+        seen.extend(texts)
+        return encode(self, texts, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DualEncoder, "encode_texts", spy)
+        _, plain = embed(pairs, encoder, text="plain-text:open_clip:tiny/none")
+    assert seen == [teachers.plain_text(text) for text in pairs.flat_captions()[0]]
+    np.testing.assert_allclose(plain, encoder.encode_texts(seen), atol=2e-3)
+    embed(pairs, encoder, text="open_clip:tiny/none")
+    assert caches(tmp_path) == 3  # the images, and two of the captions
+
+
 def sentence_model(library: Any, pairs: PairSet, folder: Path) -> Path:
     """Save a BERT of one layer with random weights in the format of sentence-transformers."""
     from transformers import BertConfig, BertModel, BertTokenizer

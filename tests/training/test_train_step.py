@@ -124,3 +124,15 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:
     assert all(later < earlier for earlier, later in pairwise(rates[10:]))
     assert rates[55] == pytest.approx(1.0)
     assert rates[99] < 0.001
+    set_learning_rate(optimiser, 55, 100, warmup=0.1, floor=0.1)
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(2 * (0.1 + 0.9 / 2))
+    set_learning_rate(optimiser, 99, 100, warmup=0.1, floor=0.1)
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.2, rel=0.01)
+
+
+def test_the_betas_of_the_settings_reach_the_optimiser() -> None:
+    settings = {"adam_beta1": 0.5, "adam_beta2": 0.999}
+    config = TrainConfig(method="infonce", source="x", model="tiny/none", **settings)
+    encoder = load_encoder("tiny/none", device="cpu")
+    step = TrainStep(config, encoder, make_method("infonce"), Accelerator(cpu=True))
+    assert {group["betas"] for group in step.optimiser.param_groups} == {(0.5, 0.999)}

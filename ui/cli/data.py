@@ -65,7 +65,7 @@ def teachers(
         str, typer.Option(help="features, timm:NAME[@FILE.safetensors], open_clip:SPEC.")
     ] = "features",
     text_teacher: Annotated[
-        str, typer.Option(help="lsa, sentence-transformers:NAME, open_clip:SPEC.")
+        str, typer.Option(help="lsa, sentence-transformers:NAME, open_clip:SPEC, plain-text:TEACHER.")
     ] = "lsa",
     model: Annotated[
         str, typer.Option(help="Model whose image features the teacher `features` returns.")
