@@ -1,6 +1,7 @@
 """Evaluation of a model on a source: metrics with intervals and provenance, and comparison of two models."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from PIL import Image
 
 from itr_core.encoders import DualEncoder, Encoder
 from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
-from itr_core.evaluation.human_judgments import expert_judgments, read_sts, spearman
-from itr_core.evaluation.protocols import PROTOCOLS, Embedded
+from itr_core.evaluation.embedded import Embedded
+from itr_core.evaluation.human_judgments import expert_judgments, spearman
+from itr_core.evaluation.protocols import PROTOCOLS, WITHOUT_CAPTIONS
+from itr_core.evaluation.text_pairs import TextPairs, read_text_pairs
 from itr_core.metrics.bootstrap import interval
 from itr_core.metrics.samples import MetricSamples, recalls
 from itr_core.pairs import PairSet
@@ -27,7 +30,8 @@ def evaluate(
     protocols: Sequence[str] = ("standard",),
     rerank: float | None = None,
     judgments: str | Path | None = None,
-    sts: str | Path | None = None,
+    sts: str | Path | Sequence[str | Path] = (),
+    database: PairSet | None = None,
     against: Encoder | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on all images and captions of a source.
@@ -42,8 +46,10 @@ def evaluate(
             tokens of all images and captions, 4 d bytes each, and one or two milliseconds per query.
         judgments: a file of expert judgments of Flickr8k, see
             `itr_core.evaluation.human_judgments.expert_judgments`.
-        sts: a file of lines `text1 <tab> text2 <tab> score`; `sts_spearman` is the rank correlation of cosine
-            and score, with an interval over lines.
+        sts: files and folders of scored text pairs, see `itr_core.evaluation.text_pairs.read_text_pairs`. The
+            rank correlation of cosine and score is `sts_spearman` for one file, `sts_NAME_spearman` for each
+            of several sets and `sts_mean_spearman` their mean; intervals are over lines.
+        database: another source, whose images the images of `pairs` search; for the protocol uni-modal.
         against: another model, to compare with on the same queries.
 
     Returns:
@@ -52,11 +58,11 @@ def evaluate(
             shares are in percent, correlations in [-1, 1]. Further keys are `model`, `source`, `n_images`,
             `n_captions`, `model_sha256`, `source_sha256`, `code_version`, `skipped` (a list of reasons,
             each naming its image), and `rows`, one per
-        metric: `protocol`, `direction`, `metric`, `value`, `low` and `high` (95 % interval, see
+            metric: `protocol`, `direction`, `metric`, `value`, `low` and `high` (95 % interval, see
             `itr_core.metrics.bootstrap`; None without queries), `queries`, and the provenance. With
-            `against`, rows
-        also have `against`, `against_sha256`, `against_value`, `difference` (value minus `against_value`),
-        `difference_low`, `difference_high` and the two-sided `p`.
+            `against`, rows also have `against`, `against_sha256`, `against_value`, `difference` (value minus
+            `against_value`), `difference_low`, `difference_high` and the two-sided `p`. With `database`,
+            they have `database` and `database_sha256`.
 
     Raises:
         PairscopeError: an unknown protocol.
@@ -64,22 +70,31 @@ def evaluate(
             the source does not have.
         ModelError: `rerank` with a model without tokens, or `image_features` together with `against`.
     """
-    for name in protocols:
-        if name not in PROTOCOLS:
-            raise PairscopeError(f"Unknown protocol {name!r}.{did_you_mean(name, PROTOCOLS)}")
+    _check_protocols(protocols, with_database=database is not None)
+    captioned = any(name not in WITHOUT_CAPTIONS for name in protocols)
+    if (captioned or rerank is not None or judgments is not None) and not any(pairs.captions):
+        raise SourceError(
+            f"No image of {pairs.source} has a caption, so recall cannot be computed. The protocol uni-modal "
+            "measures images with labels."
+        )
     if against is not None and image_features is not None:
         raise ModelError(
             "Image features belong to one image tower; compare two models on the images instead."
         )
+    text_pairs = read_text_pairs([Path(each) for each in ([sts] if isinstance(sts, str | Path) else sts)])
 
     def measured(model: Encoder, skipped: list[str]) -> tuple[Embedded, list[MetricSamples]]:
         source, reranked = _embed(model, pairs, image_features, rerank, skipped)
+        if database is not None:
+            source = replace(source, database=_embed(model, database, None, None, skipped)[0])
         metrics = [metric for name in protocols for metric in PROTOCOLS[name](source)] + reranked
         if judgments is not None:
             metrics += expert_judgments(Path(judgments), source.pairs, source.images, source.texts)
-        return source, metrics if sts is None else [*metrics, _sts(model, Path(sts))]
+        return source, metrics + _sts(model, text_pairs)
 
-    skipped = [f"{name}: {reason}" for name, reason in pairs.skipped]
+    skipped = [
+        f"{name}: {reason}" for each in (pairs, database) if each is not None for name, reason in each.skipped
+    ]
     source, metrics = measured(encoder, skipped)
     provenance = {
         "model": encoder.spec,
@@ -88,6 +103,8 @@ def evaluate(
         "source_sha256": pairs.fingerprint,
         "code_version": code_version(),
     }
+    if database is not None:
+        provenance |= {"database": database.source, "database_sha256": database.fingerprint}
     rows = [_row(metric) | provenance for metric in metrics]
     if against is not None:
         other = {"against": against.spec, "against_sha256": against.fingerprint}
@@ -100,6 +117,17 @@ def evaluate(
     )
 
 
+def _check_protocols(protocols: Sequence[str], *, with_database: bool) -> None:
+    for name in protocols:
+        if name not in PROTOCOLS:
+            raise PairscopeError(f"Unknown protocol {name!r}.{did_you_mean(name, PROTOCOLS)}")
+    if with_database and list(protocols) != ["uni-modal"]:
+        raise PairscopeError(
+            "A database is searched with images: the only protocol is uni-modal, not "
+            f"{', '.join(protocols) or 'none'}."
+        )
+
+
 def _embed(
     encoder: Encoder,
     pairs: PairSet,
@@ -108,8 +136,6 @@ def _embed(
     skipped: list[str],
 ) -> tuple[Embedded, list[MetricSamples]]:
     """Embed the source; with `rerank`, also return the metrics of retrieval with re-ranking."""
-    if not any(pairs.captions):
-        raise SourceError("No image has a caption, so recall cannot be computed.")
     if image_features is not None:
         if rerank is not None:
             raise ModelError(
@@ -136,7 +162,7 @@ def _embed(
         images, patches = encoder.encode_images(decoded, tokens=True)
     usable = pairs if len(kept) == len(pairs) else pairs.select(kept)
     captions, image_of_caption = usable.flat_captions()
-    if not captions:
+    if not captions and any(pairs.captions):
         raise SourceError(f"{pairs.source}: no image that can be decoded has a caption.")
     if rerank is None:
         return Embedded(usable, images, encoder.encode_texts(captions)), []
@@ -157,10 +183,21 @@ def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[
         yield image
 
 
-def _sts(encoder: Encoder, path: Path) -> MetricSamples:
-    first, second, scores = read_sts(path)
-    cosine = np.einsum("ij,ij->i", encoder.encode_texts(first), encoder.encode_texts(second))
-    return spearman("sts", "", cosine, scores, np.arange(len(scores)), len(scores))
+def _sts(encoder: Encoder, sets: Sequence[TextPairs]) -> list[MetricSamples]:
+    """Correlate cosines with scores, for each set; of several sets, also return the mean."""
+    metrics = []
+    for name, first, second, scores in sets:
+        cosine = np.einsum("ij,ij->i", encoder.encode_texts(first), encoder.encode_texts(second))
+        protocol = f"sts-{name}" if name else "sts"
+        metrics.append(spearman(protocol, "", cosine, scores, np.arange(len(scores)), len(scores)))
+    if len(metrics) < 2:
+        return metrics
+
+    def share(rows: np.ndarray) -> float:
+        return metrics[0].statistic(rows) / len(sets)
+
+    parts = tuple(part for metric in metrics for part in metric.parts)
+    return [*metrics, MetricSamples("sts-mean", "", "spearman", parts, share)]
 
 
 def _row(metric: MetricSamples) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from itr_core.errors import PairscopeError, SourceError
+from itr_core.evaluation.text_pairs import tab_separated
 from itr_core.metrics.samples import MetricSamples, Queries, QuerySet
 from itr_core.metrics.similarity import LazySimilarity
 from itr_core.pairs import PairSet
@@ -114,7 +114,7 @@ def expert_judgments(
     image_row = {image_id: row for row, image_id in enumerate(pairs.image_ids)}
     starts = np.searchsorted(pairs.flat_captions()[1], np.arange(len(pairs)))
     judged: list[tuple[int, int, float]] = []
-    for line, (image, caption, *grades) in _lines(path, 5):
+    for line, (image, caption, *grades) in tab_separated(path, 5):
         owner, _, number = caption.rpartition("#")
         try:
             mean, nth = float(np.mean([float(grade) for grade in grades])), int(number)
@@ -145,23 +145,6 @@ def _agreements(image: np.ndarray, score: np.ndarray, grade: np.ndarray) -> tupl
     return image[a], (1 + np.sign(score[a] - score[b]) * np.sign(grade[a] - grade[b])) / 2
 
 
-def read_sts(path: Path) -> tuple[list[str], list[str], np.ndarray]:
-    """Read lines `text1 <tab> text2 <tab> score`, the layout of STS benchmarks.
-
-    Raises:
-        SourceError: the file or a line cannot be read.
-    """
-    first, second, scores = [], [], []
-    for line, (one, other, score) in _lines(path, 3):
-        first.append(one)
-        second.append(other)
-        try:
-            scores.append(float(score))
-        except ValueError as error:
-            raise SourceError(f"{path}, line {line}: {score!r} is not a number.") from error
-    return first, second, np.array(scores)
-
-
 def spearman(
     protocol: str, direction: str, score: np.ndarray, judged: np.ndarray, image: np.ndarray, n_images: int
 ) -> MetricSamples:
@@ -174,19 +157,3 @@ def spearman(
 
     both = Queries(np.stack([score, judged], axis=1), image, n_images)
     return MetricSamples(protocol, direction, "spearman", (both,), correlation)
-
-
-def _lines(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: cannot be read ({error}).") from error
-    if not lines:
-        raise SourceError(f"{path} is empty.")
-    for number, line in enumerate(lines, 1):
-        fields = line.split("\t")
-        if len(fields) != columns:
-            raise SourceError(
-                f"{path}, line {number}: {len(fields)} columns, expected {columns} separated by tabs."
-            )
-        yield number, fields

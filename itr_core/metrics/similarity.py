@@ -67,6 +67,11 @@ class LazySimilarity:
         return self.read(rows)
 
 
+def equality(queries: np.ndarray, items: np.ndarray) -> LazySimilarity:
+    """Return which of the items (n,) equal which of the queries (q,), bool (q, n)."""
+    return LazySimilarity((len(queries), len(items)), lambda rows: queries[rows, None] == items[None])
+
+
 RelevanceRows = np.ndarray | LazySimilarity
 """Which items are relevant to which queries, bool, read in the same blocks of rows as the similarity."""
 

@@ -72,10 +72,42 @@ def test_image_features_replace_images(encoder: DualEncoder, folder: Path) -> No
         evaluate(encoder, pairs, features[1:])
 
 
-def test_a_source_without_captions_is_refused(encoder: DualEncoder, tmp_path: Path) -> None:
-    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    with pytest.raises(SourceError, match="No image has a caption"):
-        evaluate(encoder, load_pairs(f"folder:{tmp_path}"))
+def classes(folder: Path, labels: str) -> PairSet:
+    """Images without captions, one for each letter of `labels`, which is its label."""
+    folder.mkdir()
+    random = np.random.default_rng(len(labels))
+    lines = ["image,label"]
+    for row, label in enumerate(labels):
+        Image.fromarray(random.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(folder / f"{row}.png")
+        lines.append(f"{row}.png,{label}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return load_pairs(f"table:{folder / 'labels.csv'}", columns={"captions": [], "labels": "label"})
+
+
+def test_sources_without_captions_are_measured_by_labels_only(encoder: DualEncoder, tmp_path: Path) -> None:
+    pairs = classes(tmp_path / "queries", "aabb")
+    result = evaluate(encoder, pairs, protocols=["uni-modal"])
+    images = encoder.encode_images(pairs.image(row) for row in range(4))
+    similarity = images @ images.T - 9 * np.eye(4)
+    hits = [similarity[row].argmax() == row ^ 1 for row in range(4)]
+    assert result["uni_modal_i2i_r1"] == 100 * np.mean(hits)
+    assert (result["n_images"], result["n_captions"]) == (4, 0)
+    with pytest.raises(SourceError, match=r"No image of .* has a caption.*uni-modal"):
+        evaluate(encoder, pairs)
+
+
+def test_images_search_a_database(encoder: DualEncoder, tmp_path: Path) -> None:
+    pairs, database = classes(tmp_path / "queries", "ab"), classes(tmp_path / "database", "abcab")
+    result = evaluate(encoder, pairs, protocols=["uni-modal"], database=database)
+    of_queries, of_items = (
+        encoder.encode_images(each.image(row) for row in range(len(each))) for each in (pairs, database)
+    )
+    best = (of_queries @ of_items.T).argmax(axis=1)
+    assert result["uni_modal_i2i_r1"] == 100 * np.mean([best[0] in (0, 3), best[1] in (1, 4)])
+    assert (result["database"], result["database_sha256"]) == (database.source, database.fingerprint)
+    assert result["rows"][0]["queries"] == 2
+    with pytest.raises(PairscopeError, match="the only protocol is uni-modal, not standard, labels"):
+        evaluate(encoder, pairs, protocols=["standard", "labels"], database=database)
 
 
 # -- rows ------------------------------------------------------------------------------------------------
@@ -140,6 +172,13 @@ def test_files_of_judgments_add_metrics(encoder: DualEncoder, folder: Path, tmp_
     assert -1 <= result["judgments_spearman"] <= 1
     assert result["sts_spearman"] > 0  # a text is most like itself
     assert result["judgments_accuracy"] is None  # no image has two judged captions
+    (tmp_path / "more.tsv").write_text("red\ta boat\t3\nblue\tred\t2\na red boat\ta boat\t4\n")
+    sets = evaluate(encoder, pairs, protocols=[], sts=[tmp_path / "sts.tsv", tmp_path / "more.tsv"])
+    assert sets["sts_sts_spearman"] == result["sts_spearman"]
+    mean = (sets["sts_sts_spearman"] + sets["sts_more_spearman"]) / 2
+    assert sets["sts_mean_spearman"] == pytest.approx(mean)
+    compared = evaluate(encoder, pairs, protocols=[], sts=[tmp_path / "sts.tsv"], against=encoder)
+    assert compared["rows"][0]["difference"] == 0
 
 
 def test_impossible_evaluations_are_refused(encoder: DualEncoder, folder: Path) -> None:

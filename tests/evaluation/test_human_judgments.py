@@ -9,8 +9,9 @@ from datasets import Dataset
 from scipy.stats import spearmanr
 
 from itr_core.errors import SourceError
-from itr_core.evaluation.human_judgments import coco_positives, expert_judgments, read_sts
-from itr_core.evaluation.protocols import PROTOCOLS, Embedded
+from itr_core.evaluation.embedded import Embedded
+from itr_core.evaluation.human_judgments import coco_positives, expert_judgments
+from itr_core.evaluation.protocols import PROTOCOLS
 from itr_core.pairs import PairSet
 
 
@@ -164,13 +165,3 @@ def test_unusable_judgments_are_named(tmp_path: Path, text: str, message: str) -
         expert_judgments(path, pair_set({"a.jpg": 1}), np.eye(1), np.eye(1))
     with pytest.raises(SourceError, match="cannot be read"):
         expert_judgments(tmp_path / "missing.txt", pair_set({"a.jpg": 1}), np.eye(1), np.eye(1))
-
-
-def test_sts_files(tmp_path: Path) -> None:
-    path = tmp_path / "sts.tsv"
-    path.write_text("a dog\ta puppy\t4.5\na dog\ta plane\t0\n")
-    first_texts, second, scores = read_sts(path)
-    assert (first_texts, second, scores.tolist()) == (["a dog"] * 2, ["a puppy", "a plane"], [4.5, 0])
-    path.write_text("a dog\ta puppy\tquite\n")
-    with pytest.raises(SourceError, match="line 1: 'quite' is not a number"):
-        read_sts(path)

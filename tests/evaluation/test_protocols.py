@@ -7,9 +7,11 @@ import pytest
 from datasets import Dataset
 
 from itr_core.errors import SourceError
-from itr_core.evaluation import protocols
-from itr_core.evaluation.protocols import PROTOCOLS, Embedded, exact, labels, standard, uni_modal
+from itr_core.evaluation import uni_modal as uni_modal_protocol
+from itr_core.evaluation.embedded import Embedded
+from itr_core.evaluation.protocols import PROTOCOLS, exact, labels, standard
 from itr_core.evaluation.relevance_matrix import PackedRelevance
+from itr_core.evaluation.uni_modal import uni_modal
 from itr_core.metrics import retrieval_metrics
 from itr_core.metrics.bootstrap import image_bootstrap
 from itr_core.metrics.samples import MetricSamples, QuerySet
@@ -156,7 +158,7 @@ def test_captions_of_the_same_and_of_other_images_are_compared(
         compared.append((a, b))
         return iter([np.arange(len(a))])
 
-    monkeypatch.setattr(protocols, "_overlaps", spy)
+    monkeypatch.setattr(uni_modal_protocol, "_overlaps", spy)
     uni_modal(world)
     a, b = compared[0]
     same = world.image_of_caption[a] == world.image_of_caption[b]
@@ -186,6 +188,49 @@ def test_images_with_a_common_label_are_relevant_without_relevance(labelled: Emb
         [ordered(labelled.texts @ labelled.texts[c], c)[0] == 3 - c for c in (1, 2)]  # the only siblings
     )
     assert "uni_modal_t2t_spearman" not in found
+
+
+def of_labels(labels: list[list[str]], captions: bool = False) -> PairSet:
+    n = len(labels)
+    columns = {
+        "image": [None] * n,
+        "captions": [["a"] if captions else []] * n,
+        "image_id": [str(i) for i in range(n)],
+        "labels": labels,
+    }
+    return PairSet(Dataset.from_dict(columns), source="made:up")
+
+
+def test_images_without_captions_are_searched_by_labels() -> None:
+    classes = [["x"], ["y"], ["x"], ["y"], ["x"], ["z"]]
+    source = Embedded(of_labels(classes), unit(6, 4), np.zeros((0, 6), np.float32))
+    found = values(uni_modal(source))
+    right = [{j for j in range(6) if classes[j] == classes[i] and j != i} for i in range(5)]
+    expected = mean([of_order(ordered(source.images @ source.images[i], i), right[i]) for i in range(5)])
+    assert found == pytest.approx({f"uni_modal_i2i_{name}": value for name, value in expected.items()})
+    with pytest.raises(SourceError, match="neither captions nor labels"):
+        uni_modal(Embedded(of_labels([[]] * 6), source.images, source.texts))
+
+
+def test_a_database_is_searched_instead_of_the_queries_themselves() -> None:
+    none = np.zeros((0, 6), np.float32)
+    mine, theirs = [["x"], ["y", "z"], ["nowhere"]], [["y"], ["x"], ["x", "z"], ["new"]]
+    database = Embedded(of_labels(theirs), unit(4, 5), none)
+    source = Embedded(of_labels(mine), unit(3, 6), none, database=database)
+    orders = [ordered(database.images @ image) for image in source.images]
+    expected = mean([of_order(orders[0], {1, 2}), of_order(orders[1], {0, 2})])  # no image shares `nowhere`
+    assert values(uni_modal(source)) == pytest.approx(
+        {f"uni_modal_i2i_{name}": value for name, value in expected.items()}
+    )
+    with pytest.raises(SourceError, match="made:up has no labels"):
+        uni_modal(Embedded(of_labels([[]]), unit(1, 6), none, database=database))
+
+
+def test_models_with_spaces_for_each_modality_are_measured_there(labelled: Embedded) -> None:
+    own = unit(4, 8), unit(4, 9)
+    apart = Embedded(labelled.pairs, labelled.images, labelled.texts, uni_modal=own)
+    assert values(uni_modal(apart)) == values(uni_modal(Embedded(labelled.pairs, *own)))
+    assert values(standard(apart)) == values(standard(labelled))
 
 
 def test_label_map_of_captions_and_images(labelled: Embedded) -> None:

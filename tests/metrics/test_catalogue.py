@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from itr_core.evaluation.protocols import PROTOCOLS, Embedded
+from itr_core.evaluation.embedded import Embedded
+from itr_core.evaluation.protocols import PROTOCOLS
 from itr_core.metrics.catalogue import METRICS, Metric
 from itr_core.pairs import load_pairs
 

@@ -49,8 +49,18 @@ def evaluate(
         typer.Option(help="Flickr8k's ExpertAnnotations.txt; measure the agreement of the scores with it."),
     ] = None,
     sts: Annotated[
-        Path | None,
-        typer.Option(help="File of lines TEXT <tab> TEXT <tab> SCORE; measure the rank correlation with it."),
+        list[Path] | None,
+        typer.Option(
+            help="File of lines TEXT <tab> TEXT <tab> SCORE, or folder of STS sets in SentEval's layout; "
+            "measure the rank correlation with them. Can be repeated."
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="Source whose images the images of --source search (--protocol uni-modal), such as "
+            "inshop:FOLDER:gallery for inshop:FOLDER:query."
+        ),
     ] = None,
     options: SourceOptions = SourceOptions(),
     rerank: Annotated[
@@ -75,7 +85,8 @@ def evaluate(
         protocols=protocol or ["standard"],
         rerank=u1 if rerank else None,
         judgments=judgments,
-        sts=sts,
+        sts=sts or (),
+        database=options.open(database) if database else None,
         against=load_encoder(against, device=device).fuse() if against else None,
     )
     if out:
@@ -90,37 +101,46 @@ def evaluate(
     )
     if against:
         print_line(f"against {results['rows'][0]['against']}")
-    for name in dict.fromkeys(row["protocol"] for row in results["rows"]):
-        rows = [row for row in results["rows"] if row["protocol"] == name]
+    for title in dict.fromkeys(_title(row) for row in results["rows"]):
+        rows = [row for row in results["rows"] if _title(row) == title]
         if against:
             header = "", "value", "against", "difference", "p"
-            print_table(TITLES[name], header, [_comparison(row) for row in rows])
+            print_table(title, header, [_comparison(row) for row in rows])
         else:
-            _print_metrics(TITLES[name], rows)
+            _print_metrics(title, rows)
     report_skipped(results["skipped"])
+
+
+def _title(row: dict[str, Any]) -> str:
+    """Return the title of the table of a row; sets of text pairs share one."""
+    return TITLES["sts" if row["protocol"].startswith("sts-") else row["protocol"]]
+
+
+def _metric_title(row: dict[str, Any], direction: str) -> str:
+    """Return the title of the metric of a row, with the set of text pairs if there are several."""
+    from itr_core.metrics.catalogue import METRICS
+
+    text_pairs = row["protocol"].removeprefix("sts-") if row["protocol"].startswith("sts-") else ""
+    return ", ".join(filter(None, (METRICS[row["metric"]].title_in(direction), text_pairs)))
 
 
 def _print_metrics(title: str, rows: list[dict[str, Any]]) -> None:
     """Print a line for every metric and a column for every direction."""
-    from itr_core.metrics.catalogue import METRICS
-
     directions = list(dict.fromkeys(row["direction"] for row in rows if row["direction"])) or [""]
     cells: dict[str, dict[str, str]] = {}
     for row in rows:
         direction = row["direction"] or directions[0]
-        cells.setdefault(row["metric"], {})[direction] = _cell(row, "value", "low", "high")
+        cells.setdefault(_metric_title(row, ""), {})[direction] = _cell(row, "value", "low", "high")
     table = [
-        (METRICS[metric].title, *(of_metric.get(direction, "") for direction in directions))
+        (metric, *(of_metric.get(direction, "") for direction in directions))
         for metric, of_metric in cells.items()
     ]
     print_table(title, ("", *map(str.upper, directions)), table)
 
 
 def _comparison(row: dict[str, Any]) -> tuple[str, ...]:
-    from itr_core.metrics.catalogue import METRICS
-
     return (
-        METRICS[row["metric"]].title_in(row["direction"]),
+        _metric_title(row, row["direction"]),
         _number(row, "value"),
         _number(row, "against_value"),
         _cell(row, "difference", "difference_low", "difference_high", sign="+"),

@@ -7,7 +7,8 @@ import pytest
 
 from analysis.comparison.compared import DEPTH, SHOWN, Compared
 from analysis.gallery_analysis import GalleryAnalysis
-from itr_core.evaluation.protocols import PROTOCOLS, Embedded
+from itr_core.evaluation.embedded import Embedded
+from itr_core.evaluation.protocols import PROTOCOLS
 from itr_core.metrics.samples import MetricSamples
 from itr_core.pairs import PairSet
 
