@@ -187,10 +187,9 @@ def plain_text(caption: str) -> str:
 
 def _text_teacher(spec: str, pairs: PairSet, texts: list[str], device: torch.device) -> Teacher:
     if spec.startswith(PLAIN_TEXT):
-        teacher = _text_teacher(
-            spec.removeprefix(PLAIN_TEXT), pairs, [plain_text(text) for text in texts], device
-        )
-        return Teacher([*teacher.identity, PLAIN_TEXT], teacher.rows)
+        plain = [plain_text(text) for text in texts]
+        of_plain = _text_teacher(spec.removeprefix(PLAIN_TEXT), pairs, plain, device)
+        return Teacher([*of_plain.identity, PLAIN_TEXT], of_plain.rows)
     kind, _, rest = spec.partition(":")
     if spec == "lsa":
         return Teacher(["lsa", str(LSA_DIMS)], lambda start: [(_lsa(texts)[start:], {})])
