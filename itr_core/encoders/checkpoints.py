@@ -4,6 +4,7 @@ A folder contains:
 
     open_clip_config.json, open_clip_model.safetensors      the model
     tokenizer.json, tokenizer_config.json                   the tokenizer, unless it is open_clip's default
+    text_tower.json                                         configuration of a Hugging Face text tower
     words.txt                                               words of the training captions, one per line
     training.json                                           record of the training
     README.md                                               model card
@@ -21,12 +22,14 @@ from typing import Any
 
 import torch
 from open_clip import SimpleTokenizer
+from open_clip.hf_model import HFTextEncoder
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from itr_core.encoders.checksums import CHECKSUMS, listed_files, write_checksums
 from itr_core.encoders.heads import HEADS_FILE, Heads
 from itr_core.encoders.loading import CONFIG_FILE, WEIGHT_FILES, WORDS_FILE
+from itr_core.encoders.transformers_config import TEXT_TOWER, write_text_tower
 from itr_core.errors import ModelError
 from itr_core.system.files import merge_folder, replace_folder, sweep, temporary
 
@@ -85,6 +88,9 @@ def save(
         if own_tokenizer:
             tokenizer.save_pretrained(str(new))
         _write(new / CONFIG_FILE, json.dumps(config, indent=2))
+        text: Any = getattr(model, "text", None)
+        if isinstance(text, HFTextEncoder):
+            write_text_tower(text.config.to_dict(), new / TEXT_TOWER)
         _write(new / WORDS_FILE, "".join(f"{word}\n" for word in sorted(set(words))))
         _write(new / TRAINING_FILE, json.dumps(training, indent=2))
         _write(new / "README.md", model_card(folder.name, training) if card is None else card)

@@ -127,7 +127,7 @@ class DualEncoder(nn.Module):
         self.token_dim: int = loaded.config["model_cfg"]["embed_dim"]
         self.dim = self.heads.extended_dim(self.token_dim)
         self.context_length: int = loaded.tokenizer.context_length
-        self._text = TextTower(loaded.model, *special_ids(loaded.tokenizer))
+        self.text_tower = TextTower(loaded.model, *special_ids(loaded.tokenizer))
         self.eval()
         self._all_modules = tuple(self.modules())  # a traversal takes as long as encoding a short query
 
@@ -239,7 +239,7 @@ class DualEncoder(nn.Module):
         order = np.argsort([len(text) for text in texts], kind="stable")
         batches = [order[start : start + batch_size] for start in range(0, len(texts), batch_size)]
         emb = np.empty((len(texts), self.token_dim), np.float32)
-        tower = self._text.with_tokens if tokens else self._text
+        tower = self.text_tower.with_tokens if tokens else self.text_tower
 
         def encode(rows: NDArray[np.intp]) -> Any:
             return tower(self.tokenizer([texts[row] for row in rows]).to(self.device))
@@ -346,11 +346,11 @@ class DualEncoder(nn.Module):
 
         The text tower runs at the actual length of the texts instead of the full context length.
         """
-        return self._text(ids)
+        return self.text_tower(ids)
 
     def embed_text_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map token ids (B, L) to embeddings (B, d), word tokens (B, l, d), l <= L, and their mask (B, l)."""
-        return self._text.with_tokens(ids)
+        return self.text_tower.with_tokens(ids)
 
     # Words of a query that the model cannot use
 

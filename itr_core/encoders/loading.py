@@ -7,6 +7,7 @@
     transformers:ORG/REPO[@REVISION], transformers:PATH
                                 a model of transformers with two towers, see `transformers_model`
     sentence-transformers:...   the same for sentence-transformers, see `sentence_model`
+    towers:timm:NAME+hf:TEXT    pretrained towers of timm and transformers with new projections, see `towers`
     local-dir:PATH, or PATH     a checkpoint folder in open_clip's layout
     ...#LANGUAGE                for NLLB, any of these with the language of the texts: ...#fra_Latn
 
@@ -48,13 +49,13 @@ from itr_core.encoders.model_files import ModelFiles, require_weights
 from itr_core.encoders.open_clip_config import read_config
 from itr_core.encoders.tokenizer import set_language
 from itr_core.encoders.tokenizer_files import TOKENIZER_FILES, stage_tokenizer
-from itr_core.encoders.transformers_config import stage_text_tower
+from itr_core.encoders.transformers_config import TEXT_TOWER, stage_text_tower
 from itr_core.errors import ModelError, did_you_mean
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 WORDS_FILE = "words.txt"
-_OPTIONAL_FILES = (WORDS_FILE, HEADS_FILE, *TOKENIZER_FILES)
+_OPTIONAL_FILES = (WORDS_FILE, HEADS_FILE, TEXT_TOWER, *TOKENIZER_FILES)
 PIXEL_NORMS = {
     "clip": (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD),
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
@@ -130,6 +131,8 @@ def open_model(
     scheme, colon, rest = spec.partition(":")
     if colon and scheme in schemes:
         return schemes[scheme](rest)
+    if colon and scheme == "towers":
+        return _towers(rest, seed)
     folder = Path(spec).expanduser()
     if (folder / CONFIG_FILE).is_file() or (folder / "config.json").is_file():
         return _folder(spec)
@@ -137,7 +140,8 @@ def open_model(
     if name not in open_clip.list_models():
         raise ModelError(
             f"No model {spec!r}: it is neither a checkpoint folder nor one of starter:METHOD, "
-            "NAME/PRETRAINED, hf-hub:ORG/REPO, local-dir:PATH, transformers:ORG/REPO."
+            "NAME/PRETRAINED, hf-hub:ORG/REPO, local-dir:PATH, transformers:ORG/REPO, "
+            "towers:timm:NAME+hf:ORG/REPO."
             f"{_nearest(name, open_clip.list_models())}"
         )
     if not slash:
@@ -192,7 +196,7 @@ def _hub(name: str) -> LoadedModel:
                 f"hf-hub:{name} has no safetensors. Pickled weights can run code; ask its authors for "
                 f"{WEIGHT_FILES[0]}."
             )
-        found = {each: repository.find(each) for each in (HEADS_FILE, *TOKENIZER_FILES)}
+        found = {each: repository.find(each) for each in (HEADS_FILE, TEXT_TOWER, *TOKENIZER_FILES)}
         files = {each: path for each, path in found.items() if path is not None}
         return replace(_checkpoint(config, weights, files), spec=f"hf-hub:{repository}")
 
@@ -210,6 +214,13 @@ def _sentence_transformers(source: str) -> LoadedModel:
     remedy = "the files are damaged or of another kind of model"
     with _as_model_error(f"sentence-transformers:{source}", remedy):
         return open_sentence_model(source)
+
+
+def _towers(rest: str, seed: int) -> LoadedModel:
+    from itr_core.encoders.towers import open_towers
+
+    with _as_model_error(f"towers:{rest}", "a file is damaged or of another kind of model"):
+        return open_towers(rest, seed=seed)
 
 
 def _checkpoint(config_file: Path, weights: Path, files: Mapping[str, Path]) -> LoadedModel:
@@ -238,7 +249,8 @@ def _stage(config: Mapping[str, Any], files: Mapping[str, Path], folder: Path) -
     config = copy.deepcopy(dict(config))
     text = config["model_cfg"]["text_cfg"]
     if text.get("hf_model_name"):
-        text["hf_model_name"] = stage_text_tower(text["hf_model_name"], folder / "text_tower")
+        own = files.get(TEXT_TOWER)
+        text["hf_model_name"] = stage_text_tower(text["hf_model_name"], folder / "text_tower", own)
     if text.get("hf_tokenizer_name"):
         stage_tokenizer(files, folder)
     (folder / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")

@@ -52,7 +52,9 @@ class _Known(Foreign):
     model_config = ConfigDict(extra="ignore")
 
 
-class _Module(_Known):
+class Module(_Known):
+    """One step of a model of sentence-transformers: its folder and its class."""
+
     path: Annotated[str, Field(pattern=r"^[\w-]{0,100}$")]
     type: Annotated[str, Field(pattern=r"^sentence_transformers\.[\w.]{1,200}$")]
 
@@ -116,12 +118,12 @@ def open_sentence_model(source: str) -> LoadedModel:
     )
 
 
-def _modules(files: ModelFiles) -> list[_Module]:
+def _modules(files: ModelFiles) -> list[Module]:
     """Return the modules in order. A model of transformers lists none, and is one."""
     path = files.find(MODULES)
     if path is None:
-        return [_Module(path="", type="sentence_transformers.models.Transformer")]
-    modules = [validate(_Module, module, path) for module in read_json_list(path)]
+        return [Module(path="", type="sentence_transformers.models.Transformer")]
+    modules = [validate(Module, module, path) for module in read_json_list(path)]
     kinds = [module.kind for module in modules]
     if kinds[:1] not in (["Transformer"], ["CLIPModel"]) or not {*kinds[1:]} <= {"Dense", "Normalize"}:
         raise ModelError(

@@ -4,20 +4,23 @@ open_clip pads every text to the context length (77 tokens for CLIP) and runs th
 positions. If the tower is causal and pools a single position, later positions cannot affect the result.
 `TextTower` then skips them: it concatenates the texts of a batch, so that the linear layers process no
 padding, and computes the last block for the pooled position only. Attention still needs padding up to the
-longest text: large batches are encoded in groups of texts of similar length. The result equals open_clip's
+longest text: large batches are encoded in groups of texts of similar length. Hugging Face towers mask padding
+in their attention: for them, padding after the longest text of a group is cut. The result equals open_clip's
 `encode_text` up to rounding. All other towers are run by open_clip's own code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from open_clip import CLIP
+from open_clip.hf_model import HFTextEncoder
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from itr_core.encoders.frozen_text import FrozenOutputs
 from itr_core.errors import ModelError
 
 GROUP = 128
@@ -41,16 +44,23 @@ class TextTower:
         self.special_ids = list(special_ids)
         self.end_id = end_id
         self.skips_padding = self._padding_has_no_effect()
+        self._frozen: FrozenOutputs | None = None
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Map token ids (B, L) to embeddings (B, d), not normalised; differentiable."""
-        if not self.skips_padding:
-            return self.model.encode_text(ids, normalize=False)
-        if len(ids) < 2 * GROUP:
-            return self._without_padding(ids)
-        order = self._pooled_position(ids).argsort()
-        groups = [self._without_padding(ids[rows]) for rows in order.chunk(min(4, len(ids) // GROUP))]
-        return torch.cat(groups)[order.argsort()]
+        if self.skips_padding:
+            return _in_groups(self._without_padding, ids, self._pooled_position(ids))
+        if isinstance(self.tower, HFTextEncoder):
+            return self.tower.proj((self._frozen or self._pooled)(ids))
+        return self.model.encode_text(ids, normalize=False)
+
+    def keep_outputs(self) -> None:
+        """Encode each text once from now on, because the tower is frozen up to its projection.
+
+        This has an effect on Hugging Face towers only. They must be in evaluation mode.
+        """
+        if isinstance(self.tower, HFTextEncoder):
+            self._frozen = FrozenOutputs(self._pooled, self.tower.config.pad_token_id)
 
     def with_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map token ids (B, L) to embeddings (B, d), word tokens (B, l, d), l <= L, and their mask (B, l).
@@ -75,6 +85,20 @@ class TextTower:
             )
         mask = self._word_mask(ids)[:, : tokens.shape[1]]
         return pooled, tokens, mask
+
+    def _pooled(self, ids: Tensor) -> Tensor:
+        """Run a Hugging Face tower up to its projection: token ids (B, L) -> (B, f)."""
+        return _in_groups(self._pooled_in_one, ids, self._last_token(ids))
+
+    def _pooled_in_one(self, ids: Tensor) -> Tensor:
+        ids = ids[:, : int(self._last_token(ids).max()) + 1]
+        mask = (ids != self.tower.config.pad_token_id).long()
+        return self.tower.pooler(self.tower.transformer(input_ids=ids, attention_mask=mask), mask)
+
+    def _last_token(self, ids: Tensor) -> Tensor:
+        """Return the position of the last token of each text before the padding, (B,)."""
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        return (positions * (ids != self.tower.config.pad_token_id)).amax(dim=1)
 
     def _word_mask(self, ids: Tensor) -> Tensor:
         mask = ~torch.isin(ids, torch.tensor(self.special_ids, device=ids.device))
@@ -138,6 +162,15 @@ class TextTower:
                 else _block(block, x, packing)
             )
         return x, packing, (last + 1).cumsum(0) - 1
+
+
+def _in_groups(encode: Callable[[Tensor], Tensor], ids: Tensor, length: Tensor) -> Tensor:
+    """Embed token ids (B, L) -> (B, d), large batches in groups of texts of similar length (B,)."""
+    if len(ids) < 2 * GROUP:
+        return encode(ids)
+    order = length.argsort()
+    groups = [encode(ids[rows]) for rows in order.chunk(min(4, len(ids) // GROUP))]
+    return torch.cat(groups)[order.argsort()]
 
 
 class _Packing:

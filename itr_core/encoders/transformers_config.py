@@ -25,7 +25,10 @@ from itr_core.encoders.open_clip_config import (
 from itr_core.errors import ModelError
 
 CONFIG = "config.json"
-TEXT_TOWERS = ("roberta", "xlm-roberta", "mt5", "m2m_100", "bert")
+TEXT_TOWER = "text_tower.json"
+"""File of a checkpoint with the configuration of its Hugging Face text tower."""
+ENCODERS = ("bert", "roberta", "xlm-roberta")
+TEXT_TOWERS = (*ENCODERS, "mt5", "m2m_100")
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Hidden = Annotated[int, Field(ge=1, le=131_072)]
@@ -109,8 +112,12 @@ class DualTower(Foreign):
     initializer_factor: Scale | None = None
 
 
-def read_text_tower(path: Path) -> dict[str, Any]:
+def read_text_tower(path: Path, model_types: tuple[str, ...] = TEXT_TOWERS) -> dict[str, Any]:
     """Read the configuration of a text tower of open_clip.
+
+    Args:
+        path: config.json.
+        model_types: the accepted values of `model_type`.
 
     Returns:
         The known keys. Older versions of transformers wrote many more, such as settings of generation.
@@ -119,8 +126,13 @@ def read_text_tower(path: Path) -> dict[str, Any]:
         ModelError: The file is damaged, needs custom code, or a setting is not accepted.
     """
     content = _without_code(path)
-    _check_type(content, TEXT_TOWERS, path)
+    _check_type(content, model_types, path)
     return _known(Tower, content, path)
+
+
+def write_text_tower(config: dict[str, Any], path: Path) -> None:
+    """Write what `read_text_tower` reads of a configuration of transformers."""
+    path.write_text(json.dumps(_of_tower(Tower, config), indent=2), encoding="utf-8", newline="\n")
 
 
 def read_dual_tower(path: Path, model_types: tuple[str, ...]) -> dict[str, Any]:
@@ -138,11 +150,16 @@ def read_dual_tower(path: Path, model_types: tuple[str, ...]) -> dict[str, Any]:
     return config
 
 
-def stage_text_tower(name: str, folder: Path) -> str:
-    """Write a validated copy of the configuration of a text tower on the hub to a new folder.
+def stage_text_tower(name: str, folder: Path, own: Path | None = None) -> str:
+    """Write a validated copy of the configuration of a text tower to a new folder.
 
-    A checkpoint does not decide what is downloaded: only text towers of open_clip's own architectures are.
-    Others must be in the cache.
+    A checkpoint does not decide what is downloaded: if it has no file `own`, only the configurations of text
+    towers of open_clip's own architectures are. Others must be in the cache.
+
+    Args:
+        name: of the text tower on the hub.
+        folder: the folder to write.
+        own: the file with this configuration in the checkpoint, if it has one.
 
     Returns:
         The path of the folder. transformers would look for the name in the working directory first.
@@ -150,7 +167,9 @@ def stage_text_tower(name: str, folder: Path) -> str:
     Raises:
         ModelError: The configuration is not there, or not accepted.
     """
-    if name in text_towers():
+    if own is not None or name == TEXT_TOWER:
+        path, remedy = own, "The checkpoint must have it; copy or download it again."
+    elif name in text_towers():
         path, remedy = Repository(name).find(CONFIG), "Check the network."
     else:
         cached = try_to_load_from_cache(name, CONFIG)
@@ -186,6 +205,10 @@ def _check_type(content: dict[str, Any], accepted: tuple[str, ...], path: Path) 
 
 
 def _known(model: type[Foreign], content: dict[str, Any], path: Path) -> dict[str, Any]:
-    known = {key: value for key, value in content.items() if key in model.model_fields and value is not None}
+    known = _of_tower(model, content)
     validate(model, known, path)
     return known
+
+
+def _of_tower(model: type[Foreign], content: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key in model.model_fields and value is not None}

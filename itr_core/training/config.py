@@ -45,7 +45,7 @@ class TrainConfig(BaseModel):
     """Source of the training pairs, a spec of `load_pairs`."""
     model: str
     """Model to train, a spec of `load_encoder`. NAME/none has random weights and a tokenizer trained on the
-    captions."""
+    captions; towers:timm:NAME+hf:TEXT has two pretrained towers and random projections."""
 
     validation: str | None = None
     """Source whose rSum selects the best weights. Without one, the last weights are kept."""
@@ -104,7 +104,8 @@ class TrainConfig(BaseModel):
     """Freeze the text tower, except for its last projection."""
     lora: int | None = Field(default=None, gt=0)
     """Rank of low-rank updates (LoRA): train only these, for every linear and attention layer of the towers
-    that are not frozen, and the temperature. The checkpoint has the updated weights, in the usual layout."""
+    that are not frozen, and the temperature; of `towers:` also the new projections. The checkpoint has the
+    updated weights, in the usual layout."""
     freeze_batch_norm: bool = False
     """Keep the running statistics of batch norms; required for networks that were exported without them."""
     vocab_size: int = Field(default=4096, ge=0)
@@ -130,12 +131,14 @@ class TrainConfig(BaseModel):
     towers need less memory and about a third more time."""
     lr: float | None = Field(default=None, gt=0)
     """Peak learning rate of the projections and of the method's own weights. Default: 1e-3 for random weights
-    (NAME/none), 1e-4 with `lora`, 1e-5 for weights that exist, because a higher rate destroys them."""
+    (NAME/none and the projections of `towers:`), otherwise 1e-4 with `lora` and 1e-5 without, because a
+    higher rate destroys weights that exist."""
     image_lr_factor: float | None = Field(default=None, ge=0)
-    """Learning-rate multiplier of the image trunk. Default: 1; without `lr`, 0.5 for weights that exist and
-    0.01 for `image_weights` of NAME/none."""
+    """Learning-rate multiplier of the image trunk. Default: 1; without `lr`, 0.5 for weights that exist, and
+    0.01 for `image_weights` of NAME/none and for `towers:` (there 0.1 with `lora`)."""
     text_lr_factor: float | None = Field(default=None, ge=0)
-    """Learning-rate multiplier of the text tower. Default: 1; without `lr`, 0.5 for weights that exist."""
+    """Learning-rate multiplier of the text tower. Default: 1; without `lr`, 0.5 for weights that exist, and
+    0.05 for `towers:` (0.1 with `lora`)."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Fraction of the steps with a linearly rising learning rate; a half cosine then lowers it."""
     lr_floor: float = Field(default=0.0, ge=0, lt=1)
@@ -194,6 +197,16 @@ class TrainConfig(BaseModel):
         """Return the settings as values that JSON can represent."""
         return self.model_dump(mode="json")
 
+    @property
+    def joins_towers(self) -> bool:
+        """Whether the model is made of two pretrained towers, with random projections."""
+        return self.model.startswith("towers:")
+
+    @property
+    def has_new_projections(self) -> bool:
+        """Whether the model knows nothing of images and texts before the training."""
+        return self.model.endswith("/none") or self.joins_towers
+
     def rates(self) -> tuple[float, float, float]:
         """Return `lr`, `image_lr_factor` and `text_lr_factor`, with the defaults of those that are not given.
 
@@ -201,9 +214,11 @@ class TrainConfig(BaseModel):
         within the first steps.
         """
         new = self.model.endswith("/none")
-        lr = 1e-4 if self.lora else 1e-3 if new else 1e-5
+        lr = 1e-3 if self.joins_towers else 1e-4 if self.lora else 1e-3 if new else 1e-5
         image = text = 1.0
-        if self.lr is None and not self.lora:
+        if self.lr is None and self.joins_towers:
+            image, text = (0.1, 0.1) if self.lora else (0.01, 0.05)
+        elif self.lr is None and not self.lora:
             image = 0.5 if not new else 0.01 if self.image_weights else 1.0
             text = 1.0 if new else 0.5
         return (

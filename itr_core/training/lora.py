@@ -36,7 +36,9 @@ class LowRankUpdate(nn.Module):
         return weight + self.B @ self.A
 
 
-def add_low_rank_updates(encoder: DualEncoder, rank: int, parts: Iterable[Part], seed: int) -> None:
+def add_low_rank_updates(
+    encoder: DualEncoder, rank: int, parts: Iterable[Part], seed: int, *, in_full: Iterable[Part] = ()
+) -> None:
     """Give every matrix of some parts of the encoder a low-rank update, and freeze all other weights.
 
     The temperature and the bias of the logits are still trained.
@@ -46,14 +48,15 @@ def add_low_rank_updates(encoder: DualEncoder, rank: int, parts: Iterable[Part],
         rank: of each update; at most that of the matrix.
         parts: those with updates.
         seed: of the random A.
+        in_full: parts whose weights are trained themselves.
 
     Raises:
         ModelError: these parts have no linear or attention layer.
     """
     random = torch.Generator().manual_seed(seed)
-    part_of, parts = parts_of(encoder), frozenset(parts)
+    part_of, parts, in_full = parts_of(encoder), frozenset(parts), frozenset(in_full)
     for name, weight in encoder.model.named_parameters():
-        weight.requires_grad_(name in ("logit_scale", "logit_bias"))
+        weight.requires_grad_(name in ("logit_scale", "logit_bias") or part_of[name] in in_full)
     chosen = [
         (module, name)
         for path, module, name in _matrices(encoder.model)

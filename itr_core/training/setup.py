@@ -199,7 +199,7 @@ def open_images(
 
 
 def centre_projection(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> None:
-    """Set the bias of the image projection, if it has one, so that the mean feature is mapped to zero.
+    """Set the bias of the first layer of the image projection so that it maps the mean feature to zero.
 
     Features of a trunk that ends in a rectifier are never negative. Without this, all image embeddings start
     in one narrow cone (Liang et al. 2022, arXiv:2203.02053), and the first epochs only spread them.
@@ -209,9 +209,9 @@ def centre_projection(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -
         pairs: the source.
         images: its features, (n, f).
     """
-    visual: Any = encoder.model.visual
-    projection = getattr(getattr(visual, "head", None), "proj", None)
-    if isinstance(projection, nn.Linear) and projection.bias is not None:
+    layers: Any = getattr(encoder.model.visual, "head", nn.Identity()).modules()
+    projection = next((layer for layer in layers if isinstance(layer, nn.Linear)), None)
+    if projection is not None and projection.bias is not None:
         features, _ = images.read(usable_rows(pairs, images))
         with torch.no_grad():
             projection.bias.copy_(-projection.weight @ features.mean(0).to(projection.weight))
@@ -373,5 +373,5 @@ def _open_images(
 def _centre_new_projection(
     config: TrainConfig, encoder: DualEncoder, pairs: PairSet, images: ImageRows
 ) -> None:
-    if config.image_features is not None and config.model.endswith("/none"):
+    if config.image_features is not None and config.has_new_projections:
         centre_projection(encoder, pairs, images)

@@ -45,17 +45,7 @@ class TrainStep:
             self.frozen.add("image")
         if config.freeze_text:
             self.frozen.add("text")
-        if config.lora:
-            trained: set[Part] = {"image", "text"}
-            add_low_rank_updates(encoder, config.lora, trained - self.frozen, config.seed)
-        if config.temperature:
-            with torch.no_grad():
-                encoder.model.logit_scale.fill_(-math.log(config.temperature))
-            encoder.model.logit_scale.requires_grad_(False)
-        parts = parts_of(encoder)
-        for name, weight in encoder.model.named_parameters():
-            if parts[name] in self.frozen:
-                weight.requires_grad_(False)
+        self._freeze()
         if config.gradient_checkpointing:
             encoder.model.set_grad_checkpointing()
         self.method = method.to(accelerator.device)
@@ -82,6 +72,24 @@ class TrainStep:
             self.average = self.modules["average"] = AveragedModel(encoder, multi_avg_fn=update)
         self.model: DualEncoder = self.average.module if self.average else encoder
         """The model that is validated and saved: the average of the weights, if there is one."""
+
+    def _freeze(self) -> None:
+        """Leave gradients to the weights that the settings train."""
+        config, encoder = self.config, self.encoder
+        if config.lora:
+            trained: set[Part] = {"image", "text"}
+            new: set[Part] = {"joint"} if config.joins_towers else set()
+            add_low_rank_updates(encoder, config.lora, trained - self.frozen, config.seed, in_full=new)
+        if config.temperature:
+            with torch.no_grad():
+                encoder.model.logit_scale.fill_(-math.log(config.temperature))
+            encoder.model.logit_scale.requires_grad_(False)
+        parts = parts_of(encoder)
+        for name, weight in encoder.model.named_parameters():
+            if parts[name] in self.frozen:
+                weight.requires_grad_(False)
+        if "text" in self.frozen:
+            encoder.text_tower.keep_outputs()
 
     def rates(self) -> str:
         """Describe the peak learning rates of the parts of the encoder."""
@@ -141,7 +149,7 @@ class TrainStep:
             if hasattr(model.visual, "head"):
                 model.visual.head.train()
         if "text" in self.frozen:
-            getattr(model, "text", model.transformer).eval()
+            (model.text if hasattr(model, "text") else model.transformer).eval()
         if self.config.freeze_batch_norm:
             for norm in batch_norms(self.encoder):
                 norm.eval()

@@ -284,7 +284,7 @@ class Trainer:
 
     def _warn_of_collapse(self, step: int, log: TrainingLog) -> None:
         """Show and record it if the run destroys weights that existed."""
-        if self.config.model.endswith("/none"):
+        if self.config.has_new_projections:
             return
         if warning := self.watch.warning(step, self.config.rates()[0]):
             log.write(step, warning=warning)

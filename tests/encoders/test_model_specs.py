@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from itr_core import DualEncoder, load_encoder
 from itr_core.encoders import checkpoints
 from tests.encoders.hub_cache import HubCache
+from tests.encoders.test_towers import write_image_weights, write_sentence_encoder
 from tests.encoders.test_transformers_model import write_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "sources-and-models.md"
@@ -34,6 +35,14 @@ def clip_in_cache(repository: str) -> Callable[[Path], None]:
     return prepare
 
 
+def towers_in_cache(folder: Path) -> None:
+    hub = HubCache(folder / "hub")
+    hub.add("sentence-transformers/all-MiniLM-L6-v2", write_sentence_encoder(folder / "text"))
+    (folder / "image").mkdir()
+    write_image_weights(folder / "image" / "model.safetensors", "mobilenetv2_100")
+    hub.add("timm/mobilenetv2_100.ra_in1k", folder / "image")
+
+
 def weights_file(folder: Path) -> None:
     state = load_encoder("picturebook-vit/none", device="cpu").model.state_dict()
     save_file(state, folder / "weights.safetensors")
@@ -50,6 +59,7 @@ PREPARE: dict[str, Callable[[Path], object]] = {
     "sentence-transformers:sentence-transformers/clip-ViT-B-32": clip_in_cache(
         "sentence-transformers/clip-ViT-B-32"
     ),
+    "towers:timm:mobilenetv2_100+hf:sentence-transformers/all-MiniLM-L6-v2": towers_in_cache,
     "local-dir:runs/mine": lambda folder: write_checkpoint(folder / "runs" / "mine"),
 }
 

@@ -186,7 +186,7 @@ def test_gradient_checkpointing_keeps_fewer_activations_and_changes_no_gradient(
     assert found[1][0] < found[0][0] / 2
     for one, other in zip(found[0][1], found[1][1], strict=True):
         torch.testing.assert_close(one, other)
-    assert isinstance(encoder._text, TextTower)
+    assert isinstance(encoder.text_tower, TextTower)
 
 
 def test_training_with_gradient_checkpointing_gives_the_same_weights(
