@@ -24,6 +24,11 @@ class Row:
     against: str = "infonce"
 
 
+FIXED: dict[str, dict[str, Any]] = {"crcgs": {"noise_count": -1}, "coder": {"lambda_s": 0.0}}
+"""Options of all rows and candidates of a method, which the recorded figures have.
+
+The prior of CRCGS counts images; CODER retrieves by v and t alone, as all methods do.
+"""
 CANDIDATES: dict[str, list[dict[str, Any]]] = {
     "infonce": [{}],
     "crcgs": [
@@ -36,17 +41,17 @@ CANDIDATES: dict[str, list[dict[str, Any]]] = {
         {"phi": 0.0, "alpha_pair": 0.0, "w_t": 0.02, "w_c": 0.003},
     ],
     "coder": [
-        {"queue": 1024},
-        {"queue": 4096},
+        {"queue": 1024, "live_batch": False},
+        {"queue": 4096, "live_batch": False},
         {"queue": 1024, "live_batch": True},
         {"queue": 4096, "live_batch": True},
         {"queue": 1024, "live_batch": True, "lambda_c": 0.1},
         {"queue": 1024, "live_batch": True, "concept_branch": False},
         {"queue": 4096, "live_batch": True, "concept_branch": False},
-        {"queue": 1024, "scheme": "none"},
-        {"queue": 1024, "scheme": "exp", "sharpness": 5.0},
-        {"queue": 1024, "scheme": "hal"},
-        {"queue": 1024, "sharpness": 2.0},
+        {"queue": 1024, "live_batch": False, "scheme": "none"},
+        {"queue": 1024, "live_batch": False, "scheme": "exp", "sharpness": 5.0},
+        {"queue": 1024, "live_batch": False, "scheme": "hal"},
+        {"queue": 1024, "live_batch": False, "sharpness": 2.0},
     ],
     "ascl": [
         {},
@@ -75,7 +80,7 @@ CANDIDATES: dict[str, list[dict[str, Any]]] = {
 }
 CHOSEN: dict[Setting, dict[str, dict[str, Any]]] = {
     "picturebook": {
-        "coder": {"queue": 1024},
+        "coder": {"queue": 1024, "live_batch": False},
         "cusa": {"con_reduction": "mean_all"},
         "ascl+cusa": {"con_reduction": "mean_all"},
     },
@@ -102,11 +107,15 @@ ROWS = {
     "cusa, USA only": Row("cusa", {"alpha": 0.0}),
     "crcgs, intra-modal only": Row("crcgs", {"inter": False}),
     "crcgs, inter-modal only": Row("crcgs", {"intra": False}),
+    "crcgs, authors' prior": Row("crcgs", {"noise_count": 0}),
+    "crcgs, objective of the paper": Row("crcgs", {"noise_count": 0, "w_infonce": 0.0}),
     "coder, no queue": Row("coder", {"queue": 0}),
     "coder, queue of 4096": Row("coder", {"queue": 4096}),
     "coder, no concept branch": Row("coder", {"concept_branch": False}),
     "coder, no concept branch, uniform weights": Row("coder", {"concept_branch": False, "scheme": "none"}),
     "coder, momentum keys only": Row("coder", {"live_batch": False}),
+    "coder, frozen keys": Row("coder", {"momentum": 1.0}),  # keys that do not follow the encoder
+    "coder, retrieval with concepts": Row("coder", {"lambda_s": 0.2}),
     "infonce, batch 16": Row("infonce", settings={"batch_size": 16}),
     "coder, batch 16": Row("coder", settings={"batch_size": 16}, against="infonce, batch 16"),
     # The local similarity needs patch tokens, which cached features do not have.
@@ -137,6 +146,7 @@ COMPARISONS: tuple[tuple[str, str, Collection[str]], ...] = (
     ("infonce, two captions", "ascl", ("rsum",)),
     ("infonce, four captions", "ascl", ("rsum",)),
     ("coder, no queue", "coder", ("rsum", "i2t_r1")),
+    ("coder, frozen keys", "coder", ("rsum", "i2t_r1")),
     ("coder, queue of 4096", "coder", ("rsum",)),
     ("coder, no concept branch", "coder", ("rsum", "i2t_label_map", "t2t_map_at_r")),
 )
@@ -151,7 +161,8 @@ def main_rows(setting: Setting) -> tuple[str, ...]:
 def chosen(setting: Setting, name: str) -> Row:
     """Return the row of that name with the options chosen for its method in this setting."""
     row = ROWS[name]
-    return replace(row, options=CHOSEN[setting].get(row.method, {}) | row.options)
+    chosen_options = CHOSEN[setting].get(row.method, {})
+    return replace(row, options=FIXED.get(row.method, {}) | chosen_options | row.options)
 
 
 def baseline(name: str) -> str:

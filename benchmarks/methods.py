@@ -28,6 +28,7 @@ from method_rows import (
     CANDIDATES,
     CHOSEN,
     ENSEMBLE,
+    FIXED,
     ROWS,
     Row,
     Setting,
@@ -113,7 +114,9 @@ def select(
             typer.echo(name)
             runs = [
                 _train_and_measure(
-                    Row(method, options), settings | {"seed": seed}, _folder(out, stage, name) / str(seed)
+                    Row(method, FIXED.get(method, {}) | options),
+                    settings | {"seed": seed},
+                    _folder(out, stage, name) / str(seed),
                 )
                 for seed in range(seeds)
             ]

@@ -35,9 +35,13 @@ class ConceptBranch(nn.Module):
     Concepts c with adjacency A (`ConceptGraph`) and embeddings x_c of a short prompt pass two graph
     convolutions (Kipf & Welling, arXiv:1609.02907). An embedding v then attends to them:
 
-        X'   = unit( A LeakyReLU_0.2( A X W_1 ) W_2 ) e_c  = cos( w * tanh(BN(Q v)), tanh(BN(P x'_c)) )
-        Q and w for images and for texts a    = softmax_c(10 e);  for a caption that names the concepts y:
-        r softmax(10 y) + (1 - r) a,  r = 0.35 u    = unit( sum_c a_c x'_c )
+        X'  = unit( A LeakyReLU_0.2( A X W_1 ) W_2 )
+        e_c = cos( w * tanh(BN(Q v)), tanh(BN(P x'_c)) )
+        a   = softmax_c(10 e)
+        u   = unit( sum_c a_c x'_c )
+
+    Images and texts have a Q and a w each. The attention of a caption that names the concepts y is
+    r softmax(10 y) + (1 - r) a, with r = 0.35.
 
     References:
         Wang et al., Consensus-Aware Visual-Semantic Embedding for Image-Text Matching (CVSE),
@@ -45,8 +49,7 @@ class ConceptBranch(nn.Module):
 
     Deviations from the paper:
         Reconstructed: we assume that CODER queries its graph as CVSE, by the same authors, does. Concepts
-            start
-        as embeddings of the encoder instead of GloVe vectors; their mean, which all prompts share, is
+        start as embeddings of the encoder instead of GloVe vectors; their mean, which all prompts share, is
         subtracted. e_c of CVSE is the plain product w^T[...]. In a thousand dimensions this product grows
         within tens of steps until all images and captions attend to a single concept, where gradients
         vanish. A cosine is bounded and avoids this.

@@ -82,6 +82,8 @@ class Method(nn.Module, ABC):
     not add InfoNCE."""
     momentum: float = 0.0
     """With the need "momentum": decay of the momentum copy of the encoder, in [0, 1]."""
+    notes: tuple[str, ...] = ()
+    """What `build` decided from the data, to tell who started the run."""
 
     def build(self, setup: Setup) -> None:
         """Create the parts whose shapes depend on the source or the encoder."""

@@ -18,6 +18,9 @@ from itr_core.methods.components.online_clusters import OnlineClusters
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 0.1
 CLUSTER_TEMPERATURE = 0.1
+QUEUE = 4096
+AUTOMATIC = -1
+"""Value of an option that is chosen from the data."""
 
 # Attribute -> its name in saved files. Runs and heads of earlier versions have these names, so they stay.
 FILE_NAMES = {
@@ -45,19 +48,25 @@ class CODER(Method):
     L_PCL trains only the concept branch; its gradients do not reach the encoder. tau is the learned
     temperature of the encoder, clamped to [0.01, 0.1]; tau_p = 0.1. A queue is used once it is full.
 
+    Retrieval uses (cos(v, t) + lambda_s cos(u^v, u^t)) / (1 + lambda_s).
+
     Args:
         queue: K, number of pairs in a queue, at most the number of training images; 0 disables the queues.
-        momentum: m in [0, 1], decay of the momentum copies.
+            -1: 4,096, at most half of the training images.
+        momentum: m in [0, 1], decay of the momentum copies. 1 keeps the copies as they are at the start: a
+            control that shows whether keys have to follow the encoder.
         scheme: weighting scheme of the negatives, see `negative_weights` and `dcl_loss`.
         sharpness: beta, sharpness of the weights, >= 0; 0 weights all negatives equally.
         batch_negatives: use the other pairs of the batch as negatives, in addition to the queue.
         live_batch: contrast the batch with itself instead of with its keys, so that gradients reach both
-            sides. Keys have no gradients (as in MoCo): each modality then learns only as a query, not as an
-            item of the gallery. For example, the text encoder gets no gradient when an image retrieves a
-            wrong text.
+            sides. Keys have no gradients (as in MoCo): with False, each modality learns only as a query, not
+            as an item of the gallery. For example, the text encoder gets no gradient when an image retrieves
+            a wrong text.
         concept_branch: False trains L_DCL(v, t) only.
         clusters: M, number of clusters, >= 2.
         lambda_c, lambda_p, lambda_kl: weights of the terms of the concept branch, >= 0.
+        lambda_s: weight of the concept branch in retrieval, >= 0; -1 chooses it on the validation data,
+            without which the concept branch takes no part.
 
     Returns (forward):
         coder_dcl_instance and, with the concept branch, coder_dcl_concept, coder_pcl and (if lambda_kl > 0)
@@ -69,16 +78,17 @@ class CODER(Method):
 
     Relations:
         With concept_branch=False and scheme="none" it is MoCo (arXiv:1911.05722) across two modalities if
-        batch_negatives=False, and InfoNCE if queue=0 and live_batch=True. In combinations it replaces
-        InfoNCE. Combined with a method that has teachers (CUSA), the weights of negatives in the batch are
-        multiplied by 1 - max(teacher similarity, 0), so that one method does not push apart what the other
-        pulls together.
+        batch_negatives=False and live_batch=False, and InfoNCE if queue=0 and live_batch=True. In
+        combinations it replaces InfoNCE. Combined with a method that has teachers (CUSA), the weights of
+        negatives in the batch are multiplied by 1 - max(teacher similarity, 0), so that one method does not
+        push apart what the other pulls together.
 
     Deviations from the paper:
         Reconstructed: the abstract names the two branches, both queues, adaptive weights of negatives, the
         graph query and the pseudo-label loss. The formulas of weights, clusters and query, and all constants,
         are ours or come from related work (MoCo, SwAV, CVSE, USER), cited where they are used. The encoder is
-        any dual encoder instead of region features and BERT. Retrieval uses v and t.
+        any dual encoder instead of region features and BERT. By default the batch is contrasted with itself
+        and not with its keys (`live_batch`).
     """
 
     replaces_infonce = True
@@ -86,28 +96,30 @@ class CODER(Method):
     def __init__(
         self,
         *,
-        queue: int = 4096,
+        queue: int = -1,
         momentum: float = 0.995,
         scheme: str = "zscore",
         sharpness: float = 1.0,
         batch_negatives: bool = True,
-        live_batch: bool = False,
+        live_batch: bool = True,
         concept_branch: bool = True,
         clusters: int = 100,
         lambda_c: float = 1.0,
         lambda_p: float = 0.5,
         lambda_kl: float = 0.0,
+        lambda_s: float = -1.0,
     ) -> None:
         super().__init__()
         if scheme not in SCHEMES:
             raise ModelError(f"scheme={scheme!r}: unknown weighting scheme.{did_you_mean(scheme, SCHEMES)}")
         for option, value, least in (
-            ("queue", queue, 0),
+            ("queue", queue, AUTOMATIC),
             ("sharpness", sharpness, 0),
             ("clusters", clusters, 2),
             ("lambda_c", lambda_c, 0),
             ("lambda_p", lambda_p, 0),
             ("lambda_kl", lambda_kl, 0),
+            ("lambda_s", lambda_s, AUTOMATIC),
         ):
             if value < least:
                 raise ModelError(f"{option}={value}: must be at least {least}.")
@@ -118,7 +130,7 @@ class CODER(Method):
         self.queue, self.momentum, self.number_of_clusters = queue, momentum, clusters
         self.scheme, self.sharpness = scheme, sharpness
         self.batch_negatives, self.live_batch = batch_negatives, live_batch
-        self.concept_branch = concept_branch
+        self.concept_branch, self.lambda_s = concept_branch, lambda_s
         # torch's methods have no types
         self.register_state_dict_post_hook(_to_file_names)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_from_file_names)  # type: ignore[no-untyped-call]
@@ -136,10 +148,18 @@ class CODER(Method):
         Raises:
             ModelError: the queue is larger than the number of training images.
         """
-        if self.queue > len(setup.captions):
+        images = len(setup.captions)
+        if self.queue == AUTOMATIC:
+            self.queue = min(QUEUE, images // 2)
+            if self.queue < QUEUE:
+                self.notes = (
+                    f"CODER's queue holds {self.queue:,} pairs instead of {QUEUE:,}: half of the {images:,} "
+                    "training images (--options queue=K sets another length).",
+                )
+        if self.queue > images:
             raise ModelError(
-                f"queue={self.queue}: the queue is longer than the source ({len(setup.captions)} images). "
-                f"Choose a shorter one: --options queue={max(len(setup.captions) // 2, 1)}."
+                f"queue={self.queue}: the queue is longer than the source ({images} images). "
+                f"Choose a shorter one: --options queue={max(images // 2, 1)}."
             )
         self.instances = MomentumQueue(self.queue, setup.dim)
         if not self.concept_branch:
@@ -182,7 +202,11 @@ class CODER(Method):
 
     def roles(self) -> Roles:
         """Return the concept branch, whose descriptors are extra embeddings."""
-        return Roles(concepts=ConceptRole(names=self.concept_names) if self.concept_branch else None)
+        if not self.concept_branch or self.lambda_s == 0:
+            return Roles()
+        return Roles(
+            concepts=ConceptRole(names=self.concept_names), extra_weight=max(float(self.lambda_s), 0.0)
+        )
 
     def _dcl(
         self,
@@ -207,7 +231,7 @@ class CODER(Method):
         described = self.concepts(related, anchors.image, anchors.text, named)
         described_detached = self.concepts(related, anchors.image.detach(), anchors.text.detach(), named)
         with torch.no_grad():
-            if self.training:
+            if self.training and not (self.momentum == 1 and self.ema_branch.n_averaged):
                 self.ema_branch.update_parameters(self.concepts)
             ema_branch = self.ema_branch.module
             described_keys = ema_branch(ema_branch.related(), keys.image, keys.text, named)

@@ -1,8 +1,10 @@
 """Several methods on one encoder, with a single contrastive loss between images and captions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from itr_core.batch import EncoderOutput, PairBatch
@@ -34,6 +36,7 @@ class Combined(Method):
         """Build every member."""
         for method in self._methods():
             method.build(setup)
+        self.notes = tuple(note for method in self._methods() for note in method.notes)
 
     def prepare(self, setup: Setup) -> None:
         """Prepare every member."""
@@ -65,11 +68,13 @@ class Combined(Method):
 
     def roles(self) -> Roles:
         """Return the roles of the heads of all members."""
-        roles = {}
+        roles: dict[str, Any] = {}
         for name, method in zip(self.members, self._methods(), strict=True):
             for role, settings in method.roles():
-                if settings:
+                if isinstance(settings, BaseModel):
                     roles[role] = settings.model_copy(update={"prefix": f"{name}."})
+                elif settings:
+                    roles[role] = settings
         return Roles(**roles)
 
     def _methods(self) -> list[Method]:

@@ -1,6 +1,8 @@
 """CRCGS: contrastive learning from the codes of frozen image -> text and text -> image generators."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from itr_core.batch import EncoderOutput, PairBatch
+from itr_core.errors import ModelError
 from itr_core.methods.base import INFONCE, Method, Setup
 from itr_core.methods.components.generators import Generator, fit
 from itr_core.methods.components.info_nce import symmetric_info_nce
@@ -104,6 +107,16 @@ def support_loss(image: Tensor, text: Tensor, labels: Tensor, temperature: float
     return -(alike / 2).clamp(min=1e-6).log()
 
 
+_AUTHORS: Mapping[str, Any] = {
+    "w_infonce": 0.0,
+    "use_adv": True,
+    "learn_bias": False,
+    "code_dim": 1024,
+    "generator_width": 2048,
+}
+"""What the authors' settings of all data sets have in common and our defaults have not."""
+
+
 class CRCGS(Method):
     r"""Contrastive learning with auxiliary generative features and support-set regularisation.
 
@@ -111,7 +124,8 @@ class CRCGS(Method):
     their codes g^v (image -> text) and g^t (text -> image) contain what one modality predicts of the other.
     Student heads map the embeddings v, t of the encoder to u^v, u^t, which learn from the codes:
 
-        L = InfoNCE(v, t) + L_o + w_t L_t + w_c (L_intra + L_inter + L_direct) + w_ss L_ss + w_ta L_ta
+        L = w_infonce InfoNCE(v, t) + L_o + w_t L_t + w_c (L_intra + L_inter + L_direct) + w_ss L_ss
+            + w_ta L_ta
 
         L_o      = phi [BCE(head(v), y) + BCE(head(t), y)] + alpha_pair `shared_label_loss`(v, t)
                    + beta_inv mean_i |v_i - t_i|
@@ -124,14 +138,20 @@ class CRCGS(Method):
 
     Retrieval uses only v and t; heads, generators and critics are needed for training alone.
 
+    The presets "coco", "mirflickr" and "nuswide" have the objective, weights, temperatures and widths of the
+    authors' code on these data sets. The authors train with Adam, a learning rate of 1e-4 and batches of 80.
+
     Args:
+        w_infonce: weight of InfoNCE; 0 for the paper's objective, which does not have it.
         w_t, w_c, w_ss, w_ta: weights of the terms. The authors use w_ss = 0.001 (COCO, MIRFLICKR) and 40
             (NUS-WIDE); select it on validation data.
         phi, alpha_pair, beta_inv: weights within L_o. If all are 0, labels are used only for the support
             sets.
         nce_temperature, support_temperature: T and T_s, dimensionless, > 0.
         intra, inter, direct: which of the three contrasts are computed.
-        noise_count: N of the prior c = (B - 1) / N; 0 for the number of training images.
+        noise_count: N of the prior c = (B - 1) / N. 0: the number of batches of B pairs in the training
+            images, as in the authors' code; -1: the number of training images. With -1, c is B times smaller,
+            and so is, for a small c, the gradient that draws a student to its own teacher code.
         learn_bias: learn an offset of log c, which starts at 0.
         use_adv: add L_ta.
         code_dim: h, number of dimensions of the codes and the students.
@@ -147,24 +167,32 @@ class CRCGS(Method):
         With all weights except that of InfoNCE at 0, it is InfoNCE.
 
     Deviations from the paper:
-        The paper retrieves items of the same category. We add InfoNCE, which the paper does not have, so that
-        the model also learns to retrieve the paired image or caption. Two captions of one image are not noise
-        for each other.
+        The paper retrieves items of the same category. By default we add InfoNCE, which the paper does not
+        have (`w_infonce`), so that the model also learns to retrieve the paired image or caption. Two
+        captions of one image are not noise for each other.
         Embeddings of the encoder replace VGG features and bags of words in the generators, and the output of
-        the shared layer in L_o (normalised in its last two terms). The generators use GELU instead of ReLU.
-        Labels may be pseudo-labels.
+        the shared layer in L_o (normalised in its last two terms). Labels may be pseudo-labels.
+        A LayerNorm precedes the label head and the student heads, because the norm of embeddings differs
+        between encoders. The generators use GELU instead of ReLU, and no ReLU after the last layer of the
+        decoder, because embeddings have negative entries and bags of words have not. By default hidden layers
+        and codes of the generators are narrower (512 and 256 instead of 2048 and 1024). The critics have two
+        hidden layers (256, 64) instead of three.
         The pretraining of the generators is reconstructed: the code only shows that it uses L1. g^t is the
-            code of the mean caption of an image, not of the caption in the batch. One code per image and
-            modality in half precision is therefore enough (100 MB of state for 100,000 images), and no
-            generator runs during training. N counts images; the code passes the number of batches
-            (`noise_count` restores this). log c may have a learned offset. The mean in L_ss is clamped to
-            at least 1e-6; rows without labels are skipped. The critics are updated once in the same step as
-            the students, instead of three times before it, by the
-        same optimiser with the same gradient clipping: the term "crcgs_critic" has gradients only for the
-        critics, "crcgs_adversary" only for everything else. The critics output one logit instead of two.
+        code of the mean caption of an image, not of the caption in the batch. One code per image and modality
+        in half precision is therefore enough (100 MB of state for 100,000 images), and no generator runs
+        during training. By default log c has a learned offset. The mean in L_ss is clamped to at least 1e-6;
+        rows without labels are skipped. The critics are updated once in the same step as the students,
+        instead of three times before it, by the same optimiser with the same gradient clipping: the term
+        "crcgs_critic" has gradients only for the critics, "crcgs_adversary" only for everything else. The
+        critics output one logit instead of two.
     """
 
     needs = frozenset({"labels"})
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "coco": _AUTHORS | {"beta_inv": 0.011, "nce_temperature": 0.1},
+        "mirflickr": _AUTHORS | {"nce_temperature": 0.2, "support_temperature": 0.04},
+        "nuswide": _AUTHORS | {"w_ss": 40.0},
+    }
     image_codes: Tensor
     """g^v of each training image, (n, h) float16."""
     text_codes: Tensor
@@ -173,6 +201,7 @@ class CRCGS(Method):
     def __init__(
         self,
         *,
+        w_infonce: float = 1.0,
         w_t: float = 0.2,
         w_c: float = 0.03,
         w_ss: float = 0.001,
@@ -192,12 +221,15 @@ class CRCGS(Method):
         generator_width: int = 512,
     ) -> None:
         super().__init__()
+        for option, value, least in (("w_infonce", w_infonce, 0), ("noise_count", noise_count, -1)):
+            if value < least:
+                raise ModelError(f"{option}={value}: must be at least {least}.")
         self.intra, self.inter, self.direct, self.use_adv = intra, inter, direct, use_adv
         self.nce_temperature, self.support_temperature = nce_temperature, support_temperature
         self.noise_count, self.code_dim, self.generator_width = noise_count, code_dim, generator_width
         self.bias = nn.Parameter(torch.zeros(()), requires_grad=learn_bias)
         self.weights = {
-            INFONCE: 1.0,
+            **({INFONCE: w_infonce} if w_infonce else {}),
             "crcgs_label": phi,
             "crcgs_pair": alpha_pair,
             "crcgs_invariance": beta_inv,
@@ -223,7 +255,6 @@ class CRCGS(Method):
             if self.use_adv:
                 self.image_critic, self.text_critic = _critic(d), _critic(d)
         n = len(setup.captions)
-        self.noise_count = self.noise_count or n
         self.register_buffer("image_codes", torch.zeros(n, h, dtype=torch.float16))
         self.register_buffer("text_codes", torch.zeros(n, h, dtype=torch.float16))
 
@@ -249,7 +280,6 @@ class CRCGS(Method):
         g_v, g_t = self.image_codes[batch.image_id].float(), self.text_codes[batch.image_id].float()
         label_logits = torch.stack([self.label_head(out.image), self.label_head(out.text)])
         terms = {
-            INFONCE: symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id),
             "crcgs_label": 2
             * F.binary_cross_entropy_with_logits(label_logits, batch.labels.expand_as(label_logits)),
             "crcgs_pair": shared_label_loss(v, t, batch.labels),
@@ -257,6 +287,8 @@ class CRCGS(Method):
             "crcgs_match": F.mse_loss(u_v, g_v) + F.mse_loss(u_t, g_t),
             "crcgs_support": support_loss(u_v, u_t, batch.labels, self.support_temperature),
         }
+        if INFONCE in self.weights:
+            terms[INFONCE] = symmetric_info_nce(out.image, out.text, out.logit_scale, batch.image_id)
         if self.intra:
             terms["crcgs_nce_intra"] = self._contrast(batch, [(g_v, u_v), (g_t, u_t)])
         if self.inter:
@@ -268,7 +300,9 @@ class CRCGS(Method):
         return terms
 
     def _contrast(self, batch: PairBatch, sides: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        prior = self.bias.new_tensor((len(batch.image_id) - 1) / self.noise_count)
+        pairs, images = len(batch.image_id), len(self.image_codes)
+        count = {0: math.ceil(images / pairs), -1: images}.get(self.noise_count, self.noise_count)
+        prior = self.bias.new_tensor((pairs - 1) / count)
         each = [
             noise_contrast(teacher, student, batch.image_id, self.nce_temperature, prior.log() + self.bias)
             for teacher, student in sides

@@ -115,7 +115,7 @@ class TrainStep:
         """
         set_learning_rate(self.optimiser, step, total, self.config.warmup, self.config.lr_floor)
         self._set_train_mode()
-        if self.momentum:
+        if self.momentum and not (self.method.momentum == 1 and self.momentum.n_averaged):
             self.momentum.update_parameters(self.encoder)
         values: dict[str, float] = {}
         for number, each in enumerate(loaded):

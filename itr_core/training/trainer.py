@@ -127,11 +127,12 @@ class Trainer:
             shard=(accelerator.process_index, accelerator.num_processes),
         )
         self.undecodable = dict(setup.images.unusable)
-        self.notes = [self.train_step.rates()]
-        if setup.method.roles().concepts and not self.validation:
+        self.notes = [self.train_step.rates(), *setup.method.notes]
+        roles = setup.method.roles()
+        if roles.concepts and not roles.extra_weight and not self.validation:
             self.notes.append(
                 "Without validation data (--validation), which chooses its weight, the concept branch takes "
-                "no part in retrieval."
+                "no part in retrieval (--options lambda_s=W sets a weight)."
             )
         steps = math.ceil(config.epochs * self.batches.plan.per_epoch / config.accumulate)
         self.total = config.max_steps or steps
@@ -316,7 +317,9 @@ class Trainer:
         """Write the model as a checkpoint; other files in the folder stay."""
         if not self.accelerator.is_main_process:
             return
-        model = self.train_step.model
+        model, heads = self.train_step.model, self._heads()
+        if "extra_weight" in self.trainer_state:  # chosen by the last validation
+            heads = heads.with_extra_weight(self.trainer_state["extra_weight"])
         record = self.trainer_state | {
             "device": str(model.device),
             "processes": self.accelerator.num_processes,
@@ -331,15 +334,13 @@ class Trainer:
                 weights=merged_weights(model.model),
                 words=self.words,
                 training=record,
-                heads=self._heads(),
+                heads=heads,
                 keep_others=True,
             )
 
     def _heads(self) -> Heads:
-        """Return the heads of the method, with the weight that the last validation chose."""
         method = self.train_step.method
-        heads = Heads({name: value.cpu() for name, value in method.heads().items()}, method.roles())
-        return heads.with_extra_weight(self.trainer_state.get("extra_weight", 0.0))
+        return Heads({name: value.cpu() for name, value in method.heads().items()}, method.roles())
 
     def _save_state(self) -> None:
         if not self.accelerator.is_main_process:

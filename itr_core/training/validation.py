@@ -19,8 +19,9 @@ def score(
 ) -> dict[str, float]:
     """Return the `retrieval_metrics` of images and their captions.
 
-    If the heads have extra embeddings, these are the metrics at the weight of `EXTRA_WEIGHTS` with the
-    highest rSum; `extra_weight` is this weight, and `rsum_without_extra` the rSum at weight 0.
+    If the heads have extra embeddings, these are the metrics at their weight or, if this is 0, at the weight
+    of `EXTRA_WEIGHTS` with the highest rSum; `extra_weight` is this weight, and `rsum_without_extra` the rSum
+    at weight 0.
 
     Args:
         encoder: embeds the captions.
@@ -39,9 +40,10 @@ def score(
     if heads is None or heads.extra is None:
         return retrieval_metrics(CosineSimilarity(images, texts), image_of_caption)
     of_images, of_texts = heads.extra.images(images), heads.extra.texts(texts, flat)
+    set_weight = heads.roles.extra_weight
     scores = []
-    for weight in EXTRA_WEIGHTS:
+    for weight in (0.0, set_weight) if set_weight else EXTRA_WEIGHTS:
         both = weighted_pair(images, of_images, weight), weighted_pair(texts, of_texts, weight)
         scores.append(retrieval_metrics(CosineSimilarity(*both), image_of_caption) | {"extra_weight": weight})
-    best = max(scores, key=lambda metrics: metrics["rsum"])
+    best = scores[1] if set_weight else max(scores, key=lambda metrics: metrics["rsum"])
     return best | {"rsum_without_extra": scores[0]["rsum"]}

@@ -156,18 +156,18 @@ def test_validation_chooses_the_weight(plain: DualEncoder) -> None:
     assert found["rsum"] == max(by_hand.values()) == by_hand[found["extra_weight"]]
     assert found["rsum_without_extra"] == by_hand[0.0]
     assert found["extra_weight"] == max(by_hand, key=lambda weight: by_hand[weight])
+    fixed = score(plain, images, captions, heads.with_extra_weight(0.2))
+    assert (fixed["rsum"], fixed["extra_weight"]) == (by_hand[0.2], 0.2)
     assert "extra_weight" not in score(plain, images, captions, Heads())
 
 
 @pytest.mark.usefixtures("configs")
 @pytest.mark.parametrize("method", ["coder", "coder+siglip"])
-def test_a_trained_concept_branch_is_used(
-    world: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("itr_core.training.validation.EXTRA_WEIGHTS", (0.0, 0.5))
-    monkeypatch.setattr("itr_core.training.validation.max", lambda scores, key: scores[-1], raising=False)
+def test_a_trained_concept_branch_is_used(world: Path, tmp_path: Path, method: str) -> None:
     source = f"folder:{world}"
-    options = settings(options={"queue": 32, "clusters": 20}, validation=source, eval_every=6)
+    options = settings(
+        options={"queue": 32, "clusters": 20, "lambda_s": 0.5}, validation=source, eval_every=6
+    )
     out = train(method, source, out=tmp_path / "out", **options)
     best = json.loads((out / "training.json").read_text())["best"]
     encoder = load_encoder(str(out), device="cpu")

@@ -67,6 +67,25 @@ def test_loss_equals_the_double_loop(seed: int, n: int, weights: tuple[float, fl
     assert loss.item() == pytest.approx(loss_as_published(head, v, t, y, *weights), abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [("structure", 0.5127172338), ("sharing", 2.0160901383), ("rounding", 2.1285235904)],
+)
+def test_loss_has_the_values_of_the_authors_code(term: str, expected: float) -> None:
+    # `calc_binary_loss` of src/train_binary_model.py in github.com/Hambaobao/CRCGS at 05f389f, in float64
+    def wave(rows: int, columns: int, frequency: float) -> Tensor:
+        return torch.sin(torch.arange(1, rows * columns + 1).double() * frequency).reshape(rows, columns)
+
+    image, text = wave(6, 5, 2.3), wave(6, 5, 2.9)
+    codes = torch.cat([torch.tanh(wave(6, 8, frequency)) for frequency in (5.1, 5.3, 5.7)])
+    labels = [[1, 0, 0, 1], [0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1], [1, 0, 0, 0]]
+    head = BinaryHead(5, 8)
+    head.forward = lambda embeddings: codes  # type: ignore[method-assign] # the codes are given
+    weights = {"structure": 0.0, "sharing": 0.0, "rounding": 0.0} | {term: 1.0}
+    loss = code_loss(head, image, text, torch.tensor(labels).double(), **weights)
+    assert loss.item() == pytest.approx(expected, abs=1e-8)
+
+
 def test_gradient_of_the_loss() -> None:
     head, y = head_of(), torch.eye(3, dtype=torch.float64)
     inputs = [x.requires_grad_() for x in (unit(0, 3), unit(1, 3))]

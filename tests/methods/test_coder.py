@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.encoders.dual_encoder import load_encoder
+from itr_core.encoders.heads import ConceptRole, Roles
 from itr_core.errors import ModelError
 from itr_core.features.image_rows import cached_pixels
 from itr_core.methods import Setup, make_method
@@ -342,16 +343,18 @@ def keys_of(made: TrainStep, batches: PairBatchDataset, number: int) -> EncoderO
 
 
 @pytest.mark.usefixtures("configs")
-def test_with_momentum_one_keys_come_from_the_initial_weights(world: Path) -> None:
-    made, batches = learner(world, 1.0)
-    start = [weight.clone() for weight in made.encoder.parameters()]
+@pytest.mark.parametrize("model", ["tiny/none", "tiny-conv/none"])
+def test_with_momentum_one_keys_come_from_the_initial_model(world: Path, model: str) -> None:
+    made, batches = learner(world, 1.0, model)
+    start = [value.clone() for value in (*made.encoder.parameters(), *made.encoder.buffers())]
     first = keys_of(made, batches, 0)
     keys_of(made, batches, 1)
     again = keys_of(made, batches, 0)
     assert torch.equal(present(first.momentum).image, present(again.momentum).image)
     assert torch.equal(present(first.momentum).text, present(again.momentum).text)
     assert not torch.equal(first.image, again.image)
-    assert all(map(torch.equal, made.momentum.module.parameters(), start))
+    module = made.momentum.module
+    assert all(map(torch.equal, (*module.parameters(), *module.buffers()), start))
 
 
 @pytest.mark.usefixtures("configs")
@@ -376,7 +379,7 @@ def test_the_momentum_copy_is_updated_before_the_keys_are_computed(world: Path) 
 
 @pytest.mark.usefixtures("configs")
 def test_the_momentum_copy_shares_batch_statistics_without_changing_them(world: Path) -> None:
-    made, batches = learner(world, 1.0, "tiny-conv/none")
+    made, batches = learner(world, 0.9, "tiny-conv/none")
     keys_of(made, batches, 0)
     before = {name: value.clone() for name, value in made.encoder.named_buffers()}
     assert any("running_mean" in name for name in before)
@@ -444,7 +447,8 @@ def test_learns(world: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"scheme": "zscor"}, r"scheme='zscor': unknown weighting scheme\. Did you mean 'zscore'"),
-        ({"queue": -1}, "queue=-1: must be at least 0"),
+        ({"queue": -2}, "queue=-2: must be at least -1"),
+        ({"lambda_s": -2.0}, r"lambda_s=-2\.0: must be at least -1"),
         ({"clusters": 1}, "clusters=1: must be at least 2"),
         ({"sharpness": -0.5}, r"sharpness=-0\.5: must be at least 0"),
         ({"lambda_p": -1.0}, r"lambda_p=-1\.0: must be at least 0"),
@@ -465,3 +469,19 @@ def test_a_queue_longer_than_the_data_is_refused(world: Path, tmp_path: Path) ->
         train("coder", f"folder:{world}", out=tmp_path / "out", **make)
     assert not (tmp_path / "out" / "state.safetensors").exists()
     coder(queue=N)  # as many as there are is well
+
+
+@pytest.mark.parametrize(("images", "queue"), [(10_000, 4096), (8192, 4096), (500, 250), (1, 0)])
+def test_the_default_queue_fits_the_source(images: int, queue: int) -> None:
+    method = make_method("coder", {"concept_branch": False})
+    combined = make_method("coder+infonce", {"concept_branch": False})
+    for made in (method, combined):
+        made.build(Setup(dim=D, captions=[["a"]] * images))
+        assert [f"queue holds {queue} pairs" in note for note in made.notes] == [True] * (queue < 4096)
+    assert len(present(method.instances).ids) == queue
+
+
+def test_the_weight_of_the_concept_branch_in_retrieval() -> None:
+    assert coder().roles() == Roles(concepts=ConceptRole(names=list(GRAPH.names)))
+    assert coder(lambda_s=0.4).roles().extra_weight == 0.4
+    assert coder(lambda_s=0.0).roles() == coder(concept_branch=False).roles() == Roles()

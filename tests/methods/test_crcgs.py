@@ -279,7 +279,7 @@ def test_terms_are_those_of_the_equations() -> None:
         y = present(batch.labels).double()
 
         def nce(g: Tensor, u: Tensor) -> float:
-            return nce_as_published(g, u, ids, 0.3, 4 / N)
+            return nce_as_published(g, u, ids, 0.3, 4 / math.ceil(N / 5))
 
         label = 0.0
         for embedding in (out.image, out.text):
@@ -354,6 +354,29 @@ def test_without_its_weights_it_is_infonce() -> None:
     assert loss == make_method("infonce")(out, batch)["infonce"]
 
 
+@pytest.mark.parametrize("preset", ["coco", "mirflickr", "nuswide"])
+def test_a_preset_is_the_objective_of_the_paper(preset: str) -> None:
+    method = make_method("crcgs", {"preset": preset, "code_dim": 16, "generator_width": 16})
+    method.build(source_setup())
+    method.prepare(source_setup())
+    terms = method(*some_batch([0, 1, 2]))
+    assert terms.keys() == method.weights.keys()
+    assert "infonce" not in terms
+    assert {"crcgs_adversary", "crcgs_nce_intra", "crcgs_nce_inter"} <= terms.keys()
+    assert method.weights["crcgs_support"] == (40 if preset == "nuswide" else 0.001)
+
+
+def test_without_infonce_a_combination_has_that_of_the_other() -> None:
+    assert make_method("crcgs+infonce", {"w_infonce": 0.0}).weights["infonce"] == 1
+    assert "infonce" not in make_method("crcgs", {"w_infonce": 0.0}).weights
+
+
+@pytest.mark.parametrize(("option", "least"), [("w_infonce", 0), ("noise_count", -1)])
+def test_options_below_their_least_value_are_refused(option: str, least: int) -> None:
+    with pytest.raises(ModelError, match=f"{option}={least - 1}.*: must be at least {least}"):
+        CRCGS(**{option: least - 1})
+
+
 def test_flags_choose_the_contrasts() -> None:
     names = {"crcgs_nce_intra", "crcgs_nce_inter", "crcgs_nce_direct"}
     assert made().weights.keys() & names == names - {"crcgs_nce_direct"}
@@ -361,11 +384,11 @@ def test_flags_choose_the_contrasts() -> None:
     assert method(*some_batch([0, 1])).keys() & names == names - {"crcgs_nce_intra"}
 
 
-def test_prior_counts_images_or_noise_count_and_can_be_learned() -> None:
+def test_prior_counts_batches_images_or_noise_count_and_can_be_learned() -> None:
     ids = [0, 1, 2, 3]
     out, batch = some_batch(ids)
-    counted, asked = made(), made(noise_count=3)
-    for method, n in ((counted, N), (asked, 3)):
+    counted = made()
+    for method, n in ((counted, math.ceil(N / 4)), (made(noise_count=-1), N), (made(noise_count=3), 3)):
         u_v, g_v = method.image_head(out.image), method.image_codes[:4].float()
         u_t, g_t = method.text_head(out.text), method.text_codes[:4].float()
         sides = [
