@@ -313,8 +313,9 @@ class DualEncoder(nn.Module):
         Args:
             image: pixels (B, 3, H, W), normalised as by `normalise`. Give either `image` or `image_features`.
             text: token ids (B', L), required.
-            image_features: cached features (B, f), as `image_features()` computes them.
-            tokens: also return word tokens and, if `image` is given, patch tokens.
+            image_features: cached features (B, f), as `image_features()` computes them, or features of
+                regions (B, R, f).
+            tokens: also return word tokens and, if `image` is given, patch tokens, or those of regions.
 
         Raises:
             ValueError: `text` is missing, or not exactly one of `image` and `image_features` is given.
@@ -324,7 +325,10 @@ class DualEncoder(nn.Module):
             raise ValueError("give text and exactly one of image and image_features")
         patches = None
         if image is None:
-            pooled = self.project(cast(Tensor, image_features))
+            features = cast(Tensor, image_features)
+            pooled = self.project(features)
+            if tokens and features.ndim == 3:
+                patches = image_tower.head(self.model.visual, features)
         elif tokens:
             pooled, patches = image_tower.with_tokens(self.model.visual, image)
         else:
@@ -338,8 +342,11 @@ class DualEncoder(nn.Module):
         return EncoderOutput(pooled, sentence, scale, patches, words, mask, logit_bias=bias)
 
     def project(self, features: Tensor) -> Tensor:
-        """Map cached image features (N, f) to embeddings (N, d), not normalised, with gradients."""
-        return image_tower.head(self.model.visual, features)
+        """Map cached image features (N, f) to embeddings (N, d), not normalised, with gradients.
+
+        Features of regions (N, R, f) are averaged first, like the positions of a convolutional tower.
+        """
+        return image_tower.head(self.model.visual, features.mean(1) if features.ndim == 3 else features)
 
     def embed_text(self, ids: Tensor) -> Tensor:
         """Map token ids (B, L) to embeddings (B, d), not normalised, with gradients.

@@ -9,7 +9,7 @@ import torch
 from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from itr_core.errors import ModelError
@@ -39,6 +39,16 @@ def head(visual: Any, features: Tensor) -> Tensor:
     if isinstance(visual, VisionTransformer):
         return features @ visual.proj
     return (visual.attnpool.c_proj if isinstance(visual, ModifiedResNet) else visual.head)(features)
+
+
+def head_width(visual: Any) -> int | None:
+    """Return f, the width of the features that `head` takes, or None if the tower cannot be split."""
+    if isinstance(visual, VisionTransformer):
+        return None if visual.proj is None else int(visual.proj.shape[0])
+    if isinstance(visual, ModifiedResNet):
+        return int(visual.attnpool.c_proj.in_features)
+    layers = getattr(visual, "head", nn.Identity()).modules()
+    return next((layer.in_features for layer in layers if isinstance(layer, nn.Linear)), None)
 
 
 def is_head(name: str) -> bool:

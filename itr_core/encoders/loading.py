@@ -42,6 +42,7 @@ from safetensors.torch import load_file
 from transformers import dynamic_module_utils
 
 import assets
+from itr_core.encoders import features_tower  # noqa: F401  # registers towers that configurations name
 from itr_core.encoders.checksums import checked_files
 from itr_core.encoders.heads import HEADS_FILE, Heads
 from itr_core.encoders.hub import Repository

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from itr_core.encoders import DualEncoder, Encoder
@@ -15,6 +14,7 @@ from itr_core.evaluation.embedded import Embedded
 from itr_core.evaluation.human_judgments import expert_judgments, spearman
 from itr_core.evaluation.protocols import PROTOCOLS, WITHOUT_CAPTIONS
 from itr_core.evaluation.text_pairs import TextPairs, read_text_pairs
+from itr_core.features.image_rows import StoredImages, check_width, encode_rows
 from itr_core.metrics.bootstrap import interval
 from itr_core.metrics.samples import MetricSamples, recalls
 from itr_core.pairs import PairSet
@@ -39,8 +39,9 @@ def evaluate(
     Args:
         encoder: the model; with `image_features`, a `DualEncoder`.
         pairs: the source; images that cannot be decoded are skipped with their captions, and reported.
-        image_features: (len(pairs), f) float, inputs of the last projection of the image tower, instead of
-            the images.
+        image_features: (len(pairs), f) or, of regions, (len(pairs), R, f) float, inputs of the last
+            projection of the image tower, instead of the images. By default those of the source, if it has
+            features.
         protocols: names in `itr_core.evaluation.protocols.PROTOCOLS`.
         rerank: u1 in [0, 1], to also evaluate retrieval with re-ranking (see `reranked_ranks`). It needs the
             tokens of all images and captions, 4 d bytes each, and one or two milliseconds per query.
@@ -136,6 +137,8 @@ def _embed(
     skipped: list[str],
 ) -> tuple[Embedded, list[MetricSamples]]:
     """Embed the source; with `rerank`, also return the metrics of retrieval with re-ranking."""
+    if image_features is None:
+        image_features = pairs.image_features
     if image_features is not None:
         if rerank is not None:
             raise ModelError(
@@ -147,11 +150,8 @@ def _embed(
             )
         if not isinstance(encoder, DualEncoder):
             raise ModelError(f"{encoder.spec} cannot project image features; evaluate on the images instead.")
-        with torch.inference_mode():
-            features = torch.as_tensor(image_features, dtype=encoder.dtype, device=encoder.device)
-            projected = encoder.project(features)
-        images = torch.nn.functional.normalize(projected.float(), dim=-1).cpu().numpy()
-        images = encoder.heads.extend_images(images)
+        check_width(encoder, image_features.shape, pairs.source)
+        images, _ = encode_rows(encoder, StoredImages(image_features, {}), np.arange(len(pairs)))
         return Embedded(pairs, images, encoder.encode_texts(pairs.flat_captions()[0])), []
 
     kept: list[int] = []

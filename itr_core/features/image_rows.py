@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from itr_core.encoders import image_tower
 from itr_core.encoders.dual_encoder import DualEncoder
-from itr_core.errors import ImageError, SourceError, did_you_mean
+from itr_core.errors import ImageError, ModelError, SourceError, did_you_mean
 from itr_core.features.row_cache import Chunk, cached_rows
 from itr_core.pairs import PairSet
+from itr_core.pairs.layouts.arrays import read_array
 from itr_core.system.files import cache_dir
 from itr_core.system.workers import identity_collate
 
@@ -88,7 +90,7 @@ class DecodedImages(Dataset[Chunk]):
 
 
 class StoredImages:
-    """Pixels (n, 3, H, W) uint8 or features (n, f) float32 in an array, in memory or mapped from disk."""
+    """Pixels (n, 3, H, W) uint8 or features (n, f) or (n, R, f), in memory or mapped from disk."""
 
     def __init__(self, values: np.ndarray, unusable: dict[int, str]) -> None:
         self.values = values
@@ -97,7 +99,8 @@ class StoredImages:
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """See `ImageRows.read`; returns all requested rows, the unusable ones too."""
-        return torch.from_numpy(np.asarray(self.values[rows])), rows
+        values = np.array(self.values[rows], np.uint8 if self.are_pixels else np.float32)
+        return torch.from_numpy(values), rows
 
 
 def cached_pixels(pairs: PairSet, encoder: DualEncoder, *, workers: int, progress: bool) -> StoredImages:
@@ -147,10 +150,11 @@ def cached_features(pairs: PairSet, encoder: DualEncoder, *, workers: int, progr
 
 
 def features_from_file(spec: str, n: int, of: str = "images") -> StoredImages:
-    """Read features from a .safetensors file.
+    """Read features from a .safetensors or .npy file.
 
     Args:
-        spec: `FILE.safetensors:KEY`. The file contains floats (n, f) under KEY, or quantised features: uint8
+        spec: `FILE.npy`, an array (n, f), or (n, R, f) of R regions; or `FILE.safetensors:KEY`. The latter
+            contains floats (n, f) under KEY, or quantised features: uint8
             (n, f) under KEY_q and factors (f,) under KEY_scale.
         n: number of rows that the source requires.
         of: what the rows describe, for the error message: 'images' or 'captions'.
@@ -158,12 +162,14 @@ def features_from_file(spec: str, n: int, of: str = "images") -> StoredImages:
     Raises:
         SourceError: The file cannot be read, does not contain KEY, or does not have n rows.
     """
+    if spec.endswith(".npy"):
+        return StoredImages(_checked(read_array(Path(spec)), spec, n, of), {})
     path, _, key = spec.rpartition(":")
     try:
         arrays = load_file(path)
     except (OSError, SafetensorError) as error:
         raise SourceError(
-            f"Cannot read the features {spec!r} ({error}); write FILE.safetensors:KEY."
+            f"Cannot read the features {spec!r} ({error}); write FILE.safetensors:KEY or FILE.npy."
         ) from error
     if f"{key}_q" in arrays and f"{key}_scale" in arrays:
         values = arrays[f"{key}_q"] * arrays[f"{key}_scale"]
@@ -172,11 +178,49 @@ def features_from_file(spec: str, n: int, of: str = "images") -> StoredImages:
     else:
         keys = {name.removesuffix("_q").removesuffix("_scale") for name in arrays}
         raise SourceError(f"{path} has no features {key!r}.{did_you_mean(key, keys)}")
-    if values.ndim != 2 or len(values) != n:
+    return StoredImages(_checked(values, spec, n, of).astype(np.float32), {})
+
+
+def features_of_source(pairs: PairSet) -> StoredImages:
+    """Return the features that a source has in the place of images.
+
+    Raises:
+        SourceError: the source has none.
+    """
+    if pairs.image_features is None:
+        raise SourceError(f"{pairs.source} has images, no features; use the features 'cache' or a file.")
+    return StoredImages(pairs.image_features, {})
+
+
+def images_of_source(pairs: PairSet, encoder: DualEncoder) -> "DecodedImages | StoredImages":
+    """Return the images of a source, decoded at every access, or the features in their place."""
+    if pairs.image_features is None:
+        return DecodedImages(pairs, encoder)
+    check_width(encoder, pairs.image_features.shape, pairs.source)
+    return features_of_source(pairs)
+
+
+def check_width(encoder: DualEncoder, shape: tuple[int, ...], name: str) -> None:
+    """Check that the projection of the image tower takes features of this shape.
+
+    Raises:
+        ModelError: it does not, or the tower has no separate projection.
+    """
+    width = image_tower.head_width(encoder.model.visual)
+    if width is None or shape[-1] != width:
+        takes = "no features" if width is None else f"features of {width} numbers"
+        raise ModelError(
+            f"{name} has image features of {shape[-1]} numbers, but {encoder.spec} takes {takes}. Choose a "
+            "model for them, such as features-2048/none, or features of this model."
+        )
+
+
+def _checked(values: np.ndarray, spec: str, n: int, of: str) -> np.ndarray:
+    if values.ndim not in (2, 3) or len(values) != n or (of == "captions" and values.ndim == 3):
         raise SourceError(
             f"{spec} has shape {values.shape}; the source has {n} {of}, and each needs one row."
         )
-    return StoredImages(values.astype(np.float32), {})
+    return values
 
 
 def trunk_state(encoder: DualEncoder) -> dict[str, Tensor]:
@@ -199,10 +243,14 @@ def encode_rows(encoder: DualEncoder, images: ImageRows, rows: np.ndarray) -> tu
     for part in np.split(rows, range(BATCH, len(rows), BATCH)):
         values, read = images.read(part)
         x = values.to(encoder.device)
-        x = model.encode_image(encoder.normalise(x / 255)) if images.are_pixels else encoder.project(x)
+        x = (
+            model.encode_image(encoder.normalise(x / 255))
+            if images.are_pixels
+            else encoder.project(x.to(encoder.dtype))
+        )
         embeddings.append(nn.functional.normalize(x.float(), dim=-1).cpu().numpy())
         usable.append(read)
-    return np.concatenate(embeddings), np.concatenate(usable)
+    return encoder.heads.extend_images(np.concatenate(embeddings)), np.concatenate(usable)
 
 
 def embed_source(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> tuple[np.ndarray, np.ndarray]:

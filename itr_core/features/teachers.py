@@ -215,7 +215,7 @@ def _features(pairs: PairSet, images: ImageRows, encoder: DualEncoder, progress:
                 f"The image teacher 'features' has no features to use ({error}) "
                 "Choose another with --image-teacher, such as timm:NAME."
             ) from error
-    features = images.values
+    features = images.values if images.values.ndim == 2 else images.values.mean(1)  # of regions
     usable = np.isin(np.arange(len(features)), list(images.unusable), invert=True)[:, None]
 
     def rows(start: int) -> Iterator[Chunk]:

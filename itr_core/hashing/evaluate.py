@@ -8,7 +8,7 @@ import numpy as np
 
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import SourceError
-from itr_core.features.image_rows import DecodedImages, embed_source, encode_rows
+from itr_core.features.image_rows import ImageRows, embed_source, encode_rows, images_of_source
 from itr_core.hashing.codes import STRUCTURE, BinaryHead, train_codes
 from itr_core.metrics import CosineSimilarity, label_map
 from itr_core.metrics.similarity import HammingSimilarity
@@ -65,7 +65,7 @@ def evaluate_codes(
     ]
     if queries is None and database is None:
         kind = best_kind(pairs) if labels == "auto" else labels
-        images = DecodedImages(pairs, encoder)
+        images = images_of_source(pairs, encoder)
         names, has = label_matrix(pairs, kind, lambda: embed_source(encoder, pairs, images), seed=seed)
         whole = _embed(encoder, pairs, images, has, skipped)
         is_query = np.random.default_rng(seed).permutation(len(whole.images)) < min(
@@ -84,7 +84,7 @@ def evaluate_codes(
         kind, sources = "source", (pairs, queries, database)
         names = sorted({name for each in sources for name in source_labels(each)[0]})
         training, asked, stored = (
-            _embed(encoder, each, DecodedImages(each, encoder), source_labels(each, names)[1], skipped)
+            _embed(encoder, each, images_of_source(each, encoder), source_labels(each, names)[1], skipped)
             for each in sources
         )
 
@@ -160,7 +160,7 @@ class _Part:
 
 
 def _embed(
-    encoder: DualEncoder, pairs: PairSet, images: DecodedImages, has_label: np.ndarray, skipped: list[str]
+    encoder: DualEncoder, pairs: PairSet, images: ImageRows, has_label: np.ndarray, skipped: list[str]
 ) -> _Part:
     """Embed the decodable images that have captions; the reasons of others are added to `skipped`."""
     captioned = np.flatnonzero([bool(texts) for texts in pairs.captions])

@@ -42,6 +42,8 @@ _SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "hub": ("itr_core.pairs.hub:load", ("columns", "image_root", *_FILES)),
     "mirflickr": ("itr_core.pairs.layouts.mirflickr:load", ("image_root", *_FILES)),
     "nuswide": ("itr_core.pairs.layouts.nuswide:load", ("image_root", *_FILES)),
+    "precomp": ("itr_core.pairs.layouts.precomp:load", ()),
+    "arrays": ("itr_core.pairs.layouts.crcgs:load", ()),
     "cub": ("itr_core.pairs.layouts.classes:load_cub", ("image_root", *_FILES)),
     "sop": ("itr_core.pairs.layouts.classes:load_sop", ("image_root", *_FILES)),
     "inshop": ("itr_core.pairs.layouts.classes:load_inshop", ("image_root", *_FILES)),
@@ -66,8 +68,8 @@ def load_pairs(
         spec: `picturebook[:split]`, `folder:PATH`, `parquet:FILE` (also a glob or a folder),
             `table:FILE`, `karpathy:FILE.json[:split]`, `coco:FILE.json`, `archive:FILE` (also a folder or a
             range of shards), `hub:ORG/NAME[:split]`, a folder in the layout of a data set
-            (`mirflickr:PATH[:split]`, `nuswide:`, `cub:`, `sop:`, `inshop:`), or the path of a folder or
-            file.
+            (`mirflickr:PATH[:split]`, `nuswide:`, `cub:`, `sop:`, `inshop:`) or of features
+            (`precomp:PATH:split`, `arrays:PATH[:split]`), or the path of a folder or file.
         columns: names of columns that are not recognised: {"image": name, "captions": name or list of names,
             "image_id": name, "labels": name}; all keys are optional.
         image_root: folder of the images, if they are not next to the file that names them.

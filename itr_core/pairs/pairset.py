@@ -59,6 +59,8 @@ class PairSet:
             {"bytes", "path"} (the feature `Image(decode=False)`).
         relevance: which captions are true of which images, if the source knows it.
         triples: relations between words that the source provides.
+        image_features: (n, f), or (n, R, f) of R regions, of a source that has features of its images in the
+            place of the images.
         skipped: images, lines and files of the source that are not in the set, with reasons.
         notes: sentences on what was joined, renamed or repaired while the source was read.
 
@@ -77,6 +79,7 @@ class PairSet:
         decode: Callable[[Any], Image.Image] = decode_image,
         relevance: Relevance | None = None,
         triples: Sequence[Triple] = (),
+        image_features: np.ndarray | None = None,
         skipped: Sequence[Skipped] = (),
         notes: Sequence[str] = (),
     ) -> None:
@@ -85,6 +88,7 @@ class PairSet:
         self.decode = decode
         self.relevance = relevance
         self.triples = triples
+        self.image_features = image_features
         self.skipped = list(skipped)
         self.notes = list(notes)
         self.options: Mapping[str, Any] = {}
@@ -155,7 +159,10 @@ class PairSet:
         digest = hashlib.sha256()
         for index, image in enumerate(self.dataset.select_columns("image")):
             labels = self.labels[index] if self.labels is not None else None
-            content = _image_digest(image["image"], self.image_ids[index])
+            if self.image_features is None:
+                content = _image_digest(image["image"], self.image_ids[index])
+            else:
+                content = hashlib.sha256(self.image_features[index].tobytes()).hexdigest()
             record = [self.image_ids[index], self.captions[index], labels, content]
             digest.update(json.dumps(record, ensure_ascii=False).encode())
         return digest.hexdigest()
@@ -179,6 +186,7 @@ class PairSet:
             decode=self.decode,
             relevance=relevance,
             triples=self.triples,
+            image_features=None if self.image_features is None else self.image_features[rows],
             skipped=self.skipped,
             notes=self.notes,
         )

@@ -94,10 +94,12 @@ class TrainConfig(BaseModel):
 
     image_features: str | None = None
     """None: train on pixels. 'cache': encode the images once with the frozen image trunk and train the rest.
-    'FILE.safetensors:KEY': train on features computed elsewhere, one row per image in the order of the
-    source."""
+    'FILE.safetensors:KEY' or 'FILE.npy': train on features computed elsewhere, (n, f) or, of R regions,
+    (n, R, f), in the order of the source. 'source': those of a source that has features in the place of
+    images (precomp:, arrays:)."""
     validation_features: str | None = None
-    """'FILE.safetensors:KEY' with the features of the validation source, where `image_features` is a file."""
+    """'FILE.safetensors:KEY' or 'FILE.npy' with the features of the validation source, where `image_features`
+    is a file."""
     freeze_image: bool = False
     """Freeze the image tower, except for its last projection."""
     freeze_text: bool = False

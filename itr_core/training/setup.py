@@ -22,8 +22,10 @@ from itr_core.features.image_rows import (
     ImageRows,
     cached_features,
     cached_pixels,
+    check_width,
     embed_source,
     features_from_file,
+    features_of_source,
 )
 from itr_core.methods import Method, Setup, make_method
 from itr_core.pairs import SOURCE_OPTIONS, PairSet, load_pairs, options_of
@@ -184,18 +186,32 @@ def open_images(
     Args:
         pairs: the source.
         encoder: its preprocessing, and its image trunk for cached features.
-        features: None for pixels, 'cache' for features of the image trunk, or FILE.safetensors:KEY.
+        features: None for pixels, 'cache' for features of the image trunk, 'source' for those of the source,
+            FILE.safetensors:KEY or FILE.npy.
         cache: keep decoded pixels on disk instead of decoding the images at every access.
         workers: processes that decode images.
         progress: show a progress bar.
+
+    Raises:
+        PairscopeError: the features do not fit the source or the encoder.
     """
+    if features is None and pairs.image_features is not None:
+        raise SourceError(
+            f"{pairs.source} has features in the place of images; train on them with --image-features source "
+            "and a model for features, such as features-2048/none."
+        )
     if features is None and not cache:
         return DecodedImages(pairs, encoder)
     if features is None:
         return cached_pixels(pairs, encoder, workers=workers, progress=progress)
     if features == "cache":
         return cached_features(pairs, encoder, workers=workers, progress=progress)
-    return features_from_file(features, len(pairs))
+    if features == "source":
+        stored, name = features_of_source(pairs), pairs.source
+    else:
+        stored, name = features_from_file(features, len(pairs)), features
+    check_width(encoder, stored.values.shape, name)
+    return stored
 
 
 def centre_projection(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> None:
@@ -207,14 +223,17 @@ def centre_projection(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -
     Args:
         encoder: a model with a new image projection; changed in place.
         pairs: the source.
-        images: its features, (n, f).
+        images: its features, (n, f) or (n, R, f); of regions, the first 1,000 images are averaged.
     """
     layers: Any = getattr(encoder.model.visual, "head", nn.Identity()).modules()
     projection = next((layer for layer in layers if isinstance(layer, nn.Linear)), None)
     if projection is not None and projection.bias is not None:
-        features, _ = images.read(usable_rows(pairs, images))
+        rows = usable_rows(pairs, images)
+        features, _ = images.read(rows[:1])
+        features, _ = images.read(rows if features.ndim == 2 else rows[:1000])
         with torch.no_grad():
-            projection.bias.copy_(-projection.weight @ features.mean(0).to(projection.weight))
+            mean = features.flatten(0, -2).mean(0).to(projection.weight)
+            projection.bias.copy_(-projection.weight @ mean)
 
 
 def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:

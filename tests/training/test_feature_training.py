@@ -8,17 +8,28 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from itr_core.encoders.dual_encoder import load_encoder
-from itr_core.errors import SourceError
+from itr_core.errors import ModelError, SourceError
+from itr_core.evaluation import evaluate
 from itr_core.features.image_rows import cached_features, cached_pixels
+from itr_core.metrics import retrieval_metrics
 from itr_core.pairs import load_pairs
 from itr_core.training import train
+from tests.pairs.layouts.stand_ins import precomp
+from tests.support import present
 from tests.training.runs import WEIGHTS, log, settings, weights
+from ui.cli import app
 
 pytestmark = pytest.mark.usefixtures("configs")
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
 def test_cached_features_train_the_projection_and_the_text_tower_only(world: Path, tmp_path: Path) -> None:
@@ -53,6 +64,48 @@ def test_cached_features_train_the_projection_and_the_text_tower_only(world: Pat
         train("infonce", source, out=tmp_path / "bad", image_features=spec[:-5] + "tain", **options)
     with pytest.raises(SourceError, match=r"shape \(64, 32\); the source has 9 images"):
         train("infonce", source, out=tmp_path / "few", image_features=spec, limit=9, **options)
+
+
+def test_region_features_of_a_source_train_and_are_evaluated(tmp_path: Path) -> None:
+    spec = f"precomp:{precomp(tmp_path / 'data')}"
+    options = settings(model="features-2048/none", max_steps=2, batch_size=4)
+    with pytest.raises(SourceError, match=r"features in the place of images; .* --image-features source"):
+        train("ascl", f"{spec}:train", out=tmp_path / "bad", **options)
+    options |= {"image_features": "source"}
+    out = train("ascl", f"{spec}:train", validation=f"{spec}:dev", out=tmp_path / "out", **options)
+    encoder, pairs = load_encoder(str(out)), load_pairs(f"{spec}:test")
+    result = evaluate(encoder, pairs)
+    features = present(pairs.image_features)
+    images = encoder.project(torch.tensor(np.array(features))).detach().numpy()
+    texts = encoder.encode_texts(pairs.flat_captions()[0])
+    expected = retrieval_metrics(unit(images) @ texts.T, pairs.flat_captions()[1])
+    assert result["rsum"] == pytest.approx(expected["rsum"])
+    assert result == evaluate(encoder, pairs, np.array(features))
+    regions = torch.rand(2, 3, 2048)
+    given = encoder(text=encoder.tokenizer(["a", "b"]), image_features=regions, tokens=True)
+    torch.testing.assert_close(given.image, encoder.project(regions.mean(1)))
+    torch.testing.assert_close(given.image_tokens[:, 1], encoder.project(regions[:, 1]))
+
+    with pytest.raises(ModelError, match="no network for images"):
+        encoder.encode_images([Image.new("RGB", (8, 8))])
+    with pytest.raises(ModelError, match=r"features of 2048 numbers, but tiny/none takes features of 32"):
+        evaluate(load_encoder("tiny/none"), pairs)
+    with pytest.raises(SourceError, match="has images, no features"):
+        train("infonce", "picturebook:train@8", out=tmp_path / "none", **options)
+
+
+def test_the_command_evaluates_features_of_a_file(world: Path, tmp_path: Path) -> None:
+    pairs, encoder = load_pairs(f"folder:{world}"), load_encoder("tiny/none")
+    features = encoder.image_features(pairs.image(row) for row in range(64))
+    np.save(tmp_path / "f.npy", features)
+    np.save(tmp_path / "few.npy", features[:3])
+    asked = ["evaluate", "--model", "tiny/none", "--source", f"folder:{world}", "--json", "--image-features"]
+    result = CliRunner().invoke(app, [*asked, f"{tmp_path}/f.npy"])
+    assert json.loads(result.stdout)["rsum"] == pytest.approx(evaluate(encoder, pairs)["rsum"], abs=2)
+    few = CliRunner().invoke(app, [*asked, f"{tmp_path}/few.npy"])
+    assert "has shape (3, 32); the source has 64 images" in " ".join(few.stderr.split())
+    none = CliRunner().invoke(app, [*asked, f"{tmp_path}/none.npy"])
+    assert "not a NumPy array of numbers" in " ".join(none.stderr.split())
 
 
 def test_a_new_projection_with_a_bias_maps_the_mean_feature_to_zero(

@@ -44,6 +44,14 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(help=f"Second model, compared with the first query by query: {MODEL_HELP}")
     ] = None,
+    image_features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="FILE.npy or FILE.safetensors:KEY: inputs of the last projection of the image tower, one "
+            "row per image of the source, instead of the images.",
+        ),
+    ] = None,
     judgments: Annotated[
         Path | None,
         typer.Option(help="Flickr8k's ExpertAnnotations.txt; measure the agreement of the scores with it."),
@@ -75,13 +83,16 @@ def evaluate(
     """Measure retrieval in both directions, with 95 % intervals over images."""
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.evaluation import evaluate as measure
+    from itr_core.features.image_rows import features_from_file
     from itr_core.system.files import whole_file
 
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)  # fail before the long evaluation, not after it
+    pairs = options.open(source)
     results = measure(
         load_encoder(model, device=device).fuse(),
-        options.open(source),
+        pairs,
+        features_from_file(image_features, len(pairs)).values if image_features else None,
         protocols=protocol or ["standard"],
         rerank=u1 if rerank else None,
         judgments=judgments,

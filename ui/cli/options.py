@@ -11,7 +11,7 @@ from itr_core.errors import PairscopeError
 SOURCE_HELP = (
     "picturebook[:split], folder:PATH, archive:FILE.zip, table:FILE.csv, parquet:FILE, "
     "karpathy:FILE.json[:split], coco:FILE.json, hub:ORG/NAME[:split], mirflickr:PATH[:split], nuswide:, "
-    "cub:, sop:, inshop:, or a plain path."
+    "cub:, sop:, inshop:, precomp:PATH:split, arrays:PATH[:split], or a plain path."
 )
 MODEL_HELP = (
     "starter:METHOD, NAME/PRETRAINED, hf-hub:ORG/REPO[@REVISION], transformers:ORG/REPO[@REVISION], "

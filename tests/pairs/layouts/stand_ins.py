@@ -151,6 +151,32 @@ def coco(root: Path, n: int = 24) -> Path:
     return root / "dataset_coco.json"
 
 
+def precomp(root: Path, n: int = 8, regions: int = 3) -> Path:
+    """Write SCAN's files: features of regions, and `test` with one vector, repeated for each caption."""
+    root.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    for split in ("train", "dev", "test"):
+        features = random.random((n, regions, 2048), np.float32)
+        np.save(root / f"{split}_ims.npy", features if split != "test" else features[:, 0].repeat(5, axis=0))
+        texts = [f"{split} picture {row} told {k} times" for row in range(n) for k in range(5)]
+        (root / f"{split}_caps.txt").write_text("\n".join(texts) + "\n")
+        (root / f"{split}_ids.txt").write_text("\n".join(str(1000 + row) for row in range(n)) + "\n")
+    return root
+
+
+def arrays(root: Path, n: int = 40) -> Path:
+    """Write the files of CRCGS for MIRFLICKR: features, bags of words and labels."""
+    root.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    labels = np.zeros((n, 4), bool)
+    for row in range(n):
+        labels[row, [list(COLOURS).index(name) for name in some_labels(row)]] = True
+    np.save(root / "feature.npy", random.random((n, 4096), np.float32))
+    np.save(root / "bow.npy", labels.astype(np.float32))
+    np.save(root / "label.npy", labels)
+    return root
+
+
 def _lists(root: Path, lists: dict[str, list[str]]) -> None:
     for name, lines in lists.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
