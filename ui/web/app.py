@@ -17,6 +17,7 @@ from ui.web.boundary.app_arguments import app_arguments
 from ui.web.boundary.bodies import DEFAULTS
 from ui.web.boundary.memory import ENVIRONMENT, MOST_SESSIONS
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
+from ui.web.boundary.values import CheckedBlocks
 from ui.web.compare.files import ranking_routes
 from ui.web.compare.noise import SETTINGS as NOISE
 from ui.web.compare.page import compare_page
@@ -48,7 +49,7 @@ PAGES: dict[str, Callable[[Galleries], None]] = {
 
 def build_app(galleries: Galleries) -> gr.Blocks:
     """Return the app with all its pages, not yet served."""
-    app = gr.Blocks(title="Pairscope", analytics_enabled=False)
+    app = CheckedBlocks(title="Pairscope", analytics_enabled=False)
     main, *_ = PAGES
     for title, add_page in PAGES.items():
         with app if title == main else app.route(title, f"/{title.lower()}"):

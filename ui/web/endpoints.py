@@ -116,7 +116,7 @@ class Endpoints:
         absent = [text for text in str(minus or "").split(",") if text.strip()]
         hits = searcher.search_text(query, _whole(k), minus=absent, labels=_labels(label))
         known = self.galleries.analysis(self._name(gallery)).query_truth
-        truth = known and known.of_query(" no ".join([query, *absent]))
+        truth = known and known.of_query(" no ".join([str(query or ""), *absent]))
         return (
             _records(hits, lambda hit: truth.of(searcher.gallery.row(hit.item_id)))
             if truth

@@ -195,7 +195,7 @@ class Galleries:
             with suppress(PairscopeError):
                 if not self.analysis(name).unpaired:
                     return name
-        return names[0]
+        return first(names)
 
     def confidence(self, name: str) -> Confidence | None:
         """Return the gallery's tests for queries without a match; None if they are not computed yet."""
@@ -283,6 +283,17 @@ class Galleries:
         if spec not in self._encoders:
             self._encoders[spec] = load_encoder(spec).fuse()
         return self._encoders[spec]
+
+
+def first(names: Sequence[str]) -> str:
+    """Return the first of the galleries that a visitor has selected.
+
+    Raises:
+        QueryError: None is selected.
+    """
+    if not names:
+        raise QueryError("Select a gallery.")
+    return names[0]
 
 
 def _own_slot() -> _Slot:

@@ -15,6 +15,7 @@ from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
+from ui.web.analysis import page
 from ui.web.analysis.tab import Tab
 from ui.web.analysis.tabs.map import map_tab
 from ui.web.analysis.tabs.misses import misses_tab
@@ -103,6 +104,16 @@ def test_query_length_shows_the_galleries_with_captions(tabs: dict[str, Tab], ki
     assert "6 images and 0 captions" in note
     with pytest.raises(QueryError, match="6 images and 0 captions"):
         last(tabs["length"].show(["photos"], kind, 1, ""))
+
+
+def test_no_old_plot_stays_below_an_error(galleries: Galleries, tabs: dict[str, Tab]) -> None:
+    show = page._handler(galleries, tabs["length"])
+    note, _, *emptied = last(show(gr.Request(), ["photos"], "natural", 1, ""))
+    assert "6 images and 0 captions" in note
+    assert emptied == [""] * 3
+    assert "Select a gallery" in last(show(gr.Request(), [], "natural", 1, ""))[0]
+    with pytest.raises(QueryError, match="Select a gallery"):
+        galleries.first_paired([])
 
 
 @pytest.mark.parametrize("kind", ["joint", "centred", "images", "captions"])

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 from playwright.sync_api import Page, Route, expect
 
 pytestmark = pytest.mark.ui
@@ -80,13 +81,17 @@ def test_a_click_on_a_result_searches_with_it(page: Page, app_url: str) -> None:
     heading(page, f"Pictures for “{caption[:60]}")
 
 
-@pytest.mark.parametrize("name", ["photo.jpg", "photo.avif"])
-def test_an_uploaded_picture_finds_captions(name: str, page: Page, app_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("photo.jpg", "JPEG"), ("photo.avif", "AVIF"), ("photo.HEIC", "HEIF")])
+def test_an_uploaded_picture_finds_captions(
+    name: str, kind: str, page: Page, app_url: str, tmp_path: Path
+) -> None:
     photo = tmp_path / name
-    Image.linear_gradient("L").resize((900, 600)).save(photo)
+    register_heif_opener()
+    Image.linear_gradient("L").resize((900, 600)).save(photo, kind)
     open_page(page, app_url)
     page.locator("#picture input[type=file]").set_input_files(photo)
     heading(page, "Matching captions")
+    page.wait_for_function("document.querySelector('#picture img').naturalWidth > 0")  # the preview is shown
     scores = [float(text) for text in page.locator(f"{CAPTIONS} .score").all_inner_texts()]
     assert len(scores) == 12
     assert scores == sorted(scores, reverse=True)

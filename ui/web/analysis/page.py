@@ -95,10 +95,14 @@ def _change_event(component: Any) -> Any:
 
 
 def _handler(galleries: Galleries, tab: Tab) -> Callable[..., Iterator[Any]]:
-    """Return the handler that updates a tab; its first output is the progress of a build, or an error."""
-    unchanged = [gr.skip()] * len(tab.outputs)
+    """Return the handler that updates a tab; its first output is the progress of a build, or an error.
 
-    @show_errors(lambda message: (html.note(message), *unchanged))
+    With an error, the tab has no plots: those of before would be taken for what was asked for.
+    """
+    unchanged = [gr.skip()] * len(tab.outputs)
+    emptied = ["" if isinstance(each, gr.HTML) else gr.skip() for each in tab.outputs]
+
+    @show_errors(lambda message: (html.note(message), *emptied))
     def show(request: gr.Request, names: list[str], *values: Any) -> Iterator[Any]:
         if not names:
             raise QueryError("Select a gallery.")

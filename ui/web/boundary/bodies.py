@@ -83,6 +83,8 @@ class Bodies:
             body = await _received(receive, most)
             if body:
                 value = checked(body, cut=not scope["path"].startswith(_MCP_ROUTE))
+                if isinstance(value, dict) and any(upload_keys(value.get("event_data"))):
+                    raise RefusedError(400, "The data of an event cannot name a file.")
                 scope["pairscope.json"] = value = _with_defaults(scope["path"], value)
                 body = orjson.dumps(value)
             scope["headers"] = _with_length(scope["headers"], len(body))

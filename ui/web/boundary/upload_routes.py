@@ -1,6 +1,9 @@
 """The routes that take and return uploads, in the place of Gradio's own."""
 
 import asyncio
+from contextlib import suppress
+from functools import lru_cache
+from io import BytesIO
 from mimetypes import guess_type
 from pathlib import Path
 from urllib.parse import quote
@@ -12,12 +15,15 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from itr_core.errors import QueryError
+from itr_core.errors import ImageError, QueryError
+from itr_core.pairs.decoding import decode_upload
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS, UploadsFullError
 from ui.web.boundary.visitors import visitor
 
 SHOWN = frozenset(f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "avif"))
-"""Types of uploads that a browser may show; others are downloaded."""
+"""Types of uploads that a browser shows as they are."""
+PREVIEW_SIDE = 512
+"""Longer side in pixels of the JPEG that is shown in the place of HEIC and TIFF."""
 PROGRESS_SECONDS = 60
 """Seconds in which a browser can ask for the progress of an upload that has ended."""
 
@@ -58,9 +64,26 @@ async def uploaded(request: Request) -> Response:
     kind = guess_type(key)[0]
     if kind in SHOWN:
         return Response(content, media_type=kind, headers={"Cache-Control": "private, no-store"})
+    with suppress(ImageError, QueryError):
+        preview = await run_in_threadpool(_preview, key)
+        return Response(preview, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
     name = quote(key.rpartition("/")[2])
     return Response(
         content,
         media_type="application/octet-stream",
         headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}"},
     )
+
+
+@lru_cache(64)
+def _preview(key: str) -> bytes:
+    """Return a small JPEG of an upload.
+
+    Raises:
+        ImageError: It is no picture.
+        QueryError: There is no such upload.
+    """
+    picture, file = decode_upload(UPLOADS.read(key), min_side=PREVIEW_SIDE), BytesIO()
+    picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    picture.save(file, "JPEG")
+    return file.getvalue()

@@ -10,9 +10,9 @@ from ui.web.compare.handlers import CompareHandlers
 from ui.web.compare.noise import SETTINGS
 from ui.web.endpoints import AT_ONCE
 from ui.web.galleries import Galleries
-from ui.web.search.picture_box import picture_box
+from ui.web.search.picture_box import PICTURE_BOX_JS, picture_box
 
-_ADDRESS_JS = Path(__file__).with_name("address.js").read_text(encoding="utf-8")
+_ADDRESS_JS = PICTURE_BOX_JS + Path(__file__).with_name("address.js").read_text(encoding="utf-8")
 
 
 def compare_page(galleries: Galleries) -> None:

@@ -1,6 +1,7 @@
 """An input for a picture whose value is the key of an upload."""
 
 from abc import ABCMeta
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,8 @@ from PIL import Image
 from itr_core.pairs.decoding import decode_upload
 from ui.web.boundary.uploads import UPLOADS
 
+PICTURE_BOX_JS = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+"""A page with a picture box needs this script, and the box the id `picture`."""
 UPLOAD_SIDE = 1024
 """Large JPEG uploads are decoded at a fraction of their size, but not below this shorter side in pixels."""
 

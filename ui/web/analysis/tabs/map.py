@@ -17,7 +17,7 @@ from ui.web.analysis.panels import map_points
 from ui.web.analysis.plot import plot, plot_value
 from ui.web.analysis.tab import Tab
 from ui.web.errors import show_errors
-from ui.web.galleries import Galleries
+from ui.web.galleries import Galleries, first
 from ui.web.html import CLICKS, event_value
 
 KINDS: dict[str, Kind] = {
@@ -70,8 +70,8 @@ def map_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     opened = gr.Textbox("", visible=False)
 
     def show(names: list[str], kind: Kind, colour: By, query: str, opened: str) -> Generator[tuple[Any, ...]]:
-        yield *[gr.skip()] * 3, details_of(names[0], opened)
-        for outputs in _steps(galleries, names[0], kind, colour, query):
+        yield *[gr.skip()] * 3, details_of(first(names), opened)
+        for outputs in _steps(galleries, first(names), kind, colour, query):
             yield *outputs, gr.skip()
 
     @show_errors(html.note)
@@ -86,9 +86,9 @@ def map_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         keys = event_value(event, "keys")
         if not isinstance(keys, list):
             item, caption = event_value(event, "item"), event_value(event, "query")
-            keys = [map_points.key_of_card(galleries.analysis(names[0]), item, caption)]
+            keys = [map_points.key_of_card(galleries.analysis(first(names)), item, caption)]
         opened = " ".join(map(str, keys))
-        return opened, details_of(names[0], opened)
+        return opened, details_of(first(names), opened)
 
     clicks = [
         source.select(

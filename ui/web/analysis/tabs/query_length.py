@@ -12,7 +12,7 @@ from ui.web.analysis.panels import map_points
 from ui.web.analysis.plot import plot, plot_value
 from ui.web.analysis.tab import Tab
 from ui.web.errors import show_errors
-from ui.web.galleries import Galleries
+from ui.web.galleries import Galleries, first
 from ui.web.html import event_value
 
 QUERIES = {"whole captions": "natural", "first words of captions": "truncated"}
@@ -71,7 +71,7 @@ def query_length_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         if kind != "natural" or not bucket:
             return ""
         return map_points.worst_of_bucket(
-            galleries.analysis(gallery if gallery in names else names[0]), bucket
+            galleries.analysis(gallery if gallery in names else first(names)), bucket
         )
 
     def by_point(names: list[str], kind: str, event: gr.EventData) -> tuple[str, str]:
