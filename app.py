@@ -3,8 +3,9 @@
 import typer
 
 from ui.cli.demo import demo
-from ui.cli.output import exit_on_error
+from ui.cli.output import exit_on_error, keep_bars_out_of_files
 
 if __name__ == "__main__":
+    keep_bars_out_of_files()
     with exit_on_error():
         typer.run(demo)

@@ -19,11 +19,15 @@ def test_the_first_signal_sets_the_event_and_handlers_are_restored(number: signa
 
 
 def test_a_second_ctrl_c_interrupts() -> None:
-    with stop_requested() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.is_set()
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
+    try:
+        with stop_requested() as stop:
             signal.raise_signal(signal.SIGINT)
+            assert stop.is_set()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_other_threads_leave_signal_handlers_alone() -> None:

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from ui.cli import analyze, data, demo, evaluate, gallery, publish, report_card, train
 from ui.cli.hash import hash_codes
-from ui.cli.output import exit_on_error
+from ui.cli.output import exit_on_error, keep_bars_out_of_files
 
 
 class ErrorHandlingGroup(TyperGroup):
@@ -55,4 +55,5 @@ def _with_home(match: re.Match[str]) -> str:
 
 def main() -> None:
     """Run the command of the process's arguments."""
+    keep_bars_out_of_files()
     app()

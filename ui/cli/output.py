@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +26,13 @@ def exit_on_error() -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         print_error(str(interrupt) or "Stopped.")
         raise SystemExit(130) from None
+
+
+def keep_bars_out_of_files() -> None:
+    """Switch off the progress bars of libraries unless stderr is a terminal, before these are imported."""
+    if not sys.stderr.isatty():
+        for library in ("DATASETS", "HUB"):
+            os.environ.setdefault(f"HF_{library}_DISABLE_PROGRESS_BARS", "1")
 
 
 # Control characters except tab and line feed, and the characters that reverse the direction of text. They

@@ -1,6 +1,7 @@
 """The `pairscope` command: its output, its messages and its exit codes."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -24,6 +25,7 @@ from itr_core.gallery.manifest import Manifest, stamps
 from itr_core.pairs import load_pairs
 from itr_core.training.config import TrainConfig
 from ui.cli import app
+from ui.cli.output import keep_bars_out_of_files
 
 ROOT = Path(__file__).parents[3]
 MODEL = "picturebook-vit/none"
@@ -58,6 +60,19 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # ---- the whole command
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_libraries_draw_progress_bars_on_terminals_only(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = ["HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS"]
+    for variable in variables:
+        monkeypatch.setenv(variable, "")  # so that it is restored, also where it was not set
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    keep_bars_out_of_files()
+    assert [os.environ.get(variable) for variable in variables] == [None if terminal else "1"] * 2
 
 
 def test_help_lists_every_command() -> None:

@@ -81,7 +81,9 @@ def test_a_click_on_a_result_searches_with_it(page: Page, app_url: str) -> None:
     heading(page, f"Pictures for “{caption[:60]}")
 
 
-@pytest.mark.parametrize(("name", "kind"), [("photo.jpg", "JPEG"), ("photo.avif", "AVIF"), ("photo.HEIC", "HEIF")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("photo.jpg", "JPEG"), ("photo.avif", "AVIF"), ("photo.HEIC", "HEIF")]
+)
 def test_an_uploaded_picture_finds_captions(
     name: str, kind: str, page: Page, app_url: str, tmp_path: Path
 ) -> None:

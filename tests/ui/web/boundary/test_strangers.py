@@ -123,7 +123,7 @@ def test_forged_events_are_refused(http: httpx.Client) -> None:
 
 
 def forged(http: httpx.Client) -> Iterator[dict[str, Any]]:
-    """Yield an event for each field of each event and each of `VALUES`; other fields are as a page has them."""
+    """Yield an event for each field of each event and each of `VALUES`; the others are as on the page."""
     config = http.get("/config").json()
     shown = {each["id"]: each["props"].get("value") for each in config["components"]}
     for event in config["dependencies"]:
