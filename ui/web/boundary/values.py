@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 import gradio as gr
-from gradio.blocks import BlockFunction
+from gradio.block_function import BlockFunction
 
 log = logging.getLogger(__name__)
 
