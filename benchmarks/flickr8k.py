@@ -126,35 +126,35 @@ def settings_of(part: Part, data: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def hold_out(settings: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Validate on the last `HELD_OUT` training photos, so that dev takes no part in choosing options.
+def hold_out(settings: dict[str, Any], out: Path, number: int = HELD_OUT) -> dict[str, Any]:
+    """Validate on the last `number` training photos, so that dev takes no part in choosing options.
 
     Args:
-        settings: those of the part `features`.
+        settings: those of the part `features`, or of a part that trains on the photos themselves.
         out: folder for the two parts of the training split.
+        number: photos that are held out.
 
     Returns:
         The settings that change.
     """
-    rows = {"fit": slice(None, -HELD_OUT), "held": slice(-HELD_OUT, None)}
+    rows = {"fit": slice(None, -number), "held": slice(-number, None)}
+    out.mkdir(parents=True, exist_ok=True)
+    photos = Dataset.from_parquet(settings["source"].removeprefix("parquet:"))
+    for name, part in rows.items():
+        if not (out / f"{name}.parquet").exists():
+            photos.select(range(len(photos))[part]).to_parquet(out / f"{name}.parquet")
+    split = {"source": f"parquet:{out / 'fit.parquet'}", "validation": f"parquet:{out / 'held.parquet'}"}
+    if "validation_features" not in settings:
+        return split
     features = out / "features.safetensors"
     if not features.exists():
-        photos = Dataset.from_parquet(settings["source"].removeprefix("parquet:"))
         stored = load_file(settings["image_features"].removesuffix(":train"))
-        out.mkdir(parents=True, exist_ok=True)
-        for name, part in rows.items():
-            photos.select(range(len(photos))[part]).to_parquet(out / f"{name}.parquet")
         save_file(
             {f"{name}_q": stored["train_q"][part] for name, part in rows.items()}
             | {f"{name}_scale": stored["train_scale"] for name in rows},
             features,
         )
-    return {
-        "source": f"parquet:{out / 'fit.parquet'}",
-        "image_features": f"{features}:fit",
-        "validation": f"parquet:{out / 'held.parquet'}",
-        "validation_features": f"{features}:held",
-    }
+    return split | {"image_features": f"{features}:fit", "validation_features": f"{features}:held"}
 
 
 def measure(checkpoint: Path, settings: dict[str, Any]) -> dict[str, Measurement]:

@@ -51,7 +51,7 @@ class TextTower:
         if self.skips_padding:
             return _in_groups(self._without_padding, ids, self._pooled_position(ids))
         if isinstance(self.tower, HFTextEncoder):
-            return self.tower.proj((self._frozen or self._pooled)(ids))
+            return self.tower.proj((self._frozen or self.features)(ids))
         return self.model.encode_text(ids, normalize=False)
 
     def keep_outputs(self) -> None:
@@ -60,7 +60,7 @@ class TextTower:
         This has an effect on Hugging Face towers only. They must be in evaluation mode.
         """
         if isinstance(self.tower, HFTextEncoder):
-            self._frozen = FrozenOutputs(self._pooled, self.tower.config.pad_token_id)
+            self._frozen = FrozenOutputs(self.features, self.tower.config.pad_token_id)
 
     def with_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map token ids (B, L) to embeddings (B, d), word tokens (B, l, d), l <= L, and their mask (B, l).
@@ -86,11 +86,11 @@ class TextTower:
         mask = self._word_mask(ids)[:, : tokens.shape[1]]
         return pooled, tokens, mask
 
-    def _pooled(self, ids: Tensor) -> Tensor:
+    def features(self, ids: Tensor) -> Tensor:
         """Run a Hugging Face tower up to its projection: token ids (B, L) -> (B, f)."""
-        return _in_groups(self._pooled_in_one, ids, self._last_token(ids))
+        return _in_groups(self._features_of_group, ids, self._last_token(ids))
 
-    def _pooled_in_one(self, ids: Tensor) -> Tensor:
+    def _features_of_group(self, ids: Tensor) -> Tensor:
         ids = ids[:, : int(self._last_token(ids).max()) + 1]
         mask = (ids != self.tower.config.pad_token_id).long()
         return self.tower.pooler(self.tower.transformer(input_ids=ids, attention_mask=mask), mask)

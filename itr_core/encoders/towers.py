@@ -28,23 +28,16 @@ import transformers
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file
 
-from itr_core.encoders.foreign_json import Foreign, read_json, read_json_list, validate
 from itr_core.encoders.hub import Repository
 from itr_core.encoders.loading import CONFIG_FILE, PIXEL_NORMS, LoadedModel
-from itr_core.encoders.model_files import WEIGHTS, ModelFiles, read_weights, require_weights
-from itr_core.encoders.open_clip_config import ContextLength, ImageSize, Rate, Width
-from itr_core.encoders.sentence_model import MODULES, TRANSFORMER, Module
-from itr_core.encoders.tokenizer_files import TOKENIZER_FILES, stage_tokenizer
-from itr_core.encoders.transformers_config import (
-    CONFIG,
-    ENCODERS,
-    TEXT_TOWER,
-    read_text_tower,
-)
+from itr_core.encoders.model_files import WEIGHTS, read_weights, require_weights
+from itr_core.encoders.open_clip_config import ImageSize, Rate, Width
+from itr_core.encoders.text_encoder import TextEncoder
+from itr_core.encoders.tokenizer_files import stage_tokenizer
+from itr_core.encoders.transformers_config import CONFIG, TEXT_TOWER
 from itr_core.errors import ModelError, did_you_mean
 
 FORM = "towers:timm:NAME[@FILE.safetensors]+hf:FOLDER-or-ORG/REPO[,OPTION=VALUE]"
-POOLERS = {"mean": "mean_pooler", "cls": "cls_last_hidden_state_pooler"}
 _SPEC = re.compile(
     r"timm:(?P<image>[\w.-]+)(?:@(?P<file>.+?))?\+hf:(?P<text>.+?)(?P<options>(?:,\w+=[^,]*)*)", re.DOTALL
 )
@@ -62,94 +55,6 @@ class _Options(BaseModel):
     size: ImageSize | None = None
     pixels: Literal["clip", "imagenet", "inception"] | None = None
     resize: Literal["shortest", "squash"] = "shortest"
-
-
-class _Pooling(Foreign):
-    model_config = ConfigDict(extra="ignore")
-
-    pooling_mode: str | list[str] | None = None
-    pooling_mode_cls_token: bool = False
-    pooling_mode_mean_tokens: bool = False
-    pooling_mode_max_tokens: bool = False
-    pooling_mode_mean_sqrt_len_tokens: bool = False
-    pooling_mode_weightedmean_tokens: bool = False
-    pooling_mode_lasttoken: bool = False
-
-    def modes(self) -> list[str]:
-        """Return the names of the kinds of pooling; older versions wrote a flag for each."""
-        if self.pooling_mode is not None:
-            return [self.pooling_mode] if isinstance(self.pooling_mode, str) else self.pooling_mode
-        flags = [name for name in type(self).model_fields if name != "pooling_mode" and getattr(self, name)]
-        return [
-            name.removeprefix("pooling_mode_").removesuffix("_token").removesuffix("_tokens")
-            for name in flags
-        ]
-
-
-class _Lengths(Foreign):
-    model_config = ConfigDict(extra="ignore")
-
-    max_seq_length: ContextLength | None = None
-    do_lower_case: bool = False
-
-
-class _TextEncoder:
-    """The files of a text encoder and what they say about its use."""
-
-    def __init__(self, source: str) -> None:
-        self.source = ModelFiles(source)
-        self.files, self.pooler = self._parts()
-        self.config_file = self.files.file(CONFIG)
-        self.config = read_text_tower(self.config_file, ENCODERS)
-        lengths = self.files.find(TRANSFORMER)
-        self.lengths = _Lengths() if lengths is None else validate(_Lengths, read_json(lengths), lengths)
-        self.tokenizer = {name: path for name in TOKENIZER_FILES if (path := self.files.find(name))}
-
-    def _parts(self) -> tuple[ModelFiles, str]:
-        """Return the files of the transformer, and open_clip's name of the pooling that follows it.
-
-        Later modules of sentence-transformers are left out: the new projection takes their place.
-        """
-        path = self.source.find(MODULES)
-        if path is None:
-            return self.source, POOLERS["mean"]
-        modules = [validate(Module, module, path) for module in read_json_list(path)]
-        kinds = [module.kind for module in modules]
-        if kinds[:2] != ["Transformer", "Pooling"]:
-            raise ModelError(
-                f"{path}: the modules are {', '.join(kinds) or 'none'}. A text tower needs a Transformer "
-                "followed by Pooling; choose another sentence encoder."
-            )
-        pooling = self.source.inside(modules[1].path).file(CONFIG)
-        modes = validate(_Pooling, read_json(pooling), pooling).modes()
-        if len(modes) != 1 or modes[0] not in POOLERS:
-            raise ModelError(
-                f"{pooling}: pooling by {' and '.join(modes) or 'nothing'} cannot be used here; choose a "
-                f"sentence encoder with {' or '.join(POOLERS)} pooling."
-            )
-        return self.source.inside(modules[0].path), POOLERS[modes[0]]
-
-    @property
-    def name(self) -> str:
-        """What the configuration of a checkpoint calls it: the repository, or the file in the checkpoint."""
-        found = str(self.source)
-        return TEXT_TOWER if Path(found).expanduser().is_dir() else found.partition("@")[0]
-
-    def settings(self) -> dict[str, Any]:
-        """Return open_clip's settings of the text tower, without its projection."""
-        config = transformers.AutoConfig.for_model(**self.config)
-        # Positions of RoBERTa start after the id of the padding.
-        reserved = 0 if config.model_type == "bert" else config.pad_token_id + 1
-        length = config.max_position_embeddings - reserved
-        lower = {"tokenizer_kwargs": {"clean": "lower"}} if self.lengths.do_lower_case else {}
-        return {
-            "hf_model_name": self.name,
-            "hf_tokenizer_name": self.name,
-            "hf_pooler_type": self.pooler,
-            "context_length": min(length, self.lengths.max_seq_length or length),
-            "vocab_size": config.vocab_size,
-            **lower,
-        }
 
 
 def open_towers(rest: str, *, seed: int) -> LoadedModel:
@@ -177,7 +82,7 @@ def open_towers(rest: str, *, seed: int) -> LoadedModel:
             f"No weights file {str(image_file)!r} for the image tower {name}; write "
             f"timm:{name}@FILE.safetensors with a file that exists, or timm:{name} for timm's own weights."
         )
-    text = _TextEncoder(match["text"])
+    text = TextEncoder(match["text"])
     config = {
         "model_cfg": {
             "embed_dim": options.dim,
@@ -239,7 +144,7 @@ def _preprocessing(pretrained: Any, options: _Options) -> dict[str, Any]:
     }
 
 
-def _build(config: dict[str, Any], text: _TextEncoder, seed: int) -> tuple[Any, Any]:
+def _build(config: dict[str, Any], text: TextEncoder, seed: int) -> tuple[Any, Any]:
     """Let open_clip build the model with random weights, and the tokenizer, from validated files only."""
     with tempfile.TemporaryDirectory(prefix="pairscope-towers-") as name:
         folder = Path(name)
@@ -299,7 +204,7 @@ def _load_image_weights(trunk: Any, path: Path, name: str) -> None:
     trunk.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
 
 
-def _load_text_weights(tower: Any, text: _TextEncoder) -> None:
+def _load_text_weights(tower: Any, text: TextEncoder) -> None:
     transformers.utils.logging.disable_progress_bar()
     tower.transformer, report = type(tower.transformer).from_pretrained(
         None,

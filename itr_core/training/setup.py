@@ -32,6 +32,9 @@ from itr_core.pairs import SOURCE_OPTIONS, PairSet, load_pairs, options_of
 from itr_core.training.config import TrainConfig
 from itr_core.training.method_inputs import MethodInputs, check_method_inputs
 
+SAMPLE = 256
+"""Captions whose features scale a new text projection."""
+
 
 @dataclass
 class TrainingSetup:
@@ -107,7 +110,7 @@ class TrainingSetup:
             opened = validation, _open_images(config, validation, features, encoder, progress)
             usable_rows(*opened)
         images = _open_images(config, pairs, config.image_features, encoder, progress)
-        _centre_new_projection(config, initial or encoder, pairs, images)
+        _fit_new_projections(config, initial or encoder, pairs, images)
         method = make_method(config.method, config.options)
         inputs, method_setup = open_method_inputs(
             method,
@@ -234,6 +237,25 @@ def centre_projection(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -
         with torch.no_grad():
             mean = features.flatten(0, -2).mean(0).to(projection.weight)
             projection.bias.copy_(-projection.weight @ mean)
+
+
+def scale_text_projection(encoder: DualEncoder, captions: Sequence[str]) -> None:
+    """Scale the first layer of the text projection as if the features of the captions had unit variance.
+
+    Sentence encoders are trained on cosines, so their outputs can have any length. Those of MiniLM have a
+    standard deviation of 0.27, so that the hidden layer of a projection would start as a nearly linear one.
+
+    Args:
+        encoder: a model with a Hugging Face text tower and a new projection; changed in place.
+        captions: a sample of the training captions.
+    """
+    layers: Any = encoder.model.text.proj.modules()
+    projection = next((layer for layer in layers if isinstance(layer, nn.Linear)), None)
+    if projection is not None:
+        encoder.eval()
+        with torch.no_grad():
+            features = encoder.text_tower.features(encoder.tokenizer(list(captions)).to(encoder.device))
+            projection.weight /= features.std()
 
 
 def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:
@@ -389,8 +411,10 @@ def _open_images(
     )
 
 
-def _centre_new_projection(
+def _fit_new_projections(
     config: TrainConfig, encoder: DualEncoder, pairs: PairSet, images: ImageRows
 ) -> None:
     if config.image_features is not None and config.has_new_projections:
         centre_projection(encoder, pairs, images)
+    if config.joins_towers:
+        scale_text_projection(encoder, pairs.flat_captions()[0][:SAMPLE])

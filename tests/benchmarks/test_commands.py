@@ -18,6 +18,7 @@ SCRIPTS = (
     "false_alarms",
     "first_start",
     "flickr8k",
+    "flickr8k_towers",
     "large_batch",
     "learn_data",
     "learn_page",

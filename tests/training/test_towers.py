@@ -35,10 +35,11 @@ def run(model: str, world: Path, out: Path, **changes: Any) -> Path:
 
 
 def changed_parts(model: str, out: Path) -> set[str]:
-    """The parts of the model of which a run changed any weight."""
+    """The parts of the model of which a run trained any weight; it also scales the text projection."""
     start = load_encoder(model, device="cpu", seed=SEED)
     parts, before, after = parts_of(start), dict(start.model.named_parameters()), weights(out)
-    return {parts[name] for name in before if not torch.equal(before[name], after[name])}
+    names = before.keys() - {"text.proj.weight"}
+    return {parts[name] for name in names if not torch.equal(before[name], after[name])}
 
 
 def test_a_run_learns_and_its_checkpoint_can_be_searched(model: str, world: Path, tmp_path: Path) -> None:
@@ -79,9 +80,9 @@ def test_low_rank_updates_leave_the_projections_free(model: str, world: Path, tm
     start, after = load_encoder(model, device="cpu", seed=SEED).model.state_dict(), weights(out)
     ranks = {
         name: int(torch.linalg.matrix_rank(after[name] - start[name], atol=1e-6))
-        for name in ("text.proj.weight", "text.transformer.encoder.layer.0.output.dense.weight")
+        for name in ("visual.head.proj.weight", "text.transformer.encoder.layer.0.output.dense.weight")
     }
-    assert ranks["text.proj.weight"] > 1
+    assert ranks["visual.head.proj.weight"] > 1
     assert ranks["text.transformer.encoder.layer.0.output.dense.weight"] == 1
 
 
@@ -97,13 +98,13 @@ def test_a_frozen_text_tower_encodes_each_caption_once(
     model: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[tuple[int, ...]] = []
-    pooled = TextTower._pooled
+    features = TextTower.features
 
     def count(self: TextTower, ids: torch.Tensor) -> torch.Tensor:
         encoded.extend(map(tuple, ids.tolist()))
-        return pooled(self, ids)
+        return features(self, ids)
 
-    monkeypatch.setattr(TextTower, "_pooled", count)
+    monkeypatch.setattr(TextTower, "features", count)
     validation = {"validation": f"folder:{world}", "eval_every": 4}  # of the same captions
     run(model, world, tmp_path / "out", freeze_text=True, max_steps=12, **validation)
     assert len(encoded) == len({*encoded}) > 40
@@ -141,3 +142,13 @@ def test_the_new_projection_maps_the_mean_feature_to_zero(model: str, world: Pat
         first = head.proj if kind == "linear" else head.mlp.fc1
         with torch.inference_mode():
             torch.testing.assert_close(first(mean), torch.zeros(first.out_features), atol=1e-4, rtol=0)
+
+
+def test_the_new_text_projection_starts_at_unit_variance(model: str, world: Path, tmp_path: Path) -> None:
+    start = load_encoder(model, device="cpu", seed=SEED)
+    texts = [text for texts in load_pairs(f"folder:{world}").captions for text in texts]
+    with torch.inference_mode():
+        features = start.text_tower.features(start.tokenizer(texts))
+    out = run(model, world, tmp_path / "out", max_steps=1, lr=1e-9)
+    before, after = start.model.text.proj.weight, weights(out)["text.proj.weight"]
+    torch.testing.assert_close(after * features.std(), before.detach(), atol=1e-3, rtol=1e-2)
