@@ -82,11 +82,9 @@ def main(
     settings = settings_of(part, data, minilm, out) | {"seed": seed}
     if held_out:
         settings |= hold_out(settings, out, HELD_OUT)
-    measured = {
-        name: settings.pop(name) for name in ("validation", "validation_features") if name in settings
-    }
-    model = train(**settings, resume=(settings["out"] / STATE).exists())
-    cells: dict[str, Any] = {**measure(model, measured)}
+    training = {name: value for name, value in settings.items() if not name.startswith("validation")}
+    model = train(**training, resume=(settings["out"] / STATE).exists())
+    cells: dict[str, Any] = {**measure(model, settings)}
     if part in GOALS:
         cells["goal"] = GOALS[part]
     title = f"MobileNetV2 and MiniLM, {part}"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import open_clip
@@ -31,9 +31,7 @@ from itr_core.methods import Method, Setup, make_method
 from itr_core.pairs import SOURCE_OPTIONS, PairSet, load_pairs, options_of
 from itr_core.training.config import TrainConfig
 from itr_core.training.method_inputs import MethodInputs, check_method_inputs
-
-SAMPLE = 256
-"""Captions whose features scale a new text projection."""
+from itr_core.training.projections import SAMPLE, centre_image_projection, scale_text_projection
 
 
 @dataclass
@@ -217,47 +215,6 @@ def open_images(
     return stored
 
 
-def centre_projection(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> None:
-    """Set the bias of the first layer of the image projection so that it maps the mean feature to zero.
-
-    Features of a trunk that ends in a rectifier are never negative. Without this, all image embeddings start
-    in one narrow cone (Liang et al. 2022, arXiv:2203.02053), and the first epochs only spread them.
-
-    Args:
-        encoder: a model with a new image projection; changed in place.
-        pairs: the source.
-        images: its features, (n, f) or (n, R, f); of regions, the first 1,000 images are averaged.
-    """
-    layers: Any = getattr(encoder.model.visual, "head", nn.Identity()).modules()
-    projection = next((layer for layer in layers if isinstance(layer, nn.Linear)), None)
-    if projection is not None and projection.bias is not None:
-        rows = usable_rows(pairs, images)
-        features, _ = images.read(rows[:1])
-        features, _ = images.read(rows if features.ndim == 2 else rows[:1000])
-        with torch.no_grad():
-            mean = features.flatten(0, -2).mean(0).to(projection.weight)
-            projection.bias.copy_(-projection.weight @ mean)
-
-
-def scale_text_projection(encoder: DualEncoder, captions: Sequence[str]) -> None:
-    """Scale the first layer of the text projection as if the features of the captions had unit variance.
-
-    Sentence encoders are trained on cosines, so their outputs can have any length. Those of MiniLM have a
-    standard deviation of 0.27, so that the hidden layer of a projection would start as a nearly linear one.
-
-    Args:
-        encoder: a model with a Hugging Face text tower and a new projection; changed in place.
-        captions: a sample of the training captions.
-    """
-    layers: Any = encoder.model.text.proj.modules()
-    projection = next((layer for layer in layers if isinstance(layer, nn.Linear)), None)
-    if projection is not None:
-        encoder.eval()
-        with torch.no_grad():
-            features = encoder.text_tower.features(encoder.tokenizer(list(captions)).to(encoder.device))
-            projection.weight /= features.std()
-
-
 def usable_rows(pairs: PairSet, images: ImageRows) -> np.ndarray:
     """Return the rows that have a caption and whose image is not known to be unusable, (n,) int64.
 
@@ -415,6 +372,9 @@ def _fit_new_projections(
     config: TrainConfig, encoder: DualEncoder, pairs: PairSet, images: ImageRows
 ) -> None:
     if config.image_features is not None and config.has_new_projections:
-        centre_projection(encoder, pairs, images)
+        rows = usable_rows(pairs, images)
+        first, _ = images.read(rows[:1])
+        features, _ = images.read(rows if first.ndim == 2 else rows[:1000])  # regions take much memory
+        centre_image_projection(encoder, features)
     if config.joins_towers:
         scale_text_projection(encoder, pairs.flat_captions()[0][:SAMPLE])
