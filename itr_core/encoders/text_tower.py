@@ -69,7 +69,7 @@ class TextTower:
         True at sub-words and False at start, end and padding.
 
         Raises:
-            ModelError: The tower has no word tokens in the joint space (Hugging Face text towers).
+            ModelError: The tower has no word tokens in the joint space.
         """
         if self.skips_padding:
             pooled, tokens = self._tokens_without_padding(ids)
@@ -78,22 +78,24 @@ class TextTower:
                 ids, indices=1, normalize_intermediates=True, output_fmt="NLC"
             )
             pooled, tokens = out["text_features"], self._project(out["text_intermediates"][-1])
+        elif isinstance(self.tower, HFTextEncoder):
+            features, hidden = self._without_last_padding(ids)
+            pooled, tokens = self.tower.proj(features), self.tower.proj(hidden)
         else:
-            raise ModelError(
-                f"{type(self.tower).__name__} has no word tokens in the joint space; "
-                "use a text tower of open_clip."
-            )
+            raise ModelError(f"{type(self.tower).__name__} has no word tokens in the joint space.")
         mask = self._word_mask(ids)[:, : tokens.shape[1]]
         return pooled, tokens, mask
 
     def features(self, ids: Tensor) -> Tensor:
         """Run a Hugging Face tower up to its projection: token ids (B, L) -> (B, f)."""
-        return _in_groups(self._features_of_group, ids, self._last_token(ids))
+        return _in_groups(lambda group: self._without_last_padding(group)[0], ids, self._last_token(ids))
 
-    def _features_of_group(self, ids: Tensor) -> Tensor:
+    def _without_last_padding(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Run a Hugging Face tower: token ids (B, L) -> features (B, f), hidden states (B, l, f), l <= L."""
         ids = ids[:, : int(self._last_token(ids).max()) + 1]
         mask = (ids != self.tower.config.pad_token_id).long()
-        return self.tower.pooler(self.tower.transformer(input_ids=ids, attention_mask=mask), mask)
+        output = self.tower.transformer(input_ids=ids, attention_mask=mask)
+        return self.tower.pooler(output, mask), output.last_hidden_state
 
     def _last_token(self, ids: Tensor) -> Tensor:
         """Return the position of the last token of each text before the padding, (B,)."""

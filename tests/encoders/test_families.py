@@ -48,7 +48,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "convnext": ("convnext_base", {"timm_model_name": "test_convnext", "image_size": 64}, TEXT),
     "quickgelu": ("ViT-B-32-quickgelu", VIT, TEXT),
 }
-WITHOUT_WORD_TOKENS = {"clipa", "nllb", "roberta", "xlm-roberta", "mt5"}
+WITHOUT_WORD_TOKENS = {"clipa"}
 WITHOUT_PATCH_TOKENS = {"coca"}
 LARGE = ("vitamin", "pe", "eva")  # timm has no small towers of these families
 BERT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}

@@ -31,8 +31,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def run(model: str, world: Path, out: Path, **changes: Any) -> Path:
-    options = settings(**{"model": model, "vocab_size": 0, "seed": SEED} | changes)
-    return train("infonce", f"folder:{world}", out=out, **options)
+    options = {"method": "infonce", "model": model, "vocab_size": 0, "seed": SEED} | changes
+    return train(source=f"folder:{world}", out=out, **settings(**options))
 
 
 def changed_parts(model: str, out: Path) -> set[str]:
@@ -154,3 +154,13 @@ def test_the_new_text_projection_starts_at_unit_variance(model: str, world: Path
     out = run(model, world, tmp_path / "out", max_steps=1, lr=1e-9)
     before, after = start.model.text.proj.weight, weights(out)["text.proj.weight"]
     torch.testing.assert_close(after * features.std(), before.detach(), atol=1e-3, rtol=1e-2)
+
+
+def test_a_method_that_needs_word_and_patch_tokens_trains_them(
+    model: str, world: Path, tmp_path: Path
+) -> None:
+    out = run(model, world, tmp_path / "out", method="ascl", max_steps=2)
+    encoder = load_encoder(str(out), device="cpu")
+    _, words, mask = encoder.encode_texts(["a red sky", "green land"], tokens=True)
+    assert words.shape[2] == 16
+    assert mask.sum(1).tolist() == [3, 2]  # neither [CLS] and [SEP] nor padding
