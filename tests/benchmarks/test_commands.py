@@ -28,6 +28,7 @@ SCRIPTS = (
     "misses",
     "own_pictures",
     "query_truth",
+    "recipe",
     "render",
     "same_results",
     "same_speed",
@@ -44,6 +45,7 @@ NEED_NO_RESULT = {
     "learn_data runs",
     "methods merge",
     "methods run",
+    "recipe",  # the commands that it runs print their figures
     "render",
     "same_results",  # compares two checkouts; nothing to publish
     "same_speed",

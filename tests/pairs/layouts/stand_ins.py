@@ -112,6 +112,21 @@ def inshop(root: Path) -> Path:
     return root
 
 
+def flickr30k(root: Path, n: int = 24) -> Path:
+    """Write Karpathy's file of Flickr30K and its images."""
+    entries = []
+    for index in range(n):
+        labels = some_labels(index)
+        paint(root / f"flickr30k-images/{index}.jpg", labels, index)
+        texts = [f"{' and '.join(labels)} number {index} told {k} times" for k in range(5)]
+        split = "train" if index < n // 2 else "val" if index < 3 * n // 4 else "test"
+        entries.append(
+            {"filename": f"{index}.jpg", "split": split, "sentences": [{"raw": text} for text in texts]}
+        )
+    (root / "dataset_flickr30k.json").write_text(json.dumps({"images": entries}))
+    return root
+
+
 def coco(root: Path, n: int = 24) -> Path:
     """Write COCO 2014 with captions, instances, and Karpathy's splits; return Karpathy's file."""
     entries, images, objects, captions = [], [], [], []
@@ -155,7 +170,7 @@ def precomp(root: Path, n: int = 8, regions: int = 3) -> Path:
     """Write SCAN's files: features of regions, and `test` with one vector, repeated for each caption."""
     root.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
-    for split in ("train", "dev", "test"):
+    for split in ("train", "dev", "test", "testall"):
         features = random.random((n, regions, 2048), np.float32)
         np.save(root / f"{split}_ims.npy", features if split != "test" else features[:, 0].repeat(5, axis=0))
         texts = [f"{split} picture {row} told {k} times" for row in range(n) for k in range(5)]

@@ -60,8 +60,8 @@ def test_the_split_of_scan_is_required(tmp_path: Path) -> None:
     stand_ins.precomp(tmp_path)
     with pytest.raises(SourceError, match="a split is missing"):
         load_pairs(f"precomp:{tmp_path}")
-    with pytest.raises(SourceError, match="unknown split 'testall'"):
-        load_pairs(f"precomp:{tmp_path}:testall")
+    with pytest.raises(SourceError, match="unknown split 'testal'"):
+        load_pairs(f"precomp:{tmp_path}:testal")
 
 
 def test_bags_of_words_and_lists_of_crcgs(tmp_path: Path) -> None:
