@@ -293,7 +293,7 @@ class GalleryAnalysis:
         kind = self.kind_of_map(kind)
 
         def compute() -> Arrays:
-            x = self._map_rows(kind)
+            x = self.map_rows(kind)
             return {"points": pca_map(x) if method == "pca" else umap_map(x, progress=progress)}
 
         return self._maps(kind, self.results.arrays(f"{method}-{kind}", compute)["points"])
@@ -326,7 +326,7 @@ class GalleryAnalysis:
         """Return the kind of map that `map` returns for `kind`: without captions always that of images."""
         return kind if self.captions else "images"
 
-    def _map_rows(self, kind: Kind) -> np.ndarray:
+    def map_rows(self, kind: Kind) -> np.ndarray:
         """Embeddings that a map of this kind shows, images first."""
         images, texts = self.images, self.gallery.text_embeddings
         if kind in ("images", "captions"):
@@ -369,7 +369,7 @@ def aligned(
         )
 
     def compute() -> Arrays:
-        maps = aligned_maps([each._map_rows(kind) for each in analyses], progress=progress)
+        maps = aligned_maps([each.map_rows(kind) for each in analyses], progress=progress)
         return {str(index): points for index, points in enumerate(maps)}
 
     together = key(*(each.gallery.manifest.checksum for each in analyses))

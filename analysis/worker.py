@@ -30,7 +30,7 @@ def compute(folder: Path, checksum: str, name: str, model: str, *, progress: Pro
     """
     gallery = Gallery.open(folder, verify=False)
     if gallery.manifest.checksum != checksum:
-        raise GalleryError(f"The gallery {folder.name!r} was built again; start the app again to analyse it.")
+        raise GalleryError(f"The gallery {folder.name!r} was built again; reload the page to analyse it.")
     analysis = GalleryAnalysis(gallery)
     if name in WITH_ENCODER:
         from itr_core.encoders.dual_encoder import load_encoder

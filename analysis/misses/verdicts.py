@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -13,6 +13,7 @@ import pandas as pd
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from itr_core.errors import QueryError, did_you_mean
+from itr_core.system.files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -191,6 +192,42 @@ def read_verdicts(path: Path) -> pd.DataFrame:
         elif line.strip():
             log.warning("%s, line %d is no verdict.", path, number)
     return pd.DataFrame(verdicts, columns=columns)
+
+
+def renumber(
+    path: Path, *, earlier: str, later: str, images: Mapping[int, int], captions: Mapping[int, int]
+) -> None:
+    """Let the verdicts on a gallery hold for the same misses after an update, which moves rows.
+
+    Verdicts on images and captions that are gone stay as they are: they hold for the earlier gallery.
+
+    Args:
+        path: of the file; it may be missing.
+        earlier: fingerprint of the gallery's source before the update.
+        later: fingerprint after it.
+        images: row of an image before the update -> row after it.
+        captions: likewise.
+    """
+
+    def moved(line: bytes) -> bytes:
+        verdict = _parsed(line)
+        if verdict is None or verdict.gallery != earlier:
+            return line
+        queries, results = (captions, images) if verdict.direction == "t2i" else (images, captions)
+        if verdict.query not in queries or verdict.found not in results:
+            return line
+        rows = {"query": queries[verdict.query], "found": results[verdict.found]}
+        now = verdict.model_copy(update={"gallery": later, **rows})
+        return now.model_dump_json(exclude_defaults=True).encode() + b"\n"
+
+    if not path.is_file() or path.is_symlink():
+        return
+    size = -1
+    while size != path.stat().st_size:  # somebody has judged meanwhile
+        size = path.stat().st_size
+        lines = [moved(line) for line in _lines(path, 0)]
+    with whole_file(path) as part:
+        part.write_bytes(b"".join(lines))
 
 
 def _lines(path: Path, start: int) -> Iterator[bytes]:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from errno import EACCES, EPERM, EROFS
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
@@ -21,6 +20,7 @@ from PIL import Image
 
 from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.errors import GalleryError
+from itr_core.gallery.earlier import EarlierGallery, EarlierImage
 from itr_core.gallery.image_workers import PreparedImage, UnusableImage, prepared_images
 from itr_core.gallery.manifest import (
     FORMAT,
@@ -34,6 +34,7 @@ from itr_core.gallery.manifest import (
     stamps,
 )
 from itr_core.gallery.named_models import remember_model
+from itr_core.gallery.source_table import write_source_files
 from itr_core.pairs import Skipped
 from itr_core.system.files import replace_folder, sweep, whole_file
 from itr_core.system.npy import append_rows
@@ -63,7 +64,14 @@ _SCHEMA = pa.schema(
 
 
 def build(
-    pairs: "PairSet", encoder: "Encoder", path: Path, progress: Progress, *, tokens: bool, force: bool
+    pairs: "PairSet",
+    encoder: "Encoder",
+    path: Path,
+    progress: Progress,
+    *,
+    tokens: bool,
+    force: bool,
+    earlier: EarlierGallery | None,
 ) -> None:
     """See `Gallery.build`."""
     if path.exists() and not (path / NAME).is_file() and (path.is_file() or any(path.iterdir())):
@@ -81,7 +89,7 @@ def build(
         with FileLock(part / "lock", blocking=False):
             # Shipped embeddings have no patch tokens.
             shipped = StarterEmbeddings.empty() if tokens else StarterEmbeddings.of(encoder)
-            _Build(pairs, encoder, shipped, part, tokens).run(path, progress)
+            _Build(pairs, encoder, shipped, earlier, part, tokens).run(path, progress)
             remember_model(encoder.spec)
         shutil.rmtree(part, ignore_errors=True)
     except Timeout as error:
@@ -98,11 +106,19 @@ class _Build:
     """
 
     def __init__(
-        self, pairs: "PairSet", encoder: "Encoder", shipped: StarterEmbeddings, part: Path, tokens: bool
+        self,
+        pairs: "PairSet",
+        encoder: "Encoder",
+        shipped: StarterEmbeddings,
+        earlier: EarlierGallery | None,
+        part: Path,
+        tokens: bool,
     ) -> None:
         self.pairs = pairs
         self.encoder = encoder
         self.shipped = shipped
+        self.earlier = earlier
+        self.unchanged = [earlier.image(file.digest) if earlier else None for file in pairs.files]
         self.part = part
         self.tokens = tokens
         self.shards = part / "shards"
@@ -120,7 +136,7 @@ class _Build:
         progress(min(done * SHARD, total), total)
         images = prepared_images(
             self.pairs,
-            done * SHARD,
+            [row for row in range(done * SHARD, total) if not self.unchanged[row]],
             self.encoder.prepare,
             self.shipped.image,
             leave_cores=not len(self.shipped),
@@ -167,23 +183,30 @@ class _Build:
         records: list[dict[str, Any]] = []
         known: list[np.ndarray | None] = []
 
+        known_tokens: list[np.ndarray | None] = []
+
         def unknown() -> Iterator[np.ndarray]:
-            for row, image in zip(rows, islice(stream, len(rows)), strict=True):
+            for row in rows:
+                image = self.unchanged[row] or next(stream)
                 records.append(self._record(row, image))
                 report(row + 1)
                 if isinstance(image, UnusableImage):
                     continue
                 known.append(image.embedding)
+                if isinstance(image, EarlierImage):
+                    known_tokens.append(image.tokens)
+                    continue
+                known_tokens.append(None)
                 if image.pixels is not None:
                     yield image.pixels
 
         arrays: dict[str, Any] = {}
         if self.tokens:
-            arrays["images"], tokens = self.encoder.encode_images(unknown(), tokens=True)
-            arrays["tokens"] = tokens.astype(np.float16)
+            encoded, tokens = self.encoder.encode_images(unknown(), tokens=True)
+            arrays["tokens"] = _in_order(known_tokens, tokens.astype(np.float16))
         else:
             encoded = self.encoder.encode_images(unknown())
-            arrays["images"] = _in_order(known, encoded)
+        arrays["images"] = _in_order(known, encoded)
         with whole_file(self.shards / f"{rows.start // SHARD:05}.npz") as file, file.open("wb") as out:
             np.savez(
                 out,
@@ -193,26 +216,38 @@ class _Build:
             )
 
     def _encode_texts(self, texts: list[str]) -> np.ndarray:
-        known = [self.shipped.text(text) for text in texts]
+        known = [self._known_text(text) for text in texts]
         unknown = [text for text, vector in zip(texts, known, strict=True) if vector is None]
         return _in_order(known, self.encoder.encode_texts(unknown))
 
-    def _record(self, row: int, image: PreparedImage | UnusableImage) -> dict[str, Any]:
+    def _known_text(self, text: str) -> np.ndarray | None:
+        known = self.earlier.text(text) if self.earlier else None
+        return self.shipped.text(text) if known is None else known
+
+    def _record(self, row: int, image: PreparedImage | UnusableImage | EarlierImage) -> dict[str, Any]:
         """Write the thumbnail of an image, and return its row of the items or why it is skipped."""
         image_id = self.pairs.image_ids[row]
         if isinstance(image, UnusableImage):
             return {"name": image_id, "reason": image.reason}
-        thumbnail = f"thumbnails/{row // 1000:03}/{row:06}.webp"  # not from the id, which can be any text
-        (self.gallery / thumbnail).parent.mkdir(parents=True, exist_ok=True)
-        (self.gallery / thumbnail).write_bytes(image.thumbnail)
         return {
             "image_id": image_id,
             "captions": self.pairs.captions[row],
-            "thumbnail": thumbnail,
+            "thumbnail": self._thumbnail(row, image),
             "width": image.width,
             "height": image.height,
             "labels": self.pairs.labels[row] if self.pairs.labels is not None else None,
         }
+
+    def _thumbnail(self, row: int, image: PreparedImage | EarlierImage) -> str:
+        if isinstance(image, EarlierImage):
+            assert self.earlier
+            self.earlier.link_thumbnail(image.thumbnail, self.gallery)
+            return image.thumbnail
+        number = row + (self.earlier.next_thumbnail if self.earlier else 0)
+        name = f"thumbnails/{number // 1000:03}/{number:06}.webp"  # not from the id, which can be any text
+        (self.gallery / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.gallery / name).write_bytes(image.thumbnail)
+        return name
 
     def _finish(self) -> None:
         files = sorted(self.shards.glob("*.npz"))
@@ -231,6 +266,9 @@ class _Build:
             _join_tokens(files, self.gallery / TOKENS, len(images))
         arrays = [IMAGES, TEXTS, *[TOKENS] * self.tokens]
         pq.write_table(pa.Table.from_pylist(items, schema=_SCHEMA), self.gallery / ITEMS)
+        write_source_files(self.pairs, self.gallery)
+        thumbnails = [item["thumbnail"] for item in items]
+        known = self.earlier.stamps_of(thumbnails) if self.earlier else {}
         Manifest(
             source=self.pairs.source,
             source_fingerprint=self.pairs.fingerprint,
@@ -242,13 +280,14 @@ class _Build:
             captions=len(texts),
             created=datetime.now(UTC).replace(microsecond=0),
             skipped=skipped,
-            files=stamps(self.gallery, [*arrays, ITEMS, *(item["thumbnail"] for item in items)]),
+            files=stamps(self.gallery, [*arrays, ITEMS, *thumbnails], known),
         ).write(self.gallery)
 
 
 def _in_order(known: Sequence[np.ndarray | None], encoded: np.ndarray) -> np.ndarray:
-    """Merge known vectors with those encoded for the None among them, in order: -> (n, d) float32."""
-    vectors = np.empty((len(known), encoded.shape[1]), np.float32)
+    """Merge known vectors with those encoded for the None among them, in order: -> (n, ...)."""
+    shape = next((vector.shape for vector in known if vector is not None), encoded.shape[1:])
+    vectors = np.empty((len(known), *shape), encoded.dtype)
     rest = iter(encoded)
     for row, vector in enumerate(known):
         vectors[row] = next(rest) if vector is None else vector

@@ -80,6 +80,7 @@ class Gallery:
         *,
         tokens: bool = False,
         force: bool = False,
+        earlier: "Gallery | None" = None,
         progress: Progress | None = None,
     ) -> "Gallery":
         """Embed all images and captions of a source, write the gallery, and open it.
@@ -96,16 +97,20 @@ class Gallery:
             tokens: also store the patch tokens of each image, 2 P d bytes per image (19 kB with
                 picturebook-vit, 50 kB with ViT-B-32); `Searcher` uses them for re-ranking.
             force: replace the gallery at `path` even if a newer version of Pairscope built it.
+            earlier: a gallery of the same model. Images and captions that it has are not encoded again: an
+                image is the same if its file has the same content.
             progress: called with the number of images done and in total.
 
         Raises:
-            GalleryError: `path` is no gallery and not empty, or a gallery of a newer version; no image can be
-                decoded; another build is writing to `path`; or the folder cannot be written.
+            GalleryError: `path` is no gallery and not empty, or a gallery of a newer version; `earlier` has
+                another model, or no tokens although `tokens` is set; no image can be decoded; another build
+                is writing to `path`; or the folder cannot be written.
             ModelError: `tokens` is set and the image tower has none.
             KeyboardInterrupt: Ctrl-C was pressed. The current image is finished first, and the message says
                 how to resume.
         """
         from itr_core.gallery.build import build  # imports torch, which opening does not need
+        from itr_core.gallery.earlier import EarlierGallery
 
         build(
             pairs,
@@ -114,6 +119,7 @@ class Gallery:
             progress or (lambda done, total: None),
             tokens=tokens,
             force=force,
+            earlier=EarlierGallery(earlier, encoder, tokens=tokens) if earlier else None,
         )
         return cls.open(path, verify=False)
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from multiprocessing import current_process
@@ -47,7 +47,7 @@ class UnusableImage(NamedTuple):
 @contextmanager
 def prepared_images(
     pairs: "PairSet",
-    start: int,
+    rows: Sequence[int],
     prepare: Callable[[Image.Image], np.ndarray],
     known: Callable[[Image.Image], np.ndarray | None],
     *,
@@ -57,14 +57,14 @@ def prepared_images(
 
     Args:
         pairs: the source.
-        start: row of the first image.
+        rows: of the images.
         prepare: `Encoder.prepare`.
         known: returns the embedding of an image, or None if the image must be prepared and encoded.
         leave_cores: use half of the cores only, and limit torch to the others, because images are encoded at
             the same time. Threads that share a core with another process mostly wait for each other.
 
     Yields:
-        An iterator over the images from row `start` on, in order.
+        An iterator over the images of these rows, in their order.
     """
     # Processes, because rendering holds the interpreter's lock. Forked, because that is fast and needs no
     # guarded main module. Where forking is unsafe (macOS) or impossible (Windows), this process prepares the
@@ -76,7 +76,7 @@ def prepared_images(
     loader: DataLoader[PreparedImage | UnusableImage] = DataLoader(
         _PreparedImages(pairs, prepare, known),
         batch_size=None,
-        sampler=range(start, len(pairs)),
+        sampler=rows,
         collate_fn=identity_collate,
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,

@@ -1,7 +1,7 @@
 """The manifest of a gallery: source, model, counts, and size and hash of every file."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -194,12 +194,13 @@ def newer_content(folder: Path) -> str:
     return f"with {', '.join(sorted(unknown))}, which this version does not know"
 
 
-def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
-    """Return the stamps of files in a folder, by name."""
+def stamps(folder: Path, names: Iterable[str], known: Mapping[str, Stamp] | None = None) -> dict[str, Stamp]:
+    """Return the stamps of files in a folder, by name; those in `known` are not read."""
+
+    def stamp(name: str) -> Stamp:
+        path = folder / name
+        return (known or {}).get(name) or Stamp(path.stat().st_size, sha256(path))
+
     names = list(names)
     with ThreadPoolExecutor() as pool:
-        digests = pool.map(lambda name: sha256(folder / name), names)
-        return {
-            name: Stamp((folder / name).stat().st_size, digest)
-            for name, digest in zip(names, digests, strict=True)
-        }
+        return dict(zip(names, pool.map(stamp, names), strict=True))

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from itr_core.errors import ImageError, SourceError
-from itr_core.pairs.decoding import decode_image, open_file
+from itr_core.pairs.decoding import decode_image
 from itr_core.pairs.report import Skipped
+from itr_core.pairs.source_files import SourceFile, source_file
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -150,20 +151,44 @@ class PairSet:
         return texts, np.repeat(np.arange(len(self), dtype=np.int64), counts)
 
     @cached_property
+    def files(self) -> list[SourceFile]:
+        """What each image file contains: every file is read once, in a small part of the time of decoding.
+
+        Raises:
+            ImageError: A file cannot be read; the message names the image.
+        """
+        return self._read_files({})
+
+    def expect_files(self, known: Mapping[str, SourceFile]) -> None:
+        """Let `files` read only those files that have changed.
+
+        Args:
+            known: Image id -> what the file was before. It is taken as unchanged if size and time are equal.
+        """
+        self.files = self._read_files(known)
+
+    def _read_files(self, known: Mapping[str, SourceFile]) -> list[SourceFile]:
+        if self.image_features is not None:
+            digests = (hashlib.sha256(rows.tobytes()).hexdigest() for rows in self.image_features)
+            return [SourceFile(digest, None) for digest in digests]
+        files = []
+        for image_id, row in zip(self.image_ids, self.dataset.select_columns("image"), strict=True):
+            try:
+                files.append(source_file(row["image"], known.get(image_id)))
+            except ImageError as error:
+                raise ImageError(f"{image_id}: {error}") from error
+        return files
+
+    @cached_property
     def fingerprint(self) -> str:
         """Hex sha256 over ids, captions, labels and image files, in order.
 
-        It reads every image file once, which takes a small part of the time of decoding. It does not
-        depend on paths or layout: the same data has the same fingerprint on every machine.
+        It does not depend on paths or layout: the same data has the same fingerprint on every machine.
         """
         digest = hashlib.sha256()
-        for index, image in enumerate(self.dataset.select_columns("image")):
+        for index, file in enumerate(self.files):
             labels = self.labels[index] if self.labels is not None else None
-            if self.image_features is None:
-                content = _image_digest(image["image"], self.image_ids[index])
-            else:
-                content = hashlib.sha256(self.image_features[index].tobytes()).hexdigest()
-            record = [self.image_ids[index], self.captions[index], labels, content]
+            record = [self.image_ids[index], self.captions[index], labels, file.digest]
             digest.update(json.dumps(record, ensure_ascii=False).encode())
         return digest.hexdigest()
 
@@ -203,16 +228,6 @@ class _SelectedRelevance:
 
     def grade(self, images: Images = slice(None)) -> np.ndarray:
         return self.whole.grade(self.rows[images])[:, self.columns]
-
-
-def _image_digest(value: object, image_id: str) -> str:
-    if not isinstance(value, Mapping):  # Picturebook: the value identifies the scene
-        return hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest()
-    try:
-        with open_file(value) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except ImageError as error:
-        raise ImageError(f"{image_id}: {error}") from error
 
 
 def _duplicates(source: str, image_ids: list[str]) -> str:

@@ -46,7 +46,7 @@ def open_reference(reference: str) -> BytesIO | BufferedReader:
         return BytesIO(
             _read_part(archive, int(offset), int(size), None if inflated is None else int(inflated))
         )
-    path = os.fsdecode(unquote_to_bytes(reference[len(_URI) :])) if reference.startswith(_URI) else reference
+    path = _path(reference)
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # to open a pipe or a device can wait forever
@@ -56,6 +56,20 @@ def open_reference(reference: str) -> BytesIO | BufferedReader:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise ImageError(f"cannot be read ({getattr(error, 'strerror', error)})") from error
     raise ImageError("empty file (0 bytes)")
+
+
+def stamp_of(reference: str) -> tuple[int, int] | None:
+    """Return size and time of the last change (ns) of a file, or of its archive; None if there is no file."""
+    part = _PART.fullmatch(reference)
+    try:
+        status = os.stat(part[4] if part else _path(reference))
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _path(reference: str) -> str:
+    return os.fsdecode(unquote_to_bytes(reference[len(_URI) :])) if reference.startswith(_URI) else reference
 
 
 def _read_part(archive: str, offset: int, size: int, inflated: int | None) -> bytes:

@@ -104,7 +104,7 @@ def test_thumbnails_are_small_webp_files_named_by_row(few: PairSet, built: Path)
 
 def test_manifest_stamps_every_file(built: Path) -> None:
     files = {path.relative_to(built).as_posix() for path in built.rglob("*") if path.is_file()}
-    assert files == Manifest.read(built).files.keys() | {"manifest.json"}
+    assert files == Manifest.read(built).files.keys() | {"manifest.json", "sources.parquet"}
 
 
 def test_embeddings_are_read_only(built: Path) -> None:

@@ -1,4 +1,4 @@
-"""`pairscope build` and `pairscope search`."""
+"""`pairscope build`, `pairscope update` and `pairscope search`."""
 
 import os
 import time
@@ -9,10 +9,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from itr_core.errors import QueryError
+from itr_core.errors import QueryError, SourceError
 from ui.cli.options import Device, Json, Model, RerankWeight, Source
 from ui.cli.output import print_json, print_table, print_warning, progress_bar, report_skipped
 from ui.cli.source_options import MaxMegapixels, SourceOptions, with_source_options
+
+GalleryModel = Annotated[
+    str | None,
+    typer.Option(help="The gallery's model, if it was built elsewhere or has another name now."),
+]
 
 
 @with_source_options
@@ -60,6 +65,63 @@ def build(
     report_skipped(f"{name}: {reason}" for name, reason in gallery.manifest.skipped)
 
 
+def update(
+    gallery: Annotated[Path, typer.Argument(help="Folder made by `pairscope build`.")],
+    source: Annotated[
+        str | None,
+        typer.Argument(help="Where the source is now. Default: where it was when the gallery was built."),
+    ] = None,
+    model: GalleryModel = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Bring a gallery up to date with its source: only new and changed images and captions are encoded.
+
+    Ids, maps and verdicts of unchanged images stay. The source is read with the options of the build.
+    """
+    from analysis.before_update import BeforeUpdate
+    from analysis.gallery_analysis import GalleryAnalysis
+    from itr_core.encoders.dual_encoder import load_encoder
+    from itr_core.gallery import Gallery
+    from itr_core.gallery.changes import changes
+    from itr_core.gallery.manifest import TOKENS
+    from itr_core.gallery.named_models import model_to_load
+    from itr_core.pairs import load_pairs
+
+    start = time.perf_counter()
+    before = Gallery.open(gallery)
+    try:
+        pairs = load_pairs(source or before.manifest.source, **before.manifest.options)
+    except SourceError as error:
+        raise SourceError(f"{error} If it is elsewhere now: pairscope update {gallery} SOURCE") from error
+    for note in pairs.notes:
+        print_warning(note)
+    found = changes(before, pairs)
+    carried: list[str] = []
+    known_as = before.manifest.source, before.manifest.source_fingerprint
+    if (pairs.source, pairs.fingerprint) != known_as:
+        encoder = load_encoder(model_to_load(before.manifest, model), device=device).fuse()
+        known = BeforeUpdate(GalleryAnalysis(before))
+        with progress_bar("Updating") as progress:
+            after = Gallery.build(
+                pairs,
+                encoder,
+                gallery,
+                tokens=TOKENS in before.manifest.files,
+                earlier=before,
+                progress=progress,
+            )
+        carried += known.carry(GalleryAnalysis(after))
+        report_skipped(f"{name}: {reason}" for name, reason in after.manifest.skipped)
+    counts = {"added": len(found.added), "changed": len(found.changed), "removed": len(found.removed)}
+    counts["unchanged"] = found.unchanged
+    if as_json:
+        seconds = round(time.perf_counter() - start, 2)
+        print_json(counts | {"path": str(gallery), "maps_kept": carried, "seconds": seconds})
+    else:
+        print_table(str(gallery), ("", "images"), list(counts.items()))
+
+
 def search(
     gallery: Annotated[Path, typer.Argument(help="Folder made by `pairscope build`.")],
     query: Annotated[list[str], typer.Argument(help="Words, or one image file.")],
@@ -80,10 +142,7 @@ def search(
             "has no captions."
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="The gallery's model, if it was built elsewhere or has another name now."),
-    ] = None,
+    model: GalleryModel = None,
     rerank: Annotated[
         bool,
         typer.Option(

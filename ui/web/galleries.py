@@ -22,6 +22,7 @@ from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery, is_gallery
+from itr_core.gallery.manifest import NAME as MANIFEST
 from itr_core.gallery.named_models import model_to_load
 from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
@@ -33,6 +34,8 @@ from ui.web.picture_sets import DEFAULT_MODEL, Choice, choices, model_name, set_
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.7
+LOOK_SECONDS = 2
+"""How often the folder of a gallery that is used is looked at: `pairscope update` may have replaced it."""
 
 
 @dataclass
@@ -48,10 +51,16 @@ class _Slot:
     error: PairscopeError | None = None
     done: int = 0
     total: int = 0
+    looked: float = 0.0
+    """When the folder was last looked at, by the monotonic clock."""
+    manifest: tuple[int, int] | None = None
+    """What `_manifest_of` returned when the folder was opened."""
 
 
 class Galleries:
     """Galleries by name. One background thread loads them in the order of the requests.
+
+    A gallery folder that is built again or updated is opened again, while the old one stays in use.
 
     Args:
         specs: Folders made by `pairscope build`, or sources, which are built into the cache first.
@@ -212,6 +221,11 @@ class Galleries:
         slot = self._known(name)
         if not slot.requested:
             self._request(name)
+        elif slot.searcher and time.monotonic() > slot.looked + LOOK_SECONDS:
+            slot.looked = time.monotonic()
+            if (manifest := _manifest_of(slot)) not in (None, slot.manifest):
+                slot.manifest = manifest
+                self._tasks.put(partial(self._reopen, name, slot))
         return slot
 
     def _request(self, name: str, *, calibrate: bool = True) -> None:
@@ -231,12 +245,23 @@ class Galleries:
             except Exception:
                 log.exception("A gallery could not be prepared.")
 
+    def _use(self, name: str, slot: _Slot) -> None:
+        slot.manifest = _manifest_of(slot)
+        searcher = self._load(slot)
+        serve_gallery(name, searcher.gallery, like=self.key(slot.choice.set))
+        slot.analysis, slot.searcher = GalleryAnalysis(searcher.gallery), searcher
+
+    def _reopen(self, name: str, slot: _Slot) -> None:
+        try:
+            self._use(name, slot)
+            slot.confidence = None
+            self._calibrate(slot)
+        except PairscopeError as error:
+            log.error("%s: %s The gallery that was open stays in use.", name, error)
+
     def _open(self, name: str, slot: _Slot) -> None:
         try:
-            searcher = self._load(slot)
-            serve_gallery(name, searcher.gallery, like=self.key(slot.choice.set))
-            slot.analysis = GalleryAnalysis(searcher.gallery)
-            slot.searcher = searcher
+            self._use(name, slot)
         except PairscopeError as error:
             log.error("%s: %s", name, error)
             error.add_note(_cannot_open(name))  # for visitors; the text names folders of the server
@@ -294,6 +319,15 @@ def first(names: Sequence[str]) -> str:
     if not names:
         raise QueryError("Select a gallery.")
     return names[0]
+
+
+def _manifest_of(slot: _Slot) -> tuple[int, int] | None:
+    """Return what changes when a gallery folder is replaced: inode and time of change of its manifest."""
+    try:
+        status = (Path(slot.choice.pictures) / MANIFEST).stat()
+    except OSError:  # a source, which is built into the cache
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _own_slot() -> _Slot:

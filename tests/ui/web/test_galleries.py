@@ -99,3 +99,25 @@ def test_sets_and_models_of_equal_names_are_numbered(tmp_path: Path) -> None:
     assert list(names) == [
         "picturebook", "picturebook (cusa (2))", "picturebook (2)", "picturebook (2) (cusa (2))"
     ]  # fmt: skip
+
+
+def test_an_updated_gallery_is_opened_again_while_the_old_one_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.web.galleries.LOOK_SECONDS", 0)
+    photos, encoder = tmp_path / "photos", load_encoder("starter:infonce", device="cpu")
+    photos.mkdir()
+    Image.new("RGB", (64, 64), "red").save(photos / "red.png")
+    gallery = Gallery.build(load_pairs(str(photos)), encoder, tmp_path / "gallery")
+    galleries = Galleries([str(gallery.path)], None)
+    assert len(galleries.searcher("gallery", timeout=120).gallery) == 1
+    Image.new("RGB", (64, 64), "blue").save(photos / "blue.png")
+    Gallery.build(load_pairs(str(photos)), encoder, gallery.path, earlier=gallery)
+    end = time.monotonic() + 60
+    while len(galleries.searcher("gallery", timeout=0).gallery) == 1:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert len(galleries.analysis("gallery").images) == 2
+    assert thumbnail_url(galleries.searcher("gallery").gallery.thumbnail("blue.png"))
+    (gallery.path / "manifest.json").write_text("damaged")  # the gallery that is open stays in use
+    assert len(galleries.searcher("gallery", timeout=0).gallery) == 2
