@@ -42,9 +42,9 @@ def test_points_stay_and_few_new_ones_are_placed_among_them(
     assert later.results.known("umap-joint") == carried
     if carried:
         points = later.map("joint")["images"].points
-        kept = [row for row, image_id in enumerate(later.gallery.items["image_id"]) if len(image_id) == 6]
+        stayed = [row for row, image_id in enumerate(later.gallery.items["image_id"]) if len(image_id) == 6]
         old = [row for row in range(20) if row != 7]
-        np.testing.assert_array_equal(points[kept], earlier["images"].points[old])
+        np.testing.assert_array_equal(points[stayed], earlier["images"].points[old])
         low, high = earlier["images"].points.min(axis=0), earlier["images"].points.max(axis=0)
         assert np.isfinite(points).all()
         assert (points >= low - 1).all()

@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from itr_core.gallery import Gallery
 from itr_core.gallery.changes import changes
 from itr_core.gallery.source_table import FILE
 from itr_core.pairs import PairSet, load_pairs
+from itr_core.pairs.decoding import open_file
 
 YEAR_2000 = 946_684_800
 
@@ -122,11 +126,13 @@ def test_only_files_with_another_size_or_time_are_read(
     photos: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(photos)
-    read = []
-    import itr_core.pairs.source_files as module
+    read: list[str] = []
 
-    original = module.open_file
-    monkeypatch.setattr(module, "open_file", lambda value: read.append(value["path"]) or original(value))
+    def record(value: Mapping[str, Any]) -> BytesIO | BufferedReader:
+        read.append(value["path"])
+        return open_file(value)
+
+    monkeypatch.setattr("itr_core.pairs.source_files.open_file", record)
     changes(gallery, load_pairs(str(photos)))
     assert sorted(Path(path).name for path in read) == ["05b.png", "10.png", "41b.png", "99.png"]
 
