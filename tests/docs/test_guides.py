@@ -65,9 +65,9 @@ def test_add_a_measure(follow: Follow, run: Run) -> None:
         (
             "page",
             {
-                "page.py": "ui/web/about/",
-                "about.html": "ui/web/templates/",
-                "test_about_page.py": "tests/ui/web/",
+                "page.py": "ui/web/sources/",
+                "sources.html": "ui/web/templates/",
+                "test_sources_page.py": "tests/ui/web/",
             },
         ),
     ],

@@ -1,4 +1,4 @@
-"""The page About: what each gallery contains, and which model embedded it."""
+"""The page Sources: what each gallery contains, and which model embedded it."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,9 @@ from ui.web import html
 from ui.web.galleries import Galleries
 
 
-def about_page(app: gr.Blocks, galleries: Galleries) -> None:
-    """Add the page's components and event handlers to the open Blocks `app`."""
-    table = gr.HTML(elem_id="about")
+def sources_page(galleries: Galleries) -> None:
+    """Add the page's components and event handlers to the open Blocks."""
+    table = gr.HTML(elem_id="sources")
 
     def rows() -> Iterator[tuple[str, Manifest | None, str]]:
         for name in galleries.names:
@@ -23,7 +23,7 @@ def about_page(app: gr.Blocks, galleries: Galleries) -> None:
 
     def show() -> Iterator[str]:
         for _ in galleries.await_ready(galleries.names):
-            yield html.render("about.html", rows=rows())
-        yield html.render("about.html", rows=rows())
+            yield html.render("sources.html", rows=rows())
+        yield html.render("sources.html", rows=rows())
 
-    app.load(show, None, table, api_visibility="private", show_progress="hidden")
+    gr.on(None, show, None, table, api_visibility="private", show_progress="hidden")  # when the page opens
