@@ -107,7 +107,7 @@ def support_loss(image: Tensor, text: Tensor, labels: Tensor, temperature: float
     return -(alike / 2).clamp(min=1e-6).log()
 
 
-_AUTHORS: Mapping[str, Any] = {
+_AUTHORS: dict[str, Any] = {
     "w_infonce": 0.0,
     "use_adv": True,
     "learn_bias": False,
