@@ -19,6 +19,7 @@ SCRIPTS = (
     "first_start",
     "flickr8k",
     "flickr8k_towers",
+    "hash_codes",
     "large_batch",
     "learn_data",
     "learn_page",

@@ -173,7 +173,10 @@ def test_a_trained_concept_branch_is_used(world: Path, tmp_path: Path, method: s
     encoder = load_encoder(str(out), device="cpu")
     assert (best["extra_weight"], encoder.heads.roles.extra_weight) == (0.5, 0.5)
     pairs = load_pairs(source)
-    assert evaluate(encoder, pairs)["rsum"] == pytest.approx(best["rsum"], abs=0.5)
+    rsum = evaluate(encoder, pairs)["rsum"]
+    assert rsum == pytest.approx(best["rsum"], abs=0.5)
+    features = encoder.image_features(pairs.image(row) for row in range(len(pairs)))
+    assert evaluate(encoder, pairs, features)["rsum"] == pytest.approx(rsum, abs=0.5)
     gallery = Gallery.build(pairs, encoder, tmp_path / "gallery", tokens=True)
     hits = Searcher(gallery, encoder).search_text("a blue sky", k=3)
     scores = gallery.image_embeddings @ encoder.encode_texts(["a blue sky"])[0]

@@ -473,12 +473,12 @@ def test_a_queue_longer_than_the_data_is_refused(world: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("images", "queue"), [(10_000, 4096), (8192, 4096), (500, 250), (1, 0)])
 def test_the_default_queue_fits_the_source(images: int, queue: int) -> None:
-    method = make_method("coder", {"concept_branch": False})
+    method = CODER(concept_branch=False)
     combined = make_method("coder+infonce", {"concept_branch": False})
     for made in (method, combined):
         made.build(Setup(dim=D, captions=[["a"]] * images))
         assert [f"queue holds {queue} pairs" in note for note in made.notes] == [True] * (queue < 4096)
-    assert len(present(method.instances).ids) == queue
+    assert len(method.instances.ids) == queue
 
 
 def test_the_weight_of_the_concept_branch_in_retrieval() -> None:

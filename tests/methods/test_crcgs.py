@@ -374,7 +374,7 @@ def test_without_infonce_a_combination_has_that_of_the_other() -> None:
 @pytest.mark.parametrize(("option", "least"), [("w_infonce", 0), ("noise_count", -1)])
 def test_options_below_their_least_value_are_refused(option: str, least: int) -> None:
     with pytest.raises(ModelError, match=f"{option}={least - 1}.*: must be at least {least}"):
-        CRCGS(**{option: least - 1})
+        make_method("crcgs", {option: least - 1})
 
 
 def test_flags_choose_the_contrasts() -> None:
