@@ -66,7 +66,7 @@ def main(
             folder = out / f"{name}-{steps}-{images}-{seed}".replace(",", "").replace(" ", "-")
             if not (folder / "training.json").exists():
                 source = f"picturebook:train@{images}"
-                run = {"max_steps": steps, "seed": seed, "options": options} | SETTINGS
+                run: dict[str, Any] = {"max_steps": steps, "seed": seed, "options": options} | SETTINGS
                 train(method, source, out=folder, resume=(folder / "state.safetensors").exists(), **run)
             measured = evaluate_codes(load_encoder(str(folder)), pairs, bits=bits, labels="source")
             found.append(

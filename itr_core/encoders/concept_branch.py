@@ -97,15 +97,13 @@ class ConceptBranch(nn.Module):
             text_attention,
         )
 
-    def describe_images(self, image: Tensor) -> Tensor:
-        """Describe embeddings of images (B, d) by concepts: (B, d), unit vectors."""
-        related = self.related()
-        return F.normalize(self._attention("image", image, self.concept(related)) @ related, dim=-1)
+    def describe_images(self, related: Tensor, concepts: Tensor, image: Tensor) -> Tensor:
+        """Describe embeddings of images (B, d): (B, d), unit vectors; `concepts` is `concept(related)`."""
+        return F.normalize(self._attention("image", image, concepts) @ related, dim=-1)
 
-    def describe_texts(self, text: Tensor, named: Tensor) -> Tensor:
-        """Describe embeddings of texts (B, d) that name the concepts `named` (B, K): (B, d), unit vectors."""
-        related = self.related()
-        return F.normalize(self._text_attention(text, named, self.concept(related)) @ related, dim=-1)
+    def describe_texts(self, related: Tensor, concepts: Tensor, text: Tensor, named: Tensor) -> Tensor:
+        """Describe embeddings of texts (B, d) that name the concepts `named` (B, K), as `describe_images`."""
+        return F.normalize(self._text_attention(text, named, concepts) @ related, dim=-1)
 
     def _text_attention(self, text: Tensor, named: Tensor, concepts: Tensor) -> Tensor:
         attention = self._attention("text", text, concepts)

@@ -56,17 +56,22 @@ class ConceptEmbeddings:
         self._branch = ConceptBranch(self.dim, np.eye(len(self._columns), dtype=np.float32))
         self._branch.load_state_dict(weights)
         self._branch.eval()
+        with torch.inference_mode():  # once: the graph takes longer than a query
+            self._related = self._branch.related()
+            self._concepts = self._branch.concept(self._related)
 
     def images(self, embeddings: Floats) -> Floats:
         """Describe embeddings of images (n, d), unit vectors: (n, d) unit vectors."""
         with torch.inference_mode():
-            return self._branch.describe_images(torch.from_numpy(embeddings)).numpy()
+            rows = torch.from_numpy(embeddings)
+            return self._branch.describe_images(self._related, self._concepts, rows).numpy()
 
     def texts(self, embeddings: Floats, texts: Sequence[str]) -> Floats:
         """Describe embeddings (m, d) of m texts, unit vectors: (m, d) unit vectors."""
         named = torch.from_numpy(words_named(self._columns, texts)).float()
         with torch.inference_mode():
-            return self._branch.describe_texts(torch.from_numpy(embeddings), named).numpy()
+            rows = torch.from_numpy(embeddings)
+            return self._branch.describe_texts(self._related, self._concepts, rows, named).numpy()
 
 
 @dataclass(frozen=True)
