@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from glob import escape
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -24,7 +25,8 @@ from itr_core.errors import PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery, is_gallery
 from itr_core.gallery.manifest import NAME as MANIFEST
 from itr_core.gallery.named_models import model_to_load
-from itr_core.pairs import load_pairs
+from itr_core.gallery.source_table import read_source_files
+from itr_core.pairs import PairSet, load_pairs
 from itr_core.retrieval.searcher import Searcher
 from itr_core.system.files import cache_dir
 from ui.web.boundary.served import serve_gallery
@@ -286,7 +288,12 @@ class Galleries:
         pairs = load_pairs(spec)
         for note in pairs.notes:
             log.warning("%s: %s", name, note)
+        earlier = _cached(name, pairs, encoder)
+        if earlier:
+            pairs.expect_files(read_source_files(earlier.path))
         folder = cache_dir("galleries") / f"{name}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
+        if earlier and earlier.path == folder:
+            return Searcher(earlier, encoder)
         if folder.exists():
             try:
                 return Searcher(Gallery.open(folder), encoder)
@@ -298,7 +305,7 @@ class Galleries:
         def report(done: int, total: int) -> None:
             slot.done, slot.total = done, total
 
-        gallery = Gallery.build(pairs, encoder, folder, progress=report)
+        gallery = Gallery.build(pairs, encoder, folder, earlier=earlier, progress=report)
         if skipped := gallery.manifest.skipped:
             first = f"{skipped[0].name}: {skipped[0].reason}"
             log.warning("%s: %d images or lines are skipped, the first is %s", name, len(skipped), first)
@@ -319,6 +326,17 @@ def first(names: Sequence[str]) -> str:
     if not names:
         raise QueryError("Select a gallery.")
     return names[0]
+
+
+def _cached(name: str, pairs: PairSet, encoder: DualEncoder) -> Gallery | None:
+    """Return the newest cached gallery of the same source and model, of which unchanged images are reused."""
+    folders = cache_dir("galleries").glob(f"{escape(name)}-*-{encoder.fingerprint[:12]}")
+    for folder in sorted(folders, key=lambda each: each.stat().st_mtime, reverse=True):
+        with suppress(PairscopeError):  # a damaged one
+            gallery = Gallery.open(folder)
+            if gallery.manifest.source == pairs.source:
+                return gallery
+    return None
 
 
 def _manifest_of(slot: _Slot) -> tuple[int, int] | None:

@@ -1,12 +1,14 @@
 """Sets of pictures that are opened with several models."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from itr_core.encoders.dual_encoder import load_encoder
+from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.loading import starters
 from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
@@ -121,3 +123,25 @@ def test_an_updated_gallery_is_opened_again_while_the_old_one_is_used(
     assert thumbnail_url(galleries.searcher("gallery").gallery.thumbnail("blue.png"))
     (gallery.path / "manifest.json").write_text("damaged")  # the gallery that is open stays in use
     assert len(galleries.searcher("gallery", timeout=0).gallery) == 2
+
+
+def test_a_folder_that_has_changed_is_not_encoded_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "holiday"
+    photos.mkdir()
+    for colour in ("red", "blue"):
+        Image.new("RGB", (64, 64), colour).save(photos / f"{colour}.png")
+    Galleries([str(photos)], None).searcher("holiday", timeout=120)
+    Image.new("RGB", (64, 64), "green").save(photos / "green.png")
+    encoded: list[int] = []
+    original = DualEncoder.encode_images
+
+    def record(self: DualEncoder, images: Iterable[Any], **options: Any) -> Any:
+        rows = list(images)
+        encoded.append(len(rows))
+        return original(self, rows, **options)
+
+    monkeypatch.setattr(DualEncoder, "encode_images", record)
+    assert len(Galleries([str(photos)], None).searcher("holiday", timeout=120).gallery) == 3
+    assert encoded == [1]
