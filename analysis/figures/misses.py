@@ -10,6 +10,7 @@ from analysis.figures.style import figure, looks, template
 from analysis.misses.causes import ALL_CAUSES, shares
 
 DIRECTIONS = {"t2i": "T2I", "i2t": "I2T"}
+_LABELS = ["also correct" if cause == "false negative" else cause for cause in ALL_CAUSES]
 _MAX_WORDS = 15
 """Most rows, and most columns, of a readable confusion table."""
 
@@ -38,7 +39,7 @@ def causes(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> go.Figu
     plot.update_layout(template=template(dark), title="Causes of misses at rank 1, in %", height=height)
     plot.update_layout(legend={"y": -0.12, "yanchor": "top"}, showlegend=len(tables) > 1)
     plot.update_xaxes(showgrid=True, matches="x")
-    plot.update_yaxes(autorange="reversed", showgrid=False)
+    plot.update_yaxes(autorange="reversed", showgrid=False, tickvals=ALL_CAUSES, ticktext=_LABELS)
     return plot
 
 

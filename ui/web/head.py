@@ -26,8 +26,8 @@ _TAGS = """
 <script>{display}</script>
 <style>
   /* Before Gradio adds the style sheet, so that nothing moves when it does. */
-  html {{ scrollbar-gutter: stable; }}
-  .gradio-container {{ width: 100%; max-width: none !important; margin: 0 !important; overflow-x: clip; }}
+  html {{ overflow-y: scroll; }}
+  .gradio-container {{ width: 100%; max-width: none !important; margin: 0 !important; overflow: clip !important; }} /* not hidden: that would end `position: sticky` */
   .gradio-container > .nav-holder {{ display: none; }} /* the masthead has the links */
   .gradio-container > .main {{ width: 100%; max-width: 1180px !important; margin: 0 auto !important; }}
   html[data-large] {{ font-size: 137.5%; }}

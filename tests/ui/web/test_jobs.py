@@ -1,9 +1,7 @@
 """Results that visitors wait for: computed once, in processes that end when nobody waits any more."""
 
-import asyncio
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +13,7 @@ import pytest
 from analysis.result_store import ResultStore
 from itr_core.errors import GalleryError
 from tests.support import has_ended, wait_until
+from tests.ui.async_calls import run_async
 from tests.ui.web.slow_result import compute
 from ui.web.analysis import jobs
 from ui.web.analysis.jobs import Stop, Work, working
@@ -131,9 +130,7 @@ def test_stop_ends_only_the_computation_of_the_session_that_pressed_it() -> None
         with gr.Blocks():
             return Stop(gr.Button(), ("ended",))
 
-    # Without a running event loop, Gradio creates one and leaves it unclosed; this thread may have one.
-    with ThreadPoolExecutor(1) as thread:
-        stop = thread.submit(lambda: asyncio.run(stop_button())).result()
+    stop = run_async(stop_button())  # without a running event loop, Gradio leaves one unclosed
     one, other = (gr.Request(session_hash=name) for name in ("one", "other"))
     mine, theirs = (stop.until_pressed(who, ((number,) for number in range(3))) for who in (one, other))
     assert (next(mine), next(theirs)) == ((0,), (0,))

@@ -1,9 +1,7 @@
 """A gallery without captions beside one with captions: pictures find pictures, and no page is emptied."""
 
-import asyncio
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
+from tests.ui.async_calls import run_async
 from ui.web.analysis import page
 from ui.web.analysis.tab import Tab
 from ui.web.analysis.tabs.map import map_tab
@@ -60,9 +59,7 @@ def tabs(galleries: Galleries) -> dict[str, Tab]:
         with gr.Blocks(analytics_enabled=False):
             return {name: lay_out(galleries, gr.Dropdown(BOTH)) for name, lay_out in laid_out.items()}
 
-    # Without a running event loop, Gradio creates one and leaves it unclosed; this thread may have one.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(lay_all_out())).result()
+    return run_async(lay_all_out())  # without a running event loop, Gradio leaves one unclosed
 
 
 def last(steps: Iterator[Any]) -> Any:

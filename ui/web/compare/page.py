@@ -48,7 +48,7 @@ def compare_page(galleries: Galleries) -> None:
     address.search(
         handlers.show, [address, picture], [address, models, status, results],
         js="() => window.pairscope.wanted()", trigger_mode="always_last", api_visibility="private",
-        show_progress="minimal", concurrency_limit=4, concurrency_id="search",
+        show_progress="hidden", concurrency_limit=4, concurrency_id="search",
     )  # fmt: skip
     address.measure(
         handlers.measure, address, [progress, telling, measures], js="() => [window.pairscope.measuring()]",

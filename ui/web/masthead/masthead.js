@@ -74,8 +74,17 @@ setInterval(() => ownState !== 'none' && askForOwn(), 20_000);
 addEventListener('pagehide', () => ownState !== 'none' && navigator.sendBeacon('own/leave'));
 askForOwn();
 
+// About is open while the fragment of the address says so, so that a link can open it.
 const about = element.querySelector('dialog');
-element.querySelector('.open-about').addEventListener('click', () => about.showModal());
+const setFragment = (hash) => history.replaceState(history.state, '', location.pathname + location.search + hash);
+const openAbout = () => location.hash === '#about' && !about.open && about.showModal();
+element.querySelector('.open-about').addEventListener('click', () => {
+  setFragment('#about');
+  openAbout();
+});
+about.addEventListener('close', () => location.hash === '#about' && setFragment(''));
+addEventListener('hashchange', openAbout);
+openAbout();
 about.addEventListener('click', (event) => {
   if (event.target === about || event.target.closest('.close')) about.close();
 });

@@ -19,7 +19,7 @@ def line_on_query(verdict: Verdict | None, *, negated: bool = False) -> dict[str
         return _line("unsure", "Unsure", "The model may not understand what should be absent.")
     share = html.share(verdict.rate)
     texts: dict[Level, tuple[str, str]] = {
-        "good": ("Good match", ""),
+        "good": ("Probably here", ""),
         "unsure": ("Unsure", f"Only {share} of the queries with a match here score as low."),
         "unlikely": ("Probably not here", f"Only {share} of the queries with a match here score this low."),
     }

@@ -49,7 +49,7 @@ def search_page(galleries: Galleries) -> None:
     address.search(
         handlers.show, [address, picture], [address, count, examples, status, results],
         js="() => window.pairscope.wanted()", trigger_mode="always_last", api_visibility="private",
-        show_progress="minimal", concurrency_limit=4, concurrency_id="search",
+        show_progress="hidden", concurrency_limit=4, concurrency_id="search",
     )  # fmt: skip
     # The server never sets the box: Gradio would make it anew for this visitor, without our `preprocess`.
     address.picture(None, None, picture, js="() => window.pairscope.picture()", api_visibility="private")

@@ -1,6 +1,5 @@
 """Bodies of requests are bounded and strict JSON, and name no files."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from tests.ui.async_calls import run_async
 from ui.web.boundary import bodies
 from ui.web.boundary.bodies import Bodies, RefusedError, checked, upload_keys
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
@@ -43,7 +43,7 @@ def post(content: bytes | AsyncIterator[bytes], path: str = "/x", **headers: str
         async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://app") as client:
             return await client.post(path, content=content, headers=headers)
 
-    return asyncio.run(send())
+    return run_async(send())
 
 
 async def chunks(content: bytes, size: int = 2**16) -> AsyncIterator[bytes]:

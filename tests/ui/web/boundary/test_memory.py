@@ -1,9 +1,7 @@
 """What Gradio keeps of sessions: nothing once they have ended, and little as long as they last."""
 
-import asyncio
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 import httpx
@@ -11,6 +9,7 @@ import pytest
 from starlette.middleware import Middleware
 
 from tests.support import wait_until
+from tests.ui.async_calls import run_async
 from ui.web.boundary.memory import ENVIRONMENT, Memory
 
 # Gradio tries whether a port is free with a socket that it does not close.
@@ -31,11 +30,10 @@ def blocks() -> Iterator[gr.Blocks]:
         )
         return blocks
 
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as thread:
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        # Without a running event loop, Gradio creates one and leaves it unclosed; this thread may have one.
-        blocks = thread.submit(lambda: asyncio.run(serve())).result()
+        blocks = run_async(serve())  # without a running event loop, Gradio leaves one unclosed
     yield blocks
     blocks.close()
 

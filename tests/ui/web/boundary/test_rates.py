@@ -1,12 +1,12 @@
 """A visitor who asks too often waits; the others do not."""
 
-import asyncio
 import json
 from typing import Any
 
 import pytest
 from starlette.types import Message
 
+from tests.ui.async_calls import run_async
 from ui.web.boundary import rates
 from ui.web.boundary.rates import Rate, Rates, TokenBuckets
 
@@ -30,7 +30,7 @@ def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert buckets.wait("a", now=0) == 0  # forgotten
 
 
-def post(app: Rates, path: str, address: str, session: str | None) -> tuple[int, dict[str, str]]:
+async def answer(app: Rates, path: str, address: str, session: str | None) -> tuple[int, dict[str, str]]:
     """Return the status (200 if the request is passed on) and the headers of the answer."""
     sent: list[Message] = []
 
@@ -42,7 +42,7 @@ def post(app: Rates, path: str, address: str, session: str | None) -> tuple[int,
 
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "client": (address, 1)}
     scope["pairscope.json"] = {"session_hash": session}
-    asyncio.run(app(scope, receive, send))
+    await app(scope, receive, send)
     if not sent:
         return 200, {}
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
@@ -56,7 +56,11 @@ async def passed(*_: object) -> None: ...
 def allowed(app: Rates, count: int, address: str, path: str = "/join", session: str | None = None) -> int:
     """Return how many of `count` requests at once are allowed; {} in `session` is their number."""
     names = [session and session.format(number) for number in range(count)]
-    return sum(post(app, path, address, name)[0] == 200 for name in names)
+
+    async def answers() -> list[int]:
+        return [(await answer(app, path, address, name))[0] for name in names]
+
+    return run_async(answers()).count(200)
 
 
 def test_a_session_an_address_and_uploads_have_limits() -> None:
@@ -71,7 +75,7 @@ def test_a_session_an_address_and_uploads_have_limits() -> None:
 def test_the_answer_says_when_to_try_again() -> None:
     app = Rates(passed)
     allowed(app, 40, "9.9.9.1")
-    assert post(app, "/join", "9.9.9.1", None) == (429, {"retry-after": "1"} | ANY_LENGTH)
+    assert run_async(answer(app, "/join", "9.9.9.1", None)) == (429, {"retry-after": "1"} | ANY_LENGTH)
 
 
 ANY_LENGTH = {"content-length": "49", "content-type": "application/json"}
@@ -80,15 +84,15 @@ ANY_LENGTH = {"content-length": "49", "content-type": "application/json"}
 def test_no_visitor_waits_for_another_one() -> None:
     app = Rates(passed)
     allowed(app, 100, "9.9.9.1")
-    assert post(app, "/join", "9.9.9.2", None)[0] == 200
-    assert post(app, "/join", "9.9.9.1", "honest page")[0] == 200
+    assert allowed(app, 1, "9.9.9.2") == 1
+    assert allowed(app, 1, "9.9.9.1", session="honest page") == 1
 
 
 def test_addresses_of_one_ipv6_network_are_one_visitor() -> None:
     app = Rates(passed)
     assert allowed(app, 50, "2001:db8::1") < 40
-    assert post(app, "/join", "2001:db8::2", None)[0] == 429
-    assert post(app, "/join", "2001:db8:0:1::1", None)[0] == 200
+    assert allowed(app, 1, "2001:db8::2") == 0
+    assert allowed(app, 1, "2001:db8:0:1::1") == 1
 
 
 def test_the_limits_can_be_changed_and_switched_off() -> None:

@@ -1,11 +1,11 @@
 """Headers of proxies are believed from named proxies only."""
 
-import asyncio
 from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from tests.ui.async_calls import run_async
 from ui.web.boundary.visitors import ForwardedHeaders, is_this_machine, visitor
 
 SENT = [
@@ -24,7 +24,7 @@ def passed_on(proxies: list[str], client: str) -> Scope:
     async def nothing(*_: Any) -> Any: ...
 
     scope = {"type": "http", "client": (client, 1234), "scheme": "http", "headers": SENT}
-    asyncio.run(ForwardedHeaders(app, proxies)(scope, nothing, nothing))
+    run_async(ForwardedHeaders(app, proxies)(scope, nothing, nothing))
     return got[0]
 
 
