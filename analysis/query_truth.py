@@ -13,7 +13,8 @@ from itr_core.gallery import Gallery
 from itr_core.picturebook.broken import broken_fact
 from itr_core.picturebook.parsing import parse_query
 from itr_core.picturebook.relevance import SceneRelevance
-from itr_core.picturebook.semantics import Meaning
+from itr_core.picturebook.scene import Scene
+from itr_core.picturebook.semantics import Meaning, Variable
 from itr_core.picturebook.source import scene_of_id
 
 Kind = Literal["own", "right", "wrong", "unknown"]
@@ -56,8 +57,17 @@ class GalleryTruth:
     def of_query(self, text: str) -> QueryTruth | None:
         """Return the truth of any text."""
         meaning = parse_query(text)
-        if meaning is None:
-            return None
+        return None if meaning is None else self._of_meaning(meaning)
+
+    def of_scene(self, scene: Scene) -> QueryTruth | None:
+        """Return the truth of a picture as a query; None for a scene without things.
+
+        It is true of the images that show things of all its kinds, however many and wherever they are.
+        """
+        kinds = dict.fromkeys(thing.kind for thing in scene.things)
+        return self._of_meaning(Meaning(tuple(map(Variable, kinds)))) if kinds else None
+
+    def _of_meaning(self, meaning: Meaning) -> QueryTruth:
         true = self._scenes.true_of(meaning)
         return QueryTruth(true, lambda row: broken_fact(self._facts[row], meaning))
 

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 import pytest
@@ -120,6 +121,24 @@ def test_marks_are_the_truth_of_the_pictures(handlers: CompareHandlers) -> None:
         marks = re.findall(r'<li data-item="([^"]+)".*?(is-right|is-wrong)', column, re.DOTALL)
         assert len(marks) == 24
         assert all((mark == "is-right") == query.true[row(item)] for item, mark in marks)
+
+
+@pytest.mark.parametrize("of", ["item", "scene"])
+def test_a_picture_finds_right_ones_if_they_show_its_kinds_of_things(
+    handlers: CompareHandlers, of: str
+) -> None:
+    gallery = handlers.galleries.searcher("first").gallery
+    kinds = {item: {thing.kind for thing in scene_of_id(item).things} for item in gallery.items["image_id"]}
+    query = next(a for a in kinds if any(kinds[a] <= kinds[b] for b in kinds if b != a))
+    scene = scene_of_id(query)
+    address = f"?item={query}" if of == "item" else f"?{urlencode({'scene': encode(scene)})}"
+    answer = handlers.show(f"{address}&k=24&m=first&m=second", None)
+    expected = {item for item in kinds if kinds[query] <= kinds[item]} - ({query} if of == "item" else set())
+    for column in answer.results.split('class="column"')[1:]:
+        marks = re.findall(r'<li data-item="([^"]+)".*?(is-right|is-wrong)', column, re.DOTALL)
+        assert {item for item, mark in marks if mark == "is-right"} == expected
+        assert f"<b>{len(expected)} of {len(expected)}</b> right pictures found" in column
+    assert "every kind of thing" in answer.status
 
 
 def test_lines_join_equal_pictures(handlers: CompareHandlers) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -12,7 +12,10 @@ from analysis.comparison.compared import DEPTH
 from analysis.comparison.noise import NoiseBand
 from analysis.comparison.side_by_side import Place, side_by_side
 from analysis.gallery_analysis import same_items
+from analysis.query_truth import QueryTruth
 from itr_core.errors import QueryError
+from itr_core.picturebook.scene_code import decode as decode_scene
+from itr_core.picturebook.source import scene_of_id
 from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Searcher
 from ui.web.compare.request import Request
 from ui.web.galleries import Galleries
@@ -85,6 +88,24 @@ def compare(galleries: Galleries, request: Request, find: Find, noise: NoiseBand
             differs = None if noise is None else noise.differs(request.words, agreement)
         columns.append(Column(name, hits[number], places[number], agreement, differs))
     return Comparison(columns, seconds)
+
+
+def truth_of(galleries: Galleries, request: Request) -> QueryTruth | None:
+    """Return which pictures are right for the query of a request; None if that is not known."""
+    analysis = galleries.analysis(request.names[0])
+    known = analysis.query_truth
+    if known is None or request.own:
+        return None
+    if request.scene:
+        return known.of_scene(decode_scene(request.scene))
+    if not request.item:
+        return known.of_query(request.words)
+    truth = known.of_scene(scene_of_id(request.item))
+    if truth is None:
+        return None
+    true = truth.true.copy()
+    true[analysis.gallery.row(request.item)] = False  # the query itself is no result
+    return replace(truth, true=true)
 
 
 def finder(request: Request, image: Image.Image | None = None) -> Find:

@@ -7,7 +7,7 @@ from analysis.query_truth import QueryTruth
 from itr_core.errors import QueryError
 from itr_core.gallery import Gallery
 from ui.web.boundary.served import thumbnail_url
-from ui.web.compare.comparison import Column, compare, finder
+from ui.web.compare.comparison import Column, compare, finder, truth_of
 from ui.web.compare.noise import noise_band
 from ui.web.compare.request import Request, check_count, check_names
 from ui.web.endpoints import READY_SECONDS
@@ -84,10 +84,9 @@ class CompareEndpoint:
         request = Request(str(query or ""), "", "", False, names, check_count(k))
         for name in names:
             self.galleries.searcher(name, timeout=READY_SECONDS)
-        known = self.galleries.analysis(names[0]).query_truth
         noise = noise_band(self.galleries, names[0], self.seeds)
         comparison = compare(self.galleries, request, finder(request), noise)
-        truth = known.of_query(request.words) if known else None
+        truth = truth_of(self.galleries, request)
         gallery = self.galleries.searcher(names[0]).gallery
         return {
             "query": request.words,

@@ -16,7 +16,7 @@ from ui.web import html
 from ui.web.analysis.jobs import awaited
 from ui.web.boundary.served import thumbnail_url
 from ui.web.compare import view
-from ui.web.compare.comparison import Comparison, check_same_pictures, compare, finder
+from ui.web.compare.comparison import Comparison, check_same_pictures, compare, finder, truth_of
 from ui.web.compare.noise import noise_band, seed_pair
 from ui.web.compare.request import Request, parse_request, words_of
 from ui.web.errors import message_of, show_errors
@@ -97,8 +97,7 @@ class CompareHandlers:
         noise = noise_band(self.galleries, request.names[0], self.seeds) if request.words else None
         find = finder(request, _image(request, picture))
         comparison = compare(self.galleries, request, find, noise)
-        known = self.galleries.analysis(request.names[0]).query_truth if request.words else None
-        truth = known.of_query(request.words) if known else None
+        truth = truth_of(self.galleries, request)
         thumbnail = thumbnail_url(gallery.thumbnail(request.item)) if request.item else ""
         heading = "Pictures like yours" if request.own else "Pictures like this one"
         if request.words:
