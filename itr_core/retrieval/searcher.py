@@ -292,18 +292,23 @@ class Searcher:
         ordered = sorted(rows.items(), key=lambda each: (-len(each[1]), each[0]))
         return {label: np.unique(np.array(each, dtype=np.int64)) for label, each in ordered}
 
-    def _among(self, labels: Collection[str], of: Of) -> np.ndarray | None:
-        """Return the rows of the images that have all labels; None without labels."""
-        if not labels:
-            return None
-        if of != "images":
-            raise QueryError("Only images can be filtered by label (of='images').")
+    def having(self, labels: Collection[str]) -> np.ndarray | None:
+        """Return the rows of the images that have all of these labels, int64; None without labels.
+
+        Raises:
+            QueryError: No image of the gallery has one of the labels.
+        """
         for label in labels:
             if label not in self.labels:
                 raise QueryError(
                     f"No image of this gallery has the label {label!r}.{did_you_mean(label, self.labels)}"
                 )
-        return reduce(np.intersect1d, (self.labels[label] for label in labels))
+        return reduce(np.intersect1d, (self.labels[label] for label in labels)) if labels else None
+
+    def _among(self, labels: Collection[str], of: Of) -> np.ndarray | None:
+        if labels and of != "images":
+            raise QueryError("Only images can be filtered by label (of='images').")
+        return self.having(labels)
 
     def _check(self, k: int, of: str, can_rerank: Of | None) -> None:
         if of not in self._index:

@@ -129,7 +129,7 @@ def test_minus_terms_are_shown_next_to_the_words_once(page: Page, app_url: str) 
     expect(page.locator(".refine [data-refine=minus]")).to_have_count(0)
 
 
-def test_a_picture_is_searched_for_with_a_change_and_a_label(page: Page, app_url: str) -> None:
+def test_a_picture_is_searched_for_with_a_change_and_labels(page: Page, app_url: str) -> None:
     open_page(page, f"{app_url}/?q=a+dog+during+the+day&g=picturebook")
     page.locator("#results button[data-more]").first.click()
     heading(page, "Similar pictures")
@@ -145,5 +145,11 @@ def test_a_picture_is_searched_for_with_a_change_and_a_label(page: Page, app_url
     page.wait_for_url(f"**label={label.replace(' ', '+')}*")
     expect(page.locator(CARDS)).to_have_count(min(12, int(count)))
     page.reload()
-    expect(page.locator("select[data-refine=label]")).to_have_value(label)
+    expect(page.locator(".labels .chip")).to_have_text(label)
     heading(page, "Like this, but “at night”")
+    second, both = re.findall(r"(.+) \((\d+)\)", choice.locator("option").nth(1).inner_text())[0]
+    choice.select_option(index=1)
+    expect(page.locator(".labels .chip")).to_have_text([label, second])
+    expect(page.locator(CARDS)).to_have_count(min(12, int(both)))
+    page.locator(".labels .chip").first.click()
+    expect(page.locator(".labels .chip")).to_have_text([second])

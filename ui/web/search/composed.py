@@ -46,12 +46,25 @@ def readings(asked: dict[str, str]) -> list[Words]:
     return [composed] if asked.get("minus") == "1" else [plain, composed]
 
 
-def label_of(searcher: Searcher, asked: dict[str, str]) -> tuple[tuple[str, ...], list[str]]:
-    """Return the labels that filter the pictures, at most one, and a note if the gallery has none such."""
-    label = asked.get("label", "")
-    if not label or label in searcher.labels:
-        return ((label,) if label else ()), []
-    return (), [f"No picture here has the label “{html.shortened(label, 40)}”, so all are searched."]
+def labels_of(searcher: Searcher, asked: dict[str, str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the labels of which the pictures have all, and notes on those that the gallery does not have.
+
+    Args:
+        searcher: Of the gallery.
+        asked: Parameters of the address; `label` has one label a line.
+    """
+    asked_for = dict.fromkeys(filter(None, asked.get("label", "").split("\n")))
+    notes = [
+        f"No picture here has the label “{html.shortened(label, 40)}”, so it is ignored."
+        for label in asked_for
+        if label not in searcher.labels
+    ]
+    return tuple(label for label in asked_for if label in searcher.labels), notes[:3]
+
+
+def label_parameter(labels: tuple[str, ...]) -> dict[str, str]:
+    """Return the labels as parameters of an address."""
+    return {"label": "\n".join(labels)} if labels else {}
 
 
 class Change(NamedTuple):
@@ -104,8 +117,11 @@ def refine_picture(
 
 
 def _refine(searcher: Searcher, labels: tuple[str, ...], **values: object) -> str:
-    choices = [(label, len(rows)) for label, rows in list(searcher.labels.items())[:MOST_LABELS]]
-    chosen = labels[0] if labels else ""
-    if chosen and chosen not in dict(choices):
-        choices.append((chosen, len(searcher.labels[chosen])))
-    return html.render("refine.html", labels=sorted(choices), label=chosen, **values)
+    among = searcher.having(labels)
+    counts = {
+        label: len(rows) if among is None else len(np.intersect1d(among, rows))
+        for label, rows in list(searcher.labels.items())[:MOST_LABELS]
+        if label not in labels
+    }
+    others = sorted((label, count) for label, count in counts.items() if count)
+    return html.render("refine.html", labels=others, chosen=labels, **values)

@@ -23,7 +23,15 @@ from ui.web.errors import message_of
 from ui.web.galleries import Galleries
 from ui.web.html import shortened
 from ui.web.own.visitors import OWN
-from ui.web.search.composed import Words, change_of, label_of, readings, refine_picture, refine_words
+from ui.web.search.composed import (
+    Words,
+    change_of,
+    label_parameter,
+    labels_of,
+    readings,
+    refine_picture,
+    refine_words,
+)
 from ui.web.search.confidence import line_on_picture, line_on_query
 from ui.web.search.examples import HARD, examples
 from ui.web.search.links import parameters
@@ -153,7 +161,7 @@ class SearchHandlers:
     def _by_words(self, searcher: Searcher, gallery: str, asked: dict[str, str], count: int) -> Found:
         """T2I: pictures for a query, in both ways the first time that it says what should be absent."""
         query, both = asked["q"], readings(asked)
-        labels, notes = label_of(searcher, asked)
+        labels, notes = labels_of(searcher, asked)
         start = time.perf_counter()
         hits = [searcher.search_text(each.text, count, minus=each.minus, labels=labels) for each in both]
         seconds = time.perf_counter() - start
@@ -165,7 +173,7 @@ class SearchHandlers:
             strict=True,
         )
         results = html.render("two_grids.html", grids=grids) if len(both) > 1 else grids[0]
-        label = {"label": labels[0]} if labels else {}
+        label = label_parameter(labels)
         return Found(
             {"q": query} | label, query, "", notes + self._notes(searcher, query), seconds,
             refine_words(searcher, both, labels) + results,
@@ -269,7 +277,7 @@ def _by_embedding(
 
     If the picture is `exclude` of the gallery with this analysis, the captions found are marked.
     """
-    labels, notes = label_of(searcher, asked)
+    labels, notes = labels_of(searcher, asked)
     start = time.perf_counter()
     change = change_of(searcher, picture, asked)
     query = searcher.embed_changed(picture, *change)
@@ -287,7 +295,7 @@ def _by_embedding(
     else:
         sections.append(html.note("There is no other picture here."))
     changed = {name: value for name, value in change._asdict().items() if value}
-    label = {"label": labels[0]} if labels else {}
+    label = label_parameter(labels)
     return Found(link | changed | label, "", "", notes, seconds, "".join(sections), options=label)
 
 

@@ -23,7 +23,7 @@ from ui.web.analysis.panels.probe_card import FIT
 from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import show_errors
 from ui.web.galleries import Galleries
-from ui.web.search.composed import label_of, readings
+from ui.web.search.composed import labels_of, readings
 from ui.web.search.links import parameters
 
 SHOWN = 8
@@ -132,8 +132,8 @@ class _Result:
         self.caption = "".join(self.searcher.gallery.items["captions"].tolist()[self.row][-1:])
         words = readings(search)[0] if normalised(search.get("q")) else None
         self.words = words if words and words.text else None
-        labels, _ = label_of(self.searcher, search)
-        self.among: np.ndarray | None = self.searcher.labels[labels[0]] if labels else None
+        labels, _ = labels_of(self.searcher, search)
+        self.among: np.ndarray | None = self.searcher.having(labels)
 
     @property
     def stage_link(self) -> str:
