@@ -27,8 +27,8 @@ _TAGS = """
 <style>
   /* Before Gradio adds the style sheet, so that nothing moves when it does. */
   html {{ overflow-y: scroll; }}
-  .gradio-container {{ width: 100%; max-width: none !important; margin: 0 !important; overflow: clip !important; }}
-  /* Not hidden, with which `position: sticky` has no effect. */
+  .gradio-container {{ width: 100%; max-width: none !important; margin: 0 !important; }}
+  .gradio-container {{ overflow: clip !important; }} /* with hidden, `position: sticky` has no effect */
   .gradio-container > .nav-holder {{ display: none; }} /* the masthead has the links */
   .gradio-container > .main {{ width: 100%; max-width: 1180px !important; margin: 0 auto !important; }}
   html[data-large] {{ font-size: 137.5%; }}

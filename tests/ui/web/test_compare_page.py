@@ -1,5 +1,6 @@
 """The Compare page in a real browser."""
 
+import csv
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -68,6 +69,11 @@ def test_a_blind_comparison_is_resolved_by_the_vote(page: Page, app_url: str) ->
     expect(page.locator("#results .fact").first).to_be_visible()
     chosen = columns(page).nth(1).locator("h3").inner_text().split(" your")[0].strip()
     expect(page.locator("#tally")).to_have_text(f"Your votes: {chosen} 1")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Your votes as CSV").click()
+    [vote] = csv.DictReader(download.value.path().open())
+    assert (vote["query"], vote["vote"]) == ("a dog", chosen)
+    assert chosen in vote["models"].split(" | ")
     page.get_by_role("button", name="Next blind query").click()
     expect(columns(page).locator("h3")).to_have_text(["Model A", "Model B"])
     assert parameters(page)["q"] != ["a dog"]

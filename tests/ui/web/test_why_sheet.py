@@ -37,6 +37,10 @@ def test_words_are_struck_and_swapped_and_back_closes_the_sheet(page: Page, app_
     sheet.locator(".text").fill("a boat on the sea")
     expect(sheet.locator(".now")).to_contain_text("“a boat on the sea”")
     expect(sheet.locator(".strip .this")).to_have_count(1)
+    swap = sheet.locator("[data-swap]").first
+    expect(swap).to_have_text(re.compile("^a .+ car at night$"))
+    swap.click()
+    expect(sheet.locator(".now")).to_contain_text(f"“{swap.inner_text()}”")
     sheet.get_by_role("button", name="Undo all").click()
     expect(sheet.locator(".now")).to_contain_text("Your words: this picture is number 2")
     page.go_back()

@@ -3,11 +3,9 @@
 const QUERIES = ['q', 'item', 'scene', 'picture']; // an address has one of these
 let wanted = location.search;
 let shownMeasures = ''; // the models, and whether their names are hidden, of the measures that are shown
-let typing = false; // the visitor has typed since the last comparison began
 let query = '';
 let voting = false; // a vote was given that is not counted yet; one of the history is no new vote
 
-const box = () => document.querySelector('#query textarea');
 const find = (selector) => document.querySelector(selector);
 
 function ask(link, state = history.state) {
@@ -41,28 +39,21 @@ const seed = () => String(Math.floor(Math.random() * 1e6));
 const queries = () => [...document.querySelectorAll('#telling [data-query]')].map((button) => button.dataset.query);
 
 function changeMode(mode) {
+  if (mode === 'votes') return saveVotes();
   if (mode === 'open') return search({blind: null});
   const others = queries().filter((each) => each !== query);
   const next = mode === 'next' && others.length ? {q: others[Math.floor(Math.random() * others.length)]} : {};
   search({...next, blind: seed()});
 }
 
-// Votes are counted in this tab only.
-function count(name) {
-  const votes = JSON.parse(sessionStorage.getItem('votes') ?? '{}');
-  votes[name] = (votes[name] ?? 0) + 1;
-  sessionStorage.setItem('votes', JSON.stringify(votes));
-}
-
 function showModes() {
   const parameters = new URLSearchParams(wanted);
   const blind = parameters.has('blind');
-  const votes = Object.entries(JSON.parse(sessionStorage.getItem('votes') ?? '{}'));
   find('[data-mode=blind]').hidden = blind;
   find('[data-mode=open]').hidden = !blind;
   find('[data-mode=next]').hidden = !parameters.has('vote');
-  find('#tally').textContent = blind && parameters.has('vote') && votes.length
-    ? `Your votes: ${votes.map(([name, number]) => `${name} ${number}`).join(', ')}` : '';
+  find('[data-mode=votes]').hidden = !votes().length;
+  find('#tally').textContent = blind && parameters.has('vote') && votes().length ? tally() : '';
 }
 
 // The same picture is marked in all columns while it is pointed at or has the focus.
@@ -72,15 +63,7 @@ function mark(item) {
   for (const each of document.querySelectorAll(`#results [data-item="${CSS.escape(item)}"]`)) each.classList.add('on');
 }
 
-document.addEventListener('input', (event) => {
-  if (event.target === box() && event.isTrusted) typing = true;
-});
-// Not Gradio's event: that reads the box later, when the visitor may have typed on.
-document.addEventListener('keydown', (event) => {
-  if (event.target === box() && event.key === 'Enter' && !event.isComposing) search({q: box().value});
-}, true);
 document.addEventListener('click', (event) => {
-  if (event.target.closest('#query .submit-button')) return search({q: box().value});
   const button = event.target.closest('#results button, #telling button, #measures button, #modes button');
   if (!button) return;
   const {query: words, item, vote, mode} = button.dataset;
@@ -102,12 +85,6 @@ addEventListener('popstate', () => {
   answer();
 });
 
-function fill(words) {
-  if (typing || box().value === words) return;
-  box().value = words;
-  box().dispatchEvent(new Event('input', {bubbles: true})); // so that Gradio knows the new text
-}
-
 watch('value', () => {
   const answered = props.value;
   if (answered.wanted !== wanted) return;
@@ -116,7 +93,7 @@ watch('value', () => {
     return;
   }
   find('#results')?.setAttribute('aria-busy', 'false');
-  if (voting && answered.voted) count(answered.voted);
+  if (voting && answered.voted) count(answered.asked, answered.models, answered.voted);
   voting = false;
   showModes();
   fill(answered.query);
@@ -133,19 +110,8 @@ watch('value', () => {
   }
 });
 
-// A picture of the visitor is not in the address, but in the browser's history.
-const own = () => history.state?.picture ?? null;
-const shown = () => own() ?? (props.value.picture && {path: props.value.picture, url: props.value.picture});
-
-// Gradio still sends a picture that is removed.
-const choose = (picture) => {
-  if (picture && picture.path !== shown()?.path) search({picture: 'own'}, {picture});
-};
-
 // The noise band may have become known.
 const measured = () => { if (query && !props.value.noise && !props.value.hidden) answer(); };
 
-window.pairscope = {search, choose, wanted: () => [wanted, own()], measuring: () => wanted, measured, picture: () => shown() || null};
-answer();
-// An event that is triggered before Gradio listens is lost.
-const untilHeard = setInterval(() => props.value ? clearInterval(untilHeard) : trigger('search'), 1000);
+window.pairscope = {search, choose, wanted: () => [wanted, own()], measuring: () => wanted, measured, picture: shownPicture};
+begin();

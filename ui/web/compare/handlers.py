@@ -106,6 +106,8 @@ class CompareHandlers:
             {
                 "wanted": address, "link": request.link(), "query": request.words, "picture": thumbnail,
                 "names": request.names, "hidden": request.hidden, "voted": self._voted(request),
+                "models": [self.labels[name] for name in request.names],
+                "asked": next(iter(request.query.values())),
                 "noise": noise is not None,
             },
             request.names,

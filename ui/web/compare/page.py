@@ -10,9 +10,11 @@ from ui.web.compare.handlers import CompareHandlers
 from ui.web.compare.noise import SETTINGS
 from ui.web.endpoints import AT_ONCE
 from ui.web.galleries import Galleries
-from ui.web.search.picture_box import PICTURE_BOX_JS, picture_box
+from ui.web.search.picture_box import BOXES, picture_box
 
-_ADDRESS_JS = PICTURE_BOX_JS + Path(__file__).with_name("address.js").read_text(encoding="utf-8")
+_HERE = Path(__file__).parent
+_SCRIPTS = (*BOXES, _HERE / "votes.js", _HERE / "address.js")
+_ADDRESS_JS = "\n".join(path.read_text(encoding="utf-8") for path in _SCRIPTS)
 
 
 def compare_page(galleries: Galleries) -> None:
@@ -67,5 +69,6 @@ _MODES = """
 <p><button type="button" data-mode="blind">Blind comparison</button>
 <button type="button" data-mode="open" hidden>Show names</button>
 <button type="button" data-mode="next" hidden>Next blind query</button>
+<button type="button" data-mode="votes" hidden>Your votes as CSV</button>
 <span id="tally" role="status"></span></p>
 """

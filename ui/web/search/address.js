@@ -4,7 +4,6 @@ const SEARCHES = ['q', 'item', 'scene', 'picture', 'surprise', 'only', 'but', 'i
 let wanted = location.search;
 let options = {}; // number of results, gallery, label ... as chosen or last answered; refused ones are forgotten
 let pictureAsked; // path of the visitor's picture in the last search
-let typing = false; // the visitor has typed since the last search began
 
 function ask(link, state) {
   wanted = link;
@@ -44,17 +43,7 @@ function search(changes, state = null) {
   ask(`?${new URLSearchParams(given)}`, another ? state : history.state);
 }
 
-const box = () => document.querySelector('#query textarea');
-
-document.addEventListener('input', (event) => {
-  if (event.target === box() && event.isTrusted) typing = true;
-});
-// Not Gradio's event: that reads the box later, when the visitor may have typed on.
-document.addEventListener('keydown', (event) => {
-  if (event.target === box() && event.key === 'Enter' && !event.isComposing) search({q: box().value});
-}, true);
 document.addEventListener('click', (event) => {
-  if (event.target.closest('#query .submit-button')) search({q: box().value});
   const button = event.target.closest(':is(#examples, #results, #status) button:is([data-query], [data-item], [data-more], [data-surprise])');
   if (!button) return;
   const {query, item, more, surprise} = button.dataset;
@@ -83,21 +72,8 @@ watch('value', () => {
   trigger('picture');
   document.title = answered.query ? `${answered.query} - Pairscope` : 'Pairscope';
   if (wanted !== location.search) history.replaceState(history.state, '', location.pathname + wanted + location.hash);
-  if (typing || box().value === answered.query) return;
-  box().value = answered.query;
-  box().dispatchEvent(new Event('input', {bubbles: true})); // so that Gradio knows the new text
+  fill(answered.query);
 });
 
-// A picture of the visitor is not in the address, but in the browser's history.
-function own() { return history.state?.picture ?? null; }
-const shown = () => own() ?? (props.value.picture && {path: props.value.picture, url: props.value.picture});
-
-// The box is empty while a camera is being opened, and Gradio still sends a picture that is removed.
-const choose = (picture) => {
-  if (picture && picture.path !== shown()?.path) search({picture: 'own'}, {picture});
-};
-
-window.pairscope = {search, choose, wanted: () => [wanted, own()], picture: () => shown() || null};
-answer();
-// An event that is triggered before Gradio listens is lost.
-const untilHeard = setInterval(() => props.value ? clearInterval(untilHeard) : trigger('search'), 1000);
+window.pairscope = {search, choose, wanted: () => [wanted, own()], picture: shownPicture};
+begin();

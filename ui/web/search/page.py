@@ -7,14 +7,14 @@ import gradio as gr
 from ui.web.galleries import Galleries
 from ui.web.own.panel import own_panel
 from ui.web.search.handlers import SearchHandlers
-from ui.web.search.picture_box import PICTURE_BOX_JS, picture_box
+from ui.web.search.picture_box import BOXES, picture_box
 from ui.web.search.why.sheet import why_sheet
 
 COUNTS = (12, 24, 48)
 """Numbers of results to choose from; a link may have another one."""
 _HERE = Path(__file__).parent
-_SCRIPTS = ("address.js", "refine.js", "truth.js")
-_ADDRESS_JS = "\n".join([PICTURE_BOX_JS, *((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)])
+_SCRIPTS = (*BOXES, _HERE / "address.js", _HERE / "refine.js", _HERE / "truth.js")
+_ADDRESS_JS = "\n".join(path.read_text(encoding="utf-8") for path in _SCRIPTS)
 
 
 def search_page(galleries: Galleries) -> None:

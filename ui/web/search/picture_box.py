@@ -11,8 +11,8 @@ from PIL import Image
 from itr_core.pairs.decoding import decode_upload
 from ui.web.boundary.uploads import UPLOADS
 
-PICTURE_BOX_JS = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
-"""A page with a picture box needs this script, and the box the id `picture`."""
+BOXES = tuple(Path(__file__).with_name(name) for name in ("picture_box.js", "query_box.js"))
+"""Scripts of a page that has this input, with the id `picture`, and a box for words with the id `query`."""
 UPLOAD_SIDE = 1024
 """Large JPEG uploads are decoded at a fraction of their size, but not below this shorter side in pixels."""
 

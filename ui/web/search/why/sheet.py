@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 
 from analysis.probes.query_edits import Ranking, rankings, without_each_word
+from analysis.probes.word_edits import word_edits
 from analysis.probes.word_importance import best_patches, located, word_patch_map
 from analysis.probes.wrong_captions import wrong_captions
 from analysis.small_map import small_map
@@ -74,6 +75,7 @@ class Sheet:
             words=one.words,
             ranking=found[0] if found else None,
             edits=list(zip(one.words.text.split(), found[1:], strict=False)) if one.words else [],
+            swaps=self._swaps(one),
             among=len(one.searcher.gallery if one.among is None else one.among),
             wrong=wrong,
             stage_link=one.stage_link,
@@ -81,6 +83,14 @@ class Sheet:
             map_link="analysis" + html.share_link(tab="map", open=f"images:{one.row}", g=one.gallery),
         )
         return {"html": sheet, **_as_json(one.searcher, found)}
+
+    def _swaps(self, one: "_Result") -> list[str]:
+        """Return the query with one word swapped, for each kind of swap that it allows."""
+        if not one.words:
+            return []
+        objects = self.galleries.analysis(one.gallery).object_words
+        edits = word_edits(one.words.text, np.random.default_rng(one.row), objects=objects)
+        return [edited for _, _, edited in edits]
 
     def rank(self, asked: Any) -> dict[str, Any]:
         """Return the ranking for other words."""

@@ -71,6 +71,11 @@ dialog.addEventListener('click', (event) => {
   const word = event.target.closest('[data-word]');
   if (word) strike(Number(word.dataset.word));
   if (event.target.closest('.reset')) restore();
+  const {swap} = event.target.closest('[data-swap]')?.dataset ?? {};
+  if (swap) {
+    part('.text').value = swap;
+    rank(swap);
+  }
 });
 for (const [type, on] of [['pointerover', true], ['focusin', true], ['pointerout', false], ['focusout', false]])
   dialog.addEventListener(type, (event) => {
