@@ -18,6 +18,7 @@ from analysis.corrections import known_words
 from analysis.example_batch import ExampleBatch, example_batch
 from analysis.geometry import measures
 from analysis.ground_truth import truth_of
+from analysis.judged_truth import JudgedTruth, judged_truth
 from analysis.misses import causes
 from analysis.probes import counterfactuals
 from analysis.probes.word_edits import object_words, word_edits
@@ -73,9 +74,9 @@ class GalleryAnalysis:
         )
 
     @cached_property
-    def query_truth(self) -> GalleryTruth | None:
+    def query_truth(self) -> GalleryTruth | JudgedTruth | None:
         """Which images a query is true of; None for galleries of which this is not known."""
-        return gallery_truth(self.gallery)
+        return gallery_truth(self.gallery) or judged_truth(self.gallery)
 
     @cached_property
     def caption_owners(self) -> CaptionOwners:

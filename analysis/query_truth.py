@@ -27,10 +27,12 @@ class QueryTruth:
     Attributes:
         true: bool (n,), whether the query is true of each image of the gallery.
         broken: Returns what is false of an image in plain words; "" if nothing is, or if it is not known.
+        origin: A sentence on how it is known.
     """
 
     true: NDArray[np.bool_]
     broken: Callable[[int], str]
+    origin: str
 
     def of(self, row: int) -> tuple[bool, str]:
         """Return whether the query is true of an image, and what is false."""
@@ -47,7 +49,19 @@ class QueryTruth:
 
 
 class GalleryTruth:
-    """The truth of queries about a gallery of Picturebook; None for texts whose meaning is not known."""
+    """The truth of queries about a gallery of Picturebook; None for texts whose meaning is not known.
+
+    Attributes:
+        closed: Whether it knows all words that queries can have.
+        unknown: What to say of a query that it does not know: a sentence, and what it does know.
+    """
+
+    closed = True
+    unknown = (
+        "Truth unknown for this wording.",
+        "It is known of things with their number, colour, pattern, size and state, of what is absent, of "
+        "where things are, and of place, time and weather.",
+    )
 
     def __init__(self, image_ids: Sequence[str]) -> None:
         self._scenes = SceneRelevance([scene_of_id(image_id) for image_id in image_ids], ())
@@ -67,9 +81,18 @@ class GalleryTruth:
         kinds = dict.fromkeys(thing.kind for thing in scene.things)
         return self._of_meaning(Meaning(tuple(map(Variable, kinds)))) if kinds else None
 
+    def of_item(self, row: int) -> QueryTruth | None:
+        """Return the truth of an image of the gallery as a query, for which it is no result itself."""
+        truth = self.of_scene(self._scenes.scenes[row])
+        if truth is not None:
+            truth.true[row] = False
+        return truth
+
     def _of_meaning(self, meaning: Meaning) -> QueryTruth:
         true = self._scenes.true_of(meaning)
-        return QueryTruth(true, lambda row: broken_fact(self._facts[row], meaning))
+        return QueryTruth(
+            true, lambda row: broken_fact(self._facts[row], meaning), "A program drew them, so this is exact."
+        )
 
     def of_caption(self, text: str, row: int) -> tuple[bool, str] | None:
         """Return whether a text is true of one image, and what is false."""
@@ -103,11 +126,11 @@ class CaptionOwners:
         self._rows: dict[str, list[int]] = {}
         for row, captions in enumerate(gallery.items["captions"]):
             for text in captions:
-                self._rows.setdefault(_plain(text), []).append(row)
+                self._rows.setdefault(plain(text), []).append(row)
 
     def rows(self, text: str) -> list[int]:
         """Return the rows of the images that have the text as a caption."""
-        return self._rows.get(_plain(text), [])
+        return self._rows.get(plain(text), [])
 
 
 @dataclass(frozen=True)
@@ -120,12 +143,14 @@ class Judged:
         right: Number of results that are own or right; None if the truth of the query is not known.
         total: Number of such images in the gallery; None if the truth is not known.
         own_rank: Rank from 1 of the best own image, the only one that R@1 counts as right; None without one.
+        origin: A sentence on how the truth is known; "" if it is not.
     """
 
     marks: tuple[tuple[Kind, str], ...]
     right: int | None
     total: int | None
     own_rank: int | None
+    origin: str = ""
 
 
 def judge(
@@ -148,8 +173,11 @@ def judge(
         else:
             marks.append(("right", "") if truth.true[row] else ("wrong", truth.broken(row)))
     best = 1 + int((similarities > similarities[list(own)].max()).sum()) if own else None
-    return Judged(tuple(marks), truth.right(rows) if truth else None, truth.total if truth else None, best)
+    if truth is None:
+        return Judged(tuple(marks), None, None, best)
+    return Judged(tuple(marks), truth.right(rows), truth.total, best, truth.origin)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a text without what does not count in a comparison: case, further spaces, final full stops."""
     return " ".join(text.lower().split()).rstrip(".")

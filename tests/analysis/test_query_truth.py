@@ -62,7 +62,9 @@ def test_the_images_of_a_caption_are_found_in_any_case() -> None:
 
 
 def test_results_are_judged_by_their_own_caption_and_by_the_truth() -> None:
-    truth = QueryTruth(np.array([True, False, True, False]), lambda row: "" if row in (0, 2) else "no dog")
+    truth = QueryTruth(
+        np.array([True, False, True, False]), lambda row: "" if row in (0, 2) else "no dog", "Seen."
+    )
     similarities = np.array([0.2, 0.9, 0.5, 0.5])
     judged = judge(truth, [2], [1, 2, 0], similarities)
     assert judged.marks == (("wrong", "no dog"), ("own", ""), ("right", ""))

@@ -71,7 +71,7 @@ def test_a_blind_comparison_is_resolved_by_the_vote(page: Page, app_url: str) ->
     expect(page.locator("#tally")).to_have_text(f"Your votes: {chosen} 1")
     with page.expect_download() as download:
         page.get_by_role("button", name="Your votes as CSV").click()
-    [vote] = csv.DictReader(download.value.path().open())
+    [vote] = csv.DictReader(download.value.path().read_text("utf-8").splitlines())
     assert (vote["query"], vote["vote"]) == ("a dog", chosen)
     assert chosen in vote["models"].split(" | ")
     page.get_by_role("button", name="Next blind query").click()

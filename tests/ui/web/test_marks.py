@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.query_truth import Judged
+from analysis.query_truth import GalleryTruth, Judged
 from itr_core.retrieval.searcher import Hit
 from tests.support import present
 from ui.web import html
@@ -18,7 +18,7 @@ HITS = [Hit(rank, 0.5, f"{rank}.png", "a dog", Path("0.webp")) for rank in (1, 2
 
 
 def marks(judged: Judged, known: bool = True, **asked: str) -> Marks | None:
-    truth = object() if known else None
+    truth = SimpleNamespace(unknown=GalleryTruth.unknown) if known else None
     analysis: Any = SimpleNamespace(judged=lambda *_: judged, query_truth=truth, gallery=Gallery())
     return picture_marks(analysis, np.zeros(2), HITS, {"q": "a dog"} | asked)
 
@@ -33,14 +33,16 @@ class Gallery:
         return int(item.removesuffix(".png"))
 
 
-JUDGED = Judged((("right", ""), ("wrong", "no dog"), ("own", "")), right=2, total=4, own_rank=3)
+JUDGED = Judged(
+    (("right", ""), ("wrong", "no dog"), ("own", "")), right=2, total=4, own_rank=3, origin="Seen."
+)
 
 
 def test_every_right_answer_is_marked_and_counted() -> None:
     shown = present(marks(JUDGED))
     assert [present(mark).word for mark in shown.marks] == ["Right", "Wrong", "Right"]
     assert present(shown.marks[1]).reason == "no dog"
-    assert shown.lines[0] == "2 of the first 3 pictures are right; 4 of 2,000 are."
+    assert shown.lines == ["2 of the first 3 pictures are right; 4 of 2,000 are.", "Seen."]
 
 
 def test_what_r1_calls_an_error_and_is_none() -> None:

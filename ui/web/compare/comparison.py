@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,6 @@ from analysis.gallery_analysis import same_items
 from analysis.query_truth import QueryTruth
 from itr_core.errors import QueryError
 from itr_core.picturebook.scene_code import decode as decode_scene
-from itr_core.picturebook.source import scene_of_id
 from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Searcher
 from ui.web.compare.request import Request
 from ui.web.galleries import Galleries
@@ -98,14 +97,9 @@ def truth_of(galleries: Galleries, request: Request) -> QueryTruth | None:
         return None
     if request.scene:
         return known.of_scene(decode_scene(request.scene))
-    if not request.item:
-        return known.of_query(request.words)
-    truth = known.of_scene(scene_of_id(request.item))
-    if truth is None:
-        return None
-    true = truth.true.copy()
-    true[analysis.gallery.row(request.item)] = False  # the query itself is no result
-    return replace(truth, true=true)
+    if request.item:
+        return known.of_item(analysis.gallery.row(request.item))
+    return known.of_query(request.words)
 
 
 def finder(request: Request, image: Image.Image | None = None) -> Find:

@@ -207,7 +207,7 @@ class SearchHandlers:
     def _meant(self, searcher: Searcher, gallery: str, query: str) -> list[Part]:
         """Return the query with known words for unknown ones, if it has any."""
         analysis = self.galleries.analysis(gallery)
-        closed = analysis.query_truth is not None
+        closed = analysis.query_truth is not None and analysis.query_truth.closed
         return corrected(query, searcher.encoder.unseen_words(query), analysis.known_words, closed=closed)
 
     def _by_item(self, searcher: Searcher, gallery: str, asked: dict[str, str], count: int) -> Found:

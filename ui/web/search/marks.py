@@ -46,11 +46,6 @@ _EVERY: dict[Kind, Mark | None] = {
     "wrong": Mark("wrong", "✗", "Wrong"),
     "unknown": None,
 }
-_UNKNOWN = (
-    "Truth unknown for this wording.",
-    "It is known of things with their number, colour, pattern, size and state, of what is absent, of where "
-    "things are, and of place, time and weather.",
-)
 _ONE: dict[Kind, Mark | None] = _EVERY | {
     "own": Mark("right", "✓", "The one right answer"),
     "right": Mark("unsure", "✓", "Also correct", "R@1 counts it as wrong"),
@@ -78,16 +73,15 @@ def picture_marks(
     rows = [analysis.gallery.row(hit.item_id) for hit in hits]
     judged = analysis.judged(asked["q"], embedding, rows)
     if judged.right is None and not judged.own_rank:
-        return (
-            Marks([None] * len(hits), False, False, list(_UNKNOWN), False) if analysis.query_truth else None
-        )
+        known = analysis.query_truth
+        return known and Marks([None] * len(hits), False, False, list(known.unknown), False)
     options = options_of(asked)
     one, guess = "truth" in options, judged.right is not None and "guess" in options
     words = _ONE if one and judged.own_rank else _EVERY
     marks = [_with_reason(words[kind], false) for kind, false in judged.marks]
     lines = []
     if judged.right is not None:
-        lines += [_counts(judged, len(hits), len(analysis.gallery)), "A program drew them, so this is exact."]
+        lines += [_counts(judged, len(hits), len(analysis.gallery)), judged.origin]
     if one:
         lines.append(_for_r1(judged))
     elif judged.right is None:

@@ -1,0 +1,81 @@
+"""The truth that people judged, against the judgments of the eccv_caption package."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+
+from analysis.judged_truth import JudgedTruth, judged_truth
+from itr_core.gallery import Gallery
+from tests.support import present
+
+SOURCE = "karpathy:dataset_coco.json:test"
+
+
+@pytest.fixture(scope="module")
+def eccv() -> Any:
+    return pytest.importorskip("eccv_caption", reason="eccv_caption is in the extras dev and eccv").Metrics()
+
+
+@pytest.fixture(scope="module")
+def images(eccv: Any) -> list[int]:
+    """Return some images that ECCV Caption judged, with those that it found for their captions."""
+    some = sorted(eccv.eccv_gts["i2t"])[:20]
+    captions = [caption for image in some for caption in eccv.coco_gts["i2t"][image]]
+    found = {image for caption in captions for image in eccv.eccv_gts["t2i"].get(caption, [])}
+    return sorted({*some, *found})
+
+
+def gallery(images: list[Any], source: str = SOURCE) -> Gallery:
+    """Return the parts of a gallery that are read: caption 3 of image 42 is "42 3"."""
+    captions = [[f"{image} {number}" for number in range(5)] for image in images]
+    items = pd.DataFrame({"image_id": list(map(str, images)), "captions": captions})
+    manifest = SimpleNamespace(source=source)
+
+    class Parts(SimpleNamespace):
+        def __len__(self) -> int:
+            return len(images)
+
+    return cast(Gallery, Parts(items=items, manifest=manifest))
+
+
+@pytest.fixture(scope="module")
+def truth(images: list[int]) -> JudgedTruth:
+    return present(judged_truth(gallery(images)))
+
+
+def test_a_caption_is_true_of_the_images_that_people_judged(
+    eccv: Any, images: list[int], truth: JudgedTruth
+) -> None:
+    titles = set()
+    for image in images:
+        for number, caption in enumerate(sorted(eccv.coco_gts["i2t"][image])[:5]):
+            in_eccv = caption in eccv.eccv_gts["t2i"]
+            judged = (eccv.eccv_gts if in_eccv else eccv.cxc_gts)["t2i"].get(caption, [])
+            expected = {each for each in judged if each in images}
+            found = truth.of_query(f"{image}  {number}.")
+            if not expected:
+                continue
+            found = present(found)
+            assert {images[row] for row in range(len(images)) if found.true[row]} == expected
+            titles.add(found.origin)
+            row = images.index(image)
+            assert truth.of_caption(f"{image} {number}", row) == found.of(row)
+            wrong = next(row for row in range(len(images)) if images[row] not in expected)
+            assert found.of(wrong) == (False, "nobody judged it as right")
+    assert titles == {"People judged this (ECCV Caption).", "People judged this (CxC)."}
+
+
+def test_other_texts_and_pictures_have_no_truth(truth: JudgedTruth) -> None:
+    assert truth.of_query("a dog") is None
+    assert truth.of_caption("a dog", 0) is None
+    assert truth.of_item(0) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [gallery([42], "folder:photos"), gallery(["a.jpg"]), gallery([42], "karpathy:dataset_flickr8k.json")],
+)
+def test_other_galleries_have_no_judgments(other: Gallery) -> None:
+    assert judged_truth(other) is None
