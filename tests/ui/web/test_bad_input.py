@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.web.test_search_page import CARDS, NOTE, heading, open_page, search
 
@@ -62,8 +62,10 @@ def test_null_bytes_in_a_link_are_left_out(page: Page, app_url: str) -> None:
     heading(page, "Pictures for “a")
 
 
-def test_two_tabs_of_a_visitor_do_not_disturb_each_other(page: Page, app_url: str) -> None:
-    one, other = page, page.context.new_page()
+def test_two_tabs_of_a_visitor_do_not_disturb_each_other(chromium: Browser, app_url: str) -> None:
+    visitor = chromium.new_context()
+    visitor.set_default_timeout(60_000)
+    one, other = visitor.new_page(), visitor.new_page()
     for tab, words in ((one, "a red car"), (other, "a ship")):
         open_page(tab, app_url)
         search(tab, words)
@@ -73,6 +75,7 @@ def test_two_tabs_of_a_visitor_do_not_disturb_each_other(page: Page, app_url: st
     search(one, "two dogs")
     heading(one, "two dogs")
     expect(one.locator(CARDS).first).to_be_visible()
+    visitor.close()
 
 
 def test_reloading_and_leaving_in_the_middle_of_a_search(page: Page, app_url: str) -> None:

@@ -31,7 +31,7 @@ def settled(page: Page, state: str = STATE) -> tuple[str, object]:
     before = None
     while (now := (page.url, page.evaluate(state))) != before:
         before = now
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(250)
     return now
 
 
@@ -189,10 +189,3 @@ def test_absurd_links_show_a_page_or_a_note(page: Page, app_url: str, link: str)
         "(ready) => [...document.querySelectorAll(ready)].some((each) => each.checkVisibility())", arg=ready
     )
     assert page.get_by_text("unexpected error").count() == 0
-
-
-@pytest.mark.parametrize("number", ["0", "-3", "1e9", "9" * 5000, "٣", "", "NaN"])
-def test_absurd_numbers_of_results_are_refused(page: Page, app_url: str, number: str) -> None:
-    page.goto(f"{app_url}/?q=a+ship&g=picturebook&k={number}")
-    shown = page.locator("#status .note, #results h2").first
-    expect(shown).to_contain_text("from 1 to 100" if number else "a ship")
