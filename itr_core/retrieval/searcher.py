@@ -125,13 +125,11 @@ class Searcher:
             GalleryError: `rerank` is set, but the gallery was built without tokens.
         """
         if rerank and minus:
-            raise QueryError(
-                "Re-ranking compares words with patches; it cannot be combined with minus terms."
-            )
+            raise QueryError("Re-ranking and minus terms cannot be combined: leave one of them out.")
         embedding = self.embed_text(query, minus)
         self._check(k, of, "images" if rerank else None)
         rescore = self._rescore_images(normalised(query)) if rerank else None
-        return self._hits(embedding, k, of, rescore=rescore, among=self._among(labels, of))
+        return self._hits(embedding, k, of, rescore=rescore, among=self.having(labels, of))
 
     def embed_text(self, query: str, minus: Sequence[str] = ()) -> np.ndarray:
         """Return the embedding of a query, (d,) float32 of unit norm.
@@ -195,7 +193,7 @@ class Searcher:
         else:
             query = self.encoder.encode_images([image])
         changed = self.embed_changed(query[0], but, instead_of)
-        return self._hits(changed, k, of, rescore=rescore, among=self._among(labels, of))
+        return self._hits(changed, k, of, rescore=rescore, among=self.having(labels, of))
 
     def embed_image(self, image: Image.Image) -> np.ndarray:
         """Return the embedding of an image, (d,) float32 of unit norm."""
@@ -247,7 +245,7 @@ class Searcher:
         """
         self._check(k, of, None)
         row = None if exclude is None else self.gallery.row(exclude)
-        return self._hits(embedding, k, of, exclude=row, among=self._among(labels, of))
+        return self._hits(embedding, k, of, exclude=row, among=self.having(labels, of))
 
     def search_item(
         self,
@@ -280,7 +278,7 @@ class Searcher:
         row = self.gallery.row(item_id)
         rescore = self._rescore_captions(self._tokens()[[row]]) if rerank else None
         query = self.embed_changed(self.gallery.image_embeddings[row], but, instead_of)
-        return self._hits(query, k, of, exclude=row, rescore=rescore, among=self._among(labels, of))
+        return self._hits(query, k, of, exclude=row, rescore=rescore, among=self.having(labels, of))
 
     @cached_property
     def labels(self) -> dict[str, np.ndarray]:
@@ -292,23 +290,20 @@ class Searcher:
         ordered = sorted(rows.items(), key=lambda each: (-len(each[1]), each[0]))
         return {label: np.unique(np.array(each, dtype=np.int64)) for label, each in ordered}
 
-    def having(self, labels: Collection[str]) -> np.ndarray | None:
+    def having(self, labels: Collection[str], of: Of = "images") -> np.ndarray | None:
         """Return the rows of the images that have all of these labels, int64; None without labels.
 
         Raises:
-            QueryError: No image of the gallery has one of the labels.
+            QueryError: No image of the gallery has one of the labels, or captions are searched.
         """
+        if labels and of != "images":
+            raise QueryError("Only images can be filtered by label (of='images').")
         for label in labels:
             if label not in self.labels:
                 raise QueryError(
                     f"No image of this gallery has the label {label!r}.{did_you_mean(label, self.labels)}"
                 )
         return reduce(np.intersect1d, (self.labels[label] for label in labels)) if labels else None
-
-    def _among(self, labels: Collection[str], of: Of) -> np.ndarray | None:
-        if labels and of != "images":
-            raise QueryError("Only images can be filtered by label (of='images').")
-        return self.having(labels)
 
     def _check(self, k: int, of: str, can_rerank: Of | None) -> None:
         if of not in self._index:
