@@ -64,7 +64,7 @@ class JudgedTruth:
     def of_caption(self, text: str, row: int) -> tuple[bool, str] | None:
         """Return whether a text is true of one image, and what is false."""
         truth = self.of_query(text)
-        return truth and truth.of(row)
+        return truth.of(row) if truth else None
 
     def of_item(self, row: int) -> QueryTruth | None:
         """Return the truth of an image as a query: nobody judged it."""

@@ -74,7 +74,7 @@ def picture_marks(
     judged = analysis.judged(asked["q"], embedding, rows)
     if judged.right is None and not judged.own_rank:
         known = analysis.query_truth
-        return known and Marks([None] * len(hits), False, False, list(known.unknown), False)
+        return Marks([None] * len(hits), False, False, list(known.unknown), False) if known else None
     options = options_of(asked)
     one, guess = "truth" in options, judged.right is not None and "guess" in options
     words = _ONE if one and judged.own_rank else _EVERY
