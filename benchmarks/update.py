@@ -1,0 +1,98 @@
+"""Time `pairscope update` after one picture in a hundred has changed, against building the gallery anew.
+
+    python benchmarks/update.py                    # 2,000 drawn pictures
+    python benchmarks/update.py --photos FOLDER    # copies of the photos of a folder
+
+Both commands run as a user runs them, in processes of their own. Starting a process that imports torch and
+open_clip takes part of either time, so it is measured too.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from PIL import Image, ImageOps
+from reporting import ResultsOption, report
+from results import Column, Row, Table
+
+from itr_core import load_pairs
+
+ROOT = Path(__file__).parents[1]
+GOAL = 0.05
+SETTLED = 2.1
+"""Seconds after which a file's time of change tells whether it has changed."""
+
+
+def main(
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of photos; by default, pictures are drawn.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(help="Number of drawn pictures.")] = 2_000,
+    model: Annotated[str, typer.Option(help="Model spec.")] = "starter:infonce",
+    results: ResultsOption = None,
+) -> None:
+    """Time an update against a build."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, gallery = Path(scratch) / "photos", Path(scratch) / "gallery"
+        if photos:
+            shutil.copytree(photos, folder)
+        else:
+            draw(folder, pictures)
+        time.sleep(SETTLED)
+        build = ["-m", "ui.cli", "build", str(folder), "--out", str(gallery), "--no-map"]
+        built = seconds(*build, "--model", model)
+        unchanged = seconds("-m", "ui.cli", "update", str(gallery))
+        changed = change(folder)
+        updated = seconds("-m", "ui.cli", "update", str(gallery))
+        anew = seconds(*build, "--model", model)
+        start = seconds("-c", "import torch, open_clip")
+    columns = {
+        "seconds": Column(title="time", unit="s", format=".1f"),
+        "ratio": Column(title="without the start, of a build", format=".3f"),
+        "goal": Column(title="goal", format=".2f"),
+    }
+    measured: dict[str, dict[str, float]] = {
+        "start: torch and open_clip imported": {"seconds": start},
+        "first build": {"seconds": built},
+        f"update, {changed} pictures changed": {
+            "seconds": updated, "ratio": (updated - start) / (anew - start), "goal": GOAL,
+        },
+        "build anew": {"seconds": anew, "ratio": 1},
+        "update, nothing changed": {"seconds": unchanged, "ratio": (unchanged - start) / (anew - start)},
+    }  # fmt: skip
+    rows = [Row(title=title, cells=cells) for title, cells in measured.items()]
+    report("update", {"seconds": Table(columns=columns, rows=rows)}, results)
+
+
+def draw(folder: Path, count: int) -> None:
+    """Write drawn pictures with one caption each."""
+    folder.mkdir()
+    for row, pair in enumerate(load_pairs(f"picturebook:train@{count}")):
+        pair.image.save(folder / f"{row:06}.png")
+        (folder / f"{row:06}.txt").write_text(pair.captions[0], encoding="utf-8")
+
+
+def change(folder: Path) -> int:
+    """Mirror one picture in a hundred; return their number."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    for path in files[::100]:
+        with Image.open(path) as image:
+            ImageOps.mirror(image).save(path)
+    time.sleep(SETTLED)
+    return len(files[::100])
+
+
+def seconds(*arguments: str) -> float:
+    """Return the seconds that a Python process takes."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    typer.run(main)
