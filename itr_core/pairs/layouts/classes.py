@@ -5,7 +5,7 @@ different classes.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from itr_core.errors import SourceError
@@ -35,7 +35,7 @@ def load_cub(
     Raises:
         SourceError: files of the layout are missing or damaged, or there is no such split.
     """
-    return _load("cub", rest, _cub, "images", image_root, limit, options)
+    return _load("cub", rest, _cub, ("images",), image_root, limit, options)
 
 
 def load_sop(
@@ -50,7 +50,7 @@ def load_sop(
     Raises:
         SourceError: files of the layout are missing or damaged, or there is no such split.
     """
-    return _load("sop", rest, _sop, "", image_root, limit, options)
+    return _load("sop", rest, _sop, ("",), image_root, limit, options)
 
 
 def load_inshop(
@@ -65,14 +65,14 @@ def load_inshop(
     Raises:
         SourceError: files of the layout are missing or damaged, or there is no such split.
     """
-    return _load("inshop", rest, _inshop, "", image_root, limit, options)
+    return _load("inshop", rest, _inshop, ("Img", ""), image_root, limit, options)
 
 
 def _load(
     scheme: str,
     rest: str,
     read: Callable[[Path, Report], Iterable[Listed]],
-    images: str,
+    images: Sequence[str],
     image_root: str | Path | None,
     limit: int | None,
     options: FileOptions,
@@ -85,8 +85,8 @@ def _load(
     if split:
         listed = [listed[row] for row in rows_of_split([part for _, _, part in listed], split, source)]
     entries = [Named(path, [path], [], [label]) for path, label, _ in listed]
-    folder = Path(image_root) if image_root else root / images
-    search = ImageSearch([folder], [folder], options)
+    folders = [Path(image_root)] if image_root else [root / name for name in images]
+    search = ImageSearch(folders, folders, options)
     return pairs_of_names(entries, search, source=source, report=report, limit=limit)
 
 

@@ -17,7 +17,7 @@ from itr_core.pairs.layouts.hashing_splits import random_parts, rows_of_part
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.report import Report
 from itr_core.pairs.splits import separate_split
-from itr_core.pairs.text_files import read_text, split_lines
+from itr_core.pairs.text_files import read_bytes, read_text, split_lines
 
 COMMON = 20
 """Images in which a tag of the hashing literature occurs at least; 1,386 tags do."""
@@ -99,7 +99,8 @@ def _tags(folder: Path, number: int, report: Report) -> list[str]:
     if not path.is_file():
         report.changed("Images without a file of tags, not read", f"im{number}.jpg")
         return []
-    lines = (clean_caption(line, report, path.name).strip() for line in split_lines(read_text(path, report)))
+    text = read_bytes(path).decode("utf-8", "replace")
+    lines = (clean_caption(line, report, path.name).strip() for line in split_lines(text))
     return [line for line in lines if line]
 
 

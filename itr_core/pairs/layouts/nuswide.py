@@ -116,7 +116,8 @@ def _texts(root: Path, source: str, report: Report) -> dict[str, str]:
     """Return the known tags of each image in one line, by the id of its photo."""
     known = set(read_text(_file(root, source, "TagList1k.txt"), report).split())
     texts = {}
-    for line in split_lines(read_text(_file(root, source, "All_Tags.txt"), report)):
+    text = read_bytes(_file(root, source, "All_Tags.txt")).decode("utf-8", "replace")
+    for line in split_lines(text):
         photo, *tags = clean_caption(line, report, "All_Tags.txt").split() or [""]
         texts[photo] = " ".join(tag for tag in tags if tag in known)
     return texts

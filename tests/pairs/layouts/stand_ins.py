@@ -105,7 +105,7 @@ def inshop(root: Path) -> Path:
     rows = []
     for index in range(8):
         path = f"img/MEN/Shorts/{index}.jpg"
-        paint(root / path, some_labels(index), index)
+        paint(root / "Img" / path, some_labels(index), index)
         split = "train" if index < 4 else "query" if index % 2 else "gallery"
         rows.append(f"{path}    id_{index // 2:08}    {split}")
     _lists(root, {"Eval/list_eval_partition.txt": ["8", "image_name item_id evaluation_status", *rows]})
