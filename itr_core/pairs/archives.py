@@ -36,6 +36,9 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
 }
+_UNREAD = {b"\x28\xb5\x2f\xfd": "Zstandard", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!": "RAR"}
+UNREAD_SUFFIXES = (".zst", ".7z", ".rar")
+"""Suffixes of archives that cannot be read."""
 
 
 class _Member(NamedTuple):
@@ -59,10 +62,15 @@ def list_archive(path: Path, options: FileOptions, report: Report) -> list[Entry
         str(path).encode()
         with path.open("rb") as file:
             start = file.read(6)
+        for signature, kind in _UNREAD.items():
+            if start.startswith(signature):
+                raise SourceError(f"{path}: archives of {kind} are not read; unpack it and pass the folder.")
         members = _zip_members(path) if zipfile.is_zipfile(path) else _tar_members(path, start, report)
         files = _usable(members, options, report)
     except UnicodeEncodeError as error:
         raise SourceError(f"{path!r}: the name of the archive is not UTF-8. Rename it.") from error
+    except SourceError:
+        raise
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except Exception as error:  # of zipfile, tarfile and the decompressors, a dozen types on malformed bytes

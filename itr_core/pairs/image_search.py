@@ -17,7 +17,12 @@ from itr_core.pairs.report import Report
 
 _COCO_FOLDERS = ("val2017", "train2017", "test2017", "val2014", "train2014", "test2014")
 _FLICKR_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k-images", "flickr30k_images", "Images")
+_ENCODED = re.compile(
+    r"data:image/|(/9j/|iVBORw0KGgo|R0lGOD|UklGR)[A-Za-z0-9+/=\s]{99}"
+)  # JPEG, PNG, GIF, WebP
+_SEVERAL = re.compile(r"\[\s*['\"{].*\]", re.DOTALL)
 _ANNOTATIONS = re.compile(r"annotations?|annots?|captions?|labels?|meta(data)?|splits?|json", re.I)
+_MISSING = "no such file"
 
 
 class ImageSearch:
@@ -73,15 +78,14 @@ class ImageSearch:
                 return self._checked(found)
         if len(inside) < len(paths) and any(map(_leads_out, names)):
             raise ImageError(f"outside of {self.roots[0]}; name the folder of the images with --image-root")
-        raise ImageError("no such file")
+        raise ImageError(_MISSING)
 
     def nothing_found(self, count: int, report: Report) -> str:
         """Return the message for a source of `count` images of which none was found."""
         name, reason = report.skipped[-1]
-        return (
-            f"none of its {count} images was found in {self.bases[0]} ({name}: {reason}). "
-            "Pass their folder with --image-root (in Python: image_root)."
-        )
+        message = f"none of its {count} images was found in {self.bases[0]} ({name}: {reason})."
+        hint = " Pass their folder with --image-root (in Python: image_root)."
+        return message + hint if reason == _MISSING else message
 
     def _candidates(self, name: str) -> Iterator[str]:
         for base in self.bases:
@@ -112,8 +116,12 @@ def _forms(name: str) -> list[str]:
     """Return a name as a path: as it is, and with slashes in place of backslashes.
 
     Raises:
-        ImageError: it is a web address or no name of a file.
+        ImageError: it is a web address, the image itself, or no name of a file.
     """
+    if _ENCODED.match(name):
+        raise ImageError("an image as base64 text; write it to a file, or as bytes into a Parquet table")
+    if _SEVERAL.fullmatch(name):
+        raise ImageError("a list of images; one image a row is read")
     if re.match(r"\w{2,}://", name) and not name.startswith("file://"):
         raise ImageError("a web address; images are not downloaded")
     if "\0" in name:

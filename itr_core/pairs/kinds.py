@@ -14,7 +14,8 @@ _VIDEO = ".mp4 .mov .avi .mkv .webm .m4v .3gp .3g2 .mts .m2ts .wmv .flv .mpg .mp
 _DRAWN = """.psd .psb .ai .eps .svg .svgz .xcf .kra .ico .icns .cur .jp2 .j2k .jpf .jpx .jpm .jxl .jxr .wdp
 .tga .ppm .pgm .pbm .pnm .hdr .exr .dds .pcx .qoi .fits .fit .dcm .pdf
 .indd .sketch .clip .wmf .emf .djvu .cdr"""
-_ARCHIVE = ".zip .tar .tgz .gz .tbz2 .bz2 .txz .xz .zst .7z .rar"
+_ARCHIVE = ".zip .tar .tgz .gz .tbz2 .bz2 .txz .xz"
+_UNREAD_ARCHIVE = ".zst .7z .rar"
 _REASONS = {
     suffix: reason
     for suffixes, reason in (
@@ -22,6 +23,7 @@ _REASONS = {
         (_VIDEO, "a video; only images are read"),
         (_DRAWN, "an image format that is not read; convert it to JPEG or PNG"),
         (_ARCHIVE, "an archive; pass it as a source of its own, or unpack it"),
+        (_UNREAD_ARCHIVE, "an archive that is not read; unpack it"),
         (".parquet .arrow .feather", "a table; pass it as a source of its own"),
     )
     for suffix in suffixes.split()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from itr_core.errors import SourceError, did_you_mean
-from itr_core.pairs.archives import is_archive
+from itr_core.pairs.archives import UNREAD_SUFFIXES, is_archive
 from itr_core.pairs.caption_files import TABLES
 from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.kinds import has_image_suffix
@@ -34,7 +34,8 @@ def parse_spec(spec: str, schemes: Iterable[str]) -> tuple[str, str]:
         return "karpathy", name
     if path.is_file() and path.suffix.lower() in TABLES:
         return "table", name
-    if is_archive(path) and "://" not in name:  # also a range of shards
+    # Also a range of shards, and archives that are refused with the reason.
+    if (is_archive(path) or path.suffix.lower() in UNREAD_SUFFIXES) and "://" not in name:
         return "archive", name
     if path.is_file():
         raise SourceError(

@@ -187,22 +187,39 @@ def build_elsewhere(
     )
 
 
+@pytest.fixture(scope="module")
+def unbroken(many: PairSet, encoder: DualEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Gallery.build(many, encoder, tmp_path_factory.mktemp("unbroken") / "gallery").path
+
+
+@pytest.fixture(scope="module")
+def folder_of_killed_build(many: PairSet, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a gallery of few pictures, over which a build of many was killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    shutil.copytree(built, folder / "gallery")
+    killed = build_elsewhere(many, folder / "gallery", kill_at=SHARD + 20)
+    assert killed.returncode == -signal.SIGKILL
+    return folder
+
+
+@pytest.fixture
+def killed(folder_of_killed_build: Path, tmp_path: Path) -> Path:
+    """Return the gallery of a copy of that folder."""
+    return Path(shutil.copytree(folder_of_killed_build, tmp_path, dirs_exist_ok=True)) / "gallery"
+
+
 def test_a_killed_build_resumes_and_writes_the_same_bytes(
-    few: PairSet, many: PairSet, encoder: DualEncoder, tmp_path: Path
+    few: PairSet, many: PairSet, encoder: DualEncoder, unbroken: Path, killed: Path
 ) -> None:
-    unbroken = Gallery.build(many, encoder, tmp_path / "unbroken").path
-    target = tmp_path / "gallery"
-    Gallery.build(few, encoder, target)
-    assert build_elsewhere(many, target, kill_at=SHARD + 20).returncode == -signal.SIGKILL
-    assert Gallery.open(target).manifest.source == few.source  # the old gallery is intact
+    assert Gallery.open(killed).manifest.source == few.source  # the old gallery is intact
 
     seen: list[tuple[int, int]] = []
-    Gallery.build(many, encoder, target, progress=lambda done, total: seen.append((done, total)))
+    Gallery.build(many, encoder, killed, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(n, MANY) for n in range(SHARD, MANY + 1)]
     for path in unbroken.rglob("*"):
         if path.is_file() and path.name != "manifest.json":
-            assert path.read_bytes() == (target / path.relative_to(unbroken)).read_bytes(), path
-    assert sorted(os.listdir(tmp_path)) == ["gallery", "unbroken"]
+            assert path.read_bytes() == (killed / path.relative_to(unbroken)).read_bytes(), path
+    assert os.listdir(killed.parent) == ["gallery"]
 
 
 def test_a_stopped_build_is_not_resumed_with_another_model(
@@ -222,16 +239,14 @@ def test_a_stopped_build_is_not_resumed_with_another_model(
     np.testing.assert_allclose(gallery.image_embeddings[:1], other.encode_images([many.image(0)]), atol=1e-6)
 
 
-def test_a_full_disk_is_reported(few: PairSet, many: PairSet, encoder: DualEncoder, tmp_path: Path) -> None:
-    target = tmp_path / "gallery"
-    Gallery.build(few, encoder, target)
-    output = build_elsewhere(many, target, file_limit=50_000).stdout
+def test_a_full_disk_is_reported(few: PairSet, many: PairSet, copy: Path) -> None:
+    output = build_elsewhere(many, copy, file_limit=50_000).stdout
     assert output.startswith(
-        f"GalleryError The gallery {target} cannot be written (File too large). It needs about"
+        f"GalleryError The gallery {copy} cannot be written (File too large). It needs about"
     )
     assert "MB are free" in output
     assert "repeat the command" in output
-    assert Gallery.open(target).manifest.source == few.source
+    assert Gallery.open(copy).manifest.source == few.source
 
 
 def test_a_second_build_of_the_same_gallery_is_refused(
@@ -348,19 +363,16 @@ def test_a_damaged_gallery_is_replaced_without_force(copy: Path, few: PairSet, e
 
 
 def test_a_damaged_shard_of_a_stopped_build_is_encoded_again(
-    many: PairSet, encoder: DualEncoder, tmp_path: Path
+    many: PairSet, encoder: DualEncoder, unbroken: Path, killed: Path
 ) -> None:
-    target = tmp_path / "gallery"
-    assert build_elsewhere(many, target, kill_at=SHARD + 20).returncode == -signal.SIGKILL
-    shard = next((tmp_path / ".gallery.part" / "shards").glob("*.npz"))
+    shard = next((killed.parent / ".gallery.part" / "shards").glob("*.npz"))
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     seen: list[int] = []
-    gallery = Gallery.build(many, encoder, target, progress=lambda done, total: seen.append(done))
+    gallery = Gallery.build(many, encoder, killed, progress=lambda done, total: seen.append(done))
     assert seen[0] == 0
-    unbroken = Gallery.build(many, encoder, tmp_path / "unbroken")
-    np.testing.assert_array_equal(gallery.image_embeddings, unbroken.image_embeddings)
+    np.testing.assert_array_equal(gallery.image_embeddings, Gallery.open(unbroken).image_embeddings)
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:

@@ -126,6 +126,26 @@ def test_shards_by_folder_glob_and_range(tmp_path: Path) -> None:
             load_pairs(f"archive:{tmp_path}/{wrong}")
 
 
+@pytest.mark.parametrize(
+    ("name", "start", "kind"),
+    [
+        ("a.tar.zst", b"\x28\xb5\x2f\xfd", "Zstandard"),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+        ("a.rar", b"Rar!", "RAR"),
+    ],
+)
+def test_archives_of_other_kinds_are_named(name: str, start: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(start + bytes(100))
+    for spec in (f"archive:{tmp_path / name}", str(tmp_path / name)):
+        with pytest.raises(SourceError, match=f"archives of {kind} are not read; unpack it"):
+            load_pairs(spec)
+    write_tar(tmp_path / "0.tar", shard(0))
+    Image.new("RGB", (9, 9)).save(tmp_path / "photo.png")
+    assert [each for each in load_pairs(f"folder:{tmp_path}").skipped if each.name == name] == [
+        (name, "an archive that is not read; unpack it")
+    ]
+
+
 def test_a_damaged_shard_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     write_tar(tmp_path / "0.tar", shard(0))
     (tmp_path / "1.tar").write_bytes(b"these are words" * 100)

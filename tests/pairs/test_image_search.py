@@ -136,6 +136,9 @@ def test_odd_names_are_named(tmp_path: Path) -> None:
     for name, reason in (
         ("https://example.org/a.jpg", "a web address; images are not downloaded"),
         ("s3://bucket/a.jpg", "a web address; images are not downloaded"),
+        ("data:image/png;base64,iVBORw0KGgo=", "an image as base64 text"),
+        ("iVBORw0KGgo" + "A" * 400, "an image as base64 text"),
+        ("['a.jpg', 'b.jpg']", "a list of images"),
         ("nul\0.jpg", "a name with a null character"),
         ("pipe.jpg", "no such file"),
         ("x" * 5000, "no such file"),

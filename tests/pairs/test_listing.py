@@ -71,7 +71,7 @@ def test_files_that_people_expect_are_named_when_they_are_not_read(paint: Paint,
         "b/clip.MOV": "a video",
         "c.psd": "an image format that is not read",
         "d.svg": "an image format that is not read",
-        "photos.rar": "an archive",
+        "photos.rar": "an archive that is not read",
     }
     assert pairs.notes == [
         "Files that are neither images nor captions, passed over: 2 (notes.docx, readme.md)."

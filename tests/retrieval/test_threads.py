@@ -31,10 +31,10 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
     gallery = Gallery.build(load_pairs("picturebook:gallery@12"), encoder, folder, tokens=True)
     searcher, analysis = Searcher(gallery, encoder), GalleryAnalysis(gallery)
     calls: list[Call] = []
-    for row, caption in enumerate(analysis.captions[:6]):
+    for row, caption in enumerate(analysis.captions[:3]):
         item = str(gallery.items["image_id"].iloc[row])
         image = Image.open(gallery.thumbnail(item)).convert("RGB")
-        long = f"{caption} " * (10 * row)
+        long = f"{caption} " * (25 * row)
         calls += [
             partial(encoder.encode_texts, [caption, f"not {caption}"]),
             partial(encoder.encode_texts, [long, "a dog"], tokens=True),

@@ -2,18 +2,19 @@
 
 A separate program, because it forks: every kill ends a copy of this process, in which all imports are done.
 
-    python -m tests.system.killed_writes exchange|two-renames
+    python -m tests.system.killed_writes
 
-prints one JSON object: name of the write -> what was found after each kill, "old" or "new".
+prints one JSON object: system, which can exchange two folders or needs two renames -> name of the write ->
+what was found after each kill, "old" or "new".
 """
 
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,13 +46,13 @@ class Write(NamedTuple):
     found: Callable[[Path], int | None]
 
 
-def main(system: str) -> None:
+def main() -> None:
     """Kill every write before its first rename, its second, and so on, and print what was found."""
     torch.set_num_threads(1)
-    report: dict[str, list[str]] = {}
+    report: dict[str, dict[str, list[str]]] = {"exchange": {}, "two-renames": {}}
     with tempfile.TemporaryDirectory() as scratch:
-        for name, each in writes(Path(scratch)).items():
-            report[name] = []
+        for system, (name, each) in product(report, writes(Path(scratch)).items()):
+            found = report[system][name] = []
             kill_at = 1
             while True:
                 folder = Path(scratch) / name
@@ -63,7 +64,7 @@ def main(system: str) -> None:
                     break
                 if system == "two-renames":  # what the next start does first
                     files.sweep(folder)
-                report[name].append({1: "old", 2: "new", None: "damaged"}[each.found(folder)])
+                found.append({1: "old", 2: "new", None: "damaged"}[each.found(folder)])
                 each.write(folder, 2)
                 assert each.found(folder) == 2, (name, kill_at)
                 assert {left for left in names(folder) if left.startswith(".")} <= before, (name, kill_at)
@@ -248,4 +249,4 @@ def found_file(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
