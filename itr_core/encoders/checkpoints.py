@@ -98,7 +98,7 @@ def save(
         _save_tensors(
             new / WEIGHT_FILES[0], _stored(weights or model.state_dict(), matrices), metadata={"format": "pt"}
         )
-        if heads is not None and heads.tensors:
+        if heads is not None and (heads.tensors or heads.metadata()):
             _save_tensors(new / HEADS_FILE, _stored(heads.tensors, torch.float32), metadata=heads.metadata())
         write_checksums(new)
         if keep_others:

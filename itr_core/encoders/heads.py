@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from itr_core.encoders.concept_branch import ConceptBranch
 from itr_core.encoders.encoder import Floats
@@ -26,6 +26,8 @@ from itr_core.vocabulary import stem, words_named
 
 HEADS_FILE = "heads.safetensors"
 ROLES_KEY = "roles"
+DEFAULT_U1 = 0.8
+"""Weight of the local similarity in re-ranking, as in AsCL, for models that were trained without it."""
 
 
 class ConceptRole(Foreign):
@@ -37,10 +39,28 @@ class ConceptRole(Foreign):
     """The K concepts, one word each."""
 
 
+class LocalRole(Foreign):
+    """The similarity u1 S_local + (1 - u1) cosine (AsCL); see `itr_core.encoders.token_similarity`."""
+
+    u1: Annotated[float, Field(ge=0, le=1)]
+    """Weight of S_local."""
+    attention_heads: Annotated[int, Field(ge=1, le=1_024)] = 1
+    """Attention heads of S_local."""
+
+
+class UniModalRole(Foreign):
+    """Spaces for image-image and for text-text search (CUSA)."""
+
+    prefix: str = ""
+    """Beginning of the names of the tensors; in a combination of methods, `METHOD.`"""
+
+
 class Roles(Foreign):
     """What the heads do in retrieval; None for a role that no head has."""
 
     concepts: ConceptRole | None = None
+    local: LocalRole | None = None
+    uni_modal: UniModalRole | None = None
     extra_weight: Annotated[float, Field(ge=0, le=1_000)] = 0.0
     """w, weight of the similarity of the extra embeddings. 0: they take no part."""
 
@@ -74,6 +94,35 @@ class ConceptEmbeddings:
             return self._branch.describe_texts(self._related, self._concepts, rows, named).numpy()
 
 
+class UniModalSpaces:
+    """Embeddings for search within a modality: LayerNorm and Linear on those of the towers."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], role: UniModalRole) -> None:
+        self.dim = len(tensors[f"{role.prefix}image_head.0.weight"])
+        self._heads = {}
+        for modality in ("image", "text"):
+            prefix = f"{role.prefix}{modality}_head."
+            head = nn.Sequential(nn.LayerNorm(self.dim), nn.Linear(self.dim, self.dim))
+            head.load_state_dict(
+                {name.removeprefix(prefix): w for name, w in tensors.items() if name.startswith(prefix)}
+            )
+            self._heads[modality] = head.eval()
+
+    def images(self, embeddings: Floats) -> Floats:
+        """Map embeddings of images (n, D), unit vectors of `encode_images`, to (n, d) unit vectors."""
+        return self._map("image", embeddings)
+
+    def texts(self, embeddings: Floats) -> Floats:
+        """Map embeddings of texts (m, D), unit vectors of `encode_texts`, to (m, d) unit vectors."""
+        return self._map("text", embeddings)
+
+    def _map(self, modality: str, embeddings: Floats) -> Floats:
+        # LayerNorm ignores the length of a vector but for its epsilon, so rows get the length it expects.
+        rows = torch.from_numpy(first_part(embeddings, self.dim) * np.float32(self.dim**0.5))
+        with torch.inference_mode():
+            return nn.functional.normalize(self._heads[modality](rows), dim=-1).numpy()
+
+
 @dataclass(frozen=True)
 class Heads:
     """The heads of a checkpoint, in float32 on the CPU; by default none."""
@@ -101,11 +150,15 @@ class Heads:
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 -- no dict
         heads = cls(tensors, validate(Roles, json.loads(roles), path))
         try:
-            extra = heads.extra
+            parts = [heads.extra, heads.uni_modal]
         except (RuntimeError, KeyError, IndexError) as error:
             raise ModelError(f"{path} is damaged: its tensors do not fit its roles ({error}).") from error
-        if extra is not None and extra.dim != dim:
-            raise ModelError(f"{path} is of another model: {extra.dim} dimensions, the towers have {dim}.")
+        for part in parts:
+            if part is not None and part.dim != dim:
+                raise ModelError(f"{path} is of another model: {part.dim} dimensions, the towers have {dim}.")
+        local = heads.roles.local
+        if local is not None and dim % local.attention_heads:
+            raise ModelError(f"{path} is of another model: {local.attention_heads} heads, {dim} dimensions.")
         return heads
 
     def metadata(self) -> dict[str, str]:
@@ -117,6 +170,26 @@ class Heads:
     def extra(self) -> ConceptEmbeddings | None:
         """The embeddings that the towers do not make, or None."""
         return ConceptEmbeddings(self.tensors, self.roles.concepts) if self.roles.concepts else None
+
+    @cached_property
+    def uni_modal(self) -> UniModalSpaces | None:
+        """The spaces for search within a modality, or None."""
+        return UniModalSpaces(self.tensors, self.roles.uni_modal) if self.roles.uni_modal else None
+
+    def local(self, u1: float | None = None) -> LocalRole:
+        """Return how the local similarity takes part in re-ranking.
+
+        Args:
+            u1: its weight, in [0, 1]. Default: that of the training, or `DEFAULT_U1` for models that were
+                trained without it.
+
+        Raises:
+            ModelError: `u1` is out of range.
+        """
+        if u1 is not None and not 0 <= u1 <= 1:
+            raise ModelError(f"u1={u1}: the weight of the local similarity must be from 0 to 1.")
+        trained = self.roles.local or LocalRole(u1=DEFAULT_U1)
+        return trained if u1 is None else trained.model_copy(update={"u1": u1})
 
     def with_extra_weight(self, weight: float) -> "Heads":
         """Return the same heads with another weight of the extra embeddings."""
@@ -167,6 +240,12 @@ def weighted_pair(first: Floats, second: Floats, weight: float) -> Floats:
     """
     both = np.concatenate([first, np.float32(weight**0.5) * second], axis=1)
     return (both / np.float32((1 + weight) ** 0.5)).astype(np.float32)
+
+
+def heads_of(encoder: object) -> Heads:
+    """Return the heads of an encoder; none for encoders of other classes than `DualEncoder`."""
+    heads = getattr(encoder, "heads", None)
+    return heads if isinstance(heads, Heads) else Heads()
 
 
 def first_part(embeddings: Floats, dim: int) -> Floats:

@@ -2,14 +2,30 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from itr_core.encoders.heads import LocalRole
 from itr_core.evaluation.relevance_matrix import PackedRelevance
 from itr_core.metrics import CosineSimilarity
 from itr_core.metrics.samples import QuerySet
 from itr_core.pairs import PairSet
+
+
+class Tokens(NamedTuple):
+    """The tokens of a source, and how the model uses them."""
+
+    patches: np.ndarray
+    """(n, P, d), unit norm."""
+    words: np.ndarray
+    """(m, L, d), unit norm."""
+    mask: np.ndarray
+    """(m, L) bool, True at words."""
+    local: LocalRole
+    """Weight and attention heads of the local similarity."""
+    device: Any
+    """The device of the model."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +40,8 @@ class Embedded:
     norm; None for models without such spaces, which use `images` and `texts`."""
     database: Self | None = None
     """The images that `pairs` search, if these are another source."""
+    tokens: Tokens | None = None
+    """What `hierarchical` and re-ranking need."""
 
     @cached_property
     def image_of_caption(self) -> np.ndarray:

@@ -9,16 +9,17 @@ import numpy as np
 from PIL import Image
 
 from itr_core.encoders import DualEncoder, Encoder
+from itr_core.encoders.heads import LocalRole, heads_of
 from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
-from itr_core.evaluation.embedded import Embedded
+from itr_core.evaluation.embedded import Embedded, Tokens
+from itr_core.evaluation.hierarchical import image_tokens, reranked, text_tokens
 from itr_core.evaluation.human_judgments import expert_judgments, spearman
-from itr_core.evaluation.protocols import PROTOCOLS, WITHOUT_CAPTIONS
+from itr_core.evaluation.protocols import PROTOCOLS, WITH_TOKENS, WITHOUT_CAPTIONS
 from itr_core.evaluation.text_pairs import TextPairs, read_text_pairs
-from itr_core.features.image_rows import StoredImages, check_width, encode_rows
+from itr_core.features.image_rows import StoredImages, check_width, encode_rows, encode_rows_with_patches
 from itr_core.metrics.bootstrap import interval
-from itr_core.metrics.samples import MetricSamples, recalls
+from itr_core.metrics.samples import MetricSamples
 from itr_core.pairs import PairSet
-from itr_core.retrieval.reranking import reranked_ranks
 from itr_core.system.provenance import code_version
 
 
@@ -28,7 +29,8 @@ def evaluate(
     image_features: np.ndarray | None = None,
     *,
     protocols: Sequence[str] = ("standard",),
-    rerank: float | None = None,
+    rerank: float | bool | None = None,
+    u1: float | None = None,
     judgments: str | Path | None = None,
     sts: str | Path | Sequence[str | Path] = (),
     database: PairSet | None = None,
@@ -43,8 +45,11 @@ def evaluate(
             projection of the image tower, instead of the images. By default those of the source, if it has
             features.
         protocols: names in `itr_core.evaluation.protocols.PROTOCOLS`.
-        rerank: u1 in [0, 1], to also evaluate retrieval with re-ranking (see `reranked_ranks`). It needs the
-            tokens of all images and captions, 4 d bytes each, and one or two milliseconds per query.
+        rerank: also evaluate retrieval with re-ranking (see `reranked_ranks`), which takes one or two
+            milliseconds per query; a number is the value of `u1`.
+        u1: weight of the local similarity in re-ranking and in the protocol hierarchical, in [0, 1]. Default:
+            that of the training of each model, see `Heads.local`. Both need the tokens of all images and
+            captions, 4 d bytes each, which are kept in temporary files.
         judgments: a file of expert judgments of Flickr8k, see
             `itr_core.evaluation.human_judgments.expert_judgments`.
         sts: files and folders of scored text pairs, see `itr_core.evaluation.text_pairs.read_text_pairs`. The
@@ -73,7 +78,7 @@ def evaluate(
     """
     _check_protocols(protocols, with_database=database is not None)
     captioned = any(name not in WITHOUT_CAPTIONS for name in protocols)
-    if (captioned or rerank is not None or judgments is not None) and not any(pairs.captions):
+    if (captioned or rerank not in (None, False) or judgments is not None) and not any(pairs.captions):
         raise SourceError(
             f"No image of {pairs.source} has a caption, so recall cannot be computed. The protocol uni-modal "
             "measures images with labels."
@@ -82,13 +87,18 @@ def evaluate(
         raise ModelError(
             "Image features belong to one image tower; compare two models on the images instead."
         )
+    if rerank not in (None, False, True):
+        u1 = rerank
+    with_tokens = rerank not in (None, False) or not WITH_TOKENS.isdisjoint(protocols)
     text_pairs = read_text_pairs([Path(each) for each in ([sts] if isinstance(sts, str | Path) else sts)])
 
     def measured(model: Encoder, skipped: list[str]) -> tuple[Embedded, list[MetricSamples]]:
-        source, reranked = _embed(model, pairs, image_features, rerank, skipped)
+        local = heads_of(model).local(u1) if with_tokens else None
+        source = _embed(model, pairs, image_features, local, skipped)
         if database is not None:
-            source = replace(source, database=_embed(model, database, None, None, skipped)[0])
-        metrics = [metric for name in protocols for metric in PROTOCOLS[name](source)] + reranked
+            source = replace(source, database=_embed(model, database, None, None, skipped))
+        metrics = [metric for name in protocols for metric in PROTOCOLS[name](source)]
+        metrics += reranked(source) if rerank not in (None, False) else []
         if judgments is not None:
             metrics += expert_judgments(Path(judgments), source.pairs, source.images, source.texts)
         return source, metrics + _sts(model, text_pairs)
@@ -133,42 +143,68 @@ def _embed(
     encoder: Encoder,
     pairs: PairSet,
     image_features: np.ndarray | None,
-    rerank: float | None,
+    local: LocalRole | None,
     skipped: list[str],
-) -> tuple[Embedded, list[MetricSamples]]:
-    """Embed the source; with `rerank`, also return the metrics of retrieval with re-ranking."""
+) -> Embedded:
+    """Embed the source, with tokens if `local` says how to use them."""
     if image_features is None:
         image_features = pairs.image_features
     if image_features is not None:
-        if rerank is not None:
-            raise ModelError(
-                "Image features have no patch tokens for re-ranking; evaluate on the images instead."
-            )
-        if len(image_features) != len(pairs):
-            raise SourceError(
-                f"{len(image_features)} rows of features, but {len(pairs)} images in {pairs.source}."
-            )
-        if not isinstance(encoder, DualEncoder):
-            raise ModelError(f"{encoder.spec} cannot project image features; evaluate on the images instead.")
-        check_width(encoder, image_features.shape, pairs.source)
-        images, _ = encode_rows(encoder, StoredImages(image_features, {}), np.arange(len(pairs)))
-        return Embedded(pairs, images, encoder.encode_texts(pairs.flat_captions()[0])), []
+        return _embed_features(encoder, pairs, image_features, local)
 
     kept: list[int] = []
     decoded = _decodable(pairs, kept, skipped)
-    if rerank is None:
+    patches = None
+    if local is None:
         images = encoder.encode_images(decoded)
     else:
-        images, patches = encoder.encode_images(decoded, tokens=True)
+        images, patches = image_tokens(encoder, decoded, len(pairs))
     usable = pairs if len(kept) == len(pairs) else pairs.select(kept)
-    captions, image_of_caption = usable.flat_captions()
-    if not captions and any(pairs.captions):
+    if not any(usable.captions) and any(pairs.captions):
         raise SourceError(f"{pairs.source}: no image that can be decoded has a caption.")
-    if rerank is None:
-        return Embedded(usable, images, encoder.encode_texts(captions)), []
-    texts, words, mask = encoder.encode_texts(captions, tokens=True)
-    t2i, i2t = reranked_ranks((images, patches), (texts, words, mask), image_of_caption, u1=rerank)
-    return Embedded(usable, images, texts), recalls("reranked", t2i, i2t, image_of_caption)
+    return _with_texts(encoder, usable, images, patches, local)
+
+
+def _embed_features(
+    encoder: Encoder, pairs: PairSet, features: np.ndarray, local: LocalRole | None
+) -> Embedded:
+    """Embed the source with features of its images, of which those of regions are tokens."""
+    if len(features) != len(pairs):
+        raise SourceError(f"{len(features)} rows of features, but {len(pairs)} images in {pairs.source}.")
+    if not isinstance(encoder, DualEncoder):
+        raise ModelError(f"{encoder.spec} cannot project image features; evaluate on the images instead.")
+    check_width(encoder, features.shape, pairs.source)
+    rows, stored = np.arange(len(pairs)), StoredImages(features, {})
+    patches = None
+    if local is None:
+        images, _ = encode_rows(encoder, stored, rows)
+    else:
+        images, _, patches = encode_rows_with_patches(encoder, stored, rows)
+        if patches is None:
+            raise ModelError(
+                "Image features have no patch tokens for the local similarity, unless they are of regions; "
+                "evaluate on the images instead."
+            )
+    return _with_texts(encoder, pairs, images, patches, local)
+
+
+def _with_texts(
+    encoder: Encoder,
+    pairs: PairSet,
+    images: np.ndarray,
+    patches: np.ndarray | None,
+    local: LocalRole | None,
+) -> Embedded:
+    """Embed the captions, and map both to the spaces of the model for search within a modality."""
+    captions, tokens = pairs.flat_captions()[0], None
+    if local is None or patches is None:
+        texts = encoder.encode_texts(captions)
+    else:
+        texts, words, mask = text_tokens(encoder, captions)
+        tokens = Tokens(patches, words, mask, local, getattr(encoder, "device", "cpu"))
+    spaces = heads_of(encoder).uni_modal
+    uni_modal = None if spaces is None else (spaces.images(images), spaces.texts(texts))
+    return Embedded(pairs, images, texts, uni_modal=uni_modal, tokens=tokens)
 
 
 def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[Image.Image]:
@@ -185,9 +221,12 @@ def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[
 
 def _sts(encoder: Encoder, sets: Sequence[TextPairs]) -> list[MetricSamples]:
     """Correlate cosines with scores, for each set; of several sets, also return the mean."""
-    metrics = []
-    for name, first, second, scores in sets:
-        cosine = np.einsum("ij,ij->i", encoder.encode_texts(first), encoder.encode_texts(second))
+    spaces, metrics = heads_of(encoder).uni_modal, []
+    for name, *texts, scores in sets:
+        first, second = map(encoder.encode_texts, texts)
+        if spaces is not None:
+            first, second = spaces.texts(first), spaces.texts(second)
+        cosine = np.einsum("ij,ij->i", first, second)
         protocol = f"sts-{name}" if name else "sts"
         metrics.append(spearman(protocol, "", cosine, scores, np.arange(len(scores)), len(scores)))
     if len(metrics) < 2:

@@ -7,6 +7,7 @@ import numpy as np
 
 from itr_core.errors import SourceError
 from itr_core.evaluation.embedded import Embedded
+from itr_core.evaluation.hierarchical import hierarchical
 from itr_core.evaluation.human_judgments import coco_positives
 from itr_core.evaluation.relevance_matrix import CHUNK
 from itr_core.evaluation.uni_modal import uni_modal
@@ -123,7 +124,10 @@ PROTOCOLS: dict[str, Protocol] = {
     "labels": labels,
     "eccv": eccv,
     "cxc": cxc,
+    "hierarchical": hierarchical,
 }
+WITH_TOKENS = frozenset({"hierarchical"})
+"""Protocols that need patch and word tokens."""
 WITHOUT_CAPTIONS = frozenset({"uni-modal"})
 """Protocols that can measure sources without captions."""
 

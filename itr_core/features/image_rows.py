@@ -253,6 +253,35 @@ def encode_rows(encoder: DualEncoder, images: ImageRows, rows: np.ndarray) -> tu
     return encoder.heads.extend_images(np.concatenate(embeddings)), np.concatenate(usable)
 
 
+@torch.inference_mode()
+def encode_rows_with_patches(
+    encoder: DualEncoder, images: ImageRows, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Embed rows of images with their patch tokens; sets the encoder to evaluation mode.
+
+    Returns:
+        Unit vectors (b, d) float32 of the usable rows, the numbers of these rows (b,), and their patch
+            tokens, or those of regions, (b, P, d); None if the images are features without either.
+    """
+    encoder.eval()
+    visual: Any = encoder.model.visual
+    embeddings, usable, patches = [], [], []
+    for part in np.split(rows, range(BATCH, len(rows), BATCH)):
+        values, read = images.read(part)
+        x = values.to(encoder.device)
+        if images.are_pixels:
+            pooled, tokens = image_tower.with_tokens(visual, encoder.normalise(x / 255))
+        else:
+            x = x.to(encoder.dtype)
+            pooled, tokens = encoder.project(x), image_tower.head(visual, x)
+        embeddings.append(nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy())
+        patches.append(nn.functional.normalize(tokens.float(), dim=-1).cpu().numpy())
+        usable.append(read)
+    found = np.concatenate(patches)
+    extended = encoder.heads.extend_images(np.concatenate(embeddings))
+    return extended, np.concatenate(usable), found if found.ndim == 3 else None
+
+
 def embed_source(encoder: DualEncoder, pairs: PairSet, images: ImageRows) -> tuple[np.ndarray, np.ndarray]:
     """Embed all images and, for each image, the mean of its captions.
 

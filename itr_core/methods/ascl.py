@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput, join
+from itr_core.encoders.heads import LocalRole, Roles
 from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import ModelError, did_you_mean
 from itr_core.methods.base import Method, Setup
@@ -38,7 +39,8 @@ class AsCL(Method):
 
     Args:
         u1: weight of the local similarity, in [0, 1]. 0 trains a plain dual encoder and needs no tokens; the
-            authors' code uses 0.8. Above 0, training needs pixels, since cached features have no patches.
+            authors' code uses 0.8. Above 0, training needs pixels, since cached features have no patches, and
+            validation selects by the rSum after re-ranking with S. The checkpoint stores u1 and `heads`.
         tau: temperature of both losses, > 0 (0.1 in the authors' code); 0 for the learned temperature of the
             encoder.
         positives: comma-separated names of `caption_augmentation.POSITIVES`; "none" removes L_II&III.
@@ -173,6 +175,10 @@ class AsCL(Method):
         if noised[0] is not None:
             terms["ascl_overhard"] = is_false_negative(similarities[0], noised[0]).float().mean()
         return terms
+
+    def roles(self) -> Roles:
+        """Return the local similarity, if it was trained."""
+        return Roles(local=LocalRole(u1=self.u1, attention_heads=self.attention_heads) if self.u1 else None)
 
     def _similarity(self, out: EncoderOutput, text: TextOutput) -> Tensor:
         """Compute S of the B images and N captions, (B, N)."""

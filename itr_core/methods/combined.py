@@ -72,7 +72,8 @@ class Combined(Method):
         for name, method in zip(self.members, self._methods(), strict=True):
             for role, settings in method.roles():
                 if isinstance(settings, BaseModel):
-                    roles[role] = settings.model_copy(update={"prefix": f"{name}."})
+                    own = {"prefix": f"{name}."} if hasattr(settings, "prefix") else {}
+                    roles[role] = settings.model_copy(update=own)
                 elif settings:
                     roles[role] = settings
         return Roles(**roles)

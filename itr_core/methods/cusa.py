@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from itr_core.batch import EncoderOutput, PairBatch
+from itr_core.encoders.heads import Roles, UniModalRole
 from itr_core.errors import ModelError, did_you_mean
 from itr_core.methods.base import INFONCE, Method, Setup
 from itr_core.methods.components.info_nce import symmetric_info_nce
@@ -111,6 +112,10 @@ class CUSA(Method):
             "cusa_csa": times * self._csa(out, image_similarity, text_similarity, batch.image_id),
             "cusa_usa": times * self._usa(out, image_similarity, text_similarity),
         }
+
+    def roles(self) -> Roles:
+        """Return the uni-modal heads, for search within a modality; without USA they are not trained."""
+        return Roles(uni_modal=UniModalRole() if self.weights["cusa_usa"] else None)
 
     def _csa(
         self, out: EncoderOutput, image_similarity: Tensor, text_similarity: Tensor, image_id: Tensor

@@ -23,8 +23,6 @@ MAX_RESULTS = 100
 """Largest number of results of one search."""
 CANDIDATES = 100
 """Number of best results by cosine that re-ranking orders again."""
-DEFAULT_U1 = 0.8
-"""Weight of the local similarity, as in AsCL."""
 MAX_CHARACTERS = 10_000
 """Characters of a query that are used, far more than any text tower reads."""
 
@@ -40,7 +38,8 @@ class Hit:
     rank: int
     """Rank among the results, from 1."""
     score: float
-    """Cosine of query and result; with re-ranking u1 S_local + (1 - u1) cosine."""
+    """Cosine of query and result, within a modality in the model's space for it; with re-ranking u1 S_local +
+    (1 - u1) cosine."""
     item_id: str
     """The image. A caption that several images share is found once, with the first of these images."""
     caption: str
@@ -52,22 +51,25 @@ class Hit:
 class Searcher:
     """Search one gallery with the encoder that built it; several threads may use one searcher.
 
+    Text-text and image-image search use the spaces of the model for them, if it has such (CUSA's uni-modal
+    heads). Subtracted terms and changes of a picture combine both modalities and use the joint space.
+
     With `rerank=True`, the 100 best results by cosine are re-ranked by u1 S_local + (1 - u1) cosine, where
     S_local compares every word with every patch (AsCL, see `itr_core.encoders.token_similarity`).
 
     Args:
         gallery: the gallery to search.
         encoder: the model that embedded the gallery.
-        u1: weight of the local similarity in re-ranking, in [0, 1]; for a model trained with AsCL, the value
-            of its training.
+        u1: weight of the local similarity in re-ranking, in [0, 1]. Default: that of the training, if the
+            model was trained with it (AsCL), or 0.8.
 
     Raises:
         GalleryError: Another model built the gallery.
         QueryError: `u1` is out of range.
     """
 
-    def __init__(self, gallery: Gallery, encoder: "Encoder", *, u1: float = DEFAULT_U1) -> None:
-        if not 0 <= u1 <= 1:
+    def __init__(self, gallery: Gallery, encoder: "Encoder", *, u1: float | None = None) -> None:
+        if u1 is not None and not 0 <= u1 <= 1:
             raise QueryError(f"u1={u1}: the weight of the local similarity must be from 0 to 1.")
         about = gallery.manifest
         if encoder.fingerprint != about.model_fingerprint:
@@ -83,7 +85,7 @@ class Searcher:
             )
         self.gallery = gallery
         self.encoder = encoder
-        self.u1 = u1
+        self._u1 = u1
         self._ids: list[str] = gallery.items["image_id"].tolist()
         self._captions: list[list[str]] = gallery.items["captions"].tolist()
         self._thumbnails: list[str] = gallery.items["thumbnail"].tolist()
@@ -129,7 +131,8 @@ class Searcher:
         embedding = self.embed_text(query, minus)
         self._check(k, of, "images" if rerank else None)
         rescore = self._rescore_images(normalised(query)) if rerank else None
-        return self._hits(embedding, k, of, rescore=rescore, among=self.having(labels, of))
+        by: Of | None = None if minus else "captions"
+        return self._hits(embedding, k, of, by=by, rescore=rescore, among=self.having(labels, of))
 
     def embed_text(self, query: str, minus: Sequence[str] = ()) -> np.ndarray:
         """Return the embedding of a query, (d,) float32 of unit norm.
@@ -193,7 +196,8 @@ class Searcher:
         else:
             query = self.encoder.encode_images([image])
         changed = self.embed_changed(query[0], but, instead_of)
-        return self._hits(changed, k, of, rescore=rescore, among=self.having(labels, of))
+        by: Of | None = None if normalised(but) else "images"
+        return self._hits(changed, k, of, by=by, rescore=rescore, among=self.having(labels, of))
 
     def embed_image(self, image: Image.Image) -> np.ndarray:
         """Return the embedding of an image, (d,) float32 of unit norm."""
@@ -228,6 +232,7 @@ class Searcher:
         k: int = 10,
         of: Of = "images",
         *,
+        by: Of | None = None,
         labels: Collection[str] = (),
         exclude: str | None = None,
     ) -> list[Hit]:
@@ -237,6 +242,8 @@ class Searcher:
             embedding: (d,) float32 of unit norm.
             k: number of results, 1 to 100; with fewer items, all are returned.
             of: 'images' or 'captions'.
+            by: what was embedded, if neither terms were subtracted nor a change added. Search within a
+                modality then uses the space of the model for it.
             labels: only images that have all of these labels are found.
             exclude: an image that is never a result; captions of it can be.
 
@@ -245,7 +252,7 @@ class Searcher:
         """
         self._check(k, of, None)
         row = None if exclude is None else self.gallery.row(exclude)
-        return self._hits(embedding, k, of, exclude=row, among=self.having(labels, of))
+        return self._hits(embedding, k, of, by=by, exclude=row, among=self.having(labels, of))
 
     def search_item(
         self,
@@ -278,7 +285,9 @@ class Searcher:
         row = self.gallery.row(item_id)
         rescore = self._rescore_captions(self._tokens()[[row]]) if rerank else None
         query = self.embed_changed(self.gallery.image_embeddings[row], but, instead_of)
-        return self._hits(query, k, of, exclude=row, rescore=rescore, among=self.having(labels, of))
+        among = self.having(labels, of)
+        by: Of | None = None if normalised(but) else "images"
+        return self._hits(query, k, of, by=by, exclude=row, rescore=rescore, among=among)
 
     @cached_property
     def labels(self) -> dict[str, np.ndarray]:
@@ -346,9 +355,10 @@ class Searcher:
     def _fused_scores(
         self, scores: np.ndarray, patches: np.ndarray, words: np.ndarray, mask: np.ndarray
     ) -> np.ndarray:
-        from itr_core.retrieval.reranking import fused_scores  # imports torch
+        from itr_core.encoders.heads import heads_of  # imports torch, as does the next
+        from itr_core.encoders.reranking import fused_scores
 
-        return fused_scores(scores, patches, words, mask, self.u1)
+        return fused_scores(scores, patches, words, mask, heads_of(self.encoder).local(self._u1))
 
     def _hits(
         self,
@@ -356,13 +366,18 @@ class Searcher:
         k: int,
         of: Of,
         *,
+        by: Of | None = None,
         exclude: int | None = None,
         rescore: Rescore | None = None,
         among: np.ndarray | None = None,
     ) -> list[Hit]:
         excludes = of == "images" and exclude is not None
         wanted = CANDIDATES if rescore else k
-        scores, rows = (x[0] for x in self._index[of].search(query[None], wanted + excludes, among))
+        index, vector = self._index[of], query[None]
+        if by == of and self._within is not None:
+            index, to_space = self._within[of]
+            vector = to_space(vector)
+        scores, rows = (x[0] for x in index.search(vector, wanted + excludes, among))
         if excludes:
             keep = np.flatnonzero(rows != exclude)[:wanted]
             scores, rows = scores[keep], rows[keep]
@@ -373,6 +388,18 @@ class Searcher:
         find = self._image if of == "images" else self._caption
         found = zip(scores, rows, strict=True)
         return [Hit(rank, float(score), *find(row, query)) for rank, (score, row) in enumerate(found, 1)]
+
+    @cached_property
+    def _within(self) -> dict[Of, tuple[Index, Callable[[np.ndarray], np.ndarray]]] | None:
+        """Index and map of each modality in the model's space for search within it; None without spaces."""
+        from itr_core.encoders.heads import heads_of  # imports torch
+
+        spaces = heads_of(self.encoder).uni_modal
+        if spaces is None:
+            return None
+        images = spaces.images(self.gallery.image_embeddings)
+        texts = spaces.texts(self.gallery.text_embeddings[self._rows])
+        return {"images": (ExactIndex(images), spaces.images), "captions": (ExactIndex(texts), spaces.texts)}
 
     def _image(self, row: int, query: np.ndarray) -> tuple[str, str, Path]:
         captions = self.gallery.text_embeddings[self._starts[row] : self._starts[row + 1]]

@@ -20,7 +20,7 @@ from itr_core.encoders import checkpoints
 from itr_core.encoders.checksums import LAST, STATE
 from itr_core.encoders.heads import Heads
 from itr_core.errors import PairscopeError
-from itr_core.features.image_rows import ImageRows, encode_rows
+from itr_core.features.image_rows import ImageRows, encode_rows, encode_rows_with_patches
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
 from itr_core.system.files import sweep
@@ -268,9 +268,13 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         model = self.train_step.model
-        embeddings, rows = encode_rows(model, images, usable_rows(pairs, images))
+        heads, candidates = self._heads(), usable_rows(pairs, images)
+        if heads.roles.local is None:
+            patches, (embeddings, rows) = None, encode_rows(model, images, candidates)
+        else:
+            embeddings, rows, patches = encode_rows_with_patches(model, images, candidates)
         usable_rows(pairs, images)  # raises if no image could be decoded
-        metrics = score(model, embeddings, [pairs.captions[row] for row in rows], self._heads())
+        metrics = score(model, embeddings, [pairs.captions[row] for row in rows], heads, patches)
         if "extra_weight" in metrics:
             self.trainer_state["extra_weight"] = metrics["extra_weight"]
         step = self.trainer_state["step"]

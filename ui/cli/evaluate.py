@@ -20,7 +20,8 @@ from ui.cli.source_options import SourceOptions, with_source_options
 PROTOCOL_HELP = (
     "Ground truth. standard: the given pairs; coco-1k: the given pairs, in five folds of 1,000 images; "
     "exact: exact relevance (Picturebook); uni-modal: images find images, captions find captions; labels: "
-    "shared labels; eccv, cxc: ECCV Caption and CxC on COCO's test split. Can be repeated."
+    "shared labels; eccv, cxc: ECCV Caption and CxC on COCO's test split; hierarchical: the given pairs, all "
+    "ranked by the hierarchical similarity of AsCL (see --u1). Can be repeated."
 )
 TITLES = {
     "standard": "Ground truth: the given pairs",
@@ -31,6 +32,7 @@ TITLES = {
     "labels": "Ground truth: shared labels",
     "eccv": "Ground truth: ECCV Caption",
     "cxc": "Ground truth: CxC",
+    "hierarchical": "Ground truth: the given pairs; all ranked by the hierarchical similarity",
     "judgments": "Agreement with expert judgments",
     "sts": "Agreement with scored text pairs",
 }
@@ -75,7 +77,14 @@ def evaluate(
         bool,
         typer.Option("--rerank", help="Also measure re-ranking (see `search --rerank`)."),
     ] = False,
-    u1: RerankWeight = 0.8,
+    u1: RerankWeight = None,
+    heads: Annotated[
+        bool,
+        typer.Option(
+            help="Use what a method stored beside the two towers: CODER's concepts, CUSA's uni-modal heads, "
+            "AsCL's weight of the local similarity."
+        ),
+    ] = True,
     device: Device = None,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
@@ -90,15 +99,16 @@ def evaluate(
         out.parent.mkdir(parents=True, exist_ok=True)  # fail before the long evaluation, not after it
     pairs = options.open(source)
     results = measure(
-        load_encoder(model, device=device).fuse(),
+        load_encoder(model, device=device, heads=heads).fuse(),
         pairs,
         features_from_file(image_features, len(pairs)).values if image_features else None,
         protocols=protocol or ["standard"],
-        rerank=u1 if rerank else None,
+        rerank=rerank,
+        u1=u1,
         judgments=judgments,
         sts=sts or (),
         database=options.open(database) if database else None,
-        against=load_encoder(against, device=device).fuse() if against else None,
+        against=load_encoder(against, device=device, heads=heads).fuse() if against else None,
     )
     if out:
         with whole_file(out) as part:

@@ -149,7 +149,7 @@ def search(
             "--rerank", help="Re-rank the 100 best results by the similarity of words and image patches."
         ),
     ] = False,
-    u1: RerankWeight = 0.8,
+    u1: RerankWeight = None,
     max_megapixels: MaxMegapixels = None,
     device: Device = None,
     as_json: Json = False,

@@ -22,8 +22,13 @@ Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda[:n] or mps. Default: the best available.")]
 RerankWeight = Annotated[
-    float,
-    typer.Option(help="Weight of the word-patch similarity in re-ranking, 0 to 1; the cosine has the rest."),
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Weight of the word-patch similarity, 0 to 1; the cosine has the rest. Default: that of the "
+        "model's training, or 0.8.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 

@@ -105,7 +105,7 @@ def truth_of(galleries: Galleries, request: Request) -> QueryTruth | None:
 def finder(request: Request, image: Image.Image | None = None) -> Find:
     """Return how a model answers the query of a request; `image` is that of the visitor or of a scene."""
     if image is not None:
-        return lambda searcher: searcher.search_embedding(searcher.embed_image(image), MAX_RESULTS, "images")
+        return lambda searcher: searcher.search_image(image, MAX_RESULTS, "images")
     if request.item:
         return lambda searcher: searcher.search_item(request.item, MAX_RESULTS, "images")
     return lambda searcher: searcher.search_text(request.words, MAX_RESULTS)

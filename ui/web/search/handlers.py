@@ -16,7 +16,7 @@ from itr_core.errors import QueryError
 from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.scene_code import decode as decode_scene
 from itr_core.retrieval.composed import split_minus
-from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Searcher
+from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Of, Searcher
 from ui.web import html
 from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import message_of
@@ -282,7 +282,8 @@ def _by_embedding(
     change = change_of(searcher, picture, asked)
     query = searcher.embed_changed(picture, *change)
     texts = [] if change.but or asked.get("only") else _texts(searcher, query, count)
-    pictures = searcher.search_embedding(query, count, labels=labels, exclude=exclude or None)
+    by: Of | None = None if change.but else "images"
+    pictures = searcher.search_embedding(query, count, by=by, labels=labels, exclude=exclude or None)
     seconds = time.perf_counter() - start
     hint = "Under each picture: the one of its captions that is closest to the picture you search with."
     marks = caption_marks(analysis, exclude, texts) if analysis else []
