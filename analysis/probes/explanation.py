@@ -8,7 +8,8 @@ import pandas as pd
 from analysis.probes.word_importance import best_patches, located, word_importance, word_patch_map
 from itr_core.errors import ModelError
 from itr_core.pairs.decoding import decode_image
-from itr_core.retrieval.searcher import Searcher, normalised
+from itr_core.retrieval.query_text import normalised
+from itr_core.retrieval.searcher import Searcher
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Search a gallery by text or image, for images or captions (T2I, I2T, I2I, T2T)."""
 
-import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
@@ -15,6 +14,8 @@ from itr_core.errors import GalleryError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
 from itr_core.retrieval.composed import changed_picture, minus_query
 from itr_core.retrieval.index import ExactIndex, Index
+from itr_core.retrieval.query_text import normalised
+from itr_core.retrieval.within_modality import SpaceIndex, within_modality
 
 if TYPE_CHECKING:
     from itr_core.encoders.encoder import Encoder
@@ -23,8 +24,6 @@ MAX_RESULTS = 100
 """Largest number of results of one search."""
 CANDIDATES = 100
 """Number of best results by cosine that re-ranking orders again."""
-MAX_CHARACTERS = 10_000
-"""Characters of a query that are used, far more than any text tower reads."""
 
 Of = Literal["images", "captions"]
 Rescore = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -38,8 +37,7 @@ class Hit:
     rank: int
     """Rank among the results, from 1."""
     score: float
-    """Cosine of query and result, within a modality in the model's space for it; with re-ranking u1 S_local +
-    (1 - u1) cosine."""
+    """Cosine of query and result; with re-ranking u1 S_local + (1 - u1) cosine."""
     item_id: str
     """The image. A caption that several images share is found once, with the first of these images."""
     caption: str
@@ -131,7 +129,7 @@ class Searcher:
         embedding = self.embed_text(query, minus)
         self._check(k, of, "images" if rerank else None)
         rescore = self._rescore_images(normalised(query)) if rerank else None
-        by: Of | None = None if minus else "captions"
+        by = None if minus else "captions"
         return self._hits(embedding, k, of, by=by, rescore=rescore, among=self.having(labels, of))
 
     def embed_text(self, query: str, minus: Sequence[str] = ()) -> np.ndarray:
@@ -196,7 +194,7 @@ class Searcher:
         else:
             query = self.encoder.encode_images([image])
         changed = self.embed_changed(query[0], but, instead_of)
-        by: Of | None = None if normalised(but) else "images"
+        by = None if normalised(but) else "images"
         return self._hits(changed, k, of, by=by, rescore=rescore, among=self.having(labels, of))
 
     def embed_image(self, image: Image.Image) -> np.ndarray:
@@ -285,9 +283,8 @@ class Searcher:
         row = self.gallery.row(item_id)
         rescore = self._rescore_captions(self._tokens()[[row]]) if rerank else None
         query = self.embed_changed(self.gallery.image_embeddings[row], but, instead_of)
-        among = self.having(labels, of)
-        by: Of | None = None if normalised(but) else "images"
-        return self._hits(query, k, of, by=by, exclude=row, rescore=rescore, among=among)
+        found, by = self.having(labels, of), None if normalised(but) else "images"
+        return self._hits(query, k, of, by=by, exclude=row, rescore=rescore, among=found)
 
     @cached_property
     def labels(self) -> dict[str, np.ndarray]:
@@ -366,18 +363,15 @@ class Searcher:
         k: int,
         of: Of,
         *,
-        by: Of | None = None,
+        by: str | None = None,
         exclude: int | None = None,
         rescore: Rescore | None = None,
         among: np.ndarray | None = None,
     ) -> list[Hit]:
         excludes = of == "images" and exclude is not None
         wanted = CANDIDATES if rescore else k
-        index, vector = self._index[of], query[None]
-        if by == of and self._within is not None:
-            index, to_space = self._within[of]
-            vector = to_space(vector)
-        scores, rows = (x[0] for x in index.search(vector, wanted + excludes, among))
+        index = self._within[of] if by == of and self._within is not None else self._index[of]
+        scores, rows = (x[0] for x in index.search(query[None], wanted + excludes, among))
         if excludes:
             keep = np.flatnonzero(rows != exclude)[:wanted]
             scores, rows = scores[keep], rows[keep]
@@ -390,16 +384,11 @@ class Searcher:
         return [Hit(rank, float(score), *find(row, query)) for rank, (score, row) in enumerate(found, 1)]
 
     @cached_property
-    def _within(self) -> dict[Of, tuple[Index, Callable[[np.ndarray], np.ndarray]]] | None:
-        """Index and map of each modality in the model's space for search within it; None without spaces."""
-        from itr_core.encoders.heads import heads_of  # imports torch
-
-        spaces = heads_of(self.encoder).uni_modal
-        if spaces is None:
-            return None
-        images = spaces.images(self.gallery.image_embeddings)
-        texts = spaces.texts(self.gallery.text_embeddings[self._rows])
-        return {"images": (ExactIndex(images), spaces.images), "captions": (ExactIndex(texts), spaces.texts)}
+    def _within(self) -> dict[str, SpaceIndex] | None:
+        """Search within a modality, where the model has spaces for it."""
+        return within_modality(
+            self.encoder, self.gallery.image_embeddings, self.gallery.text_embeddings[self._rows]
+        )
 
     def _image(self, row: int, query: np.ndarray) -> tuple[str, str, Path]:
         captions = self.gallery.text_embeddings[self._starts[row] : self._starts[row + 1]]
@@ -409,19 +398,3 @@ class Searcher:
     def _caption(self, row: int, query: np.ndarray) -> tuple[str, str, Path]:
         image = self.gallery.image_of_caption[self._rows[row]]
         return self._ids[image], self._texts[row], self.gallery.path / self._thumbnails[image]
-
-
-def normalised(query: str | None) -> str:
-    """Return a query in Unicode NFC with single spaces, without zero bytes and lone surrogates.
-
-    None is an empty query.
-
-    Raises:
-        QueryError: The query is no text.
-    """
-    if query is None:
-        return ""
-    if not isinstance(query, str):
-        raise QueryError(f"A query of type {type(query).__name__} is no text: send a string.")
-    text = query[:MAX_CHARACTERS].encode("utf-8", "ignore").decode().replace("\0", " ")
-    return " ".join(unicodedata.normalize("NFC", text).split())

@@ -18,7 +18,8 @@ from analysis.small_map import small_map
 from itr_core.errors import ImageError, ModelError, QueryError
 from itr_core.pairs.decoding import decode_image
 from itr_core.retrieval.composed import minus_query
-from itr_core.retrieval.searcher import Searcher, normalised
+from itr_core.retrieval.query_text import normalised
+from itr_core.retrieval.searcher import Searcher
 from ui.web import html
 from ui.web.analysis.panels.probe_card import FIT
 from ui.web.boundary.served import thumbnail_url
