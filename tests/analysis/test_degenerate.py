@@ -1,13 +1,10 @@
 """Galleries with too little or with equal data: every measure is a number, or says what it needs."""
 
 import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from PIL import Image
 
 from analysis.gallery_analysis import KINDS, GalleryAnalysis
 from analysis.geometry.catalogue import GEOMETRY, missing
@@ -15,8 +12,7 @@ from analysis.geometry.measures import similarity_histograms
 from analysis.projection import umap_map
 from analysis.report import write_report
 from analysis.tables import named, tables
-from itr_core.gallery import Gallery
-from itr_core.gallery.manifest import Manifest, stamps
+from tests.galleries import write_gallery
 
 DIM = 8
 CASES: dict[str, tuple[int, list[int]]] = {
@@ -34,21 +30,9 @@ CASES: dict[str, tuple[int, list[int]]] = {
 
 def analysis_of(folder: Path, images: np.ndarray, texts: np.ndarray, image_of: list[int]) -> GalleryAnalysis:
     """Write a gallery of embeddings; captions are "a thing" and equal."""
-    (folder / "thumbnails").mkdir(parents=True)
-    thumbnails = [f"thumbnails/{row}.webp" for row in range(len(images))]
-    for name in thumbnails:
-        Image.new("RGB", (8, 8)).save(folder / name)
-    np.save(folder / "image_embeddings.npy", images.astype(np.float32))
-    np.save(folder / "text_embeddings.npy", texts.astype(np.float32))
     captions = [["a thing"] * image_of.count(row) for row in range(len(images))]
-    items = {"image_id": [f"{row}" for row in range(len(images))], "captions": captions}
-    pd.DataFrame(items | {"thumbnail": thumbnails, "labels": None}).to_parquet(folder / "items.parquet")
-    Manifest(
-        source="folder:few", source_fingerprint="few", model="none", model_fingerprint="none", dim=DIM,
-        images=len(images), captions=len(texts), skipped=[], created=datetime.now(UTC),
-        files=stamps(folder, ["image_embeddings.npy", "text_embeddings.npy", "items.parquet", *thumbnails]),
-    ).write(folder)  # fmt: skip
-    return GalleryAnalysis(Gallery.open(folder))
+    ids = [f"{row}" for row in range(len(images))]
+    return GalleryAnalysis(write_gallery(folder, images, texts, ids, captions, source="folder:few"))
 
 
 def unit(rows: int, seed: int) -> np.ndarray:

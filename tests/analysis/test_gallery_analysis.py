@@ -3,13 +3,11 @@
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from analysis import gallery_analysis, query_length
 from analysis.calibration import Calibration
@@ -19,9 +17,9 @@ from analysis.misses import causes
 from analysis.result_versions import RESULTS, Version
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
-from itr_core.gallery.manifest import Manifest, stamps
 from itr_core.metrics import CosineSimilarity, retrieval_metrics
 from itr_core.pairs import load_pairs
+from tests import galleries
 
 N, DIM = 30, 12
 
@@ -34,21 +32,10 @@ def write_gallery(folder: Path, *, seed: int = 0, captions: bool = True) -> Gall
     random = np.random.default_rng(seed)
     images = np.random.default_rng(0).normal(size=(N, DIM)) + 0.2 * random.normal(size=(N, DIM))
     texts = images[image_of_caption] + 0.8 * random.normal(size=(len(image_of_caption), DIM)) + 0.5
-    (folder / "thumbnails").mkdir(parents=True, exist_ok=True)
-    for name, x in (("image_embeddings.npy", images), ("text_embeddings.npy", texts)):
-        np.save(folder / name, (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32))
-    thumbnails = [f"thumbnails/{row}.webp" for row in range(N)]
-    for row, name in enumerate(thumbnails):
-        Image.new("RGB", (8, 8), (8 * row, 0, 0)).save(folder / name)
-    items = {"image_id": pairs.image_ids, "captions": texts_of, "thumbnail": thumbnails}
-    pd.DataFrame(items).to_parquet(folder / "items.parquet")
-    Manifest(
-        source=pairs.source, source_fingerprint=pairs.fingerprint, model=f"model {seed}",
-        model_fingerprint=str(seed), dim=DIM, images=N, captions=len(image_of_caption), skipped=[],
-        created=datetime.now(UTC),
-        files=stamps(folder, ["image_embeddings.npy", "text_embeddings.npy", "items.parquet", *thumbnails]),
-    ).write(folder)  # fmt: skip
-    return Gallery.open(folder)
+    return galleries.write_gallery(
+        folder, galleries.unit(images), galleries.unit(texts), pairs.image_ids, texts_of,
+        source=pairs.source, fingerprint=pairs.fingerprint, model=f"model {seed}",
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,14 @@
 """Marks, switches, guessing and suggestions of the search page in a real browser."""
 
 import re
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.ui
 
 MARKS = "#results .card .mark"
-
-
-@pytest.fixture(scope="module")
-def shared(chromium: Browser, app_url: str) -> Iterator[Page]:
-    """One page for all tests of this file, which each open their own address; errors of scripts fail it."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_default_timeout(60_000)
-    yield page
-    page.close()
-    assert errors == []
 
 
 def open_search(page: Page, url: str, query: str, options: str = "") -> None:

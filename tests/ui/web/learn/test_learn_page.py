@@ -1,28 +1,15 @@
 """The Learn page in a real browser: list, matrix and training, by keyboard and from links."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Page, Request, expect
 
 pytestmark = pytest.mark.ui
 
 READY = ".matrix-tool[aria-busy=false]"
 TRAINABLE = ".train-tool[aria-busy=false]"
-
-
-@pytest.fixture(scope="module")
-def shared(chromium: Browser, app_url: str) -> Iterator[Page]:
-    """Return one page for all tests; errors of its scripts fail the module."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{app_url}/learn")
-    yield page
-    page.close()
-    assert errors == []
 
 
 def open_tool(page: Page, url: str, query: str, ready: str) -> list[str]:
