@@ -42,6 +42,7 @@ def test_the_page_opens_with_results(page: Page, app_url: str) -> None:
     page.wait_for_function("[...document.querySelectorAll('#results img')].every(i => i.complete)")
     assert all(pictures.evaluate_all("all => all.map(i => i.naturalWidth > 100)"))
     expect(page.locator("#status .how")).to_contain_text(re.compile(r"[\d.]+ ms over 80 pictures"))
+    expect(page.locator("#picture img")).to_have_count(0)
 
 
 def test_words_find_pictures_in_order_of_their_scores(page: Page, app_url: str) -> None:

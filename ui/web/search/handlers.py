@@ -165,6 +165,8 @@ class SearchHandlers:
         start = time.perf_counter()
         hits = [searcher.search_text(each.text, count, minus=each.minus, labels=labels) for each in both]
         seconds = time.perf_counter() - start
+        if labels and not any(hits):
+            notes.append("No picture here has all of these labels.")
         grids, verdicts = zip(
             *(
                 self._grid(searcher, gallery, asked, each, found, len(both) > 1)

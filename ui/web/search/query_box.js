@@ -23,7 +23,10 @@ function fill(words) {
 
 // A picture of the visitor is not in the address, but in the browser's history.
 const own = () => history.state?.picture ?? null;
-const shownPicture = () => own() ?? (props.value.picture && {path: props.value.picture, url: props.value.picture}) ?? null;
+const shownPicture = () => {
+  const {picture} = props.value; // "" if the query is no picture of the gallery
+  return own() ?? (picture ? {path: picture, url: picture} : null);
+};
 
 // The box is empty while a camera is being opened, and Gradio still sends a picture that is removed.
 const choose = (picture) => {
