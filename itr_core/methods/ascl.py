@@ -39,8 +39,9 @@ class AsCL(Method):
 
     Args:
         u1: weight of the local similarity, in [0, 1]. 0 trains a plain dual encoder and needs no tokens; the
-            authors' code uses 0.8. Above 0, training needs pixels, since cached features have no patches, and
-            validation selects by the rSum after re-ranking with S. The checkpoint stores u1 and `heads`.
+            authors' code uses 0.8. Above 0, training needs pixels or features of regions, because other
+            features have no patches, and validation selects by the rSum after re-ranking with S. The
+            checkpoint stores u1 and `heads`.
         tau: temperature of both losses, > 0 (0.1 in the authors' code); 0 for the learned temperature of the
             encoder.
         positives: comma-separated names of `caption_augmentation.POSITIVES`; "none" removes L_II&III.

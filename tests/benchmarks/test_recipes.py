@@ -15,9 +15,12 @@ from tests.pairs.layouts import stand_ins
 from ui.cli import app
 
 
-def image_retrieval(root: Path) -> None:
+def uni_modal(root: Path) -> None:
     for write in (stand_ins.cub, stand_ins.sop, stand_ins.inshop):
         write(root / write.__name__)
+    sts = root / "senteval" / "STS" / "STSBenchmark" / "sts-test.csv"
+    sts.parent.mkdir(parents=True)
+    sts.write_text("".join(f"a\tb\t2012\t{row}\t{row}\ta dog {row}\ta cat\n" for row in range(3)))
 
 
 DATA: dict[str, Callable[[Path], object]] = {
@@ -30,7 +33,7 @@ DATA: dict[str, Callable[[Path], object]] = {
     "crcgs-nuswide": stand_ins.nuswide,
     "cusa-coco": stand_ins.coco,
     "cusa-flickr30k": stand_ins.flickr30k,
-    "cusa-image-retrieval": image_retrieval,
+    "cusa-uni-modal": uni_modal,
 }
 QUICK = "ascl-flickr30k"
 SMALL = ["--max-steps", "2", "--batch-size", "8", "--vocab-size", "300", "--device", "cpu"]

@@ -73,7 +73,7 @@ def test_region_features_of_a_source_train_and_are_evaluated(tmp_path: Path) -> 
         train("ascl", f"{spec}:train", out=tmp_path / "bad", **options)
     options |= {"image_features": "source"}
     out = train("ascl", f"{spec}:train", validation=f"{spec}:dev", out=tmp_path / "out", **options)
-    encoder, pairs = load_encoder(str(out)), load_pairs(f"{spec}:test")
+    encoder, pairs = load_encoder(str(out)), load_pairs(f"{spec}:pooled")
     result = evaluate(encoder, pairs)
     features = present(pairs.image_features)
     images = encoder.project(torch.tensor(np.array(features))).detach().numpy()

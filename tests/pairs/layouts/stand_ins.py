@@ -167,12 +167,14 @@ def coco(root: Path, n: int = 24) -> Path:
 
 
 def precomp(root: Path, n: int = 8, regions: int = 3) -> Path:
-    """Write SCAN's files: features of regions, and `test` with one vector, repeated for each caption."""
+    """Write SCAN's files of regions, and a split `pooled` of vectors, each repeated for five captions."""
     root.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
-    for split in ("train", "dev", "test", "testall"):
+    for split in ("train", "dev", "test", "testall", "pooled"):
         features = random.random((n, regions, 2048), np.float32)
-        np.save(root / f"{split}_ims.npy", features if split != "test" else features[:, 0].repeat(5, axis=0))
+        np.save(
+            root / f"{split}_ims.npy", features if split != "pooled" else features[:, 0].repeat(5, axis=0)
+        )
         texts = [f"{split} picture {row} told {k} times" for row in range(n) for k in range(5)]
         (root / f"{split}_caps.txt").write_text("\n".join(texts) + "\n")
         (root / f"{split}_ids.txt").write_text("\n".join(str(1000 + row) for row in range(n)) + "\n")

@@ -13,13 +13,13 @@ from tests.support import present
 
 def test_regions_and_repeated_rows_of_scan(tmp_path: Path) -> None:
     spec = f"precomp:{stand_ins.precomp(tmp_path, n=8)}"
-    train, test = load_pairs(f"{spec}:train"), load_pairs(f"{spec}:test", limit=6)
+    train, pooled = load_pairs(f"{spec}:train"), load_pairs(f"{spec}:pooled", limit=6)
     assert present(train.image_features).shape == (8, 3, 2048)
     assert train.captions[2] == [f"train picture 2 told {k} times" for k in range(5)]
     assert train.image_ids[2] == "1002"
-    assert present(test.image_features).shape == (6, 2048)
-    np.testing.assert_array_equal(present(test.image_features), np.load(tmp_path / "test_ims.npy")[:30:5])
-    assert test.captions[3][4] == "test picture 3 told 4 times"
+    assert present(pooled.image_features).shape == (6, 2048)
+    np.testing.assert_array_equal(present(pooled.image_features), np.load(tmp_path / "pooled_ims.npy")[:30:5])
+    assert pooled.captions[3][4] == "pooled picture 3 told 4 times"
     assert load_pairs(f"{spec}:val").captions == load_pairs(f"{spec}:dev").captions
     part = train.select([5, 2])
     np.testing.assert_array_equal(present(part.image_features), present(train.image_features)[[5, 2]])
