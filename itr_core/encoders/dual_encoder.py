@@ -1,7 +1,5 @@
 """The dual encoder: any open_clip model as two encode functions and as one module to train."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -25,6 +23,7 @@ from itr_core.encoders import image_tower
 from itr_core.encoders.arrays import concatenate, unit
 from itr_core.encoders.device import pick_device
 from itr_core.encoders.encoder import Floats, Pixels
+from itr_core.encoders.fingerprint import fingerprint_of
 from itr_core.encoders.heads import Heads
 from itr_core.encoders.loading import LoadedModel, open_model, split_language
 from itr_core.encoders.preprocessing import limit_aspect_ratio, split_transform
@@ -144,12 +143,7 @@ class DualEncoder(nn.Module):
     @cached_property
     def fingerprint(self) -> str:
         """Hex SHA-256 over the configuration, the weights and used heads at the first access."""
-        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        digest.update(self.heads.digest())
-        return digest.hexdigest()
+        return fingerprint_of(self.config, self.model.state_dict(), self.heads)
 
     def fuse(self) -> Self:
         """Merge the parallel branches of the image tower for faster encoding, where it has such (MobileCLIP).
@@ -275,10 +269,8 @@ class DualEncoder(nn.Module):
         """
         trunk = partial(image_tower.trunk, self.model.visual)
         with self._encoding():
-            features = [
-                self._alone(trunk, pixels).float().cpu().numpy()
-                for pixels in self._pixel_batches(images, batch_size)
-            ]
+            batches = self._pixel_batches(images, batch_size)
+            features = [self._alone(trunk, pixels).float().cpu().numpy() for pixels in batches]
         return concatenate(features, (0, 0))
 
     # Preprocessing of images
