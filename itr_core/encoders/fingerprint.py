@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from itr_core.encoders.heads import Heads
 
 
-def fingerprint_of(config: Mapping[str, Any], weights: Mapping[str, Tensor], heads: Heads) -> str:
+def fingerprint_of(config: Mapping[str, Any], weights: Mapping[str, Any], heads: Heads) -> str:
     """Return the hex SHA-256 digest of a configuration, of weights and of the heads that are used."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name, tensor in sorted(weights.items()):
