@@ -3,10 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from results import Column
-from safetensors.torch import load_file
-from torch.nn import functional as F
 
 from itr_core import PairSet, load_encoder
 from itr_core.features.image_rows import cached_features, encode_rows, features_from_file
@@ -89,31 +86,14 @@ def measure(model: Path, pairs: PairSet, features: str | None) -> Queries:
         if relevant is None
         else np.logical_or.reduceat(relevant.T, np.searchsorted(image_of_caption, range(len(pairs))))
     )
-    for space, own_texts, own_images in [("", texts, images), *_head_spaces(model, texts, images)]:
+    spaces = [("", texts, images)]
+    if (heads := encoder.heads.uni_modal) is not None:
+        spaces.append(("_heads", heads.texts(texts), heads.images(images)))
+    for space, own_texts, own_images in spaces:
         measured[f"t2t_map_at_r{space}"] = _uni_modal_precision(own_texts, same_image)
         if share_a_caption is not None:
             measured[f"i2i_map_at_r{space}"] = _uni_modal_precision(own_images, share_a_caption)
     return measured | {"image_of_caption": image_of_caption}
-
-
-def _head_spaces(
-    model: Path, texts: np.ndarray, images: np.ndarray
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return the embeddings in the spaces of CUSA's heads for uni-modal search, if the model has them."""
-    file = model / "heads.safetensors"
-    heads = load_file(file) if file.exists() else {}
-    heads = {name.removeprefix("cusa."): value for name, value in heads.items()}
-    if "cross_temperature.value" not in heads:  # the heads are another method's
-        return []
-
-    def project(head: str, rows: np.ndarray) -> np.ndarray:
-        gain, shift, weight, bias = (
-            heads[f"{head}.{part}"] for part in ("0.weight", "0.bias", "1.weight", "1.bias")
-        )
-        normed = F.layer_norm(torch.from_numpy(rows) * len(gain) ** 0.5, gain.shape, gain, shift)
-        return F.normalize(F.linear(normed, weight, bias), dim=-1).numpy()
-
-    return [("_heads", project("text_head", texts), project("image_head", images))]
 
 
 def _uni_modal_precision(units: np.ndarray, right: np.ndarray) -> np.ndarray:
