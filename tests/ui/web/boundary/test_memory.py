@@ -20,11 +20,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
 def blocks() -> Iterator[gr.Blocks]:
     """Serve an app with one event, which returns a large value."""
 
+    def slowly(text: str) -> list[str]:
+        time.sleep(0.5)
+        return [text]
+
     async def serve() -> gr.Blocks:
         with gr.Blocks(analytics_enabled=False) as blocks:
             text, value = gr.Textbox(), gr.JSON()
             text.submit(lambda text: [text] * 1000, text, value, api_name="repeat")
-            text.submit(lambda text: [time.sleep(0.5), text], text, value, api_name="slowly")
+            text.submit(slowly, text, value, api_name="slowly")
         blocks.queue().launch(
             prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [Middleware(Memory)]}
         )
