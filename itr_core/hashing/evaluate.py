@@ -58,7 +58,7 @@ def evaluate_codes(
 
     Raises:
         PairscopeError: a wrong number of bits; a source without such labels, or with fewer than two usable
-            images; only one of `queries` and `database`.
+            images; only one of `queries` and `database`; queries without a label of the database.
     """
     skipped = [
         f"{name}: {reason}" for each in (pairs, queries, database) if each for name, reason in each.skipped
@@ -86,6 +86,12 @@ def evaluate_codes(
         training, asked, stored = (
             _embed(encoder, each, images_of_source(each, encoder), source_labels(each, names)[1], skipped)
             for each in sources
+        )
+
+    if not (asked.has_label.any(axis=0) & stored.has_label.any(axis=0)).any():
+        raise SourceError(
+            f"No query of {(queries or pairs).source} has a label of the database, so nothing is relevant; "
+            "both must name their labels alike."
         )
 
     def measured(heads: BinaryHead | None = None) -> dict[str, dict[str, float]]:

@@ -247,6 +247,16 @@ def test_queries_and_database_of_their_own(tmp_path: Path, monkeypatch: pytest.M
         evaluate_codes(encoder, train, queries=train)
     with pytest.raises(SourceError, match="labels='concepts': with queries and a database"):
         evaluate_codes(encoder, train, queries=train, database=train, labels="concepts")
+    for row in range(3):
+        paint(tmp_path / "blue" / f"{row}.jpg", ["sky"], row)
+    (tmp_path / "blue" / "metadata.csv").write_text(
+        "file_name,text,label\n" + "".join(f"{row}.jpg,a sky,blue\n" for row in range(3))
+    )
+    others = load_pairs(f"folder:{tmp_path}/blue")
+    with pytest.raises(
+        SourceError, match=r"No query of folder:.*blue has a label .* must name their labels alike"
+    ):
+        evaluate_codes(encoder, train, queries=others, database=train)
     paint(tmp_path / "world" / "1.jpg", ["sky"], 0)
     with pytest.raises(SourceError, match="world has no labels"):
         evaluate_codes(encoder, train, queries=train, database=load_pairs(f"folder:{tmp_path}/world"))

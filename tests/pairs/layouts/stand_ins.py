@@ -39,7 +39,7 @@ def mirflickr(root: Path, n: int = 40) -> Path:
             of_label[label].append(number)
     common = root / "mirflickr/doc/common_tags.txt"
     common.parent.mkdir()
-    common.write_text("".join(f"{name} {20}\n" for name in COLOURS))
+    common.write_text("".join(f"{name} 20\n" for name in COLOURS))
     annotations = root / "mirflickr25k_annotations_v080"
     annotations.mkdir()
     for label, numbers in of_label.items():
