@@ -123,7 +123,7 @@ def test_the_outputs_that_are_kept_change_no_weight(
         torch.testing.assert_close(one[name], other[name], atol=1e-5, rtol=1e-4)
 
 
-def test_a_run_resumes_without_the_files_of_its_towers(model: str, world: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_exactly(model: str, world: Path, tmp_path: Path) -> None:
     options = {"max_steps": 8, "save_every": 4, "lora": 2}
     unbroken = run(model, world, tmp_path / "unbroken", **options)
     stopped = run(model, world, tmp_path / "stopped", **options)
