@@ -12,7 +12,7 @@ demo: .venv/installed      ## install, then serve the app on the built-in world 
 
 test: .venv/installed-dev  ## install, then run every test, browser tests included (a browser is found or fetched)
 	$(BIN)/python tests/ui/browser.py
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 test-slow: .venv/installed-dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -50,6 +50,7 @@ NEED_NO_RESULT = {
     "render",
     "same_results",  # compares two checkouts; nothing to publish
     "same_speed",
+    "starter analyse-gallery",
     "starter deepen",
     "starter embed-gallery",
     "starter enlarge",
