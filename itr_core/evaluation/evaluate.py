@@ -32,7 +32,7 @@ def evaluate(
     rerank: float | bool | None = None,
     u1: float | None = None,
     judgments: str | Path | None = None,
-    sts: str | Path | Sequence[str | Path] = (),
+    sts: str | Path | Sequence[str | Path] | None = None,
     database: PairSet | None = None,
     against: Encoder | None = None,
 ) -> dict[str, Any]:
@@ -90,7 +90,8 @@ def evaluate(
     if rerank not in (None, False, True):
         u1 = rerank
     with_tokens = rerank not in (None, False) or not WITH_TOKENS.isdisjoint(protocols)
-    text_pairs = read_text_pairs([Path(each) for each in ([sts] if isinstance(sts, str | Path) else sts)])
+    files = [sts] if isinstance(sts, str | Path) else sts or ()
+    text_pairs = read_text_pairs([Path(each) for each in files])
 
     def measured(model: Encoder, skipped: list[str]) -> tuple[Embedded, list[MetricSamples]]:
         local = heads_of(model).local(u1) if with_tokens else None

@@ -106,7 +106,7 @@ def evaluate(
         rerank=rerank,
         u1=u1,
         judgments=judgments,
-        sts=sts or (),
+        sts=sts,
         database=options.open(database) if database else None,
         against=load_encoder(against, device=device, heads=heads).fuse() if against else None,
     )
