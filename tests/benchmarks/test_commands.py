@@ -39,6 +39,7 @@ SCRIPTS = (
     "starter",
     "starter_geometry",
     "text_encoding",
+    "update",
 )
 NEED_NO_RESULT = {
     "cases",  # verdicts, no figures
