@@ -38,7 +38,7 @@ new PerformanceObserver((list) => {
 
 def open_ready(page: Page, url: str, path: str) -> None:
     page.goto(f"{url}/{path}")
-    expect(page.locator(PAGES[path]).first).to_be_visible()
+    expect(page.locator(PAGES[path]).first).to_be_visible(timeout=180_000)  # Compare may load a model
 
 
 @pytest.fixture
@@ -116,6 +116,7 @@ def test_a_clicked_point_is_in_view_at_once(page: Page, app_url: str) -> None:
 
 def test_the_data_of_a_plot_is_a_table_that_the_keyboard_opens(page: Page, app_url: str) -> None:
     open_ready(page, app_url, "analysis?tab=misses")
+    page.locator("#causes .gtitle").wait_for()  # the plot is drawn
     summary = page.locator("#causes summary")
     summary.focus()
     page.keyboard.press("Enter")
