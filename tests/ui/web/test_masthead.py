@@ -75,7 +75,9 @@ def test_theme_and_type_size_stay_and_are_there_before_the_page(page: Page, app_
     assert not page.evaluate("document.body.classList.contains('dark')")
 
 
-def test_about_opens_by_the_keyboard_and_names_figures_versions_and_licence(page: Page, app_url: str) -> None:
+def test_about_opens_by_keyboard_and_link_and_names_figures_versions_and_licence(
+    page: Page, app_url: str
+) -> None:
     page.goto(f"{app_url}/analysis")
     page.get_by_role("button", name="About").focus()
     page.keyboard.press("Enter")
@@ -87,6 +89,9 @@ def test_about_opens_by_the_keyboard_and_names_figures_versions_and_licence(page
     assert found.violations_count == 0, found.generate_report()
     page.keyboard.press("Escape")
     expect(about).to_be_hidden()
+    page.wait_for_url(re.compile(r"/analysis[^#]*$"))
+    page.goto(f"{app_url}/learn#about")
+    expect(about).to_be_visible()
 
 
 def test_an_old_address_of_the_overview_still_works(page: Page, app_url: str) -> None:
