@@ -78,7 +78,10 @@ def evaluate(
     """
     _check_protocols(protocols, with_database=database is not None)
     captioned = any(name not in WITHOUT_CAPTIONS for name in protocols)
-    if (captioned or rerank not in (None, False) or judgments is not None) and not any(pairs.captions):
+    reranks = rerank is not None and rerank is not False  # 0.0 is a value of u1
+    if rerank is not None and not isinstance(rerank, bool):
+        u1 = rerank
+    if (captioned or reranks or judgments is not None) and not any(pairs.captions):
         raise SourceError(
             f"No image of {pairs.source} has a caption, so recall cannot be computed. The protocol uni-modal "
             "measures images with labels."
@@ -87,9 +90,7 @@ def evaluate(
         raise ModelError(
             "Image features belong to one image tower; compare two models on the images instead."
         )
-    if rerank not in (None, False, True):
-        u1 = rerank
-    with_tokens = rerank not in (None, False) or not WITH_TOKENS.isdisjoint(protocols)
+    with_tokens = reranks or not WITH_TOKENS.isdisjoint(protocols)
     files = [sts] if isinstance(sts, str | Path) else sts or ()
     text_pairs = read_text_pairs([Path(each) for each in files])
 
@@ -99,7 +100,7 @@ def evaluate(
         if database is not None:
             source = replace(source, database=_embed(model, database, None, None, skipped))
         metrics = [metric for name in protocols for metric in PROTOCOLS[name](source)]
-        metrics += reranked(source) if rerank not in (None, False) else []
+        metrics += reranked(source) if reranks else []
         if judgments is not None:
             metrics += expert_judgments(Path(judgments), source.pairs, source.images, source.texts)
         return source, metrics + _sts(model, text_pairs)

@@ -115,3 +115,10 @@ def test_the_protocol_hierarchical_ranks_all_pairs() -> None:
         assert found[f"hierarchical_{name}"] == pytest.approx(value), name
     with pytest.raises(ModelError, match=r"u1=1\.5: the weight"):
         evaluate(encoder, pairs, protocols=["hierarchical"], u1=1.5)
+    for number in (0.0, 1.0):  # values of u1, not False and True
+        both = evaluate(encoder, pairs, protocols=["hierarchical"], rerank=number)
+        similarity = hierarchical_similarity(images, texts, LocalRole(u1=number))
+        expected = retrieval_metrics(similarity, image_of_caption)["rsum"]
+        assert both["reranked_rsum"] == pytest.approx(expected)
+        assert both["hierarchical_rsum"] == pytest.approx(expected)
+    assert "reranked_rsum" not in evaluate(encoder, pairs, rerank=False)
