@@ -219,7 +219,7 @@ def mistyped() -> tuple[str, bool]:
     command = [sys.executable, "-m", "ui.cli", "demo", "--gallery", "nowhere", "--port", port]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=environment)
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, env=environment)
     except subprocess.TimeoutExpired:
         return "the app was started", False
     except subprocess.CalledProcessError as error:

@@ -109,6 +109,15 @@ def test_long_texts_are_cut() -> None:
     assert post(json.dumps(picture).encode(), "/gradio_api/mcp/").json()["received"] == picture
 
 
+def test_the_data_of_an_event_names_no_file() -> None:
+    refused = post(json.dumps({"data": [], "event_data": [{"path": "/etc/passwd"}]}).encode())
+    assert (refused.status_code, refused.json()["detail"]) == (
+        400,
+        "The data of an event cannot name a file.",
+    )
+    assert post(b'{"data":[],"event_data":{"keys":["images:1"]}}').status_code == 200
+
+
 def test_long_addresses_are_refused() -> None:
     assert post(b"{}", "/x?q=" + "a" * 20_000).status_code == 414
 
