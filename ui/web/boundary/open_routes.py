@@ -3,6 +3,7 @@
 import logging
 import re
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,9 +63,12 @@ class OpenRoutes:
         try:
             await self.app(scope, receive, noting_start)
         except Exception as error:
-            if started:
+            if started and not isinstance(error.__cause__, HTTPException):
                 raise
             log.warning("Refused %s %s: %s", scope["method"], scope["path"][:80], type(error).__name__)
+            if started:  # such as a stream for an event that does not exist: it ends here
+                await send({"type": "http.response.body"})
+                return
             refused = JSONResponse({"detail": "This request cannot be answered."}, 400)
             await refused(scope, receive, send)
 
