@@ -1,4 +1,4 @@
-"""Builds that are killed at random moments leave a whole gallery, and the same command finishes the work."""
+"""Commands that are killed at random moments leave whole files, and the same command finishes the work."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from itr_core.encoders.checksums import CHECKSUMS, damage
 from itr_core.gallery import Gallery
 
 pytestmark = pytest.mark.slow
@@ -60,3 +61,22 @@ def test_builds(tmp_path: Path) -> None:
     pairscope("build", sources[1], "--model", MODEL, "--out", target, cache=tmp_path)
     assert Gallery.open(target).manifest.source == sources[1]
     assert os.listdir(target.parent) == ["g"]
+
+
+def test_trainings(tmp_path: Path) -> None:
+    source = f"folder:{paint(tmp_path / 'pictures', 0)}"
+    train = [
+        "train", "--method", "infonce", "--source", source, "--model", MODEL,
+        "--vocab-size", 300, "--max-steps", 12, "--batch-size", 8, "--save-every", 1, "--device", "cpu",
+    ]  # fmt: skip
+    start = time.monotonic()
+    pairscope(*train, "--out", tmp_path / "whole", cache=tmp_path)
+    out, stopped = tmp_path / "out", time.monotonic() - start
+    for seconds in moments(stopped):
+        resume = ["--resume"] * (out / "state.safetensors").exists()
+        if pairscope(*train, *resume, "--out", out, cache=tmp_path, seconds=seconds) is not None:
+            break
+        assert not (out / CHECKSUMS).exists() or damage(out) == ""
+    pairscope(*train, "--resume", "--out", out, cache=tmp_path)
+    name = "open_clip_model.safetensors"
+    assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
