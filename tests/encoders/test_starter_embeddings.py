@@ -78,7 +78,7 @@ def test_a_gallery_of_known_images_is_built_without_the_model(
     few: PairSet, encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[int] = []
-    monkeypatch.setattr(encoder, "_text", lambda ids: pytest.fail("a caption was encoded"))
+    monkeypatch.setattr(encoder, "text_tower", lambda ids: pytest.fail("a caption was encoded"))
     monkeypatch.setattr(encoder.model, "encode_image", lambda *_, **__: encoded.append(1))
     gallery = Gallery.build(few, encoder, tmp_path / "gallery")
     assert len(gallery) == 6
