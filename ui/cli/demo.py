@@ -85,17 +85,23 @@ def demo(
 ) -> None:
     """Serve the browser app."""
     from itr_core.gallery.hub import local_gallery
-    from ui.web.app import launch
+    from itr_core.pairs import check_spec
 
     log = logging.StreamHandler()
     log.setFormatter(PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[log])
     named = [*(galleries or ()), *(gallery or ())] or _of_environment(GALLERY_VARIABLE)
     models = model or _of_environment(MODEL_VARIABLE)
+    pictures = [local_gallery(each) for each in named]
+    for each in pictures:  # a wrong one is told before the app is imported, which takes seconds
+        if not Path(each).expanduser().exists():
+            check_spec(each)
+    from ui.web.app import launch
+
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
     launch(
-        [local_gallery(each) for each in named] or None, models or None, host, port, proxies=proxy or (),
-        rate=rate, verdicts=verdicts, seeds=seeds,
+        pictures or None, models or None, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts,
+        seeds=seeds,
     )  # fmt: skip
 
 

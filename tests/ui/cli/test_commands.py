@@ -111,9 +111,12 @@ def test_ctrl_c_says_how_to_resume_and_ends_with_exit_code_130(tmp_path: Path) -
     assert not (tmp_path / "gallery").exists()
 
 
-def test_demo_reads_its_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_reads_its_options_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr("ui.web.app.launch", lambda *options, **more: calls.append(options))
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two", "three", "four"):
+        Path(name).mkdir()
     space = {"GRADIO_SERVER_NAME": "0.0.0.0"}  # as on a Hugging Face Space
     own = {
         "PAIRSCOPE_GALLERY": "one two", "PAIRSCOPE_MODEL": "starter:cusa a/b", "PAIRSCOPE_HOST": "::1",
@@ -123,6 +126,7 @@ def test_demo_reads_its_options_from_the_environment(monkeypatch: pytest.MonkeyP
         assert CliRunner().invoke(app, ["demo"], env=environment).exit_code == 0
     assert CliRunner().invoke(app, ["demo", "four", "--gallery", "three"], env=own).exit_code == 0
     assert CliRunner().invoke(app, ["demo", "--model", "c", "--model", "d"], env=own).exit_code == 0
+    assert CliRunner().invoke(app, ["demo", "five"], env=own).exit_code == 2
     assert calls == [
         (None, None, "127.0.0.1", 7860),
         (None, None, "0.0.0.0", 7860),
