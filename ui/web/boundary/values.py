@@ -36,9 +36,26 @@ class CheckedBlocks(gr.Blocks):
             message = "A value of this request has the wrong type, or there are too few values."
             raise _refusal(block_fn, message) from error
         for block, value in zip(block_fn.inputs, values, strict=True):
+            label = getattr(block, "label", "") or "a text"
             if value is None and isinstance(block, NEVER_NULL) and block.value is not None:
-                raise _refusal(block_fn, f"A value is missing (null): {block.label or 'a text'}.")
+                raise _refusal(block_fn, f"A value is missing (null): {label}.")
+            if _is_no_choice(block, value):
+                raise _refusal(block_fn, f"Not one of the choices: {label} = {value!r}.")
         return values
+
+
+def _is_no_choice(block: Any, value: Any) -> bool:
+    """Return whether a value is none that a browser sends where one choice is made, although Gradio takes it.
+
+    Gradio takes lists of choices, and True for 1.
+    """
+    if not isinstance(block, gr.Radio | gr.Dropdown) or (
+        isinstance(block, gr.Dropdown) and block.multiselect
+    ):
+        return False
+    return isinstance(value, list | dict | bool) and value not in [
+        choice for _, choice in block.choices if type(choice) is type(value)
+    ]
 
 
 def _refusal(event: BlockFunction, message: str) -> gr.Error:

@@ -17,7 +17,7 @@ def arguments(*sent: Any) -> list[Any]:
     async def receive() -> list[Any]:
         with CheckedBlocks(analytics_enabled=False) as blocks:
             name = gr.Dropdown(["cats", "dogs"], value="cats", label="Gallery")
-            side = gr.Radio(["left", "right"], label="Side")
+            side = gr.Radio(["left", "right", 1], label="Side")
             gr.Button().click(lambda *values: None, [name, side, gr.Textbox(""), picture_box()])
         return await blocks.preprocess_data(blocks.fns[0], list(sent), None)
 
@@ -29,6 +29,7 @@ def arguments(*sent: Any) -> list[Any]:
 def test_right_values_are_passed_on() -> None:
     assert arguments("dogs", "left", "text", None) == ["dogs", "left", "text", None]
     assert arguments("cats", None, "", None) == ["cats", None, "", None]  # no side was chosen yet
+    assert arguments("cats", 1, "", None) == ["cats", 1, "", None]
     assert arguments("cats", None, 7, None) == ["cats", None, "7", None]
 
 
@@ -38,6 +39,8 @@ def test_right_values_are_passed_on() -> None:
         (["birds", "left", "", None], "birds is not in the list of choices: .'cats', 'dogs'."),
         ([["cats", "x"], "left", "", None], "'x' .* is not in the list of choices"),
         ([{"a": 1}, "left", "", None], "not in the list of choices"),
+        ([["cats"], "left", "", None], r"Not one of the choices: Gallery = \['cats'\]\."),
+        (["cats", True, "", None], "Not one of the choices: Side = True."),
         (["cats", 7, "", None], "7 .* is not in the list of choices"),
         ([None, "left", "", None], "missing .null.: Gallery"),
         (["cats", "left", None, None], "missing .null.: a text"),
