@@ -168,7 +168,7 @@ def test_a_port_in_use_ends_with_one_line_and_exit_code_2(command: list[str]) ->
         used.listen()
         port = used.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, *command, "--port", str(port), "--gallery", "no-such-gallery"],
+            [sys.executable, *command, "--port", str(port), "--gallery", "picturebook:test@1"],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 2, done.stderr
