@@ -93,6 +93,13 @@ INDEX = (
         "results.md#minus-terms-changes-and-verdicts",
     ),
     Benchmark(
+        "updating a gallery after 1 % of its pictures have changed",
+        "building it anew",
+        "update.py",
+        "{update/seconds/update, 20 pictures changed/ratio} of the time, without the start of Python",
+        "results.md#update-of-a-gallery",
+    ),
+    Benchmark(
         "text encoding",
         "open_clip's tokenizer and `encode_text`",
         "text_encoding.py --threads 2",
