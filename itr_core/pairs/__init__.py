@@ -115,7 +115,8 @@ def load_pairs(
 
 def check_spec(spec: str) -> None:
     """Raise SourceError if a spec names no kind of source and no file or folder; no data is read."""
-    parse_spec(spec, _SOURCES)
+    if not Path(spec).expanduser().exists():
+        parse_spec(spec, _SOURCES)
 
 
 def options_of(spec: str) -> frozenset[str]:

@@ -20,15 +20,20 @@ def paint(path: Path, colour: tuple[int, int, int]) -> None:
     path.with_suffix(".txt").write_text(f"colour {colour}")
 
 
+def painted(folder: Path, count: int) -> Path:
+    """Return a folder of pictures of different colours, each with a caption."""
+    folder.mkdir()
+    for number in range(count):
+        paint(folder / f"{number:02}.png", (number * 12, 100, 90))
+    return folder
+
+
 @pytest.mark.parametrize(("new", "carried"), [(2, True), (12, False)])
 def test_points_stay_and_few_new_ones_are_placed_among_them(
     tmp_path: Path, new: int, *, carried: bool
 ) -> None:
     encoder = load_encoder("picturebook-vit/none")
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for number in range(20):
-        paint(photos / f"{number:02}.png", (number * 12, 100, 90))
+    photos = painted(tmp_path / "photos", 20)
     gallery = Gallery.build(load_pairs(str(photos)), encoder, tmp_path / "gallery")
     before = GalleryAnalysis(gallery)
     earlier = before.map("joint")
@@ -71,10 +76,7 @@ def test_a_copy_of_a_known_image_is_placed_on_it() -> None:
 
 def test_verdicts_follow_their_rows(tmp_path: Path) -> None:
     encoder = load_encoder("picturebook-vit/none")
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for number in range(8):
-        paint(photos / f"{number}.png", (number * 30, 100, 90))
+    photos = painted(tmp_path / "photos", 8)
     gallery = Gallery.build(load_pairs(str(photos)), encoder, tmp_path / "gallery")
     old = gallery.manifest.source_fingerprint
     file = VerdictFile(gallery.path / VERDICTS)
@@ -83,7 +85,7 @@ def test_verdicts_follow_their_rows(tmp_path: Path) -> None:
     file.save(gallery="another", direction="i2t", query=2, found=4, verdict="unclear", owner="visitor:b")
 
     before = BeforeUpdate(GalleryAnalysis(gallery))
-    (photos / "4.png").unlink()
+    (photos / "04.png").unlink()
     updated = Gallery.build(load_pairs(str(photos)), encoder, gallery.path, earlier=gallery)
     before.carry(GalleryAnalysis(updated))
     new = updated.manifest.source_fingerprint

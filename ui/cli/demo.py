@@ -94,8 +94,7 @@ def demo(
     models = model or _of_environment(MODEL_VARIABLE)
     pictures = [local_gallery(each) for each in named]
     for each in pictures:  # a wrong one is told before the app is imported, which takes seconds
-        if not Path(each).expanduser().exists():
-            check_spec(each)
+        check_spec(each)
     from ui.web.app import launch
 
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)

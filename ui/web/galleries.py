@@ -24,6 +24,7 @@ from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import PairscopeError, QueryError, did_you_mean
 from itr_core.gallery import Gallery, is_gallery
 from itr_core.gallery.manifest import NAME as MANIFEST
+from itr_core.gallery.manifest import Manifest
 from itr_core.gallery.named_models import model_to_load
 from itr_core.gallery.source_table import read_source_files
 from itr_core.pairs import PairSet, load_pairs
@@ -333,9 +334,8 @@ def _cached(name: str, pairs: PairSet, encoder: DualEncoder) -> Gallery | None:
     folders = cache_dir("galleries").glob(f"{escape(name)}-*-{encoder.fingerprint[:12]}")
     for folder in sorted(folders, key=lambda each: each.stat().st_mtime, reverse=True):
         with suppress(PairscopeError):  # a damaged one
-            gallery = Gallery.open(folder)
-            if gallery.manifest.source == pairs.source:
-                return gallery
+            if Manifest.read(folder).source == pairs.source:
+                return Gallery.open(folder)
     return None
 
 

@@ -55,8 +55,7 @@ def choices(pictures: Sequence[str], models: Sequence[str]) -> dict[str, Choice]
     """
     pictures = [os.path.expanduser(spec) for spec in pictures]
     for spec in pictures:
-        if not Path(spec).exists():
-            check_spec(spec)
+        check_spec(spec)
     found: list[tuple[str, Choice]] = []
     for name, spec in zip(unique_names(map(set_name, pictures)), pictures, strict=True):
         for number, (model, source, model_spec) in enumerate(_models(spec, models)):

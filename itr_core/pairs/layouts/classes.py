@@ -6,6 +6,7 @@ different classes.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from itr_core.errors import SourceError
@@ -23,60 +24,21 @@ Listed = tuple[str, str, str]
 """Path of an image, its class and its split."""
 
 
-def load_cub(
-    rest: str,
-    *,
-    image_root: str | Path | None = None,
-    limit: int | None = None,
-    options: FileOptions = FileOptions(),
-) -> PairSet:
-    """Read CUB-200-2011 (Wah et al., 2011) with the splits `train` and `test`: classes 1-100 and 101-200.
-
-    Raises:
-        SourceError: files of the layout are missing or damaged, or there is no such split.
-    """
-    return _load("cub", rest, _cub, ("images",), image_root, limit, options)
-
-
-def load_sop(
-    rest: str,
-    *,
-    image_root: str | Path | None = None,
-    limit: int | None = None,
-    options: FileOptions = FileOptions(),
-) -> PairSet:
-    """Read Stanford Online Products (Oh Song et al., CVPR 2016) with the splits `train` and `test`.
-
-    Raises:
-        SourceError: files of the layout are missing or damaged, or there is no such split.
-    """
-    return _load("sop", rest, _sop, ("",), image_root, limit, options)
-
-
-def load_inshop(
-    rest: str,
-    *,
-    image_root: str | Path | None = None,
-    limit: int | None = None,
-    options: FileOptions = FileOptions(),
-) -> PairSet:
-    """Read In-Shop Clothes (Liu et al., CVPR 2016) with the splits `train`, `query` and `gallery`.
-
-    Raises:
-        SourceError: files of the layout are missing or damaged, or there is no such split.
-    """
-    return _load("inshop", rest, _inshop, ("Img", ""), image_root, limit, options)
-
-
 def _load(
     scheme: str,
-    rest: str,
     read: Callable[[Path, Report], Iterable[Listed]],
     images: Sequence[str],
-    image_root: str | Path | None,
-    limit: int | None,
-    options: FileOptions,
+    rest: str,
+    *,
+    image_root: str | Path | None = None,
+    limit: int | None = None,
+    options: FileOptions = FileOptions(),
 ) -> PairSet:
+    """Read a data set whose lists are read by `read`.
+
+    Raises:
+        SourceError: files of the layout are missing or damaged, or there is no such split.
+    """
     name, split = separate_split(rest)
     source, root, report = f"{scheme}:{rest}", Path(name), Report()
     listed = list(read(root, report))
@@ -124,3 +86,11 @@ def _rows(path: Path, columns: int, report: Report, header: str = "") -> Iterabl
         if len(cells) != columns:
             raise SourceError(f"{path}, line {number}: {len(cells)} columns instead of {columns}.")
         yield [cell.strip() for cell in cells]
+
+
+load_cub = partial(_load, "cub", _cub, ("images",))
+"""Read CUB-200-2011 (Wah et al., 2011) with the splits `train` and `test`: classes 1-100 and 101-200."""
+load_sop = partial(_load, "sop", _sop, ("",))
+"""Read Stanford Online Products (Oh Song et al., CVPR 2016) with the splits `train` and `test`."""
+load_inshop = partial(_load, "inshop", _inshop, ("Img", ""))
+"""Read In-Shop Clothes (Liu et al., CVPR 2016) with the splits `train`, `query` and `gallery`."""
