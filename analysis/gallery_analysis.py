@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -61,10 +62,15 @@ class GalleryAnalysis:
     The geometry and the maps exist for every gallery. Methods that need pairs raise GalleryError if the
     gallery has fewer than two images or no caption. Slow
     methods take `progress`; an exception that it raises ends the work.
+
+    Args:
+        gallery: The gallery.
+        experts: File of expert judgments, see `analysis.judged_truth.judged_truth`.
     """
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, experts: Path | None = None) -> None:
         self.gallery = gallery
+        self._experts = experts
         self.images = gallery.image_embeddings
         self.captions = [caption for captions in gallery.items["captions"] for caption in captions]
         self.results = ResultStore(
@@ -76,7 +82,7 @@ class GalleryAnalysis:
     @cached_property
     def query_truth(self) -> GalleryTruth | JudgedTruth | None:
         """Which images a query is true of; None for galleries of which this is not known."""
-        return gallery_truth(self.gallery) or judged_truth(self.gallery)
+        return gallery_truth(self.gallery) or judged_truth(self.gallery, self._experts)
 
     @cached_property
     def caption_owners(self) -> CaptionOwners:

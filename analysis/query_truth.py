@@ -28,15 +28,22 @@ class QueryTruth:
         true: bool (n,), whether the query is true of each image of the gallery.
         broken: Returns what is false of an image in plain words; "" if nothing is, or if it is not known.
         origin: A sentence on how it is known.
+        known: bool (n,), of which images it is known; None if of all. `true` is False for the others.
     """
 
     true: NDArray[np.bool_]
     broken: Callable[[int], str]
     origin: str
+    known: NDArray[np.bool_] | None = None
 
-    def of(self, row: int) -> tuple[bool, str]:
-        """Return whether the query is true of an image, and what is false."""
-        return bool(self.true[row]), self.broken(row)
+    def is_right(self, row: int) -> bool | None:
+        """Return whether the query is true of an image; None if this is not known."""
+        return bool(self.true[row]) if self.known is None or self.known[row] else None
+
+    def of(self, row: int) -> tuple[bool, str] | None:
+        """Return whether the query is true of an image, and what is false; None if this is not known."""
+        right = self.is_right(row)
+        return None if right is None else (right, self.broken(row))
 
     def right(self, rows: Sequence[int]) -> int:
         """Return the number of images among `rows` that the query is true of."""
@@ -144,6 +151,7 @@ class Judged:
         total: Number of such images in the gallery; None if the truth is not known.
         own_rank: Rank from 1 of the best own image, the only one that R@1 counts as right; None without one.
         origin: A sentence on how the truth is known; "" if it is not.
+        known: Number of images of the gallery of which the truth is known; None if of all, or of none.
     """
 
     marks: tuple[tuple[Kind, str], ...]
@@ -151,6 +159,7 @@ class Judged:
     total: int | None
     own_rank: int | None
     origin: str = ""
+    known: int | None = None
 
 
 def judge(
@@ -166,16 +175,18 @@ def judge(
     """
     marks: list[tuple[Kind, str]] = []
     for row in rows:
+        found = truth.of(row) if truth else None
         if row in own:
             marks.append(("own", ""))
-        elif truth is None:
+        elif found is None:
             marks.append(("unknown", ""))
         else:
-            marks.append(("right", "") if truth.true[row] else ("wrong", truth.broken(row)))
+            marks.append(("right", "") if found[0] else ("wrong", found[1]))
     best = 1 + int((similarities > similarities[list(own)].max()).sum()) if own else None
     if truth is None:
         return Judged(tuple(marks), None, None, best)
-    return Judged(tuple(marks), truth.right(rows), truth.total, best, truth.origin)
+    known = None if truth.known is None else int(truth.known.sum())
+    return Judged(tuple(marks), truth.right(rows), truth.total, best, truth.origin, known)
 
 
 def plain(text: str) -> str:

@@ -4,6 +4,7 @@ import warnings
 from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -87,23 +88,25 @@ def _positives(
     return np.array(list(rows), dtype=np.int64), LazySimilarity((len(items), n_items), read)
 
 
-def expert_judgments(
-    path: Path, pairs: PairSet, images: np.ndarray, texts: np.ndarray
-) -> list[MetricSamples]:
-    """Measure how cosines agree with the expert judgments of Flickr8k (ExpertAnnotations.txt).
+class Graded(NamedTuple):
+    """Pairs of images and captions with their grades; all arrays have the shape (k,).
+
+    Attributes:
+        image: rows of the images.
+        caption: rows of the captions, in the order of `PairSet.flat_captions`.
+        grade: means of the experts' grades, from 1 (unrelated) to 4 (describes the image without error).
+    """
+
+    image: np.ndarray
+    caption: np.ndarray
+    grade: np.ndarray
+
+
+def expert_grades(path: Path, pairs: PairSet) -> Graded:
+    """Read the expert judgments of Flickr8k (ExpertAnnotations.txt) about the pairs of a source.
 
     A line has, separated by tabs: image file, caption id `<image file>#<number>`, and three grades from 1
-    (unrelated) to 4 (describes the image without error). Metrics over the judged pairs in the source:
-
-        spearman   rank correlation of cosine and mean grade, in [-1, 1]
-        accuracy   how often, of two captions of one image with different mean grades, the one with the higher
-                   grade has the higher cosine (a tie counts one half), in percent
-
-    Args:
-        path: the file of judgments.
-        pairs: the source.
-        images: (n, d), unit norm.
-        texts: (m, d), unit norm, in the order of `PairSet.flat_captions`.
+    (unrelated) to 4 (describes the image without error).
 
     Raises:
         SourceError: a line cannot be read, or no judged pair is in the source.
@@ -125,7 +128,30 @@ def expert_judgments(
     if not judged:
         raise SourceError(f"{path}: none of its judged pairs is in {pairs.source}.")
     image, caption = np.array([each[:2] for each in judged]).T
-    grade = np.array([each[2] for each in judged])
+    return Graded(image, caption, np.array([each[2] for each in judged]))
+
+
+def expert_judgments(
+    path: Path, pairs: PairSet, images: np.ndarray, texts: np.ndarray
+) -> list[MetricSamples]:
+    """Measure how cosines agree with the expert judgments of Flickr8k, see `expert_grades`.
+
+    Metrics over the judged pairs in the source:
+
+        spearman   rank correlation of cosine and mean grade, in [-1, 1]
+        accuracy   how often, of two captions of one image with different mean grades, the one with the higher
+                   grade has the higher cosine (a tie counts one half), in percent
+
+    Args:
+        path: the file of judgments.
+        pairs: the source.
+        images: (n, d), unit norm.
+        texts: (m, d), unit norm, in the order of `PairSet.flat_captions`.
+
+    Raises:
+        SourceError: a line cannot be read, or no judged pair is in the source.
+    """
+    image, caption, grade = expert_grades(path, pairs)
     score = np.einsum("ij,ij->i", images[image], texts[caption])
     image_of_pair, agree = _agreements(image, score, grade)
     return [

@@ -1,12 +1,15 @@
 """The truth that people judged, against the judgments of the eccv_caption package."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.judged_truth import JudgedTruth, judged_truth
+from analysis.query_truth import judge
 from itr_core.gallery import Gallery
 from tests.support import present
 
@@ -79,3 +82,25 @@ def test_other_texts_and_pictures_have_no_truth(truth: JudgedTruth) -> None:
 )
 def test_other_galleries_have_no_judgments(other: Gallery) -> None:
     assert judged_truth(other) is None
+
+
+def test_experts_judge_some_pictures_of_a_caption(tmp_path: Path) -> None:
+    file = tmp_path / "ExpertAnnotations.txt"
+    lines = ["b.jpg\ta.jpg#1\t3\t3\t3", "c.jpg\ta.jpg#1\t1\t2\t4", "other.jpg\ta.jpg#1\t4\t4\t4"]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    photos = gallery(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], "folder:photos")
+    truth = present(judged_truth(photos, file))
+    found = present(truth.of_query("A.jpg 1."))
+    assert [found.is_right(row) for row in range(4)] == [True, True, False, None]
+    assert truth.of_caption("a.jpg 1", 2) == (False, "experts: 2.3 of 4")
+    assert truth.of_caption("a.jpg 1", 3) is None
+    assert truth.of_query("a.jpg 2") is None
+    judged = judge(found, [0], [3, 2, 1, 0], np.zeros(4))
+    assert [kind for kind, _ in judged.marks] == ["unknown", "wrong", "right", "own"]
+    assert (judged.right, judged.total, judged.known) == (2, 2, 3)
+
+
+def test_experts_of_other_pictures_are_ignored(tmp_path: Path) -> None:
+    file = tmp_path / "ExpertAnnotations.txt"
+    file.write_text("a.jpg\ta.jpg#0\t4\t4\t4", encoding="utf-8")
+    assert judged_truth(gallery(["x.jpg"], "folder:photos"), file) is None

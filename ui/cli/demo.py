@@ -82,6 +82,16 @@ def demo(
             "the app.",
         ),
     ] = None,
+    judgments: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PAIRSCOPE_JUDGMENTS",
+            exists=True,
+            dir_okay=False,
+            help="Expert judgments in the layout of Flickr8k's ExpertAnnotations.txt. In galleries of these "
+            "pictures, the results of a judged caption are marked by them.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the browser app."""
     from itr_core.gallery.hub import local_gallery
@@ -100,7 +110,7 @@ def demo(
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
     launch(
         pictures or None, models or None, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts,
-        seeds=seeds,
+        seeds=seeds, judgments=judgments,
     )  # fmt: skip
 
 

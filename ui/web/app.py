@@ -73,6 +73,7 @@ def launch(
     rate: float = 1,
     verdicts: bool | None = None,
     seeds: tuple[str, str] | None = None,
+    judgments: Path | None = None,
     block: bool = True,
 ) -> str:
     """Serve the app.
@@ -92,6 +93,8 @@ def launch(
             Default: only if no other machine can reach the app.
         seeds: Specs of two models that differ in their random seed only, for the noise band of the page
             Compare. Default: those of `ui.web.compare.noise`.
+        judgments: File of expert judgments in the layout of Flickr8k's ExpertAnnotations.txt, by which the
+            pictures found in galleries of Flickr8k are marked.
         block: Return only when the server stops; False returns once the app answers.
 
     Returns:
@@ -109,7 +112,7 @@ def launch(
         os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
         os.environ.update(ENVIRONMENT)
         NOISE.seeds = seeds or NOISE.seeds
-        galleries = Galleries(gallery or ["picturebook:gallery"], model)
+        galleries = Galleries(gallery or ["picturebook:gallery"], model, judgments)
         use_own_head()
         app = build_app(galleries)
         DEFAULTS.update(defaults_of(app))

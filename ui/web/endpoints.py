@@ -118,7 +118,7 @@ class Endpoints:
         known = self.galleries.analysis(self._name(gallery)).query_truth
         truth = known and known.of_query(" no ".join([str(query or ""), *absent]))
         return (
-            _records(hits, lambda hit: truth.of(searcher.gallery.row(hit.item_id)))
+            _records(hits, lambda hit: truth.of(searcher.gallery.row(hit.item_id)) or (None, ""))
             if truth
             else _records(hits)
         )

@@ -70,14 +70,18 @@ class Galleries:
         model: Model spec for sources, or several, of which the first is loaded when the app starts. It also
             replaces the model spec in a gallery's manifest; the weights must be the same. Default: the spec
             in the manifest, `starter:infonce`, and for Picturebook the other starters as well.
+        experts: File of expert judgments, see `analysis.judged_truth.judged_truth`.
 
     Raises:
         SourceError: A spec names no kind of source and no file or folder.
     """
 
-    def __init__(self, specs: Sequence[str], model: str | Sequence[str] | None) -> None:
+    def __init__(
+        self, specs: Sequence[str], model: str | Sequence[str] | None, experts: Path | None = None
+    ) -> None:
         models = [model] if isinstance(model, str) else list(model or ())
         self._slots = {name: _Slot(choice) for name, choice in choices(specs, models).items()}
+        self._experts = experts
         self._encoders: dict[str, DualEncoder] = {}
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._requests = threading.Lock()
@@ -252,7 +256,7 @@ class Galleries:
         slot.manifest = _manifest_of(slot)
         searcher = self._load(slot)
         serve_gallery(name, searcher.gallery, like=self.key(slot.choice.set))
-        slot.analysis, slot.searcher = GalleryAnalysis(searcher.gallery), searcher
+        slot.analysis, slot.searcher = GalleryAnalysis(searcher.gallery, self._experts), searcher
 
     def _reopen(self, name: str, slot: _Slot) -> None:
         try:

@@ -45,6 +45,16 @@ def test_every_right_answer_is_marked_and_counted() -> None:
     assert shown.lines == ["2 of the first 3 pictures are right; 4 of 2,000 are.", "Seen."]
 
 
+def test_pictures_that_nobody_judged_are_counted() -> None:
+    partly = replace(JUDGED, marks=(("right", ""), ("unknown", ""), ("own", "")), known=5)
+    shown = present(marks(partly))
+    assert [mark and mark.word for mark in shown.marks] == ["Right", None, "Right"]
+    assert shown.lines[0] == (
+        "Of the first 3 pictures, 2 are right and 1 is not judged. "
+        "Of all 2,000, 5 are judged and 4 are right."
+    )
+
+
 def test_what_r1_calls_an_error_and_is_none() -> None:
     shown = present(marks(JUDGED, truth="one"))
     assert [present(mark).word for mark in shown.marks] == ["Also correct", "Wrong", "The one right answer"]

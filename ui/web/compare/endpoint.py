@@ -108,7 +108,7 @@ def _model(column: Column, gallery: Gallery, truth: QueryTruth | None) -> ModelR
                 "rank": place.rank, "score": hits[place.item].score, "item_id": place.item,
                 "caption": hits[place.item].caption, "thumbnail": thumbnail_url(hits[place.item].thumbnail),
                 "rank_before": place.before, "only_here": place.only,
-                "right": bool(truth.true[row]) if truth else None,
+                "right": truth.is_right(row) if truth else None,
             }
             for place, row in zip(column.places, rows, strict=True)
         ],

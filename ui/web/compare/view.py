@@ -68,16 +68,16 @@ def _column(
 ) -> dict[str, Any]:
     hits = {hit.item_id: hit for hit in column.hits}
     rows = [gallery.row(place.item) for place in column.places]
+    known = [truth.of(row) if truth else None for row in rows]
     pictures = [
         {
             "item": place.item, "rank": place.rank, "only": place.only,
             "caption": hits[place.item].caption, "score": hits[place.item].score,
             "thumbnail": thumbnail_url(gallery.thumbnail(place.item)),
             "change": _change(place.rank, place.before) if number else None,
-            "right": None if truth is None else bool(truth.true[row]),
-            "broken": "" if truth is None else truth.broken(row),
+            "right": found and found[0], "broken": found[1] if found else "",
         }
-        for place, row in zip(column.places, rows, strict=True)
+        for place, found in zip(column.places, known, strict=True)
     ]  # fmt: skip
     return {
         "pictures": pictures, "letter": ascii_uppercase[number],

@@ -81,7 +81,7 @@ def picture_marks(
     marks = [_with_reason(words[kind], false) for kind, false in judged.marks]
     lines = []
     if judged.right is not None:
-        lines += [_counts(judged, len(hits), len(analysis.gallery)), judged.origin]
+        lines += [_counts(judged, len(analysis.gallery)), judged.origin]
     if one:
         lines.append(_for_r1(judged))
     elif judged.right is None:
@@ -93,12 +93,23 @@ def _with_reason(mark: Mark | None, false: str) -> Mark | None:
     return mark and mark._replace(reason=false or mark.reason)
 
 
-def _counts(judged: Judged, shown: int, size: int) -> str:
+def _counts(judged: Judged, size: int) -> str:
+    shown = len(judged.marks)
+    if judged.known is not None:
+        unknown = [kind for kind, _ in judged.marks].count("unknown")
+        return (
+            f"Of the first {shown} pictures, {judged.right} {_are(judged.right)} right and {unknown} "
+            f"{_are(unknown)} not judged. Of all {size:,}, {judged.known:,} {_are(judged.known)} judged and "
+            f"{judged.total:,} {_are(judged.total)} right."
+        )
     if not judged.total:
         return f"None of the {size:,} pictures is right."
-    are = "is" if judged.right == 1 else "are"
-    of_all = f"{judged.total:,} of {size:,} {'is' if judged.total == 1 else 'are'}"
-    return f"{judged.right} of the first {shown} pictures {are} right; {of_all}."
+    of_all = f"{judged.total:,} of {size:,} {_are(judged.total)}"
+    return f"{judged.right} of the first {shown} pictures {_are(judged.right)} right; {of_all}."
+
+
+def _are(number: int | None) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _for_r1(judged: Judged) -> str:
