@@ -41,14 +41,12 @@ def test_a_tap_opens_a_point_and_a_swipe_scrolls_past_it(phone: Page, app_url: s
     phone.wait_for_url("**open=images%3A20")
     expect(phone.locator(".map-point img")).to_be_visible()
     phone.wait_for_timeout(1000)  # until the opened point has been scrolled into view
-    clicks = "document.querySelector('#map .area').on('plotly_click', () => { window.clicks += 1; })"
-    phone.evaluate(f"window.clicks = 0; {clicks}; undefined")
     x, y = point(phone, MAP, -1, 40)
     start = phone.evaluate("scrollY")
     swipe_up(phone, x, y)
     phone.wait_for_function(f"scrollY > {start} + 100")
     phone.wait_for_timeout(1000)
-    assert phone.evaluate("window.clicks") == 0
+    assert phone.url.endswith("open=images%3A20")
     phone.touchscreen.tap(*point(phone, MAP, -1, 40))
     phone.wait_for_url("**open=images%3A40")
 

@@ -77,7 +77,12 @@ async function draw() {
   if (area.dataset.wired) return;
   area.dataset.wired = 'yes';
   for (const button of element.querySelectorAll('button[data-save]')) button.disabled = false;
-  area.on('plotly_click', (event) => select(event.points.slice(0, 1)));
+  // Plotly takes a swipe that begins near a point for a click, although the page has scrolled.
+  let touchedAt = null;
+  area.addEventListener('touchstart', () => { touchedAt = scrollY; }, {capture: true, passive: true});
+  area.addEventListener('mousedown', () => { touchedAt = null; }, true);
+  const swiped = () => touchedAt !== null && Math.abs(scrollY - touchedAt) > 8;
+  area.on('plotly_click', (event) => swiped() || select(event.points.slice(0, 1)));
   area.on('plotly_selected', (event) => event && event.points.length && select(event.points));
   area.on('plotly_hover', (event) => describe(event.points[0], event.event));
   area.on('plotly_unhover', () => element.querySelector('.tip')?.remove());
