@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -31,6 +30,7 @@ from analysis.result_store import Arrays, ResultStore, key
 from analysis.result_versions import versions_of
 from itr_core.encoders.encoder import Encoder
 from itr_core.errors import GalleryError
+from itr_core.evaluation.human_judgments import ExpertGrade
 from itr_core.gallery import Gallery
 from itr_core.metrics import CosineSimilarity, ranks
 from itr_core.metrics.bootstrap import interval
@@ -65,10 +65,10 @@ class GalleryAnalysis:
 
     Args:
         gallery: The gallery.
-        experts: File of expert judgments, see `analysis.judged_truth.judged_truth`.
+        experts: Expert judgments, see `analysis.judged_truth.judged_truth`.
     """
 
-    def __init__(self, gallery: Gallery, experts: Path | None = None) -> None:
+    def __init__(self, gallery: Gallery, experts: Sequence[ExpertGrade] = ()) -> None:
         self.gallery = gallery
         self._experts = experts
         self.images = gallery.image_embeddings

@@ -1,24 +1,22 @@
 """Which images match the captions of COCO's test split and of Flickr8k, as people judged."""
 
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.query_truth import QueryTruth, plain
-from itr_core.errors import PairscopeError, SourceError
-from itr_core.evaluation.human_judgments import coco_positives, expert_grades
+from itr_core.errors import PairscopeError
+from itr_core.evaluation.human_judgments import ExpertGrade, Graded, coco_positives, graded_pairs
 from itr_core.gallery import Gallery
 from itr_core.pairs import PairSet
 from itr_core.picturebook.scene import Scene
 
 JUDGMENTS = {"eccv": "ECCV Caption", "cxc": "CxC"}
 """Judgments in the order in which they are asked: name of the protocol -> title."""
-
 
 RIGHT_GRADE = 3
 """Least mean grade of a caption that is right: the experts' grade for a description with minor errors."""
@@ -88,18 +86,15 @@ class CocoTruth(JudgedTruth):
 
 
 class ExpertTruth(JudgedTruth):
-    """Grades of experts for captions of Flickr8k, each for a few images (`human_judgments.expert_grades`).
+    """Grades of experts for captions of Flickr8k, each for a few images.
 
     A caption is right for the images whose mean grade is at least `RIGHT_GRADE`, and for its own.
-
-    Raises:
-        SourceError: The file cannot be read, or none of its judged pairs is in the gallery.
     """
 
-    def __init__(self, file: Path, pairs: PairSet) -> None:
+    def __init__(self, graded: Graded, pairs: PairSet) -> None:
         super().__init__(pairs)
         self._grades: dict[int, dict[int, float]] = {}
-        for image, caption, grade in zip(*expert_grades(file, pairs), strict=True):
+        for image, caption, grade in zip(*graded, strict=True):
             self._grades.setdefault(int(caption), {})[int(image)] = float(grade)
 
     def of_query(self, text: str) -> QueryTruth | None:
@@ -116,17 +111,18 @@ class ExpertTruth(JudgedTruth):
         return QueryTruth(true, partial(_grade, true, grades), "Experts graded pictures from 1 to 4.", known)
 
 
-def judged_truth(gallery: Gallery, experts: Path | None = None) -> JudgedTruth | None:
+def judged_truth(gallery: Gallery, experts: Sequence[ExpertGrade] = ()) -> JudgedTruth | None:
     """Return what people judged about a gallery, or None.
 
     Args:
         gallery: The gallery. COCO's judgments need the package eccv_caption.
-        experts: File of expert judgments in the layout of Flickr8k's ExpertAnnotations.txt. It is ignored if
-            none of its judged pairs is in the gallery.
+        experts: Expert judgments of Flickr8k; those of pairs that are not in the gallery are ignored.
     """
-    with suppress(SourceError):
-        if experts:
-            return ExpertTruth(experts, _pairs(gallery))
+    if experts:
+        pairs = _pairs(gallery)
+        graded = graded_pairs(experts, pairs)
+        if len(graded.grade):
+            return ExpertTruth(graded, pairs)
     kind, _, rest = gallery.manifest.source.partition(":")
     if kind != "karpathy" or "coco" not in rest.lower():
         return None

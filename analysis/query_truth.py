@@ -175,10 +175,9 @@ def judge(
     """
     marks: list[tuple[Kind, str]] = []
     for row in rows:
-        found = truth.of(row) if truth else None
         if row in own:
             marks.append(("own", ""))
-        elif found is None:
+        elif truth is None or (found := truth.of(row)) is None:
             marks.append(("unknown", ""))
         else:
             marks.append(("right", "") if found[0] else ("wrong", found[1]))

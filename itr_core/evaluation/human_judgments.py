@@ -2,6 +2,7 @@
 
 import warnings
 from collections import defaultdict
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -88,13 +89,25 @@ def _positives(
     return np.array(list(rows), dtype=np.int64), LazySimilarity((len(items), n_items), read)
 
 
+class ExpertGrade(NamedTuple):
+    """What experts said of one image and caption number `number` (from 0) of the image `owner`.
+
+    `grade` is the mean of their grades, from 1 (unrelated) to 4 (describes the image without error).
+    """
+
+    image: str
+    owner: str
+    number: int
+    grade: float
+
+
 class Graded(NamedTuple):
-    """Pairs of images and captions with their grades; all arrays have the shape (k,).
+    """Pairs of images and captions of a source with their grades; all arrays have the shape (k,).
 
     Attributes:
         image: rows of the images.
         caption: rows of the captions, in the order of `PairSet.flat_captions`.
-        grade: means of the experts' grades, from 1 (unrelated) to 4 (describes the image without error).
+        grade: as in `ExpertGrade`.
     """
 
     image: np.ndarray
@@ -102,39 +115,45 @@ class Graded(NamedTuple):
     grade: np.ndarray
 
 
-def expert_grades(path: Path, pairs: PairSet) -> Graded:
-    """Read the expert judgments of Flickr8k (ExpertAnnotations.txt) about the pairs of a source.
+def read_expert_grades(path: Path) -> list[ExpertGrade]:
+    """Read the expert judgments of Flickr8k (ExpertAnnotations.txt).
 
     A line has, separated by tabs: image file, caption id `<image file>#<number>`, and three grades from 1
     (unrelated) to 4 (describes the image without error).
 
     Raises:
-        SourceError: a line cannot be read, or no judged pair is in the source.
+        SourceError: the file or a line cannot be read.
 
     References:
         Hodosh, Young & Hockenmaier, Framing Image Description as a Ranking Task, JAIR 2013.
     """
-    image_row = {image_id: row for row, image_id in enumerate(pairs.image_ids)}
-    starts = np.searchsorted(pairs.flat_captions()[1], np.arange(len(pairs)))
-    judged: list[tuple[int, int, float]] = []
+    read = []
     for line, (image, caption, *grades) in tab_separated(path, 5):
         owner, _, number = caption.rpartition("#")
         try:
-            mean, nth = float(np.mean([float(grade) for grade in grades])), int(number)
+            read.append(ExpertGrade(image, owner, int(number), float(np.mean([float(g) for g in grades]))))
         except ValueError as error:
             raise SourceError(f"{path}, line {line}: {error}.") from error
-        if image in image_row and owner in image_row and 0 <= nth < len(pairs.captions[image_row[owner]]):
-            judged.append((image_row[image], int(starts[image_row[owner]]) + nth, mean))
-    if not judged:
-        raise SourceError(f"{path}: none of its judged pairs is in {pairs.source}.")
-    image, caption = np.array([each[:2] for each in judged]).T
-    return Graded(image, caption, np.array([each[2] for each in judged]))
+    return read
+
+
+def graded_pairs(grades: Iterable[ExpertGrade], pairs: PairSet) -> Graded:
+    """Return the judged pairs whose image and caption are in a source; there may be none."""
+    image_row = {image_id: row for row, image_id in enumerate(pairs.image_ids)}
+    starts = np.searchsorted(pairs.flat_captions()[1], np.arange(len(pairs)))
+    found = [
+        (image_row[image], int(starts[image_row[owner]]) + number, grade)
+        for image, owner, number, grade in grades
+        if image in image_row and owner in image_row and 0 <= number < len(pairs.captions[image_row[owner]])
+    ]
+    image, caption, grade = np.array(found).reshape(-1, 3).T
+    return Graded(image.astype(np.int64), caption.astype(np.int64), grade)
 
 
 def expert_judgments(
     path: Path, pairs: PairSet, images: np.ndarray, texts: np.ndarray
 ) -> list[MetricSamples]:
-    """Measure how cosines agree with the expert judgments of Flickr8k, see `expert_grades`.
+    """Measure how cosines agree with the expert judgments of Flickr8k, see `read_expert_grades`.
 
     Metrics over the judged pairs in the source:
 
@@ -151,7 +170,9 @@ def expert_judgments(
     Raises:
         SourceError: a line cannot be read, or no judged pair is in the source.
     """
-    image, caption, grade = expert_grades(path, pairs)
+    image, caption, grade = graded_pairs(read_expert_grades(path), pairs)
+    if not len(grade):
+        raise SourceError(f"{path}: none of its judged pairs is in {pairs.source}.")
     score = np.einsum("ij,ij->i", images[image], texts[caption])
     image_of_pair, agree = _agreements(image, score, grade)
     return [

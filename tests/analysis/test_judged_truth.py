@@ -10,6 +10,7 @@ import pytest
 
 from analysis.judged_truth import JudgedTruth, judged_truth
 from analysis.query_truth import judge
+from itr_core.evaluation.human_judgments import read_expert_grades
 from itr_core.gallery import Gallery
 from tests.support import present
 
@@ -89,7 +90,7 @@ def test_experts_judge_some_pictures_of_a_caption(tmp_path: Path) -> None:
     lines = ["b.jpg\ta.jpg#1\t3\t3\t3", "c.jpg\ta.jpg#1\t1\t2\t4", "other.jpg\ta.jpg#1\t4\t4\t4"]
     file.write_text("\n".join(lines), encoding="utf-8")
     photos = gallery(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], "folder:photos")
-    truth = present(judged_truth(photos, file))
+    truth = present(judged_truth(photos, read_expert_grades(file)))
     found = present(truth.of_query("A.jpg 1."))
     assert [found.is_right(row) for row in range(4)] == [True, True, False, None]
     assert truth.of_caption("a.jpg 1", 2) == (False, "experts: 2.3 of 4")
@@ -103,4 +104,4 @@ def test_experts_judge_some_pictures_of_a_caption(tmp_path: Path) -> None:
 def test_experts_of_other_pictures_are_ignored(tmp_path: Path) -> None:
     file = tmp_path / "ExpertAnnotations.txt"
     file.write_text("a.jpg\ta.jpg#0\t4\t4\t4", encoding="utf-8")
-    assert judged_truth(gallery(["x.jpg"], "folder:photos"), file) is None
+    assert judged_truth(gallery(["x.jpg"], "folder:photos"), read_expert_grades(file)) is None

@@ -10,6 +10,7 @@ import gradio.mcp
 from starlette.middleware import Middleware
 
 from itr_core.errors import PairscopeError
+from itr_core.evaluation.human_judgments import read_expert_grades
 from ui.web.analysis.jobs import prepare
 from ui.web.analysis.page import analysis_page
 from ui.web.analysis.panels.verdicts import ROUTES, SETTINGS, VisitorCookie
@@ -101,8 +102,9 @@ def launch(
         The address of the app.
 
     Raises:
-        PairscopeError: The port cannot be used.
+        PairscopeError: The port or the judgments cannot be used.
     """
+    experts = read_expert_grades(judgments) if judgments else ()
     try:
         # Gradio checks the port, too, but later: a process that ends while a thread imports torch may abort.
         socket.create_server(("127.0.0.1", port)).close()
@@ -112,7 +114,7 @@ def launch(
         os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
         os.environ.update(ENVIRONMENT)
         NOISE.seeds = seeds or NOISE.seeds
-        galleries = Galleries(gallery or ["picturebook:gallery"], model, judgments)
+        galleries = Galleries(gallery or ["picturebook:gallery"], model, experts)
         use_own_head()
         app = build_app(galleries)
         DEFAULTS.update(defaults_of(app))

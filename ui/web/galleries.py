@@ -22,6 +22,7 @@ from analysis.confidence import Confidence
 from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import PairscopeError, QueryError, did_you_mean
+from itr_core.evaluation.human_judgments import ExpertGrade
 from itr_core.gallery import Gallery, is_gallery
 from itr_core.gallery.manifest import NAME as MANIFEST
 from itr_core.gallery.manifest import Manifest
@@ -70,14 +71,17 @@ class Galleries:
         model: Model spec for sources, or several, of which the first is loaded when the app starts. It also
             replaces the model spec in a gallery's manifest; the weights must be the same. Default: the spec
             in the manifest, `starter:infonce`, and for Picturebook the other starters as well.
-        experts: File of expert judgments, see `analysis.judged_truth.judged_truth`.
+        experts: Expert judgments, see `analysis.judged_truth.judged_truth`.
 
     Raises:
         SourceError: A spec names no kind of source and no file or folder.
     """
 
     def __init__(
-        self, specs: Sequence[str], model: str | Sequence[str] | None, experts: Path | None = None
+        self,
+        specs: Sequence[str],
+        model: str | Sequence[str] | None,
+        experts: Sequence[ExpertGrade] = (),
     ) -> None:
         models = [model] if isinstance(model, str) else list(model or ())
         self._slots = {name: _Slot(choice) for name, choice in choices(specs, models).items()}

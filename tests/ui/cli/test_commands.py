@@ -161,6 +161,13 @@ def test_a_mistyped_path_ends_the_app_before_it_is_served() -> None:
     assert "'fotos': no such file or folder." in refused.stderr
 
 
+def test_damaged_judgments_end_the_app_before_it_is_served(tmp_path: Path) -> None:
+    (tmp_path / "expert.txt").write_text("a.jpg\ta.jpg#0\t4\t4\tgood")
+    refused = pairscope("demo", "picturebook:test@3", "--judgments", tmp_path / "expert.txt")
+    assert refused.exit_code == 2
+    assert "expert.txt, line 1: could not convert string to float: 'good'." in refused.stderr
+
+
 @pytest.mark.parametrize("command", [["app.py"], ["-m", "ui.cli", "demo"]])
 def test_a_port_in_use_ends_with_one_line_and_exit_code_2(command: list[str]) -> None:
     with socket.socket() as used:
