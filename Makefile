@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow coverage lint format docs clean
+.PHONY: bench help demo test test-slow coverage lint format docs clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -16,6 +16,14 @@ test: .venv/installed-dev  ## install, then run every test, browser tests includ
 
 test-slow: .venv/installed-dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+bench: .venv/installed-dev  ## speed and memory against peers, into benchmarks/results and its README; QUICK=1: under 5 minutes, only printed
+ifdef QUICK
+	$(BIN)/python benchmarks/bench.py --quick
+else
+	$(BIN)/python benchmarks/bench.py --results benchmarks/results
+	$(BIN)/python benchmarks/render.py
+endif
 
 coverage: .venv/installed-dev  ## the tests again, with branch coverage of itr_core and analysis (at least 90 %)
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from result_tables import cell_text
-from results import Measurement, Result
+from results import Cell, Column, Measurement, Result
 
 DETAILS = "../docs/explanation/"
 
@@ -93,49 +93,12 @@ INDEX = (
         "results.md#minus-terms-changes-and-verdicts",
     ),
     Benchmark(
-        "updating a gallery after 1 % of its pictures have changed",
-        "building it anew",
-        "update.py",
-        "{update/seconds/update, 20 pictures changed/ratio} of the time, without the start of Python",
-        "results.md#update-of-a-gallery",
-    ),
-    Benchmark(
-        "text encoding",
-        "open_clip's tokenizer and `encode_text`",
-        "text_encoding.py --threads 2",
-        "{text_encoding/speed/batch of 64 captions/ratio} times as fast for a batch, "
-        "{text_encoding/speed/one query/ratio} for one query",
-        "results.md#text-encoding",
-    ),
-    Benchmark(
-        "ranks of all queries, 25,000 captions by 5,000 images",
-        "CLIP_benchmark",
-        "metrics_speed.py",
-        "{metrics_speed/time/first call/ratio} times as fast",
-        "results.md#retrieval-metrics",
-    ),
-    Benchmark(
-        "a training step of each method",
-        "InfoNCE",
-        "method_cost.py",
-        "AsCL {method_cost/ratios/ascl/time}, CODER {method_cost/ratios/coder, queue of 256/time} times the "
-        "time",
-        "results.md#cost-of-a-training-step",
-    ),
-    Benchmark(
         "memory and time of large batches",
         "open_clip's `ClipLoss`",
         "large_batch.py",
         "4,096 pairs: {large_batch/loss/4,096/blocks_memory} MiB instead of "
         "{large_batch/loss/4,096/open_clip_memory}",
         "results.md#large-batches",
-    ),
-    Benchmark(
-        "first start of the app",
-        "goal of 15 s",
-        "first_start.py",
-        "demo gallery searchable after {first_start/seconds/demo gallery searchable/seconds} s",
-        "results.md#first-start-of-the-app",
     ),
     Benchmark(
         "opening the analysis page",
@@ -176,15 +139,24 @@ def fill(template: str, results: Mapping[str, Result]) -> str:
     return re.sub(r"\{([^}]*)\}", lambda match: _figure(match[1], results), template)
 
 
-def _figure(path: str, results: Mapping[str, Result]) -> str:
+def figure(path: str, results: Mapping[str, Result]) -> tuple[Cell, Column]:
+    """Return the cell at `result/table/row/column`, and its column.
+
+    Raises:
+        LookupError: a result, table, row or column that does not exist.
+    """
     try:
         name, table_name, title, key = path.split("/")
-        key, _, part = key.partition(".")
         table = results[name].tables[table_name]
-        cell, column = table.row(title).cells[key], table.columns[key]
+        return table.row(title).cells[key], table.columns[key]
     except (KeyError, ValueError) as error:
         raise LookupError(f"There is no figure {path!r} in the results ({error}).") from error
-    if part == "difference":
+
+
+def _figure(path: str, results: Mapping[str, Result]) -> str:
+    place = path.removesuffix(".difference")
+    cell, column = figure(place, results)
+    if place != path:
         if not isinstance(cell, Measurement) or cell.difference is None:
             raise LookupError(f"The figure {path!r} has no difference.")
         return cell_text(Measurement(**cell.difference.model_dump()), f"+{column.format}")

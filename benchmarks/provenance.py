@@ -4,11 +4,13 @@ import os
 import platform
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
 import torch
 from results import Machine
 
@@ -71,6 +73,29 @@ def versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
+
+
+class OtherWork:
+    """Processor time that is neither of this process nor of its children, from the construction on."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic(), self._seconds()
+
+    def cores(self) -> float:
+        """Return the mean number of cores that other processes used since the construction.
+
+        Children count as other processes until they have ended.
+        """
+        elapsed, spent = time.monotonic() - self._start[0], self._seconds() - self._start[1]
+        return max(0.0, spent / elapsed)
+
+    @staticmethod
+    def _seconds() -> float:
+        used, own = psutil.cpu_times(), os.times()
+        idle = used.idle + getattr(used, "iowait", 0.0)
+        # Linux counts the time of guests in `user`, too.
+        busy = sum(used) - idle - getattr(used, "guest", 0.0) - getattr(used, "guest_nice", 0.0)
+        return float(busy - sum(own[:4]))
 
 
 def _cpu_model() -> str | None:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from provenance import command_line, machine, versions
+from provenance import OtherWork, command_line, machine, versions
 from result_tables import markdown_table
 from results import Result, Table, save
 
 from itr_core.system.provenance import code_version
+
+OTHER_WORK = OtherWork()
+"""Measures from the import of this module, which is the start of a benchmark."""
 
 ResultsOption = Annotated[
     Path | None,
@@ -51,6 +54,7 @@ def report(
         machine=machine(),
         versions=versions(),
         code=code_version(),
+        other_work=OTHER_WORK.cores(),
         notes=[*notes],
         row_commands={**(row_commands or {})},
         tables={**tables},

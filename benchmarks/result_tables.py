@@ -109,5 +109,7 @@ def _run(result: Result) -> str:
         "Versions": ", ".join(f"{name} {number}" for name, number in result.versions.items()),
         "Code": result.code,
     }
+    if result.other_work is not None:
+        facts = {**facts, "Cores used by other work": f"{result.other_work:.1f}"}
     items = "".join(f"<li>{name}: {escape(fact or NOT_RECORDED)}</li>\n" for name, fact in facts.items())
     return f"<ul>\n{items}</ul>\n"

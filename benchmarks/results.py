@@ -166,6 +166,7 @@ class Result(_Schema):
         machine: where it ran.
         versions: version of Python and of the packages that matter, as far as recorded.
         code: version of Pairscope's code (see `code_version`), or None if it was not recorded.
+        other_work: cores that other processes used meanwhile; None if it was not recorded.
         notes: sentences that a reader of the tables needs, such as how many runs there were.
         row_commands: for rows that can be reproduced one by one, the commands by the title of the row.
         tables: tables by their name.
@@ -177,6 +178,7 @@ class Result(_Schema):
     machine: Machine
     versions: dict[str, str]
     code: str | None
+    other_work: Number | None = None
     notes: list[str] = []
     row_commands: dict[str, list[str]] = {}
     tables: dict[str, Table] = Field(min_length=1)

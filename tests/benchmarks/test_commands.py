@@ -11,14 +11,17 @@ from typer.testing import CliRunner
 
 SCRIPTS = (
     "analysis_page",
+    "bench",
     "calibration",
     "cases",
+    "cold_query",
     "comparison",
     "examples",
     "false_alarms",
     "first_start",
     "flickr8k",
     "flickr8k_towers",
+    "geometry_cost",
     "hash_codes",
     "large_batch",
     "learn_data",

@@ -1,0 +1,84 @@
+"""Time `pairscope search` from the start of the process to the printed hits, with its memory.
+
+    python benchmarks/cold_query.py
+
+The galleries are built from drawn pictures. `import torch, open_clip` and the searches alternate; times are
+medians over rounds, and a ratio is taken within a round.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from reporting import ResultsOption, report
+from results import Column, Row, Table
+from timing import median_ratio
+
+ROOT = Path(__file__).parents[1]
+IMPORTS = "import of torch and open_clip"
+QUERY = "a red car"
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 5,
+    small: Annotated[int, typer.Option(help="Pictures of the small gallery.")] = 500,
+    large: Annotated[int, typer.Option(help="Pictures of the large gallery; 0 leaves it out.")] = 31_000,
+    model: Annotated[str, typer.Option(help="Model spec.")] = "starter:infonce",
+    results: ResultsOption = None,
+) -> None:
+    """Time a search from the command line with its memory."""
+    runs = {IMPORTS: ["-c", "import torch, open_clip"]}
+    with tempfile.TemporaryDirectory() as scratch:
+        for pictures in filter(None, (small, large)):
+            gallery = str(Path(scratch) / str(pictures))
+            source = f"picturebook:train@{pictures}"
+            run("-m", "ui.cli", "build", source, "--out", gallery, "--no-map", "--model", model)
+            runs[f"search of {pictures:,} pictures"] = ["-m", "ui.cli", "search", gallery, QUERY]
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        memory: dict[str, float] = {}
+        for number in range(rounds + 1):
+            for name, arguments in runs.items():
+                taken, memory[name] = run(*arguments)
+                if number:  # the first round fills the caches
+                    seconds[name].append(taken)
+    columns = {
+        "seconds": Column(title="time", unit="s", format=".2f"),
+        "ratio": Column(title="of the imports", format=".2f"),
+        "memory": Column(title="peak memory", unit="MB", format=".0f"),
+    }
+    rows = [
+        Row(
+            title=name,
+            cells={
+                "seconds": statistics.median(each),
+                "ratio": median_ratio(each, seconds[IMPORTS]),
+                "memory": memory[name],
+            },
+        )
+        for name, each in seconds.items()
+    ]
+    notes = [f"{model}; median over rounds: {rounds}."]
+    report("cold_query", {"seconds": Table(columns=columns, rows=rows)}, results, notes)
+
+
+def run(*arguments: str) -> tuple[float, float]:
+    """Run Python; return the seconds and the peak resident memory in MB of the process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"python {' '.join(arguments)} ended with exit status {process.returncode}.")
+    return time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    typer.run(main)

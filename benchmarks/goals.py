@@ -1,0 +1,172 @@
+"""The goals of `make bench`: which figure of which result must reach what, and why some do not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from index import DETAILS, figure
+from result_tables import cell_text
+from results import Cell, Estimate, Range, Result
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A line of the table.
+
+    Attributes:
+        what: what is measured.
+        peer: what it is compared with.
+        path: where the figure is, as `result/table/row/column`.
+        bound: the goal.
+        sense: whether the figure must be at least or at most the bound.
+        unit: unit of both.
+        why: why the goal is missed; shown only if it is.
+    """
+
+    what: str
+    peer: str
+    path: str
+    sense: Literal["at least", "at most"]
+    bound: float
+    unit: str = ""
+    why: str = ""
+
+    def met(self, cell: Cell) -> bool | None:
+        """Compare a figure with the goal; all values of a range must reach it. None: it is no number."""
+        low, high = _ends(cell)
+        if low is None or high is None:
+            return None
+        return low >= self.bound if self.sense == "at least" else high <= self.bound
+
+
+def _ends(cell: Cell) -> tuple[float | None, float | None]:
+    if isinstance(cell, Range):
+        return cell.minimum, cell.maximum
+    if isinstance(cell, Estimate):
+        return cell.value, cell.value
+    return (cell, cell) if isinstance(cell, int | float) else (None, None)
+
+
+SECTIONS = {
+    "text_encoding": "text-encoding",
+    "cold_query": "search-from-the-command-line",
+    "update": "update-of-a-gallery",
+    "metrics_speed": "retrieval-metrics",
+    "geometry_cost": "cost-of-alignment-and-uniformity",
+    "first_start": "first-start-of-the-app",
+    "method_cost": "cost-of-a-training-step",
+}
+"""Section of `docs/explanation/results.md` with the details of each result."""
+STEP = "method_cost/ratios/{}/time"
+GOALS = (
+    Goal(
+        "text encoding, one caption",
+        "open_clip",
+        "text_encoding/speed/one query/ratio",
+        "at least",
+        2.5,
+        "times as fast",
+        "it depends on what else runs: 1.5 to 2.5 were measured",
+    ),
+    Goal(
+        "text encoding, batch of 64",
+        "open_clip",
+        "text_encoding/speed/batch of 64 captions/ratio",
+        "at least",
+        7,
+        "times as fast",
+        "it depends on what else runs: 3.2 to 8.3 were measured",
+    ),
+    Goal(
+        "search from the command line, process start to printed hits",
+        "`import torch, open_clip`",
+        "cold_query/seconds/search of 500 pictures/seconds",
+        "at most",
+        1,
+        "s",
+        "the imports of torch and open_clip alone take longer",
+    ),
+    Goal(
+        "the same, 31,000 pictures",
+        "`import torch, open_clip`",
+        "cold_query/seconds/search of 31,000 pictures/seconds",
+        "at most",
+        1,
+        "s",
+        "as above; opening a gallery also hashes every file",
+    ),
+    Goal(
+        "update after 1 % of the pictures changed",
+        "building anew",
+        "update/seconds/update, 1 % of the pictures changed/ratio",
+        "at most",
+        0.05,
+        "of a build",
+        "most of the time is spent before anything is encoded: imports, opening the gallery, listing",
+    ),
+    Goal(
+        "ranks of 25,000 captions and 5,000 images",
+        "CLIP_benchmark",
+        "metrics_speed/time/first call/ratio",
+        "at least",
+        15,
+        "times as fast",
+    ),
+    Goal(
+        "alignment, uniformity and gap of 100,000 pairs: memory",
+        "all pairs of a sample, extrapolated",
+        "geometry_cost/cost/100,000 pairs/memory",
+        "at most",
+        2,
+        "GB",
+    ),
+    Goal(
+        "the same: growth of the time from 10,000 to 100,000 pairs",
+        "10 is linear",
+        "geometry_cost/growth/growth/value",
+        "at most",
+        10,
+        "times",
+    ),
+    Goal(
+        "start of the app with an empty cache, to the first answer",
+        "goal of 15 s",
+        "first_start/seconds/first search answered/seconds",
+        "at most",
+        15,
+        "s",
+    ),
+    Goal("training step, CUSA", "InfoNCE", STEP.format("cusa"), "at most", 1.1, "times"),
+    Goal("training step, CRCGS", "InfoNCE", STEP.format("crcgs"), "at most", 1.15, "times"),
+    Goal("training step, AsCL", "InfoNCE", STEP.format("ascl"), "at most", 1.6, "times"),
+    Goal(
+        "training step, AsCL with local similarity",
+        "InfoNCE",
+        STEP.format("ascl, local similarity (u1 = 0.8)"),
+        "at most",
+        2,
+        "times",
+    ),
+    Goal("training step, CODER", "InfoNCE", STEP.format("coder, queue of 256"), "at most", 1.6, "times"),
+)
+
+
+def goal_table(results: Mapping[str, Result]) -> str:
+    """Return the goals as a Markdown table; a figure that was not measured says so."""
+    lines = [
+        "| goal of `make bench` | compared with | goal | measured | met |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for goal in GOALS:
+        limit = f"{goal.sense} {goal.bound:g} {goal.unit}".strip()
+        try:
+            cell, column = figure(goal.path, results)
+        except LookupError:
+            measured, verdict = "not measured", ""
+        else:
+            met = goal.met(cell)
+            measured = cell_text(cell, column.format)
+            verdict = "" if met is None else "yes" if met else f"no: {goal.why}" if goal.why else "no"
+        section = f"{DETAILS}results.md#{SECTIONS[goal.path.split('/')[0]]}"
+        lines.append(f"| [{goal.what}]({section}) | {goal.peer} | {limit} | {measured} | {verdict} |")
+    return "\n".join(lines)
