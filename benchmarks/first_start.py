@@ -96,7 +96,10 @@ def bytes_of_page(url: str) -> int:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         page = chromium.new_page()
-        page.on("requestfinished", requests.append)
+        page.on(
+            "requestfinished",
+            lambda request: requests.append(request),  # noqa: PLW0108 - playwright refuses built-in methods
+        )
         page.goto(url, timeout=120_000)
         page.wait_for_function("[...document.querySelectorAll('#results img')].some((each) => each.complete)")
         sizes = [each.sizes() for each in requests if each.url.startswith(url)]
