@@ -271,7 +271,7 @@ def test_the_page_fits_the_width_of_a_phone(page: Page, app_url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_page(page, app_url)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    columns = page.locator(CARDS).evaluate_all(
+    columns = page.locator(f"{CARDS}:visible").evaluate_all(  # the calibration may fold unlikely pictures
         "all => new Set(all.map(c => Math.round(c.getBoundingClientRect().x))).size"
     )
     assert columns == 2
