@@ -38,7 +38,7 @@ class LowRankUpdate(nn.Module):
 
 def add_low_rank_updates(
     encoder: DualEncoder, rank: int, parts: Iterable[Part], seed: int, *, in_full: Iterable[Part] = ()
-) -> None:
+) -> set[Part]:
     """Give every matrix of some parts of the encoder a low-rank update, and freeze all other weights.
 
     The temperature and the bias of the logits are still trained.
@@ -50,6 +50,9 @@ def add_low_rank_updates(
         seed: of the random A.
         in_full: parts whose weights are trained themselves.
 
+    Returns:
+        The parts that have updates. A tower of convolutions alone has none.
+
     Raises:
         ModelError: these parts have no linear or attention layer.
     """
@@ -58,18 +61,19 @@ def add_low_rank_updates(
     for name, weight in encoder.model.named_parameters():
         weight.requires_grad_(name in ("logit_scale", "logit_bias") or part_of[name] in in_full)
     chosen = [
-        (module, name)
+        (module, name, part)
         for path, module, name in _matrices(encoder.model)
-        if part_of[f"{path}.{name}" if path else name] in parts
+        if (part := part_of[f"{path}.{name}" if path else name]) in parts
     ]
     if not chosen:
         raise ModelError(
             f"{encoder.spec} has no linear or attention layer to train with lora in its "
             f"{' and '.join(sorted(parts))} tower; train without lora."
         )
-    for module, name in chosen:
+    for module, name, _ in chosen:
         update = LowRankUpdate(getattr(module, name), rank, random)
         parametrize.register_parametrization(module, name, update)
+    return {part for *_, part in chosen}
 
 
 def merged_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from itr_core.training.distributed import all_gather_rows, all_reduce_mean
 from itr_core.training.grad_cache import batch_norms, encode_in_chunks
 from itr_core.training.lora import add_low_rank_updates
 from itr_core.training.optimiser import Part, make_optimiser, parts_of, set_learning_rate
+from itr_core.training.weight_average import moving_average
 
 MAX_LOGIT_SCALE = math.log(100)
 """CLIP, section 2.5: a larger scale makes training unstable. SigLIP, with a bias, has no such limit."""
@@ -41,6 +42,8 @@ class TrainStep:
         """Freeze what the settings freeze, and make the optimiser and the averages."""
         self.config, self.encoder, self.accelerator = config, encoder, accelerator
         self.frozen: set[Part] = set()
+        self.without_matrix: set[Part] = set()
+        """Towers that low-rank updates leave as they are, because they have no linear or attention layer."""
         if config.freeze_image or config.image_features is not None:
             self.frozen.add("image")
         if config.freeze_text:
@@ -68,8 +71,7 @@ class TrainStep:
         self.average: Any = None
         """The exponential moving average of the encoder, with `ema_decay`."""
         if config.ema_decay:
-            update = get_ema_multi_avg_fn(config.ema_decay)
-            self.average = self.modules["average"] = AveragedModel(encoder, multi_avg_fn=update)
+            self.average = self.modules["average"] = moving_average(encoder, config.ema_decay)
         self.model: DualEncoder = self.average.module if self.average else encoder
         """The model that is validated and saved: the average of the weights, if there is one."""
 
@@ -79,14 +81,16 @@ class TrainStep:
         if config.lora:
             trained: set[Part] = {"image", "text"}
             new: set[Part] = {"joint"} if config.joins_towers else set()
-            add_low_rank_updates(encoder, config.lora, trained - self.frozen, config.seed, in_full=new)
+            parts = trained - self.frozen
+            updated = add_low_rank_updates(encoder, config.lora, parts, config.seed, in_full=new)
+            self.without_matrix = parts - updated
         if config.temperature:
             with torch.no_grad():
                 encoder.model.logit_scale.fill_(-math.log(config.temperature))
             encoder.model.logit_scale.requires_grad_(False)
-        parts = parts_of(encoder)
+        part_of = parts_of(encoder)
         for name, weight in encoder.model.named_parameters():
-            if parts[name] in self.frozen:
+            if part_of[name] in self.frozen:
                 weight.requires_grad_(False)
         if "text" in self.frozen:
             encoder.text_tower.keep_outputs()
@@ -96,7 +100,14 @@ class TrainStep:
         lr, image, text = self.config.rates()
         factors: dict[Part, float] = {"image": image, "text": text}
         rates = [
-            f"{part} tower {'frozen' if part in self.frozen else f'{lr * factor:g}'}"
+            f"{part} tower "
+            + (
+                "not trained, because it has no linear or attention layer for lora"
+                if part in self.without_matrix
+                else "frozen"
+                if part in self.frozen
+                else f"{lr * factor:g}"
+            )
             for part, factor in factors.items()
         ]
         return f"Learning rate {lr:g}, {', '.join(rates)}."

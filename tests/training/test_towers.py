@@ -76,6 +76,14 @@ def test_a_frozen_tower_stays_as_it_was(
     assert changed_parts(model, out) == trained
 
 
+def test_a_run_says_which_tower_low_rank_updates_leave_as_it_was(
+    model: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(model, world, tmp_path / "out", lora=2, progress=True)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "image tower not trained, because it has no linear or attention layer for lora" in printed
+
+
 def test_low_rank_updates_leave_the_projections_free(model: str, world: Path, tmp_path: Path) -> None:
     out = run(model, world, tmp_path / "out", lora=1)
     start, after = load_encoder(model, device="cpu", seed=SEED).model.state_dict(), weights(out)
