@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from index import DETAILS, INDEX
-from method_rows import ALL_ROWS
+from method_rows import ALL_ROWS, Setting
+from method_tables import commands
 from render import PAGES, ROOT, main
 from results import load_all
 
@@ -59,6 +61,12 @@ def test_every_row_of_the_methods_has_its_commands(name: str) -> None:
     rows = {row.title for part, table in result.tables.items() if part != "comparisons" for row in table.rows}
     assert rows == result.row_commands.keys()
     assert rows <= {*ALL_ROWS}
+
+
+@pytest.mark.parametrize("setting", get_args(Setting))
+def test_the_commands_of_a_row_train_it_as_it_is_declared(setting: Setting) -> None:
+    for name, lines in RESULTS[f"methods_{setting}"].row_commands.items():
+        assert lines == commands(setting, name)
 
 
 def test_every_script_of_a_command_exists() -> None:
