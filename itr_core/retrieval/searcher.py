@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +13,7 @@ from PIL import Image
 from itr_core.errors import GalleryError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
 from itr_core.retrieval.composed import changed_picture, minus_query
+from itr_core.retrieval.filters import Filter, Filters
 from itr_core.retrieval.index import ExactIndex, Index
 from itr_core.retrieval.query_text import normalised
 from itr_core.retrieval.within_modality import SpaceIndex, within_modality
@@ -94,8 +95,9 @@ class Searcher:
         self._rows = np.array(list(first.values()), dtype=np.int64)
         self._index: dict[str, Index] = {
             "images": ExactIndex(gallery.image_embeddings),
-            "captions": ExactIndex(gallery.text_embeddings[self._rows]),
+            "captions": ExactIndex(gallery.text_embeddings, self._rows),
         }
+        self._filters = Filters(gallery.items["labels"])
         self._starts = np.searchsorted(gallery.image_of_caption, np.arange(len(gallery) + 1))
         self._text_embedding = lru_cache(maxsize=1024)(self._encode_text)
 
@@ -130,7 +132,7 @@ class Searcher:
         self._check(k, of, "images" if rerank else None)
         rescore = self._rescore_images(normalised(query)) if rerank else None
         by = None if minus else "captions"
-        return self._hits(embedding, k, of, by=by, rescore=rescore, among=self.having(labels, of))
+        return self._hits(embedding, k, of, by=by, rescore=rescore, among=self._filter(labels, of))
 
     def embed_text(self, query: str, minus: Sequence[str] = ()) -> np.ndarray:
         """Return the embedding of a query, (d,) float32 of unit norm.
@@ -195,7 +197,7 @@ class Searcher:
             query = self.encoder.encode_images([image])
         changed = self.embed_changed(query[0], but, instead_of)
         by = None if normalised(but) else "images"
-        return self._hits(changed, k, of, by=by, rescore=rescore, among=self.having(labels, of))
+        return self._hits(changed, k, of, by=by, rescore=rescore, among=self._filter(labels, of))
 
     def embed_image(self, image: Image.Image) -> np.ndarray:
         """Return the embedding of an image, (d,) float32 of unit norm."""
@@ -250,7 +252,7 @@ class Searcher:
         """
         self._check(k, of, None)
         row = None if exclude is None else self.gallery.row(exclude)
-        return self._hits(embedding, k, of, by=by, exclude=row, among=self.having(labels, of))
+        return self._hits(embedding, k, of, by=by, exclude=row, among=self._filter(labels, of))
 
     def search_item(
         self,
@@ -283,18 +285,13 @@ class Searcher:
         row = self.gallery.row(item_id)
         rescore = self._rescore_captions(self._tokens()[[row]]) if rerank else None
         query = self.embed_changed(self.gallery.image_embeddings[row], but, instead_of)
-        found, by = self.having(labels, of), None if normalised(but) else "images"
+        found, by = self._filter(labels, of), None if normalised(but) else "images"
         return self._hits(query, k, of, by=by, exclude=row, rescore=rescore, among=found)
 
-    @cached_property
+    @property
     def labels(self) -> dict[str, np.ndarray]:
         """Labels of the gallery, most frequent first, and the rows of the images that have each, int64."""
-        rows: dict[str, list[int]] = {}
-        for row, labels in enumerate(self.gallery.items["labels"]):
-            for label in labels if labels is not None else ():
-                rows.setdefault(str(label), []).append(row)
-        ordered = sorted(rows.items(), key=lambda each: (-len(each[1]), each[0]))
-        return {label: np.unique(np.array(each, dtype=np.int64)) for label, each in ordered}
+        return self._filters.labels
 
     def having(self, labels: Collection[str], of: Of = "images") -> np.ndarray | None:
         """Return the rows of the images that have all of these labels, int64; None without labels.
@@ -302,14 +299,13 @@ class Searcher:
         Raises:
             QueryError: No image of the gallery has one of the labels, or captions are searched.
         """
+        found = self._filter(labels, of)
+        return None if found is None else found.rows
+
+    def _filter(self, labels: Collection[str], of: Of) -> Filter | None:
         if labels and of != "images":
             raise QueryError("Only images can be filtered by label (of='images').")
-        for label in labels:
-            if label not in self.labels:
-                raise QueryError(
-                    f"No image of this gallery has the label {label!r}.{did_you_mean(label, self.labels)}"
-                )
-        return reduce(np.intersect1d, (self.labels[label] for label in labels)) if labels else None
+        return self._filters.images(labels)
 
     def _check(self, k: int, of: str, can_rerank: Of | None) -> None:
         if of not in self._index:
@@ -366,7 +362,7 @@ class Searcher:
         by: str | None = None,
         exclude: int | None = None,
         rescore: Rescore | None = None,
-        among: np.ndarray | None = None,
+        among: Filter | None = None,
     ) -> list[Hit]:
         excludes = of == "images" and exclude is not None
         wanted = CANDIDATES if rescore else k

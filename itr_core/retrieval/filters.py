@@ -1,0 +1,59 @@
+"""What a search is limited to: images with some labels."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property, reduce
+
+import numpy as np
+import pandas as pd
+
+from itr_core.errors import QueryError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The items that a search considers: their rows, and what they have in common.
+
+    Attributes:
+        rows: rows of the index, int64, ascending.
+        labels: the items are the images that have all of these labels.
+    """
+
+    rows: np.ndarray
+    labels: tuple[str, ...] = ()
+
+
+class Filters:
+    """The filters of a gallery.
+
+    Args:
+        labels: the labels of each image, None where it has none.
+    """
+
+    def __init__(self, labels: "pd.Series[list[str] | None]") -> None:
+        self._labels = labels
+
+    @cached_property
+    def labels(self) -> dict[str, np.ndarray]:
+        """Labels of the gallery, most frequent first, and the rows of the images that have each, int64."""
+        rows: dict[str, list[int]] = {}
+        for row, labels in enumerate(self._labels):
+            for label in labels if labels is not None else ():
+                rows.setdefault(str(label), []).append(row)
+        ordered = sorted(rows.items(), key=lambda each: (-len(each[1]), each[0]))
+        return {label: np.unique(np.array(each, dtype=np.int64)) for label, each in ordered}
+
+    def images(self, labels: Collection[str]) -> Filter | None:
+        """Limit a search to the images that have all of these labels; None without labels.
+
+        Raises:
+            QueryError: No image of the gallery has one of the labels.
+        """
+        for label in labels:
+            if label not in self.labels:
+                raise QueryError(
+                    f"No image of this gallery has the label {label!r}.{did_you_mean(label, self.labels)}"
+                )
+        if not labels:
+            return None
+        return Filter(reduce(np.intersect1d, (self.labels[each] for each in labels)), labels=tuple(labels))
