@@ -47,8 +47,8 @@ SETTINGS: dict[str, Any] = {
     "eval_every": 47,
     "save_every": 10_000,
 }
-HELD_OUT = 591
-"""Training photos that `hold_out` removes; 5,500 are left."""
+HELD_OUT = 1_000
+"""Training photos that `hold_out` removes: as many as dev has, so that recall is among equally many."""
 MEMBERS = 3
 FINETUNE: dict[str, Any] = {
     "epochs": 6,
@@ -126,35 +126,42 @@ def settings_of(part: Part, data: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def hold_out(settings: dict[str, Any], out: Path, number: int = HELD_OUT) -> dict[str, Any]:
-    """Validate on the last `number` training photos, so that dev takes no part in choosing options.
+def hold_out(settings: dict[str, Any], out: Path, *, write: bool = True) -> dict[str, Any]:
+    """Validate on the last `HELD_OUT` training photos, so that dev takes no part in choosing options.
 
     Args:
         settings: those of the part `features`, or of a part that trains on the photos themselves.
         out: folder for the two parts of the training split.
-        number: photos that are held out.
+        write: write the two parts unless they exist.
 
     Returns:
         The settings that change.
     """
-    rows = {"fit": slice(None, -number), "held": slice(-number, None)}
+    if write:
+        _write_parts(settings, out)
+    split = {"source": f"parquet:{out / 'fit.parquet'}", "validation": f"parquet:{out / 'held.parquet'}"}
+    if "validation_features" not in settings:
+        return split
+    features = out / "features.safetensors"
+    return split | {"image_features": f"{features}:fit", "validation_features": f"{features}:held"}
+
+
+def _write_parts(settings: dict[str, Any], out: Path) -> None:
+    """Write the two parts of the training split, and of its features, unless they exist."""
+    rows = {"fit": slice(None, -HELD_OUT), "held": slice(-HELD_OUT, None)}
     out.mkdir(parents=True, exist_ok=True)
     photos = Dataset.from_parquet(settings["source"].removeprefix("parquet:"))
     for name, part in rows.items():
         if not (out / f"{name}.parquet").exists():
             photos.select(range(len(photos))[part]).to_parquet(out / f"{name}.parquet")
-    split = {"source": f"parquet:{out / 'fit.parquet'}", "validation": f"parquet:{out / 'held.parquet'}"}
-    if "validation_features" not in settings:
-        return split
     features = out / "features.safetensors"
-    if not features.exists():
+    if "validation_features" in settings and not features.exists():
         stored = load_file(settings["image_features"].removesuffix(":train"))
         save_file(
             {f"{name}_q": stored["train_q"][part] for name, part in rows.items()}
             | {f"{name}_scale": stored["train_scale"] for name in rows},
             features,
         )
-    return split | {"image_features": f"{features}:fit", "validation_features": f"{features}:held"}
 
 
 def measure(checkpoint: Path, settings: dict[str, Any]) -> dict[str, Measurement]:

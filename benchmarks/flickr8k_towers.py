@@ -29,8 +29,6 @@ from itr_core.training import train
 
 Part = Literal["heads", "text", "photo-heads", "photos"]
 
-HELD_OUT = 1_000
-"""As many photos as dev has, so that recall is measured among equally many."""
 HEADS: dict[str, Any] = {
     "method": "infonce+cusa",
     "options": {"siblings": 1.0, "alpha": 25.6, "beta": 128.0},
@@ -81,7 +79,7 @@ def main(
     out = out / "held-out" if held_out else out
     settings = settings_of(part, data, minilm, out) | {"seed": seed}
     if held_out:
-        settings |= hold_out(settings, out, HELD_OUT)
+        settings |= hold_out(settings, out)
     training = {name: value for name, value in settings.items() if not name.startswith("validation")}
     model = train(**training, resume=(settings["out"] / STATE).exists())
     cells: dict[str, Any] = {**measure(model, settings)}

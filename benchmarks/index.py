@@ -43,14 +43,16 @@ INDEX = (
         "retrieval by each method on Picturebook",
         "InfoNCE, same budget",
         "methods.py run picturebook --out DIR",
-        "rSum of CODER {methods_picturebook/main_recall/coder/rsum.difference} against InfoNCE",
+        "rSum of CODER {methods_picturebook/main_recall/coder/rsum.difference} against InfoNCE in earlier "
+        "figures; keys frozen at the start do as well",
         "methods-compared.md#picturebook",
     ),
     Benchmark(
         "retrieval by each method on Flickr8k features (dev)",
         "InfoNCE, same budget",
-        "methods.py run flickr8k --data DATA --out DIR",
-        "rSum of CUSA {methods_flickr8k/main_recall/cusa/rsum.difference} against InfoNCE",
+        "methods.py run features --data DATA --out DIR",
+        "rSum of CUSA {methods_flickr8k/main_recall/cusa/rsum.difference} against InfoNCE in earlier "
+        "figures, over photos alone",
         "methods-compared.md#features-of-flickr8k-photos",
     ),
     Benchmark(

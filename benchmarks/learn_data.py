@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from method_rows import chosen
+from method_rows import CHOSEN
 from provenance import command_line
 from safetensors.numpy import save_file
 
@@ -107,7 +107,7 @@ def runs(
             "seed": seed,
         }
         for method in METHODS:
-            options = chosen("picturebook", method).options
+            options = CHOSEN["picturebook"].get(method, {})
             typer.echo(f"{method} {options or ''}")
             points = _record(
                 TrainConfig(method=method, options=options, **RUN, **given), Path(folder) / method

@@ -1,67 +1,38 @@
 """Tables of the comparison of methods, from what was measured query by query."""
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
-from flickr8k import settings_of
-from method_metrics import COLUMNS, Queries
-from method_rows import (
-    ALL_ROWS,
-    COMPARISONS,
-    ENSEMBLE,
-    FROM_PIXELS,
-    Setting,
-    baseline,
-    chosen,
-    main_rows,
-)
-from results import Column, Estimate, Measurement, Row, Table
+from method_metrics import COLUMNS
+from method_rows import COMPARISONS, MAIN, ROWS, Row, baseline, row_of
+from method_runs import Runs
+from method_settings import Setting, conditions
+from results import Column, Estimate, Measurement, Table
+from results import Row as TableRow
 from train_command import train_command
 
-from itr_core.metrics.bootstrap import interval, resampled
+from itr_core.metrics.bootstrap import interval
+from itr_core.metrics.seed_bootstrap import resampled_with_seeds
 
-Runs = Sequence[Queries]
-"""The trainings of one row, by seed."""
 METRICS = {
     "recall": ("rsum", "t2i_r1", "i2t_r1", "short_t2i_r10"),
     "precision": ("t2i_map_at_r", "i2t_map_at_r", "t2i_label_map", "i2t_label_map"),
     "uni_modal": ("t2t_map_at_r", "i2i_map_at_r", "t2t_map_at_r_heads", "i2i_map_at_r_heads"),
     "distance": ("positive_distance", "negative_distance"),
 }
-PICTUREBOOK = {
-    "source": "picturebook:train@10000",
-    "model": "starter:infonce",
-    "image_features": "cache",
-    "max_steps": 100,
-    "batch_size": 64,
-    "lr": 2e-4,
-}
-"""Arguments of `train` in the setting picturebook."""
 
 
-def train_settings(setting: Setting, data: Path | None) -> dict[str, object]:
-    """Return the arguments of `train` that all rows of a setting share, but for `out` and `seed`."""
-    if setting == "picturebook":
-        return {**PICTUREBOOK}
-    settings = settings_of("features", data or Path("DATA"), Path())
-    del settings["out"], settings["options"]
-    return settings | {"captions_per_image": 2}
-
-
-def tables_of(setting: Setting, runs: Mapping[str, Runs]) -> dict[str, Table]:
-    """Return all tables: the methods, their controls, the rows trained from pixels, the comparisons.
+def tables_of(runs: Mapping[str, Runs]) -> dict[str, Table]:
+    """Return all tables: the methods, their controls, the comparisons.
 
     Args:
-        setting: it decides which control stands beside AsCL.
         runs: what was measured, by row; a row may be missing, but not its baseline.
     """
-    main = main_rows(setting)
-    controls = ["infonce", *(name for name in ALL_ROWS if name not in (*main, *FROM_PIXELS))]
-    groups = {"main": main, "controls": controls, "pixels": FROM_PIXELS}
+    controls = ["infonce", *(name for name in ROWS if name not in MAIN)]
     found = {}
-    for group, names in groups.items():
+    for group, names in {"main": MAIN, "controls": controls}.items():
         measured = [name for name in names if runs.get(name)]
         if group == "controls" and measured == ["infonce"]:  # a baseline without controls
             continue
@@ -87,69 +58,87 @@ def table_of(
         runs: what was measured, by row, including the baselines.
         against: baseline of all rows; by default each row has its own.
     """
-    shown = [metric for metric in metrics if any(metric in runs[name][0] for name in names)]
+    of_rows = {name: _metrics_of(runs[name]) for name in names}
+    shown = [metric for metric in metrics if any(metric in known for known in of_rows.values())]
     if not shown:
         return None
     rows = []
     for name in names:
-        base = runs.get(against or baseline(name)) or []
-        cells = {metric: measurement(runs[name], base, metric) for metric in shown if metric in runs[name][0]}
-        rows.append(Row(title=name, cells={"seeds": len(runs[name]), **cells}))
+        base = runs.get(against or baseline(name)) or {}
+        cells = {metric: measurement(runs[name], base, metric) for metric in shown if metric in of_rows[name]}
+        rows.append(TableRow(title=name, cells={"seeds": len(runs[name]), **cells}))
     columns = {"seeds": Column(title="seeds", format=".0f")} | {metric: COLUMNS[metric] for metric in shown}
     return Table(title="row", columns=columns, rows=rows)
 
 
 def comparisons_of(runs: Mapping[str, Runs]) -> Table | None:
-    """Return the differences of `COMPARISONS`, as far as both rows were measured."""
+    """Return the differences of `COMPARISONS`, as far as both rows were measured with a common seed."""
     rows = []
     for name, other, metrics in COMPARISONS:
-        if runs.get(name) and runs.get(other):
-            for metric in (metric for metric in metrics if metric in runs[name][0]):
-                difference = measurement(runs[name], runs[other], metric).difference
-                if difference is not None:
-                    rows.append(
-                        Row(
-                            title=f"{name} against {other}: {COLUMNS[metric].title}",
-                            cells={"difference": Measurement(**difference.model_dump())},
-                        )
-                    )
-    columns = {"difference": Column(title="difference", format="+.1f")}
+        ours, base = runs.get(name) or {}, runs.get(other) or {}
+        for metric in metrics:
+            if metric in _metrics_of(ours) & _metrics_of(base) and (found := difference(ours, base, metric)):
+                title = f"{name} against {other}: {COLUMNS[metric].title}"
+                shown = Measurement(**dict(found))
+                seeds = len(ours.keys() & base.keys())
+                rows.append(TableRow(title=title, cells={"seeds": seeds, "difference": shown}))
+    columns = {
+        "seeds": Column(title="seeds", format=".0f"),
+        "difference": Column(title="difference", format="+.1f"),
+    }
     return Table(columns=columns, rows=rows) if rows else None
 
 
 def measurement(ours: Runs, base: Runs, metric: str) -> Measurement:
     """Return the mean over seeds of one metric, its spread, and the difference to a baseline.
 
-    The interval of the difference is a paired bootstrap over images, 95 %, of two rows that are both averaged
-    over the seeds that they share. There is no spread with one seed, and no difference to the row itself.
+    There is no spread with one seed, and no difference to the row itself.
     """
-    means = [np.nanmean(run[metric]) for run in ours]
+    means = [np.nanmean(run[metric]) for run in ours.values()]
     spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
-    difference = None
-    if base and ours is not base and metric in base[0]:
-        gaps = np.mean([a[metric] - b[metric] for a, b in zip(ours, base, strict=False)], axis=0)
-        n_images = len(ours[0]["rsum"])
-        image = np.arange(n_images) if len(gaps) == n_images else ours[0]["image_of_caption"]
-        counts = ~np.isnan(gaps)
-        low, high = interval(resampled(gaps[counts], image[counts], n_images))
-        difference = Estimate(value=float(gaps[counts].mean()), low=low, high=high)
-    return Measurement(value=float(np.mean(means)), spread=spread, difference=difference)
+    found = difference(ours, base, metric) if ours is not base and metric in _metrics_of(base) else None
+    return Measurement(value=float(np.mean(means)), spread=spread, difference=found)
 
 
-def commands(setting: Setting, name: str) -> list[str]:
+def difference(ours: Runs, base: Runs, metric: str) -> Estimate | None:
+    """Return the mean difference of two rows over the trainings that both have, or None if there are none.
+
+    Its 95 % interval is over images and trainings, and with one training over images only; images and
+    trainings of equal number are paired.
+    """
+    common = [number for number in ours if number in base]
+    if not common:
+        return None
+    gaps = np.stack(
+        [ours[number][metric] - base[number][metric] for number in common]
+    )  # (trainings, queries)
+    first = ours[common[0]]
+    n_images = len(first["rsum"])
+    image = np.arange(n_images) if gaps.shape[1] == n_images else first["image_of_caption"]
+    counts = ~np.isnan(gaps).any(axis=0)
+    low, high = interval(resampled_with_seeds(gaps[:, counts], image[counts], n_images))
+    trainings = len(common) if len(common) > 1 else None
+    return Estimate(value=float(gaps[:, counts].mean()), low=low, high=high, trainings=trainings)
+
+
+def _metrics_of(runs: Runs) -> set[str]:
+    return {metric for run in runs.values() for metric in run}
+
+
+def commands(setting: Setting, name: str, choices: Mapping[str, Row]) -> list[str]:
     """Return the commands that train and measure a row and its baseline, and the training of seed 0 alone."""
-    trained = name.removesuffix(ENSEMBLE)
+    out = Path("runs/methods")
     script = ["python", "benchmarks/methods.py"]
-    out = ["--out", "runs/methods"]
-    data = ["--data", "DATA"] if setting == "flickr8k" else []
-    rows = [word for row in dict.fromkeys([baseline(name), trained]) for word in ("--row", row)]
-    lines = [shlex.join([*script, "run", setting, *data, *out, *rows])]
-    if name != trained:
-        lines.append(shlex.join([*script, "merge", setting, *data, *out, "--row", trained]))
-    lines.append(shlex.join([*script, "table", setting, *out, "--row", name]))
-    row = chosen(setting, trained)
-    if row.method:
-        settings = train_settings(setting, None) | row.settings
-        config = {"method": row.method, **settings, "options": row.options}
-        lines += ["# the training of seed 0 alone", train_command(config, "runs/one-training")]
-    return lines
+    where = [setting, "--out", str(out)]
+    with_data = [*where, "--data", "DATA"] if setting == "features" else where
+    rows = [word for row in dict.fromkeys([baseline(name), name]) for word in ("--row", row)]
+    row = row_of(name, choices)
+    arguments = conditions(setting, Path("DATA"), out / setting / "data").train | row.settings
+    config = {"method": row.method, **arguments, "options": row.options, "seed": row.first_seed}
+    return [
+        shlex.join([*script, "select", *with_data]),
+        shlex.join([*script, "run", *with_data, *rows]),
+        shlex.join([*script, "table", *where, "--row", name]),
+        "# the first training alone",
+        train_command(config, "runs/one-training"),
+    ]

@@ -1,49 +1,31 @@
 """Compare the methods under equal conditions: the same start, data, budget and seeds for every row.
 
-    python benchmarks/methods.py select picturebook --out runs/methods
-    python benchmarks/methods.py run picturebook --out runs/methods
-    python benchmarks/methods.py run flickr8k --data DATA --out runs/methods
-    python benchmarks/methods.py merge flickr8k --data DATA --out runs/methods
-    python benchmarks/methods.py table picturebook --out runs/methods
+    python benchmarks/methods.py select features --data DATA --out runs/methods
+    python benchmarks/methods.py run features --data DATA --out runs/methods
+    python benchmarks/methods.py table features --out runs/methods
 
-`picturebook` continues starter:infonce on cached features of its image trunk; the last weights are measured
-on the test split, whose relevance is exact. `flickr8k` trains on features of real photos (see flickr8k.py)
-and is measured on the dev split, which also selects the epoch. What is already in the folder --out is not
-trained or measured again.
+`select` trains three candidates of every method and chooses one by its rSum on validation data. `run` trains
+all rows with the chosen options; their last weights are measured on data that chose nothing. Both continue
+where they were stopped, and may run at once for different rows or seeds on several machines, if their folders
+--out are joined afterwards.
 """
 
-from collections.abc import Callable, Collection, Iterable
-from functools import partial
+from collections.abc import Collection, Iterable
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
-from ensemble import merge as merge_checkpoints
-from flickr8k import hold_out
-from method_metrics import COLUMNS, Queries, measure
-from method_rows import (
-    ALL_ROWS,
-    CANDIDATES,
-    CHOSEN,
-    ENSEMBLE,
-    FIXED,
-    ROWS,
-    Row,
-    Setting,
-    baseline,
-    chosen,
-    main_rows,
-)
-from method_tables import METRICS, Runs, commands, table_of, tables_of, train_settings
+from method_metrics import COLUMNS
+from method_rows import CANDIDATES, MOST_TRAININGS, ROWS, Row, baseline, row_of
+from method_runs import CRITERION, MissingError, Trainings
+from method_settings import Setting
+from method_tables import METRICS, commands, measurement, table_of, tables_of
 from reporting import ResultsOption, report
 from result_tables import markdown_table
 from results import Column, Table
 from results import Row as TableRow
 
-from itr_core import load_pairs, train
-from itr_core.encoders.loading import STARTERS
 from itr_core.errors import did_you_mean
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -51,36 +33,20 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 SettingArgument = Annotated[
     Setting,
     typer.Argument(
-        help="picturebook: continue starter:infonce on Picturebook; flickr8k: train on features of Flickr8k "
-        "photos from random weights."
+        help="picturebook: train a small network on Picturebook from random weights; features: train a text "
+        "tower and a projection on features of Flickr8k photos."
     ),
 ]
-Out = Annotated[Path, typer.Option(help="Folder of the runs and of what was measured of them.")]
+Out = Annotated[Path, typer.Option(help="Folder of the trainings and of what was measured of them.")]
 Data = Annotated[
     Path | None,
-    typer.Option(help="For flickr8k: folder with flickr8k/, glove200_flickr8k/ and mobilenetv2_100/."),
+    typer.Option(help="For features: folder with flickr8k/, glove200_flickr8k/ and mobilenetv2_100/."),
 ]
-RowNames = Annotated[
-    list[str] | None,
-    typer.Option("--row", help="Row of method_rows.py; repeat for several. Default: the methods."),
+Seeds = Annotated[int, typer.Option(min=1, max=MOST_TRAININGS, help="Trainings of each row or candidate.")]
+OneSeed = Annotated[
+    list[int] | None,
+    typer.Option("--seed", min=0, max=MOST_TRAININGS - 1, help="Only the training of this seed; repeatable."),
 ]
-
-
-@app.command()
-def run(
-    setting: SettingArgument,
-    out: Out,
-    data: Data = None,
-    row: RowNames = None,
-    seeds: Annotated[int, typer.Option(help="Trainings of each row.")] = 3,
-) -> None:
-    """Train what is missing, seed by seed, and measure it."""
-    settings = _settings(setting, data)
-    for seed, name in product(range(seeds), _checked(row or main_rows(setting), ROWS)):
-        if ROWS[name].method or (setting == "picturebook" and not seed):
-            typer.echo(f"{name}, seed {seed}")
-            folder = _folder(out, setting, name) / str(seed)
-            _train_and_measure(chosen(setting, name), settings | {"seed": seed}, folder)
 
 
 @app.command()
@@ -90,63 +56,48 @@ def select(
     data: Data = None,
     row: Annotated[
         list[str] | None,
-        typer.Option(help="Method of the candidates; repeat for several. Default: all methods."),
+        typer.Option("--row", help="Method of the candidates; repeat for several. Default: all methods."),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Trainings of each candidate.")] = 2,
+    seeds: Seeds = 2,
+    seed: OneSeed = None,
     results: ResultsOption = None,
 ) -> None:
-    """Train every candidate of `method_rows.CANDIDATES` and measure it on validation data.
+    """Train every candidate of `method_rows.CANDIDATES`, measure it on validation data, show which is chosen.
 
     These are the val split of Picturebook, and photos held out of the training split of Flickr8k.
     """
-    settings = _settings(setting, data)
-    stage = f"{setting}-validation"
-    if setting == "picturebook":
-        settings["measured_on"] = "picturebook:val"
-    else:
-        settings |= hold_out(settings, out / stage)
-        settings["measured_on"] = settings["validation"]
-    metrics = [*METRICS["recall"], *METRICS["precision"]]
-    rows, measured = [], set[str]()
-    for method in _checked(row or CANDIDATES, CANDIDATES):
-        for options in CANDIDATES[method]:
-            name = " ".join([method, *(f"{option}={value}" for option, value in options.items())])
-            typer.echo(name)
-            runs = [
-                _train_and_measure(
-                    Row(method, FIXED.get(method, {}) | options),
-                    settings | {"seed": seed},
-                    _folder(out, stage, name) / str(seed),
-                )
-                for seed in range(seeds)
-            ]
-            known = [metric for metric in metrics if metric in runs[0]]
-            measured.update(known)
-            means = {
-                metric: float(np.mean([np.nanmean(of_seed[metric]) for of_seed in runs])) for metric in known
-            }
-            is_chosen = options == CHOSEN[setting].get(method, {})
-            rows.append(TableRow(title=name, cells={"chosen": "yes" if is_chosen else "", **means}))
-    columns = {"chosen": Column(title="chosen")} | {
-        metric: COLUMNS[metric] for metric in metrics if metric in measured
-    }
-    table = Table(title="candidate", columns=columns, rows=rows)
-    notes = [f"Trainings of each candidate: {seeds}."]
+    trainings, folder = Trainings(setting, out), _data(setting, data)
+    methods = _checked(row or CANDIDATES, CANDIDATES)
+    candidates = [each for method in methods for each in CANDIDATES[method]]
+    for number, each in product(seed or range(seeds), candidates):
+        typer.echo(f"{each.title}, seed {number}")
+        trainings.measure(each.upon(Row(each.method)), number, "validation", folder)
+    if row or seed:
+        return
+    table = _selection(trainings)
+    notes = [f"Trainings of each candidate: {seeds}. The candidate with the highest mean rSum is chosen."]
     report(f"methods_{setting}_selection", {"validation": table}, results, notes)
 
 
 @app.command()
-def merge(setting: SettingArgument, out: Out, data: Data = None, row: RowNames = None) -> None:
-    """Merge all trainings of a row of flickr8k into one model; measure it as the row "NAME, ensemble"."""
-    settings = _settings(setting, data)
-    for name in _checked(row or main_rows(setting)[1:], ROWS):
-        members = sorted(state.parent for state in _folder(out, setting, name).glob("*/state.safetensors"))
-        if not members:
-            raise typer.BadParameter(
-                f"There is no training of {name!r} in {out / setting}; start it with `run`."
-            )
-        folder = _folder(out, setting, name + ENSEMBLE) / "0"
-        _measure_once(partial(merge_checkpoints, members, folder), settings, folder)
+def run(
+    setting: SettingArgument,
+    out: Out,
+    data: Data = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option("--row", help="Only this row of method_rows.py; repeat for several. Default: all."),
+    ] = None,
+    seeds: Seeds = 5,
+    seed: OneSeed = None,
+) -> None:
+    """Train the rows with the chosen options, seed by seed, and measure them on the reported data."""
+    trainings, folder = Trainings(setting, out), _data(setting, data)
+    names = _checked(row or ROWS, ROWS)
+    choices = _choices(trainings)
+    for number, name in product(seed or range(seeds), names):
+        typer.echo(f"{name}, seed {number}")
+        trainings.measure(row_of(name, choices), number, "reported", folder)
 
 
 @app.command()
@@ -163,67 +114,61 @@ def table(
 ) -> None:
     """Print the tables: mean and spread over seeds, and the difference to a baseline with its interval.
 
-    The interval is a paired bootstrap over images, 95 %, of two rows that are both averaged over the seeds
-    that they share. With --results all rows are written, so it excludes --row and --against.
+    The interval is over images and trainings, 95 %; both rows are measured on the same images after trainings
+    with the same seeds. With --results all rows are written, so it excludes --row and --against.
     """
     if results is not None and (row or against):
         raise typer.BadParameter("--results writes all rows; leave out --row and --against.")
     if against and not row:
         raise typer.BadParameter("--against compares the rows given by --row; name at least one.")
-    names = _checked(row or ALL_ROWS, ALL_ROWS)
-    bases = [baseline(name) for name in names] + _checked([against] if against else [], ALL_ROWS)
-    runs = {name: found for name in dict.fromkeys([*names, *bases]) if (found := _runs(out, setting, name))}
-    names = [name for name in names if name in runs]
+    names = _checked([*(row or ROWS), *([against] if against else [])], ROWS)
+    trainings = Trainings(setting, out)
+    choices = _choices(trainings)
+    runs = trainings.rows(choices)
+    names = [name for name in (row or names) if name in runs]
     if not names:
-        raise typer.BadParameter(f"Nothing was measured in {out / setting}; start with `run`.")
+        raise typer.BadParameter(f"Nothing was measured in {trainings.out}; start with `run`.")
+    if missing := {baseline(name) for name in names} - runs.keys():
+        raise typer.BadParameter(f"The baseline {missing.pop()!r} was not measured; start it with `run`.")
     if not row:
-        notes = ["Mean ± standard deviation over seeds; in brackets the difference to the baseline, 95 %."]
-        row_commands = {name: commands(setting, name) for name in names}
-        report(f"methods_{setting}", tables_of(setting, runs), results, notes, row_commands=row_commands)
+        notes = [
+            "Mean ± standard deviation over seeds; in brackets the difference to the baseline, 95 %, over "
+            "images and seeds (over images alone with one seed)."
+        ]
+        row_commands = {name: commands(setting, name, choices) for name in names}
+        report(f"methods_{setting}", tables_of(runs), results, notes, row_commands=row_commands)
         return
     for metrics in METRICS.values():
         if part := table_of(names, metrics, runs, against):
             typer.echo(markdown_table(part) + "\n")
 
 
-def _runs(out: Path, setting: Setting, name: str) -> Runs:
-    return [dict(np.load(file)) for file in sorted(_folder(out, setting, name).glob("*/measured.npz"))]
+def _selection(trainings: Trainings) -> Table:
+    """Return the table of all candidates, with the chosen one of each method."""
+    choices = _choices(trainings)
+    rows = []
+    for candidate in (each for candidates in CANDIDATES.values() for each in candidates):
+        runs = trainings.measured(candidate.upon(Row(candidate.method)), "validation")
+        cells = {"chosen": "yes" if candidate in choices.values() else ""}
+        rows.append(
+            TableRow(title=candidate.title, cells=cells | {CRITERION: measurement(runs, {}, CRITERION)})
+        )
+    columns = {"chosen": Column(title="chosen"), CRITERION: COLUMNS[CRITERION]}
+    return Table(title="candidate", columns=columns, rows=rows)
 
 
-def _folder(out: Path, stage: str, name: str) -> Path:
-    return out / stage / name.replace(",", "").replace(" ", "-")
+def _choices(trainings: Trainings) -> dict[str, Row]:
+    try:
+        return trainings.choices()
+    except MissingError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
-def _settings(setting: Setting, data: Path | None) -> dict[str, Any]:
-    """Return the arguments of `train` and `measured_on`, the source to measure on."""
-    if setting == "flickr8k" and data is None:
-        raise typer.BadParameter("flickr8k needs the folder of its files: give it by --data.")
-    settings = train_settings(setting, data)
-    return settings | {"measured_on": settings.get("validation", "picturebook:test")}
-
-
-def _train_and_measure(row: Row, settings: dict[str, Any], folder: Path) -> Queries:
-    """Train a row unless it has been trained, and return what `measure` found."""
-
-    def trained() -> Path:
-        if not row.method:
-            return STARTERS / "infonce"
-        arguments = settings | row.settings | {"options": row.options, "out": folder, "progress": False}
-        del arguments["measured_on"]
-        return train(row.method, resume=(folder / "state.safetensors").exists(), **arguments)
-
-    return _measure_once(trained, settings, folder)
-
-
-def _measure_once(make: Callable[[], Path], settings: dict[str, Any], folder: Path) -> Queries:
-    """Measure the model that `make` returns and store the figures in `folder`, or read them from there."""
-    stored = folder / "measured.npz"
-    if not stored.exists():
-        model, pairs = make(), load_pairs(settings["measured_on"])
-        folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, Any] = {**measure(model, pairs, settings.get("validation_features"))}
-        np.savez(stored, **arrays)
-    return dict(np.load(stored))
+def _data(setting: Setting, data: Path | None) -> Path:
+    """Return the folder of the data; raise BadParameter if the setting needs one and none is given."""
+    if setting == "features" and data is None:
+        raise typer.BadParameter("features needs the folder of its files: give it by --data.")
+    return data or Path()
 
 
 def _checked(names: Iterable[str], known: Collection[str]) -> list[str]:

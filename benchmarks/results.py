@@ -44,11 +44,13 @@ class Estimate(_Schema):
         value: the estimate.
         low: lower end of the 95 % interval, or None if there is no interval.
         high: upper end; given if and only if `low` is.
+        trainings: trainings that the interval is over, beside images; None if it is over images alone.
     """
 
     value: Number
     low: Number | None = None
     high: Number | None = None
+    trainings: int | None = None
 
     @model_validator(mode="after")
     def _both_ends(self) -> "Estimate":

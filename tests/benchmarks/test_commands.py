@@ -48,7 +48,6 @@ NEED_NO_RESULT = {
     "cases",  # verdicts, no figures
     "learn_data features",
     "learn_data runs",
-    "methods merge",
     "methods run",
     "recipe",  # the commands that it runs print their figures
     "render",
@@ -107,10 +106,11 @@ def test_every_command_that_measures_can_write_a_result(script: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "flickr8k", "--out", "{}"], "give it by --data"),
+        (["run", "features", "--out", "{}"], "give it by --data"),
         (["run", "picturebook", "--out", "{}", "--row", "codr"], "Did you mean 'coder'?"),
-        (["merge", "picturebook", "--out", "{}", "--row", "cusa"], "no training of 'cusa'"),
-        (["table", "picturebook", "--out", "{}"], "Nothing was measured"),
+        (["select", "picturebook", "--out", "{}", "--row", "codr"], "Did you mean 'coder'?"),
+        (["run", "picturebook", "--out", "{}"], "`methods.py select picturebook` to its end first"),
+        (["table", "picturebook", "--out", "{}"], "0, 0, 0 measured trainings"),
         (["table", "picturebook", "--out", "{}", "--against", "coder"], "name at least one"),
         (["table", "picturebook", "--out", "{}", "--row", "coder", "--results", "{}"], "writes all rows"),
     ],

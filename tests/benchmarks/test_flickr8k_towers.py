@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import flickr8k
 import flickr8k_towers
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_every_part_has_settings_that_train_accepts(part: Any, folder: Path, tmp
 def test_heads_then_text_are_trained_and_measured(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flickr8k_towers, "HELD_OUT", 4)
+    monkeypatch.setattr(flickr8k, "HELD_OUT", 4)
     small = {"max_steps": 3, "batch_size": 8, "device": "cpu", "progress": False, "precision": "fp32"}
     for name in ("HEADS", "TOWERS"):
         monkeypatch.setattr(flickr8k_towers, name, getattr(flickr8k_towers, name) | small)

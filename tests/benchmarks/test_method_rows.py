@@ -1,55 +1,65 @@
 """The rows and options of the comparison of methods: every one can be trained as declared."""
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
-from method_rows import (
-    ALL_ROWS,
-    CANDIDATES,
-    CHOSEN,
-    COMPARISONS,
-    FROM_PIXELS,
-    ROWS,
-    Setting,
-    chosen,
-    main_rows,
-)
-from method_tables import train_settings
+from method_rows import CANDIDATES, COMPARISONS, EQUAL_TEXTS, MAIN, ROWS, Row, row_of
+from method_settings import Setting, conditions
 
 from itr_core.methods import make_method
 from itr_core.training.config import TrainConfig
 
-
-@pytest.mark.parametrize("setting", get_args(Setting))
-def test_every_row_has_a_baseline_and_a_method_that_takes_its_options(setting: Setting) -> None:
-    for name, row in ROWS.items():
-        assert row.against in ROWS
-        if row.method:
-            options = chosen(setting, name).options
-            assert options.items() >= row.options.items()
-            make_method(row.method, options)
-            settings = {"batch_size": 64} | row.settings
-            TrainConfig(method=row.method, source="picturebook:train", model="x", **settings)
+SETTINGS = get_args(Setting)
 
 
-def test_every_choice_was_a_candidate_and_every_candidate_can_be_trained() -> None:
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("which", range(3))
+def test_every_row_can_be_trained_whichever_candidates_are_chosen(setting: Setting, which: int) -> None:
+    choices = {method: candidates[which] for method, candidates in CANDIDATES.items()}
+    shared = conditions(setting, Path("data"), Path("out")).train
+    for name, declared in ROWS.items():
+        row = row_of(name, choices)
+        assert declared.against in ROWS
+        assert row.options.items() >= {**choices[row.method].options, **declared.options}.items()
+        make_method(row.method, row.options)
+        TrainConfig(row.method, **{**shared, **row.settings})
+
+
+def test_every_method_has_as_many_different_candidates() -> None:
+    assert {len(candidates) for candidates in CANDIDATES.values()} == {3}
     for method, candidates in CANDIDATES.items():
-        for options in candidates:
-            make_method(method, options)
-        for choices in CHOSEN.values():
-            assert choices.get(method, {}) in candidates
+        assert len({candidate.title for candidate in candidates}) == 3
+        for candidate in candidates:
+            assert candidate.method == method
+            make_method(method, candidate.upon(Row(method)).options)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_no_split_that_is_reported_chooses_anything(setting: Setting) -> None:
+    found = conditions(setting, Path("data"), Path("out"))
+    assert not [name for name in found.train if "validation" in name]
+    sources = [found.train["source"], *(source.pairs for source in found.measured.values())]
+    assert len({*sources}) == 3
+    features = [source.features for source in found.measured.values()]
+    assert features[0] is None or features[0] != features[1]
 
 
 def test_groups_and_comparisons_name_rows_that_exist() -> None:
-    main = {name for setting in get_args(Setting) for name in main_rows(setting)}
-    named = {*main, *FROM_PIXELS, *(row for pair in COMPARISONS for row in pair[:2])}
-    assert named <= {*ALL_ROWS}
+    assert {*MAIN, *(row for pair in COMPARISONS for row in pair[:2])} <= ROWS.keys()
 
 
-@pytest.mark.parametrize("setting", get_args(Setting))
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_beside_ascl_stands_infonce_with_as_many_texts(setting: Setting) -> None:
-    rows = main_rows(setting)
-    control = ROWS[rows[rows.index("ascl") - 1]]
-    captions = int(str(train_settings(setting, None).get("captions_per_image", 1)))
-    assert control.method == "infonce"
-    assert control.settings == {"captions_per_image": 2 * captions}
+    assert MAIN[MAIN.index("ascl") - 1] == EQUAL_TEXTS
+    captions = conditions(setting, Path("data"), Path("out")).train["captions_per_image"]
+    assert ROWS[EQUAL_TEXTS].method == "infonce"
+    assert ROWS[EQUAL_TEXTS].settings == {"captions_per_image": 2 * captions}
+
+
+def test_a_row_keeps_what_it_declares_and_takes_the_rest_from_the_choice() -> None:
+    choice = Row("coder", {"queue": 8, "lambda_c": 0.1}, {"temperature": 0.07, "batch_size": 9})
+    row = Row("coder", {"queue": 0}, {"batch_size": 4}, against="coder").upon(choice)
+    assert row.options == {"lambda_s": 0.0, "queue": 0, "lambda_c": 0.1}
+    assert row.settings == {"temperature": 0.07, "batch_size": 4}
+    assert row.against == "coder"

@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 from index import DETAILS, INDEX
-from method_rows import ALL_ROWS, Setting
+from method_rows import CANDIDATES, ROWS
+from method_settings import Setting
 from method_tables import commands
 from render import PAGES, ROOT, main
 from results import load_all
@@ -15,6 +16,8 @@ RESULTS = load_all()
 README, *EXPLANATIONS = PAGES
 GENERATED = re.compile(r"<!-- generated: (.+?) -->\n(.*?)<!-- end generated -->", re.S)
 HISTORICAL = {"86.7"}  # measured with a model that is not shipped, so no command measures it again
+EARLIER = {name for name, result in RESULTS.items() if "git checkout" in "".join(result.commands[:1])}
+"""Results of earlier code."""
 DECIMAL = re.compile(r"\d[\d,]*\.\d+")
 
 
@@ -60,13 +63,23 @@ def test_every_row_of_the_methods_has_its_commands(name: str) -> None:
     result = RESULTS[name]
     rows = {row.title for part, table in result.tables.items() if part != "comparisons" for row in table.rows}
     assert rows == result.row_commands.keys()
-    assert rows <= {*ALL_ROWS}
+    assert rows <= ROWS.keys() or name in EARLIER
 
 
 @pytest.mark.parametrize("setting", get_args(Setting))
 def test_the_commands_of_a_row_train_it_as_it_is_declared(setting: Setting) -> None:
-    for name, lines in RESULTS[f"methods_{setting}"].row_commands.items():
-        assert lines == commands(setting, name)
+    name = f"methods_{setting}"
+    if name not in RESULTS or name in EARLIER:
+        pytest.skip(f"{setting} was not measured with the present declarations")
+    chosen = {
+        row.title for row in RESULTS[f"{name}_selection"].tables["validation"].rows if row.cells["chosen"]
+    }
+    choices = {
+        method: next(candidate for candidate in candidates if candidate.title in chosen)
+        for method, candidates in CANDIDATES.items()
+    }
+    for row, lines in RESULTS[name].row_commands.items():
+        assert lines == commands(setting, row, choices)
 
 
 def test_every_script_of_a_command_exists() -> None:

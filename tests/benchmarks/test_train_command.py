@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from method_rows import ENSEMBLE, ROWS, Setting, chosen
-from method_tables import commands, train_settings
+from method_rows import CANDIDATES, ROWS, row_of
+from method_settings import Setting, conditions
+from method_tables import commands
 from train_command import train_command
 from typer.testing import CliRunner
 
@@ -36,14 +37,16 @@ def parsed(command: str, trained: list[dict[str, Any]]) -> tuple[TrainConfig, Pa
 
 
 @pytest.mark.parametrize("setting", get_args(Setting))
-@pytest.mark.parametrize("name", [name for name in ROWS if ROWS[name].method])
-def test_the_command_of_a_row_trains_it_with_seed_0(
+@pytest.mark.parametrize("name", [*ROWS])
+def test_the_command_of_a_row_trains_it_with_its_first_seed(
     setting: Setting, name: str, trained: list[dict[str, Any]]
 ) -> None:
-    row = chosen(setting, name)
-    expected = train_settings(setting, None) | row.settings | {"method": row.method, "options": row.options}
-    command = commands(setting, name)[-1]
-    assert parsed(command, trained)[0] == TrainConfig(**expected)  # type: ignore[arg-type]
+    choices = {method: candidates[1] for method, candidates in CANDIDATES.items()}
+    row = row_of(name, choices)
+    shared = conditions(setting, Path("DATA"), Path("runs/methods") / setting / "data").train
+    expected = {**shared, **row.settings, "options": row.options, "seed": row.first_seed}
+    command = commands(setting, name, choices)[-1]
+    assert parsed(command, trained)[0] == TrainConfig(row.method, **expected)
 
 
 def test_defaults_are_left_out_and_lists_switches_and_options_written_out(
@@ -64,13 +67,9 @@ def test_defaults_are_left_out_and_lists_switches_and_options_written_out(
     assert parsed(command, trained) == (config, Path("runs/a b"))
 
 
-def test_an_ensemble_is_trained_merged_and_tabulated() -> None:
-    run, merge, table, *_ = commands("flickr8k", "cusa" + ENSEMBLE)
-    assert run.endswith("run flickr8k --data DATA --out runs/methods --row infonce --row cusa")
-    assert merge.endswith("merge flickr8k --data DATA --out runs/methods --row cusa")
-    assert table.endswith("table flickr8k --out runs/methods --row 'cusa, ensemble'")
-
-
 def test_a_row_is_trained_together_with_its_baseline() -> None:
-    run = commands("picturebook", "coder, batch 16")[0]
-    assert run.endswith("--row 'infonce, batch 16' --row 'coder, batch 16'")
+    select, run, table, *_ = commands("features", "crcgs, L_o alone", {})
+    assert select.endswith("select features --out runs/methods --data DATA")
+    assert run.endswith("run features --out runs/methods --data DATA --row infonce --row 'crcgs, L_o alone'")
+    assert table.endswith("table features --out runs/methods --row 'crcgs, L_o alone'")
+    assert commands("picturebook", "infonce", {})[1].endswith("--out runs/methods --row infonce")

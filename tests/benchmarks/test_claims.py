@@ -1,0 +1,79 @@
+"""The table of the papers' claims."""
+
+import pytest
+from claims import CLAIMS, Claim, Figure, claims_table, outcome
+from method_metrics import COLUMNS
+from method_rows import COMPARISONS, MAIN, ROWS
+from method_tables import METRICS
+from results import Column, Estimate, Machine, Measurement, Result, Row, Table, load_all
+
+RESULTS = load_all()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "trainings", "claimed", "expected"),
+    [
+        (0.1, 2.0, 5, 1, "held"),
+        (-2.0, -0.1, 5, -1, "held"),
+        (-0.1, 2.0, 5, 1, "not held"),
+        (-2.0, -0.1, 5, 1, "not held"),
+        (0.1, 2.0, 5, -1, "not held"),
+        (0.1, 2.0, None, 1, "undecided: the interval is over images alone"),
+        (-0.1, 2.0, None, 1, "not held"),
+        (None, None, None, 1, "undecided: no interval"),
+    ],
+)
+def test_the_interval_decides(
+    low: float | None, high: float | None, trainings: int | None, claimed: int, expected: str
+) -> None:
+    difference = Estimate(value=0.5, low=low, high=high, trainings=trainings)
+    assert outcome(difference, claimed) == expected
+
+
+def result(cell: Measurement) -> Result:
+    table = Table(columns={"rsum": Column(title="rSum")}, rows=[Row(title="coder", cells={"rsum": cell})])
+    return Result(
+        commands=[], date=None, machine=Machine(), versions={}, code=None, tables={"main_recall": table}
+    )
+
+
+def test_the_first_measured_figure_counts() -> None:
+    earlier = Measurement(value=260, difference=Estimate(value=2, low=1, high=3))
+    claim = Claim(
+        "CODER",
+        "raises rSum",
+        "p. 1",
+        (Figure("new/main_recall/coder/rsum"), Figure("old/main_recall/coder/rsum")),
+    )
+    row = claims_table({"old": result(earlier)}, [claim]).splitlines()[-1]
+    assert "coder: rSum +2.0 [+1.0, +3.0] (`old`)" in row
+    assert "over images alone" in row
+    later = Measurement(value=250, difference=Estimate(value=-1, low=-2, high=1, trainings=5))
+    row = claims_table({"old": result(earlier), "new": result(later)}, [claim]).splitlines()[-1]
+    assert row.endswith("coder: rSum -1.0 [-2.0, +1.0] (`new`) | not held |")
+    without = Measurement(value=250)
+    assert "not measured yet" in claims_table({"new": result(without)}, [claim])
+
+
+def test_every_claim_has_figures_or_a_reason() -> None:
+    for claim in CLAIMS:
+        assert bool(claim.figures) != bool(claim.reason), claim.sentence
+
+
+def test_every_figure_exists_or_will_be_measured() -> None:
+    declared = {
+        f"comparisons/{name} against {other}: {COLUMNS[metric].title}/difference"
+        for name, other, metrics in COMPARISONS
+        for metric in metrics
+    } | {
+        f"{'main' if name in MAIN else 'controls'}_{subject}/{name}/{metric}"
+        for name in ROWS
+        for subject, metrics in METRICS.items()
+        for metric in metrics
+    }
+    for path in (figure.path for claim in CLAIMS for figure in claim.figures):
+        name, _, rest = path.partition("/")
+        table, title, column = rest.split("/")
+        tables = RESULTS[name].tables if name in RESULTS else {}
+        rows = {row.title: row for row in tables[table].rows} if table in tables else {}
+        assert rest in declared or column in rows[title].cells, path
