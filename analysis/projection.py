@@ -232,9 +232,11 @@ def _optimised(
     on_epoch: Callable[[int], None],
 ) -> np.ndarray:
     """UMAP of a neighbour graph (n, k) from the points `start` (n, 2)."""
+    import torch
     import umap
 
     _keep_compiled()
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "precomputed_knn", UserWarning)  # no `transform`: see `Map.place`
         fitted = umap.UMAP(
@@ -263,6 +265,8 @@ def _optimised(
             with suppress(AssertionError, RuntimeError):  # the error came from elsewhere
                 tqdm.get_lock().release()
             raise
+        finally:
+            torch.set_num_threads(threads)  # numba sets the number that it shares with torch to all cores
 
 
 @cache

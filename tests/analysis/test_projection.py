@@ -1,5 +1,8 @@
 """Maps: PCA against scikit-learn, properties of UMAP, and the placement of new points."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
@@ -81,6 +84,19 @@ def test_the_same_seed_gives_the_same_map(
 ) -> None:
     np.testing.assert_array_equal(umap_map(clusters[0]), mapped)
     assert not np.array_equal(umap_map(clusters[0], seed=1), mapped)
+
+
+def test_a_map_leaves_the_threads_of_torch_as_they_were() -> None:
+    # A process of its own: numba sets the number when it starts its threads, once per process.
+    program = (
+        "import numpy as np, torch\nfrom analysis.projection import umap_map\n"
+        "umap_map(np.random.default_rng(0).random((40, 8), dtype=np.float32))\n"
+        "print(torch.get_num_threads())"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
 
 
 def test_progress_increases_to_the_total(clusters: tuple[np.ndarray, np.ndarray]) -> None:
