@@ -1,11 +1,10 @@
 """What a search is limited to: images with some labels."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
 import numpy as np
-import pandas as pd
 
 from itr_core.errors import QueryError, did_you_mean
 
@@ -30,7 +29,7 @@ class Filters:
         labels: the labels of each image, None where it has none.
     """
 
-    def __init__(self, labels: "pd.Series[list[str] | None]") -> None:
+    def __init__(self, labels: Iterable[list[str] | None]) -> None:
         self._labels = labels
 
     @cached_property
