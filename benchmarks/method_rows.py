@@ -99,7 +99,7 @@ ROWS = {
 """All rows by their title, the controls after the methods."""
 COMPARISONS: tuple[tuple[str, str, Collection[str]], ...] = (
     (EQUAL_TEXTS, "ascl", ("rsum",)),
-    ("crcgs", "crcgs, L_o alone", ("rsum", "t2t_map_at_r", "t2i_label_map", "i2t_label_map")),
+    ("crcgs", "crcgs, L_o alone", ("rsum", "t2i_label_map", "i2t_label_map", "t2i_code_map", "i2t_code_map")),
     ("coder, moving keys", "coder, frozen keys", ("rsum", "i2t_r1", "t2i_r1")),
     ("coder, moving keys", "coder, no queue", ("rsum", "i2t_r1", "t2i_r1")),
     ("coder", "coder, uniform weights", ("rsum",)),

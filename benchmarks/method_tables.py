@@ -19,6 +19,7 @@ from itr_core.metrics.seed_bootstrap import resampled_with_seeds
 METRICS = {
     "recall": ("rsum", "t2i_r1", "i2t_r1", "short_t2i_r10"),
     "precision": ("t2i_map_at_r", "i2t_map_at_r", "t2i_label_map", "i2t_label_map"),
+    "codes": ("t2i_code_map", "i2t_code_map"),
     "uni_modal": ("t2t_map_at_r", "i2i_map_at_r", "t2t_map_at_r_heads", "i2i_map_at_r_heads"),
     "distance": ("positive_distance", "negative_distance"),
 }
