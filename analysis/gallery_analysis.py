@@ -71,13 +71,22 @@ class GalleryAnalysis:
     def __init__(self, gallery: Gallery, experts: Sequence[ExpertGrade] = ()) -> None:
         self.gallery = gallery
         self._experts = experts
-        self.images = gallery.image_embeddings
         self.captions = [caption for captions in gallery.items["captions"] for caption in captions]
         self.results = ResultStore(
             gallery.path / FOLDER,
             lambda name: key(gallery.manifest.checksum, *versions_of(name)),
             ready_made(gallery.manifest),
         )
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """Embeddings of the images (n, d), in memory or mapped from disk as one array."""
+        return np.asarray(self.gallery.image_embeddings)
+
+    @cached_property
+    def texts(self) -> np.ndarray:
+        """Embeddings of the captions (m, d), as those of the images."""
+        return np.asarray(self.gallery.text_embeddings)
 
     @cached_property
     def query_truth(self) -> GalleryTruth | JudgedTruth | None:
@@ -122,7 +131,7 @@ class GalleryAnalysis:
         """Images (n, d), captions (m, d) and the image row of each caption (m,)."""
         if self.unpaired:
             raise GalleryError(self.unpaired)
-        return self.images, self.gallery.text_embeddings, self.gallery.image_of_caption
+        return self.images, self.texts, self.gallery.image_of_caption
 
     @cached_property
     def object_words(self) -> list[str]:
@@ -179,9 +188,7 @@ class GalleryAnalysis:
         """See `analysis.geometry.measures.geometry`."""
         return self.results.table(
             "geometry",
-            lambda: measures.geometry(
-                self.images, self.gallery.text_embeddings, self.gallery.image_of_caption
-            ),
+            lambda: measures.geometry(self.images, self.texts, self.gallery.image_of_caption),
         )
 
     def histograms(self) -> pd.DataFrame:
@@ -335,7 +342,7 @@ class GalleryAnalysis:
 
     def map_rows(self, kind: Kind) -> np.ndarray:
         """Embeddings that a map of this kind shows, images first."""
-        images, texts = self.images, self.gallery.text_embeddings
+        images, texts = self.images, self.texts
         if kind in ("images", "captions"):
             return images if kind == "images" else texts
         return centred(images, texts) if kind == "centred" else np.concatenate([images, texts])
@@ -345,7 +352,7 @@ class GalleryAnalysis:
         if kind != "captions":
             maps["images"] = Map(self.images, points[: len(self.images)])
         if kind != "images" and self.captions:
-            maps["captions"] = Map(self.gallery.text_embeddings, points[-len(self.captions) :])
+            maps["captions"] = Map(self.texts, points[-len(self.captions) :])
         return maps
 
 

@@ -25,10 +25,9 @@ def trec_run(analysis: GalleryAnalysis, model: str) -> Iterator[str]:
         model: name of the model.
     """
     first, queries, images = analysis.compared().first, _queries(analysis), _images(analysis)
-    texts = analysis.gallery.text_embeddings
     for start in range(0, len(first), _CAPTIONS):
         rows = first[start : start + _CAPTIONS]
-        scores = np.einsum("qd,qkd->qk", texts[start : start + _CAPTIONS], analysis.images[rows])
+        scores = np.einsum("qd,qkd->qk", analysis.texts[start : start + _CAPTIONS], analysis.images[rows])
         yield "".join(
             f"{queries[query]} Q0 {images[image]} {rank} {score:.9g} {_name(model)}\n"
             for query, (found, cosines) in enumerate(zip(rows.tolist(), scores.tolist(), strict=True), start)

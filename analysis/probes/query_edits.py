@@ -70,7 +70,7 @@ def rankings(
     if not texts:
         return []
     rows = np.arange(len(images)) if among is None else among
-    scores = encode(texts) @ (images if among is None else images[among]).T
+    scores = encode(texts) @ np.asarray(images if among is None else images[among]).T
     own = int(np.searchsorted(rows, row))
     result = []
     for text, of_text in zip(texts, scores, strict=True):

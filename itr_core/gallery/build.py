@@ -5,7 +5,7 @@ Embeddings are written in shards, so that an interrupted build resumes after the
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from errno import EACCES, EPERM, EROFS
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from PIL import Image
 
 from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.errors import GalleryError
+from itr_core.gallery.content import Content, items_of, skipped_of
 from itr_core.gallery.earlier import EarlierGallery, EarlierImage
 from itr_core.gallery.image_workers import PreparedImage, UnusableImage, prepared_images
 from itr_core.gallery.manifest import (
@@ -35,7 +36,7 @@ from itr_core.gallery.manifest import (
 )
 from itr_core.gallery.named_models import remember_model
 from itr_core.gallery.source_table import write_source_files
-from itr_core.pairs import Skipped
+from itr_core.gallery.unit_encoder import UNIT, UnitEncoder
 from itr_core.system.files import replace_folder, sweep, whole_file
 from itr_core.system.npy import append_rows
 from itr_core.system.progress import Progress
@@ -43,24 +44,14 @@ from itr_core.system.signals import stop_requested
 
 if TYPE_CHECKING:
     from itr_core.encoders.encoder import Encoder
+    from itr_core.gallery.ray_engine import RayEngine
     from itr_core.pairs import PairSet
 
 VERDICTS = Path("analysis", "verdicts.jsonl")
 """What people said about the gallery; a new build keeps it."""
-SHARD = 64
-"""Images per shard. No batch crosses a shard, so a resumed build writes the same bytes."""
+SHARD = UNIT
+"""Images per shard of a build in this process: it resumes after the last complete shard."""
 PLAN = "plan.json"
-
-_SCHEMA = pa.schema(
-    {
-        "image_id": pa.string(),
-        "captions": pa.list_(pa.string()),
-        "thumbnail": pa.string(),
-        "width": pa.int32(),
-        "height": pa.int32(),
-        "labels": pa.list_(pa.string()),
-    }
-)
 
 
 def build(
@@ -72,6 +63,7 @@ def build(
     tokens: bool,
     force: bool,
     earlier: EarlierGallery | None,
+    engine: "RayEngine | None",
 ) -> None:
     """See `Gallery.build`."""
     if path.exists() and not (path / NAME).is_file() and (path.is_file() or any(path.iterdir())):
@@ -89,7 +81,7 @@ def build(
         with FileLock(part / "lock", blocking=False):
             # Shipped embeddings have no patch tokens.
             shipped = StarterEmbeddings.empty() if tokens else StarterEmbeddings.of(encoder)
-            _Build(pairs, encoder, shipped, earlier, part, tokens).run(path, progress)
+            _Build(pairs, encoder, shipped, earlier, part, tokens, engine).run(path, progress)
             remember_model(encoder.spec)
         shutil.rmtree(part, ignore_errors=True)
     except Timeout as error:
@@ -113,6 +105,7 @@ class _Build:
         earlier: EarlierGallery | None,
         part: Path,
         tokens: bool,
+        engine: "RayEngine | None",
     ) -> None:
         self.pairs = pairs
         self.encoder = encoder
@@ -121,16 +114,45 @@ class _Build:
         self.unchanged = [earlier.image(file.digest) if earlier else None for file in pairs.files]
         self.part = part
         self.tokens = tokens
+        self.engine = engine
         self.shards = part / "shards"
         self.gallery = part / "gallery"
+        self.units = UnitEncoder(pairs, encoder, shipped, earlier, self.gallery, tokens)
         self.plan = {
             "format": FORMAT,
-            "shard": SHARD,
+            "shard": engine.shard if engine else SHARD,
             "source": pairs.fingerprint,
             "model": encoder.fingerprint,
-        } | ({"tokens": True} if tokens else {})
+        }
+        self.plan |= ({"tokens": True} if tokens else {}) | ({"engine": "ray"} if engine else {})
 
     def run(self, path: Path, progress: Progress) -> None:
+        self._open_folder()
+        if self.engine:
+            content = self.engine.encode(self.pairs, self.encoder, self.part, progress, tokens=self.tokens)
+        else:
+            self._encode(progress)
+            content = self._join()
+        self._write_manifest(content)
+        if (verdicts := path / VERDICTS).is_file() and not verdicts.is_symlink():
+            (self.gallery / VERDICTS).parent.mkdir(exist_ok=True)
+            shutil.copyfile(verdicts, self.gallery / VERDICTS)
+        (self.part / PLAN).unlink()  # self.gallery becomes the old gallery, with which no build may go on
+        replace_folder(self.gallery, path)
+
+    def _open_folder(self) -> None:
+        """Delete what another plan has left."""
+        plan = self.part / PLAN
+        if not (self.gallery.is_dir() and plan.is_file() and plan.read_text() == json.dumps(self.plan)):
+            for folder in (self.shards, self.gallery):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+            with whole_file(plan) as file:
+                file.write_text(json.dumps(self.plan))
+        sweep(self.shards)
+
+    def _encode(self, progress: Progress) -> None:
+        """Encode all shards that are missing, in this process."""
         done = self._resume()
         total = len(self.pairs)
         progress(min(done * SHARD, total), total)
@@ -154,23 +176,9 @@ class _Build:
 
             for start in range(done * SHARD, total, SHARD):
                 self._encode_shard(stream, range(start, min(start + SHARD, total)), report)
-        self._finish()
-        if (verdicts := path / VERDICTS).is_file() and not verdicts.is_symlink():
-            (self.gallery / VERDICTS).parent.mkdir(exist_ok=True)
-            shutil.copyfile(verdicts, self.gallery / VERDICTS)
-        (self.part / PLAN).unlink()  # self.gallery becomes the old gallery, with which no build may go on
-        replace_folder(self.gallery, path)
 
     def _resume(self) -> int:
-        """Return the number of whole shards, after deleting the others and those of another plan."""
-        plan = self.part / PLAN
-        if not (self.gallery.is_dir() and plan.is_file() and plan.read_text() == json.dumps(self.plan)):
-            for folder in (self.shards, self.gallery):
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-            with whole_file(plan) as file:
-                file.write_text(json.dumps(self.plan))
-        sweep(self.shards)
+        """Return the number of whole shards, after deleting the others."""
         shards = sorted(self.shards.glob("*.npz"))
         whole = next((index for index, shard in enumerate(shards) if not _is_whole(shard)), len(shards))
         for shard in shards[whole:]:
@@ -180,118 +188,53 @@ class _Build:
     def _encode_shard(
         self, stream: Iterator[PreparedImage | UnusableImage], rows: range, report: Callable[[int], None]
     ) -> None:
-        records: list[dict[str, Any]] = []
-        known: list[np.ndarray | None] = []
-
-        known_tokens: list[np.ndarray | None] = []
-
-        def unknown() -> Iterator[np.ndarray]:
-            for row in rows:
-                image = self.unchanged[row] or next(stream)
-                records.append(self._record(row, image))
-                report(row + 1)
-                if isinstance(image, UnusableImage):
-                    continue
-                known.append(image.embedding)
-                if isinstance(image, EarlierImage):
-                    known_tokens.append(image.tokens)
-                    continue
-                known_tokens.append(None)
-                if image.pixels is not None:
-                    yield image.pixels
-
-        arrays: dict[str, Any] = {}
-        if self.tokens:
-            encoded, tokens = self.encoder.encode_images(unknown(), tokens=True)
-            arrays["tokens"] = _in_order(known_tokens, tokens.astype(np.float16))
-        else:
-            encoded = self.encoder.encode_images(unknown())
-        arrays["images"] = _in_order(known, encoded)
+        images: Iterator[PreparedImage | UnusableImage | EarlierImage] = (
+            self.unchanged[row] or next(stream) for row in rows
+        )
+        unit = self.units.encode(rows, images, report)
         with whole_file(self.shards / f"{rows.start // SHARD:05}.npz") as file, file.open("wb") as out:
-            np.savez(
-                out,
-                records=np.frombuffer(json.dumps(records).encode(), dtype=np.uint8),
-                texts=self._encode_texts([text for record in records for text in record.get("captions", ())]),
-                **arrays,
-            )
+            records = np.frombuffer(json.dumps(unit.records).encode(), dtype=np.uint8)
+            arrays: dict[str, Any] = {"records": records, **unit.arrays}
+            np.savez(out, **arrays)
 
-    def _encode_texts(self, texts: list[str]) -> np.ndarray:
-        known = [self._known_text(text) for text in texts]
-        unknown = [text for text, vector in zip(texts, known, strict=True) if vector is None]
-        return _in_order(known, self.encoder.encode_texts(unknown))
-
-    def _known_text(self, text: str) -> np.ndarray | None:
-        known = self.earlier.text(text) if self.earlier else None
-        return self.shipped.text(text) if known is None else known
-
-    def _record(self, row: int, image: PreparedImage | UnusableImage | EarlierImage) -> dict[str, Any]:
-        """Write the thumbnail of an image, and return its row of the items or why it is skipped."""
-        image_id = self.pairs.image_ids[row]
-        if isinstance(image, UnusableImage):
-            return {"name": image_id, "reason": image.reason}
-        return {
-            "image_id": image_id,
-            "captions": self.pairs.captions[row],
-            "thumbnail": self._thumbnail(row, image),
-            "width": image.width,
-            "height": image.height,
-            "labels": self.pairs.labels[row] if self.pairs.labels is not None else None,
-        }
-
-    def _thumbnail(self, row: int, image: PreparedImage | EarlierImage) -> str:
-        if isinstance(image, EarlierImage):
-            assert self.earlier
-            self.earlier.link_thumbnail(image.thumbnail, self.gallery)
-            return image.thumbnail
-        number = row + (self.earlier.next_thumbnail if self.earlier else 0)
-        name = f"thumbnails/{number // 1000:03}/{number:06}.webp"  # not from the id, which can be any text
-        (self.gallery / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.gallery / name).write_bytes(image.thumbnail)
-        return name
-
-    def _finish(self) -> None:
+    def _join(self) -> Content:
+        """Write the arrays of all shards as one file each."""
         files = sorted(self.shards.glob("*.npz"))
         shards = [_read(file) for file in files]
         records = [record for shard in shards for record in json.loads(shard["records"].tobytes())]
-        items = [record for record in records if "image_id" in record]
-        skipped = self.pairs.skipped + [Skipped(**record) for record in records if "reason" in record]
-        if not items:
+        items = items_of(records)
+        np.save(
+            self.gallery / IMAGES, np.concatenate([each["images"] for each in shards]), allow_pickle=False
+        )
+        np.save(self.gallery / TEXTS, np.concatenate([each["texts"] for each in shards]), allow_pickle=False)
+        if self.tokens:
+            _join_tokens(files, self.gallery / TOKENS, len(items))
+        arrays = [IMAGES, TEXTS, *[TOKENS] * self.tokens]
+        return Content(items, skipped_of(records), stamps(self.gallery, arrays), [])
+
+    def _write_manifest(self, content: Content) -> None:
+        skipped = self.pairs.skipped + content.skipped
+        if not len(content.items):
             first = f" The first is {skipped[0].name}: {skipped[0].reason}" if skipped else ""
             raise GalleryError(f"{self.pairs.source}: none of its {len(skipped)} images can be used.{first}")
-        images = np.concatenate([shard["images"] for shard in shards])
-        texts = np.concatenate([shard["texts"] for shard in shards])
-        np.save(self.gallery / IMAGES, images, allow_pickle=False)
-        np.save(self.gallery / TEXTS, texts, allow_pickle=False)
-        if self.tokens:
-            _join_tokens(files, self.gallery / TOKENS, len(images))
-        arrays = [IMAGES, TEXTS, *[TOKENS] * self.tokens]
-        pq.write_table(pa.Table.from_pylist(items, schema=_SCHEMA), self.gallery / ITEMS)
+        pq.write_table(content.items, self.gallery / ITEMS)
         write_source_files(self.pairs, self.gallery)
-        thumbnails = [item["thumbnail"] for item in items]
-        known = self.earlier.stamps_of(thumbnails) if self.earlier else {}
+        thumbnails = content.items["thumbnail"].to_pylist()
+        known = content.files | (self.earlier.stamps_of(thumbnails) if self.earlier else {})
         Manifest(
             source=self.pairs.source,
             source_fingerprint=self.pairs.fingerprint,
             options=dict(self.pairs.options),
             model=self.encoder.spec,
             model_fingerprint=self.encoder.fingerprint,
-            dim=images.shape[1],
-            images=len(images),
-            captions=len(texts),
+            dim=self.encoder.dim,
+            images=len(content.items),
+            captions=pc.sum(pc.list_value_length(content.items["captions"])).as_py(),
             created=datetime.now(UTC).replace(microsecond=0),
             skipped=skipped,
-            files=stamps(self.gallery, [*arrays, ITEMS, *thumbnails], known),
+            files=stamps(self.gallery, [*content.files, ITEMS, *thumbnails], known),
+            shards=content.shards,
         ).write(self.gallery)
-
-
-def _in_order(known: Sequence[np.ndarray | None], encoded: np.ndarray) -> np.ndarray:
-    """Merge known vectors with those encoded for the None among them, in order: -> (n, ...)."""
-    shape = next((vector.shape for vector in known if vector is not None), encoded.shape[1:])
-    vectors = np.empty((len(known), *shape), encoded.dtype)
-    rest = iter(encoded)
-    for row, vector in enumerate(known):
-        vectors[row] = next(rest) if vector is None else vector
-    return vectors
 
 
 def _is_whole(shard: Path) -> bool:

@@ -3,7 +3,7 @@
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,11 @@ import pandas as pd
 from itr_core.errors import GalleryError, QueryError
 from itr_core.gallery.manifest import IMAGES, ITEMS, TEXTS, TOKENS, Manifest
 from itr_core.system.progress import Progress
+from itr_core.system.sharded_rows import ShardedRows
 
 if TYPE_CHECKING:
     from itr_core.encoders.encoder import Encoder
+    from itr_core.gallery.ray_engine import RayEngine
     from itr_core.pairs import PairSet
 
 
@@ -25,24 +27,25 @@ class Gallery:
         manifest: its source, model, counts and files.
         items: one row per image: image_id, captions (list of str), thumbnail (relative path), width, height,
             labels.
-        image_embeddings: (n, d) float32 of unit norm, mapped from disk.
+        image_embeddings: (n, d) float32 of unit norm, mapped from disk. This and the other arrays are
+            `itr_core.system.sharded_rows.ShardedRows` if the gallery is in shards.
         text_embeddings: (m, d) float32 of unit norm, mapped from disk; captions in the order of the images.
         image_tokens: (n, P, d) float16 of unit norm, the P patch tokens of each image, mapped from disk; None
             if the gallery was built without tokens.
         image_of_caption: (m,) int64, the row of each caption's image.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, *, verify: bool = False) -> None:
         self.path = path
         self.manifest = manifest
+        self._verify = verify
         try:
             self.items = _read_items(path / ITEMS)
-            self.image_embeddings = _read_array(path / IMAGES, (manifest.images, manifest.dim))
-            self.text_embeddings = _read_array(path / TEXTS, (manifest.captions, manifest.dim))
+            self.image_embeddings = self._array(IMAGES, (manifest.images, manifest.dim))
+            self.text_embeddings = self._array(TEXTS, (manifest.captions, manifest.dim))
             self.image_tokens: np.ndarray | None = None
-            if TOKENS in manifest.files:
-                shape = manifest.images, None, None
-                self.image_tokens = _read_array(path / TOKENS, shape, "float16")
+            if manifest.has_tokens:
+                self.image_tokens = self._array(TOKENS, (manifest.images, None, None), "float16")
         except GalleryError as error:
             raise GalleryError(f"{error} {self._remedy}") from error
         counts = self.items["captions"].map(len).to_numpy(dtype=np.int64)
@@ -61,7 +64,7 @@ class Gallery:
         Args:
             path: the folder.
             verify: hash every file, which takes 0.1 s for 2,000 images; otherwise compare only names and
-                sizes.
+                sizes. A file of a shard is hashed when it is first read.
 
         Raises:
             GalleryError: The gallery is missing, damaged or has another format. The message names a remedy.
@@ -69,7 +72,7 @@ class Gallery:
         folder = Path(os.path.expanduser(path))
         manifest = Manifest.read(folder)
         manifest.verify(folder, contents=verify)
-        return cls(folder, manifest)
+        return cls(folder, manifest, verify=verify)
 
     @classmethod
     def build(
@@ -81,6 +84,7 @@ class Gallery:
         tokens: bool = False,
         force: bool = False,
         earlier: "Gallery | None" = None,
+        engine: "RayEngine | None" = None,
         progress: Progress | None = None,
     ) -> "Gallery":
         """Embed all images and captions of a source, write the gallery, and open it.
@@ -99,12 +103,15 @@ class Gallery:
             force: replace the gallery at `path` even if a newer version of Pairscope built it.
             earlier: a gallery of the same model. Images and captions that it has are not encoded again: an
                 image is the same if its file has the same content.
+            engine: encodes on the machines of a Ray cluster and writes the gallery in shards; by default,
+                this process encodes. Not together with `earlier`.
             progress: called with the number of images done and in total.
 
         Raises:
             GalleryError: `path` is no gallery and not empty, or a gallery of a newer version; `earlier` has
-                another model, or no tokens although `tokens` is set; no image can be decoded; another build
-                is writing to `path`; or the folder cannot be written.
+                another model, or no tokens although `tokens` is set; `engine` comes with `earlier`, is not
+                installed or fails; no image can be decoded; another build is writing to `path`; or the
+                folder cannot be written.
             ModelError: `tokens` is set and the image tower has none.
             KeyboardInterrupt: Ctrl-C was pressed. The current image is finished first, and the message says
                 how to resume.
@@ -112,6 +119,10 @@ class Gallery:
         from itr_core.gallery.build import build  # imports torch, which opening does not need
         from itr_core.gallery.earlier import EarlierGallery
 
+        if engine and earlier:
+            raise GalleryError(
+                "A build on a Ray cluster encodes everything anew. Leave out `engine`, or `earlier`."
+            )
         build(
             pairs,
             encoder,
@@ -120,6 +131,7 @@ class Gallery:
             tokens=tokens,
             force=force,
             earlier=EarlierGallery(earlier, encoder, tokens=tokens) if earlier else None,
+            engine=engine,
         )
         return cls.open(path, verify=False)
 
@@ -145,6 +157,31 @@ class Gallery:
     def _rows(self) -> dict[str, int]:
         return {item_id: row for row, item_id in enumerate(self.items["image_id"])}
 
+    def _array(self, name: str, shape: tuple[int | None, ...], dtype: str = "float32") -> np.ndarray:
+        """Map an array from disk; None in `shape` accepts any length."""
+        files = [self.path / file for file in self.manifest.files_of(name)]
+        counts = [size.captions if name == TEXTS else size.images for size in self.manifest.shards]
+        array: np.ndarray
+        try:
+            if counts:
+                array = cast(np.ndarray, ShardedRows(files, counts, self._check_shard))
+            else:
+                array = np.load(files[0], mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise GalleryError(f"{files[0]} cannot be read ({error}).") from error
+        fits = len(array.shape) == len(shape) and all(
+            want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+        )
+        if not fits or array.dtype != dtype:
+            raise GalleryError(
+                f"{files[0]} contains {array.dtype} {array.shape}; the manifest requires {dtype} {shape}."
+            )
+        return array
+
+    def _check_shard(self, file: Path) -> None:
+        if self._verify:
+            self.manifest.verify_shard(file, self.path)
+
     @property
     def _remedy(self) -> str:
         return f"Rebuild it: {self.manifest.rebuild_command(self.path)}"
@@ -156,19 +193,3 @@ def _read_items(path: Path) -> pd.DataFrame:
         return items.assign(captions=items["captions"].map(list))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GalleryError(f"{path} cannot be read ({error}).") from error
-
-
-def _read_array(path: Path, shape: tuple[int | None, ...], dtype: str = "float32") -> np.ndarray:
-    """Map an array from disk; None in `shape` accepts any length."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise GalleryError(f"{path} cannot be read ({error}).") from error
-    fits = len(array.shape) == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    )
-    if not fits or array.dtype != dtype:
-        raise GalleryError(
-            f"{path} contains {array.dtype} {array.shape}; the manifest requires {dtype} {shape}."
-        )
-    return array

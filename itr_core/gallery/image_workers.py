@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from multiprocessing import current_process
@@ -66,13 +68,7 @@ def prepared_images(
     Yields:
         An iterator over the images of these rows, in their order.
     """
-    # Processes, because rendering holds the interpreter's lock. Forked, because that is fast and needs no
-    # guarded main module. Where forking is unsafe (macOS) or impossible (Windows), this process prepares the
-    # images itself.
-    # A process that must end with its parent (daemon) may have none of its own.
-    can_fork = sys.platform == "linux" and not current_process().daemon
-    cores = len(os.sched_getaffinity(0)) if can_fork else 0
-    workers = max(1, cores // 2) if leave_cores and cores else cores
+    workers, encoding = cores_for_encoding(leave_cores=leave_cores)
     loader: DataLoader[PreparedImage | UnusableImage] = DataLoader(
         _PreparedImages(pairs, prepare, known),
         batch_size=None,
@@ -84,11 +80,55 @@ def prepared_images(
         worker_init_fn=leave_signals_to_parent,
     )
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads - workers))
+    torch.set_num_threads(encoding)
     try:
         yield iter(loader)
     finally:
         torch.set_num_threads(threads)
+
+
+def cores_for_encoding(*, leave_cores: bool) -> tuple[int, int]:
+    """Return the number of processes that prepare images, and of torch's threads that encode them.
+
+    Args:
+        leave_cores: see `prepared_images`.
+    """
+    # Processes, because rendering holds the interpreter's lock. Forked, because that is fast and needs no
+    # guarded main module. Where forking is unsafe (macOS) or impossible (Windows), this process prepares the
+    # images itself.
+    # A process that must end with its parent (daemon) may have none of its own.
+    can_fork = sys.platform == "linux" and not current_process().daemon
+    cores = len(os.sched_getaffinity(0)) if can_fork else 0
+    workers = max(1, cores // 2) if leave_cores and cores else cores
+    return workers, max(1, torch.get_num_threads() - workers)
+
+
+def prepared_in_threads(
+    pairs: "PairSet",
+    rows: Sequence[int],
+    prepare: Callable[[Image.Image], np.ndarray],
+    known: Callable[[Image.Image], np.ndarray | None],
+    *,
+    threads: int,
+) -> Iterator[PreparedImage | UnusableImage]:
+    """Yield images of a source in order, prepared in threads of a process that cannot be forked.
+
+    Args:
+        pairs: the source.
+        rows: of the images.
+        prepare: see `prepared_images`.
+        known: see `prepared_images`.
+        threads: number of images that are prepared at a time; 0 for one.
+    """
+    images = _PreparedImages(pairs, prepare, known)
+    waiting: deque[Future[PreparedImage | UnusableImage]] = deque()
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for row in rows:
+            waiting.append(pool.submit(images.__getitem__, row))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class _PreparedImages(Dataset[PreparedImage | UnusableImage]):

@@ -21,6 +21,8 @@ NAME = "manifest.json"
 IMAGES, TEXTS, ITEMS = "image_embeddings.npy", "text_embeddings.npy", "items.parquet"
 TOKENS = "image_tokens.npy"
 """Optional file: patch tokens of the images, for re-ranking."""
+SHARDS = "shards"
+"""Folder of a gallery in shards: `shards/NNNNN/` has the arrays of some of its images."""
 
 
 class Stamp(NamedTuple):
@@ -28,6 +30,13 @@ class Stamp(NamedTuple):
 
     size: int
     sha256: str
+
+
+class ShardSize(NamedTuple):
+    """Number of images and captions of one shard."""
+
+    images: int
+    captions: int
 
 
 class Manifest(BaseModel):
@@ -48,6 +57,8 @@ class Manifest(BaseModel):
     created: datetime
     skipped: list[Skipped]
     files: dict[str, Stamp]
+    shards: list[ShardSize] = []
+    """Of a gallery whose arrays are in shards."""
     checksum: str = ""
     """SHA-256 digest of all other fields."""
 
@@ -98,7 +109,8 @@ class Manifest(BaseModel):
 
         Args:
             folder: the gallery's folder.
-            contents: hash the files; otherwise compare only their sizes.
+            contents: hash the files, those in shards excepted (see `verify_shard`); otherwise compare only
+                their sizes.
 
         Raises:
             GalleryError: A file is missing, changed or outside the folder.
@@ -112,7 +124,8 @@ class Manifest(BaseModel):
             if not path.is_file():
                 return f"{name} is missing"
             stamp = self.files[name]
-            if path.stat().st_size != stamp.size or (contents and sha256(path) != stamp.sha256):
+            hashed = contents and not name.startswith(f"{SHARDS}/")
+            if path.stat().st_size != stamp.size or (hashed and sha256(path) != stamp.sha256):
                 return f"{name} has changed"
             return None
 
@@ -123,6 +136,15 @@ class Manifest(BaseModel):
                     f"The gallery {folder} is damaged: {damaged[0]}{more}. "
                     f"Rebuild it: {self.rebuild_command(folder)}"
                 )
+
+    def verify_shard(self, file: Path, folder: Path) -> None:
+        """Compare the content of a file of a shard with its stamp; raise GalleryError if it has changed."""
+        name = file.relative_to(folder).as_posix()
+        if sha256(file) != self.files[name].sha256:
+            raise GalleryError(
+                f"The gallery {folder} is damaged: {name} has changed. Rebuild it: "
+                f"{self.rebuild_command(folder)}"
+            )
 
     def rebuild_command(self, folder: Path, model: str | None = None, *, tokens: bool = False) -> str:
         """Return the command that rebuilds this gallery.
@@ -135,12 +157,21 @@ class Manifest(BaseModel):
         command = ["pairscope", "build", self.source, "--model", model or self.model, "--out", str(folder)]
         for name, value in self.options.items():
             command += _arguments(f"--{name.replace('_', '-')}", value)
-        return join(command + ["--tokens"] * (tokens or TOKENS in self.files))
+        return join(command + ["--tokens"] * (tokens or self.has_tokens))
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether the gallery has patch tokens."""
+        return self.files_of(TOKENS)[0] in self.files
+
+    def files_of(self, array: str) -> list[str]:
+        """Return the names of the files of an array, such as IMAGES: one, or one per shard."""
+        return [f"{SHARDS}/{shard:05}/{array}" for shard in range(len(self.shards))] or [array]
 
     @property
     def _unset(self) -> set[str]:
-        """Fields that are not written: manifests had no options at first, and their checksum has none."""
-        return set() if self.options else {"options"}
+        """Fields that are not written if empty: the first manifests, and their checksums, have none."""
+        return {name for name in ("options", "shards") if not getattr(self, name)}
 
     def _digest(self) -> str:
         content = self.model_dump_json(exclude={"checksum", *self._unset})

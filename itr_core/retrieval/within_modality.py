@@ -36,6 +36,6 @@ def within_modality(encoder: object, images: np.ndarray, texts: np.ndarray) -> d
     if spaces is None:
         return None
     return {
-        "images": SpaceIndex(ExactIndex(spaces.images(images)), spaces.images),
-        "captions": SpaceIndex(ExactIndex(spaces.texts(texts)), spaces.texts),
+        "images": SpaceIndex(ExactIndex(spaces.images(np.asarray(images))), spaces.images),
+        "captions": SpaceIndex(ExactIndex(spaces.texts(np.asarray(texts))), spaces.texts),
     }

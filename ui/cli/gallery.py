@@ -5,14 +5,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from itr_core.errors import QueryError, SourceError
+from itr_core.errors import GalleryError, QueryError, SourceError
 from ui.cli.options import Device, Json, Model, RerankWeight, Source
 from ui.cli.output import print_json, print_table, print_warning, progress_bar, report_skipped
 from ui.cli.source_options import MaxMegapixels, SourceOptions, with_source_options
+
+if TYPE_CHECKING:
+    from itr_core.gallery.ray_engine import RayEngine
 
 GalleryModel = Annotated[
     str | None,
@@ -36,6 +39,17 @@ def build(
         bool,
         typer.Option("--map/--no-map", help="Compute the maps now, not when they are first shown."),
     ] = True,
+    engine: Annotated[
+        Literal["ray"] | None,
+        typer.Option(help="ray: encode on the machines of a Ray cluster. Default: in this process."),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of the cluster's head, for --engine ray. Default: RAY_ADDRESS, or a cluster of "
+            "this machine alone."
+        ),
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -46,9 +60,12 @@ def build(
 
     start = time.perf_counter()
     pairs = options.open(source)
-    encoder = load_encoder(model, device=device).fuse()
+    cluster = _ray_engine(engine, ray_address, device)
+    encoder = load_encoder(model, device="cpu" if cluster else device).fuse()
     with progress_bar("Building") as progress:
-        gallery = Gallery.build(pairs, encoder, out, tokens=tokens, force=force, progress=progress)
+        gallery = Gallery.build(
+            pairs, encoder, out, tokens=tokens, force=force, engine=cluster, progress=progress
+        )
     try:
         with progress_bar("Analysing") as progress:
             GalleryAnalysis(gallery).prepare(umap=umap, progress=progress)
@@ -63,6 +80,14 @@ def build(
     rows = [(name, manifest[name]) for name in ("source", "model", "images", "captions", "dim")]
     print_table(str(out), ("", ""), rows)
     report_skipped(f"{name}: {reason}" for name, reason in gallery.manifest.skipped)
+
+
+def _ray_engine(engine: str | None, address: str | None, device: str | None) -> "RayEngine | None":
+    from itr_core.gallery.ray_engine import RayEngine
+
+    if address and not engine:
+        raise GalleryError(f"--ray-address {address} has an effect with --engine ray only; add this option.")
+    return RayEngine(address, device) if engine else None
 
 
 def update(
@@ -84,7 +109,6 @@ def update(
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
     from itr_core.gallery.changes import changes
-    from itr_core.gallery.manifest import TOKENS
     from itr_core.gallery.named_models import model_to_load
     from itr_core.pairs import load_pairs
 
@@ -107,7 +131,7 @@ def update(
                 pairs,
                 encoder,
                 gallery,
-                tokens=TOKENS in before.manifest.files,
+                tokens=before.manifest.has_tokens,
                 earlier=before,
                 progress=progress,
             )
