@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import flickr8k_towers
 from flickr8k import hold_out, settings_of
 
-Setting = Literal["picturebook", "features"]
+Setting = Literal["picturebook", "pixels", "features"]
 Split = Literal["validation", "reported"]
 
 # As the starter `small`: a small network, trained from random weights.
@@ -21,6 +22,15 @@ PICTUREBOOK: dict[str, Any] = {
     "warmup": 0.04,
     "crop": 0.06,
     "precision": "bf16",
+}
+# The learning rates of both pretrained towers are the defaults of `towers:`.
+PIXELS: dict[str, Any] = {
+    "batch_size": 128,
+    "captions_per_image": 2,
+    "epochs": 12,
+    "ema_decay": 0.99,
+    "precision": "bf16",
+    **flickr8k_towers.PHOTOS,
 }
 
 
@@ -55,10 +65,12 @@ def conditions(setting: Setting, data: Path, folder: Path, *, write: bool = Fals
     """Return the conditions of a setting.
 
     Args:
-        setting: picturebook trains a small network on drawn pictures from random weights; features trains a
-            text tower and a projection above stored features of Flickr8k photos.
-        data: for features, the folder with flickr8k/, glove200_flickr8k/ and mobilenetv2_100/.
-        folder: where the training photos and those held out of them are written, for features.
+        setting: picturebook trains a small network on drawn pictures from random weights; pixels trains two
+            pretrained towers on Flickr8k photos; features trains a text tower and a projection above stored
+            features of these photos.
+        data: for pixels and features, the folder with flickr8k/, mobilenetv2_100/ and, for pixels, minilm/,
+            for features glove200_flickr8k/.
+        folder: where the training photos and those held out of them are written.
         write: write these files unless they exist.
     """
     if setting == "picturebook":
@@ -67,10 +79,14 @@ def conditions(setting: Setting, data: Path, folder: Path, *, write: bool = Fals
             "reported": Source("picturebook:test"),
         }
         return Conditions(PICTUREBOOK, measured)
-    settings = settings_of("features", data, folder)
-    reported = Source(settings["validation"], settings["validation_features"])
+    if setting == "pixels":
+        towers = flickr8k_towers.settings_of("photo-heads", data, data / "minilm", folder)
+        settings = PIXELS | {name: towers[name] for name in ("model", "source", "validation")}
+    else:
+        settings = settings_of("features", data, folder) | {"captions_per_image": 2}
+    reported = Source(settings["validation"], settings.get("validation_features"))
     settings |= hold_out(settings, folder, write=write)
-    held_out = Source(settings["validation"], settings["validation_features"])
+    held_out = Source(settings["validation"], settings.get("validation_features"))
     without = ("out", "options", "validation", "validation_features", "eval_every")
     train = {name: value for name, value in settings.items() if name not in without}
-    return Conditions(train | {"captions_per_image": 2}, {"validation": held_out, "reported": reported})
+    return Conditions(train, {"validation": held_out, "reported": reported})

@@ -131,7 +131,7 @@ def commands(setting: Setting, name: str, choices: Mapping[str, Row]) -> list[st
     out = Path("runs/methods")
     script = ["python", "benchmarks/methods.py"]
     where = [setting, "--out", str(out)]
-    with_data = [*where, "--data", "DATA"] if setting == "features" else where
+    with_data = [*where, "--data", "DATA"] if setting != "picturebook" else where
     rows = [word for row in dict.fromkeys([baseline(name), name]) for word in ("--row", row)]
     row = row_of(name, choices)
     arguments = conditions(setting, Path("DATA"), out / setting / "data").train | row.settings

@@ -33,14 +33,18 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 SettingArgument = Annotated[
     Setting,
     typer.Argument(
-        help="picturebook: train a small network on Picturebook from random weights; features: train a text "
-        "tower and a projection on features of Flickr8k photos."
+        help="picturebook: train a small network on Picturebook from random weights; pixels: train two "
+        "pretrained towers on Flickr8k photos, for which a GPU is needed; features: train a text tower and a "
+        "projection on features of Flickr8k photos."
     ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the trainings and of what was measured of them.")]
 Data = Annotated[
     Path | None,
-    typer.Option(help="For features: folder with flickr8k/, glove200_flickr8k/ and mobilenetv2_100/."),
+    typer.Option(
+        help="For features and pixels: folder with flickr8k/, mobilenetv2_100/, and for features "
+        "glove200_flickr8k/, for pixels minilm/ (the sentence encoder all-MiniLM-L6-v2)."
+    ),
 ]
 Seeds = Annotated[int, typer.Option(min=1, max=MOST_TRAININGS, help="Trainings of each row or candidate.")]
 OneSeed = Annotated[
@@ -166,8 +170,8 @@ def _choices(trainings: Trainings) -> dict[str, Row]:
 
 def _data(setting: Setting, data: Path | None) -> Path:
     """Return the folder of the data; raise BadParameter if the setting needs one and none is given."""
-    if setting == "features" and data is None:
-        raise typer.BadParameter("features needs the folder of its files: give it by --data.")
+    if setting != "picturebook" and data is None:
+        raise typer.BadParameter(f"{setting} needs the folder of its files: give it by --data.")
     return data or Path()
 
 

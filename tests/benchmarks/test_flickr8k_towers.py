@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from datasets import Dataset, Features, Image, List, Value
 from flickr8k_towers import BEFORE, main, settings_of
+from method_rows import Row
+from method_runs import Trainings
+from method_settings import conditions
 from results import Measurement, load
 from safetensors.numpy import save_file
 
@@ -77,3 +80,24 @@ def test_heads_then_text_are_trained_and_measured(
     assert (encoders["heads"][weight] == encoders["held-out/heads"][weight]).all()
     assert (encoders["heads"][weight] != encoders["text"][weight]).any()
     assert len(load_pairs(f"parquet:{tmp_path / 'held-out' / 'fit.parquet'}")) == TRAIN - 4
+
+
+def test_the_comparison_of_methods_trains_both_towers_on_photos(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flickr8k, "HELD_OUT", 4)
+    row = Row("infonce", settings={"max_steps": 2, "batch_size": 8, "precision": "fp32", "warmup": 0.0})
+    trainings = Trainings("pixels", tmp_path)
+    held_out = trainings.measure(row, 0, "validation", folder)
+    assert len(held_out["rsum"]) == 4
+    assert len(trainings.measure(row, 0, "reported", folder)["rsum"]) == DEV
+    untrained, trained = (
+        load_encoder(spec, device="cpu").model.state_dict()
+        for spec in (
+            conditions("pixels", folder, tmp_path).train["model"],
+            f"local-dir:{trainings.folder(row, 0)}",
+        )
+    )
+    changed = {name for name, value in trained.items() if not value.equal(untrained[name])}
+    for tower in ("visual.trunk.", "text.transformer."):
+        assert any(name.startswith(tower) for name in changed), tower
