@@ -13,10 +13,11 @@ from method_settings import Setting, Split, conditions
 
 from itr_core import load_pairs, train
 from itr_core.encoders.checksums import STATE
-from itr_core.encoders.loading import WEIGHT_FILES
 
 Runs = Mapping[int, Queries]
 """What was measured of the trainings of one row, by their number: 0, 1, ..."""
+TRAINED = "trained"
+"""Name of the empty file in the folder of a training that has ended."""
 CRITERION = "rsum"
 """The candidate with the highest mean of this metric over its trainings, on validation data, is chosen."""
 
@@ -51,10 +52,11 @@ class Trainings:
         if stored.exists():
             return _read(stored)
         setting = conditions(self.setting, data, self.out / "data", write=True)
-        if not (folder / WEIGHT_FILES[0]).exists():
+        if not (folder / TRAINED).exists():  # weights are there from the start of a training on
             arguments = setting.train | row.settings | {"options": row.options, "out": folder}
             arguments |= {"seed": row.first_seed + number, "progress": False}
             train(row.method, resume=(folder / STATE).exists(), **arguments)
+            (folder / TRAINED).touch()
         (folder / STATE).unlink(missing_ok=True)  # three times the size of the model
         source = setting.measured[split]
         arrays: dict[str, Any] = {**measure(folder, load_pairs(source.pairs), source.features)}

@@ -7,23 +7,30 @@ import method_runs
 import numpy as np
 import pytest
 from method_rows import CANDIDATES, MOST_TRAININGS, ROWS, Row, row_of
-from method_runs import MissingError, Trainings
+from method_runs import TRAINED, MissingError, Trainings
 
 from itr_core.encoders.checksums import STATE
-from itr_core.encoders.loading import WEIGHT_FILES
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def stopped() -> dict[str, int]:
+    """`after`: how many trainings begin before one is stopped."""
+    return {}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, stopped: dict[str, int]) -> list[Path]:
     """Folders of the trainings that took place."""
     folders: list[Path] = []
 
     def train(method: str, *, out: Path, resume: bool, **settings: Any) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         assert "validation" not in settings
-        for name in (WEIGHT_FILES[0], STATE):
-            (out / name).touch()
+        assert resume == (out / STATE).exists()
+        (out / STATE).touch()
         folders.append(out)
+        if len(folders) == stopped.get("after"):
+            raise KeyboardInterrupt
         return out
 
     monkeypatch.setattr(method_runs, "train", train)
@@ -37,11 +44,22 @@ def test_a_training_is_done_once_and_measured_on_each_split(trained: list[Path],
     for split in ("validation", "reported", "reported"):
         trainings.measure(Row("infonce"), 1, split, tmp_path)
     assert trained == [trainings.folder(Row("infonce"), 1)]
-    assert {path.name for path in trained[0].iterdir()} == {
-        WEIGHT_FILES[0], "validation.npz", "reported.npz",
-    }  # fmt: skip
+    assert {path.name for path in trained[0].iterdir()} == {TRAINED, "validation.npz", "reported.npz"}
     assert [*trainings.measured(Row("infonce"), "reported")] == [1]
     assert not trainings.measured(Row("coder"), "reported")
+
+
+def test_a_stopped_training_is_resumed_and_not_measured_before(
+    trained: list[Path], stopped: dict[str, int], tmp_path: Path
+) -> None:
+    trainings = Trainings("picturebook", tmp_path)
+    stopped["after"] = 1
+    with pytest.raises(KeyboardInterrupt):
+        trainings.measure(Row("infonce"), 0, "reported", tmp_path)
+    assert not trainings.measured(Row("infonce"), "reported")
+    trainings.measure(Row("infonce"), 0, "reported", tmp_path)
+    assert len(trained) == 2
+    assert [*trainings.measured(Row("infonce"), "reported")] == [0]
 
 
 def test_other_seeds_are_other_trainings_of_the_same_number(trained: list[Path], tmp_path: Path) -> None:
