@@ -115,6 +115,8 @@ def launch(
         os.environ.update(ENVIRONMENT)
         NOISE.seeds = seeds or NOISE.seeds
         galleries = Galleries(gallery or ["picturebook:gallery"], model, experts)
+        if judgments:
+            galleries.check_experts(judgments)
         use_own_head()
         app = build_app(galleries)
         DEFAULTS.update(defaults_of(app))

@@ -20,6 +20,7 @@ import narwhals.stable.v1  # noqa: F401 - see above
 
 from analysis.confidence import Confidence
 from analysis.gallery_analysis import GalleryAnalysis
+from analysis.judged_truth import ExpertTruth
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import PairscopeError, QueryError, did_you_mean
 from itr_core.evaluation.human_judgments import ExpertGrade
@@ -94,6 +95,10 @@ class Galleries:
         for name in self.names:  # last: searching works without it
             self._tasks.put(partial(self._calibrate, self._slots[name]))
         threading.Thread(target=self._work, name="galleries", daemon=True).start()
+
+    def check_experts(self, file: Path) -> None:
+        """Log a warning once the galleries are open if the judgments of a file are of none of them."""
+        self._tasks.put(partial(self._check_experts, file))
 
     @property
     def sets(self) -> list[str]:
@@ -286,6 +291,17 @@ class Galleries:
         if slot.analysis is not None:
             _ = slot.analysis.query_truth  # computed now, so that no visitor waits for it
             slot.confidence = slot.analysis.confidence()
+
+    def _check_experts(self, file: Path) -> None:
+        analyses = filter(None, (self._slots[name].analysis for name in self.names))
+        if not any(isinstance(analysis.query_truth, ExpertTruth) for analysis in analyses):
+            log.warning(
+                "%s judges no picture and caption of %s, so it marks no result. Serve a gallery whose "
+                "pictures have the names in this file (pairscope build karpathy:dataset_flickr8k.json), or "
+                "leave out --judgments.",
+                file,
+                ", ".join(self.names),
+            )
 
     def _load(self, slot: _Slot) -> Searcher:
         spec = slot.choice.pictures

@@ -1,5 +1,6 @@
 """Sets of pictures that are opened with several models."""
 
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.loading import starters
 from itr_core.errors import QueryError
+from itr_core.evaluation.human_judgments import read_expert_grades
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
 from ui.web.boundary.served import thumbnail_url
@@ -145,3 +147,22 @@ def test_a_folder_that_has_changed_is_not_encoded_anew(
     monkeypatch.setattr(DualEncoder, "encode_images", record)
     assert len(Galleries([str(photos)], None).searcher("holiday", timeout=120).gallery) == 3
     assert encoded == [1]
+
+
+@pytest.mark.parametrize("picture", ["red.png", "other.png"])
+def test_expert_judgments_of_other_pictures_are_named_in_the_log(
+    picture: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos, file = tmp_path / "photos", tmp_path / "ExpertAnnotations.txt"
+    photos.mkdir()
+    Image.new("RGB", (64, 64), "red").save(photos / "red.png")
+    (photos / "red.txt").write_text("a red square")
+    file.write_text(f"{picture}\t{picture}#0\t4\t4\t4")
+    galleries = Galleries([str(photos)], None, read_expert_grades(file))
+    galleries.check_experts(file)
+    checked = threading.Event()
+    galleries._tasks.put(checked.set)
+    assert checked.wait(120)
+    logged = [each for each in caplog.messages if "ExpertAnnotations.txt" in each]
+    assert len(logged) == (picture != "red.png")
+    assert all("judges no picture and caption of photos" in each and "--judgments" in each for each in logged)
