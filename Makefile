@@ -1,8 +1,9 @@
 # `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
+SUITES := test-kill test-fuzz
 
-.PHONY: bench help demo test test-slow coverage lint format docs clean
+.PHONY: bench help demo test test-slow $(SUITES) coverage lint format docs clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -14,8 +15,11 @@ test: .venv/installed-dev  ## install, then run every test, browser tests includ
 	$(BIN)/python tests/ui/browser.py
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
-test-slow: .venv/installed-dev  ## the tests that take minutes
+test-slow: .venv/installed-dev  ## the tests that take minutes, and a table of them; test-kill, test-fuzz: one suite
 	$(BIN)/python -m pytest -m slow
+
+$(SUITES): test-%: .venv/installed-dev
+	$(BIN)/python -m pytest -m $*
 
 bench: .venv/installed-dev  ## speed and memory against peers, into benchmarks/results and its README; QUICK=1: under 5 minutes, only printed
 ifdef QUICK

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import slow_suites
+
 _SCRATCH = tempfile.TemporaryDirectory(prefix="pairscope-tests-", ignore_cleanup_errors=True)
 os.environ["PAIRSCOPE_CACHE"] = _SCRATCH.name  # tests never meet the user's own caches ...
 os.environ["HF_DATASETS_CACHE"] = f"{_SCRATCH.name}/huggingface"
@@ -19,6 +21,20 @@ os.environ["OMP_NUM_THREADS"] = "1"  # models as small as the tests' only wait f
 
 hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is not a failure
 hypothesis.settings.load_profile("tests")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print a table of the slow tests that have run, and the figures that they have measured."""
+    stats = terminalreporter.stats.values()
+    reports = [each for group in stats for each in group if isinstance(each, pytest.TestReport)]
+    rows = slow_suites.table(reports)
+    if rows:
+        terminalreporter.section("slow tests")
+        terminalreporter.line(f"{'suite':8}{'tests':>8}{'passed':>8}{'failed':>8}{'minutes':>9}")
+        for row in rows:
+            terminalreporter.line(f"{row.suite:8}{row.tests:8}{row.passed:8}{row.failed:8}{row.minutes:9.1f}")
+        for figure in slow_suites.figures(reports):
+            terminalreporter.line(figure)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from PIL import Image
 from itr_core.encoders.checksums import CHECKSUMS, damage
 from itr_core.gallery import Gallery
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.kill]
 
 ROOT = Path(__file__).parents[2]
 KILLS = 8
