@@ -14,6 +14,7 @@ the gradient of a single process:
 With a single process, these functions do nothing.
 """
 
+import os
 from collections.abc import Iterable
 
 import torch
@@ -51,6 +52,14 @@ def broadcast_from_rank0(modules: Iterable[nn.Module]) -> None:
         for module in modules:
             for value in module.state_dict().values():
                 dist.broadcast(value, src=0)
+
+
+def restarts_allowed() -> bool:
+    """Return whether torchrun starts all processes again when one of them fails (--max-restarts).
+
+    The number of restarts so far cannot be asked instead: it differs between the machines of a run.
+    """
+    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
 
 
 def _is_distributed() -> bool:

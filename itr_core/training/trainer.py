@@ -31,7 +31,7 @@ from itr_core.training.accelerator import deterministic, open_accelerator
 from itr_core.training.batches import EpochPlan, LoadedBatch, PairBatchDataset
 from itr_core.training.collapse import CollapseWatch
 from itr_core.training.config import TrainConfig
-from itr_core.training.distributed import broadcast_from_rank0
+from itr_core.training.distributed import broadcast_from_rank0, restarts_allowed
 from itr_core.training.lora import merged_weights
 from itr_core.training.metric_log import TrainingLog
 from itr_core.training.setup import TrainingSetup, usable_rows
@@ -70,7 +70,8 @@ def train(
             `state.safetensors` the state that `resume` needs and `state.previous.safetensors` the state saved
             before it.
         resume: continue the run that was stopped in `out`. On a CPU, with the same number of threads, the
-            final weights are exactly those of a run that was not stopped.
+            final weights are exactly those of a run that was not stopped. A run in `out` is also continued
+            if torchrun may restart processes (--max-restarts): after a failure it repeats the same call.
         progress: show progress bars.
         settings: further fields of `TrainConfig`.
 
@@ -84,6 +85,7 @@ def train(
     """
     config = TrainConfig(method=method, source=source, model=model, **settings)
     out = Path(out)
+    resume = resume or (restarts_allowed() and (out / STATE).exists())
     if resume:
         config = config.resuming(load_trainer_state(out / STATE)["config"])
     elif (out / STATE).exists():

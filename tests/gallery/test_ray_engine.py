@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.kill,
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),  # of settings that Ray itself sets
 ]
 
