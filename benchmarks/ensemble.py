@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from itr_core.encoders.loading import CONFIG_FILE, WEIGHT_FILES
+from itr_core.encoders.model_specs import CONFIG_FILE, WEIGHT_FILES
 
 OF_ONE_MEMBER = (
     "last",

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 
 from itr_core.encoders.checksums import CHECKSUMS, listed_files, write_checksums
 from itr_core.encoders.heads import HEADS_FILE, Heads
-from itr_core.encoders.loading import CONFIG_FILE, WEIGHT_FILES, WORDS_FILE
+from itr_core.encoders.loading import WORDS_FILE
+from itr_core.encoders.model_specs import CONFIG_FILE, WEIGHT_FILES
 from itr_core.encoders.transformers_config import TEXT_TOWER, write_text_tower
 from itr_core.errors import ModelError
 from itr_core.system.files import merge_folder, replace_folder, sweep, temporary

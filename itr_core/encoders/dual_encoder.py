@@ -19,14 +19,15 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
 
 from itr_core.batch import EncoderOutput
-from itr_core.encoders import image_tower
+from itr_core.encoders import image_tower, limits
 from itr_core.encoders.arrays import concatenate, unit
 from itr_core.encoders.device import pick_device
 from itr_core.encoders.encoder import Floats, Pixels
 from itr_core.encoders.fingerprint import fingerprint_of
 from itr_core.encoders.heads import Heads
-from itr_core.encoders.loading import LoadedModel, open_model, split_language
-from itr_core.encoders.preprocessing import limit_aspect_ratio, split_transform
+from itr_core.encoders.loading import LoadedModel, open_model
+from itr_core.encoders.model_specs import split_language
+from itr_core.encoders.preprocessing import split_transform
 from itr_core.encoders.text_tower import TextTower
 from itr_core.encoders.tokenizer import set_language, special_ids, split_at_context
 from itr_core.errors import ModelError
@@ -284,7 +285,7 @@ class DualEncoder(nn.Module):
             (3, H, W) uint8.
         """
         if self.resize_mode == "shortest":
-            image = limit_aspect_ratio(image)
+            image = limits.limit_aspect_ratio(image)
         return pil_to_tensor(self._transform_steps.resize(image)).numpy()
 
     def normalise(self, pixels: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ open_clip reads these with `weights_only=True`.
 import copy
 import json
 import logging
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,20 +40,18 @@ from open_clip.constants import (
 from safetensors.torch import load_file
 from transformers import dynamic_module_utils
 
-import assets
 from itr_core.encoders import features_tower  # noqa: F401  # registers towers that configurations name
 from itr_core.encoders.checksums import checked_files
 from itr_core.encoders.heads import HEADS_FILE, Heads
 from itr_core.encoders.hub import Repository
 from itr_core.encoders.model_files import ModelFiles, require_weights
+from itr_core.encoders.model_specs import CONFIG_FILE, STARTERS, WEIGHT_FILES
 from itr_core.encoders.open_clip_config import read_config
 from itr_core.encoders.tokenizer import set_language
 from itr_core.encoders.tokenizer_files import TOKENIZER_FILES, stage_tokenizer
 from itr_core.encoders.transformers_config import TEXT_TOWER, stage_text_tower
 from itr_core.errors import ModelError, did_you_mean
 
-CONFIG_FILE = "open_clip_config.json"
-WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 WORDS_FILE = "words.txt"
 _OPTIONAL_FILES = (WORDS_FILE, HEADS_FILE, TEXT_TOWER, *TOKENIZER_FILES)
 PIXEL_NORMS = {
@@ -64,7 +61,6 @@ PIXEL_NORMS = {
 }
 RESIZE_MODES = ("shortest", "squash")
 _ENCODE_ONLY = ("transformers", "sentence-transformers")
-STARTERS = Path(assets.__file__).parent / "models"
 
 # Before it refuses to run code, transformers would ask for permission on the terminal, and wait.
 dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
@@ -87,12 +83,6 @@ class LoadedModel:
     """A subclass of `DualEncoder` that this model needs."""
     heads: Heads = field(default_factory=Heads)
     """What the method of a checkpoint adds to retrieval."""
-
-
-def split_language(spec: str) -> tuple[str, str | None]:
-    """Split the language code from a model spec: 'MODEL#fra_Latn' -> ('MODEL', 'fra_Latn')."""
-    match = re.fullmatch(r"(.+)#([a-z]{3}_[A-Z][a-z]{3})", spec)
-    return (match[1], match[2]) if match else (spec, None)
 
 
 def require_trainable(spec: str) -> None:

@@ -2,7 +2,8 @@
 
 import re
 
-from itr_core.encoders.loading import STARTERS, starters
+from itr_core.encoders.loading import starters
+from itr_core.encoders.model_specs import STARTERS
 
 _ROW = re.compile(r"\| (\w+) \| (-?[\d.]+) \|")
 

@@ -1,16 +1,14 @@
-"""Image preprocessing: open_clip's evaluation transform in two parts, and a crop that precedes it."""
+"""Image preprocessing: open_clip's evaluation transform in two parts."""
 
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from open_clip.transform import CenterCropOrPad, MaybeConvertMode, MaybeToTensor, ResizeKeepRatio
-from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize
 
 from itr_core.errors import ModelError
 
 _IMAGE_STEPS = (Resize, ResizeKeepRatio, CenterCrop, CenterCropOrPad, MaybeConvertMode)
-_MAX_ASPECT_RATIO = 8
 
 
 class TransformSteps(NamedTuple):
@@ -44,17 +42,3 @@ def split_transform(transform: Any) -> TransformSteps:
         "that resize, crop and convert the image, then MaybeToTensor and Normalize. "
         "Install open_clip_torch>=3.3,<4."
     )
-
-
-def limit_aspect_ratio(image: Image.Image) -> Image.Image:
-    """Crop an image from both ends so that its longer side is at most 8 times its shorter side.
-
-    The centre crop that follows would discard these ends anyway. Without this crop, resizing the shorter side
-    of an image of 1 x 20,000 pixels to 224 would take 3 GB.
-    """
-    width, height = image.size
-    longest = _MAX_ASPECT_RATIO * min(width, height)
-    if max(width, height) <= longest:
-        return image
-    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
-    return image.crop((left, top, min(width, left + longest), min(height, top + longest)))

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from itr_core.encoders.encoder import Encoder, Floats
-from itr_core.encoders.loading import STARTERS
+from itr_core.encoders.model_specs import STARTERS
 from itr_core.errors import ModelError
 
 if TYPE_CHECKING:

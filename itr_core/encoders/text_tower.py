@@ -49,7 +49,7 @@ class TextTower:
     def __call__(self, ids: Tensor) -> Tensor:
         """Map token ids (B, L) to embeddings (B, d), not normalised; differentiable."""
         if self.skips_padding:
-            return _in_groups(self._without_padding, ids, self._pooled_position(ids))
+            return _in_groups(self._without_padding, ids, self.pooled_position(ids))
         if isinstance(self.tower, HFTextEncoder):
             return self.tower.proj((self._frozen or self.features)(ids))
         return self.model.encode_text(ids, normalize=False)
@@ -77,7 +77,7 @@ class TextTower:
             out = self.tower.forward_intermediates(
                 ids, indices=1, normalize_intermediates=True, output_fmt="NLC"
             )
-            pooled, tokens = out["text_features"], self._project(out["text_intermediates"][-1])
+            pooled, tokens = out["text_features"], self.project(out["text_intermediates"][-1])
         elif isinstance(self.tower, HFTextEncoder):
             features, hidden = self._without_last_padding(ids)
             pooled, tokens = self.tower.proj(features), self.tower.proj(hidden)
@@ -119,13 +119,15 @@ class TextTower:
             and all(type(block) is ResidualAttentionBlock for block in tower.transformer.resblocks)
         )
 
-    def _pooled_position(self, ids: Tensor) -> Tensor:
+    def pooled_position(self, ids: Tensor) -> Tensor:
+        """Return the position whose output a causal tower projects, (B,)."""
         if self.pool == "argmax":
             return ids.argmax(dim=1)
         eos = self.tower.eos_id if hasattr(self.tower, "eos_id") else self.tower.text_eos_id
         return (ids == eos).int().argmax(dim=1)
 
-    def _project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor) -> Tensor:
+        """Apply the last projection of an open_clip tower: (..., w) -> (..., d)."""
         projection = self.tower.text_projection
         if projection is None:
             return x
@@ -135,19 +137,19 @@ class TextTower:
         """Embed token ids (B, L) -> (B, d)."""
         x, packing, ends = self._all_blocks_but_last(ids)
         x = _last_block(self.tower.transformer.resblocks[-1], x, packing, ends)
-        return self._project(self.tower.ln_final(x))
+        return self.project(self.tower.ln_final(x))
 
     def _tokens_without_padding(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Embed token ids (B, L) -> (B, d), and all l <= L positions up to the longest text -> (B, l, d)."""
         x, packing, ends = self._all_blocks_but_last(ids)
         x = _block(self.tower.transformer.resblocks[-1], x, packing)
-        x = self._project(self.tower.ln_final(x))
+        x = self.project(self.tower.ln_final(x))
         return x[ends], packing.unpack(x)
 
     def _all_blocks_but_last(self, ids: Tensor) -> tuple[Tensor, "_Packing", Tensor]:
         """Return hidden states (T, w), how they are packed, and the pooled row of each text (B,)."""
         tower = self.tower
-        last = self._pooled_position(ids)
+        last = self.pooled_position(ids)
         length = int(last.max()) + 1
         positions = torch.arange(length, device=ids.device)
         packing = _Packing(positions <= last[:, None])

@@ -1,6 +1,5 @@
 """Tokenizers: train one on captions, and find where a tokenizer truncates a text."""
 
-import re
 import tempfile
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +8,7 @@ from open_clip.tokenizer import HFTokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from itr_core.encoders.limits import split_text
 from itr_core.errors import ModelError
 
 PAD, START, END = "<pad>", "<start_of_text>", "<end_of_text>"
@@ -89,19 +89,9 @@ def split_at_context(tokenizer: Any, text: str) -> tuple[str, str]:
     """Split a text where the tokenizer truncates it to its context length.
 
     Returns:
-        `(kept, lost)` with `kept + lost == text`. `kept` is the longest sequence of whole words that fits the
-        context; if the first word alone is too long, it is the longest part of this word that fits.
+        See `itr_core.encoders.limits.split_text`.
     """
-    if _fits(tokenizer, text):
-        return text, ""
-    ends = [0, *(match.end() for match in re.finditer(r"\S+", text))]
-    if not _fits(tokenizer, text[: ends[1]]):
-        ends = list(range(ends[1] + 1))
-    low, high = 0, len(ends) - 1  # the first `low` boundaries fit, boundary `high` does not
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _fits(tokenizer, text[: ends[middle]]) else (low, middle)
-    return text[: ends[low]], text[ends[low] :]
+    return split_text(text, lambda part: _fits(tokenizer, part))
 
 
 def _fits(tokenizer: Any, text: str) -> bool:

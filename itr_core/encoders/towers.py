@@ -29,8 +29,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file
 
 from itr_core.encoders.hub import Repository
-from itr_core.encoders.loading import CONFIG_FILE, PIXEL_NORMS, LoadedModel
+from itr_core.encoders.loading import PIXEL_NORMS, LoadedModel
 from itr_core.encoders.model_files import WEIGHTS, read_weights, require_weights
+from itr_core.encoders.model_specs import CONFIG_FILE
 from itr_core.encoders.open_clip_config import ImageSize, Rate, Width
 from itr_core.encoders.text_encoder import TextEncoder
 from itr_core.encoders.tokenizer_files import stage_tokenizer

@@ -155,7 +155,7 @@ def _embed(
         return _embed_features(encoder, pairs, image_features, local)
 
     kept: list[int] = []
-    decoded = _decodable(pairs, kept, skipped)
+    decoded = decodable(pairs, kept, skipped)
     patches = None
     if local is None:
         images = encoder.encode_images(decoded)
@@ -209,7 +209,7 @@ def _with_texts(
     return Embedded(pairs, images, texts, uni_modal=uni_modal, tokens=tokens)
 
 
-def _decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[Image.Image]:
+def decodable(pairs: PairSet, kept: list[int], skipped: list[str]) -> Iterator[Image.Image]:
     """Yield the decodable images; append their rows to `kept`, and the reasons of the others to `skipped`."""
     for row in range(len(pairs)):
         try:

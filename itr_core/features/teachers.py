@@ -40,7 +40,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
-from itr_core.encoders.preprocessing import limit_aspect_ratio
+from itr_core.encoders.limits import limit_aspect_ratio
 from itr_core.errors import ImageError, ModelError, SourceError, did_you_mean
 from itr_core.features.image_rows import ImageRows, StoredImages, cached_features, features_from_file
 from itr_core.features.row_cache import Chunk, cached_rows

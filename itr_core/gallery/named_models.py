@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 
-from itr_core.encoders.loading import split_language
+from itr_core.encoders.model_specs import split_language
 from itr_core.errors import GalleryError
 from itr_core.gallery.manifest import Manifest
 from itr_core.system.files import cache_dir

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -93,10 +93,7 @@ class Searcher:
             first.setdefault(caption, row)
         self._texts = list(first)
         self._rows = np.array(list(first.values()), dtype=np.int64)
-        self._index: dict[str, Index] = {
-            "images": ExactIndex(gallery.image_embeddings),
-            "captions": ExactIndex(gallery.text_embeddings, self._rows),
-        }
+        self._index = lru_cache(self._open_index)  # a search by words does not need that of the captions
         self._filters = Filters(gallery.items["labels"])
         self._starts = np.searchsorted(gallery.image_of_caption, np.arange(len(gallery) + 1))
         self._text_embedding = lru_cache(maxsize=1024)(self._encode_text)
@@ -308,8 +305,8 @@ class Searcher:
         return self._filters.images(labels)
 
     def _check(self, k: int, of: str, can_rerank: Of | None) -> None:
-        if of not in self._index:
-            raise QueryError(f"There are no {of!r} to search.{did_you_mean(of, self._index)}")
+        if of not in get_args(Of):
+            raise QueryError(f"There are no {of!r} to search.{did_you_mean(of, get_args(Of))}")
         if can_rerank and of != can_rerank:
             without = " The gallery has no captions." if not self._texts else ""
             raise QueryError(
@@ -320,6 +317,11 @@ class Searcher:
             raise QueryError(f"{k} results are out of range; choose 1 to {MAX_RESULTS}.")
         if of == "captions" and not self._texts:
             raise QueryError("This gallery has no captions to find; search its images (of='images').")
+
+    def _open_index(self, of: str) -> Index:
+        if of == "images":
+            return ExactIndex(self.gallery.image_embeddings)
+        return ExactIndex(self.gallery.text_embeddings, self._rows)
 
     def _encode_text(self, text: str) -> np.ndarray:
         return self.encoder.encode_texts([text])[0]
@@ -366,7 +368,7 @@ class Searcher:
     ) -> list[Hit]:
         excludes = of == "images" and exclude is not None
         wanted = CANDIDATES if rescore else k
-        index = self._within[of] if by == of and self._within is not None else self._index[of]
+        index = self._within[of] if by == of and self._within is not None else self._index(of)
         scores, rows = (x[0] for x in index.search(query[None], wanted + excludes, among))
         if excludes:
             keep = np.flatnonzero(rows != exclude)[:wanted]

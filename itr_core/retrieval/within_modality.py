@@ -30,6 +30,8 @@ def within_modality(encoder: object, images: np.ndarray, texts: np.ndarray) -> d
     Returns:
         "images" and "captions" -> index, or None if the model has no spaces for this.
     """
+    if not hasattr(encoder, "heads"):  # an exported model
+        return None
     from itr_core.encoders.heads import heads_of  # imports torch
 
     spaces = heads_of(encoder).uni_modal

@@ -11,7 +11,7 @@ from itr_core import DualEncoder, load_encoder
 from itr_core.encoders import checkpoints, tokenizer
 from itr_core.encoders.checksums import CHECKSUMS, checked_files, damage, write_checksums
 from itr_core.encoders.heads import Heads
-from itr_core.encoders.loading import STARTERS
+from itr_core.encoders.model_specs import STARTERS
 from itr_core.errors import ModelError
 
 CAPTIONS = ["a brown dog runs on the beach", "two red cars by a house"] * 10

@@ -19,7 +19,8 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from itr_core import DualEncoder, load_encoder
 from itr_core.encoders import Encoder
-from itr_core.encoders.preprocessing import limit_aspect_ratio, split_transform
+from itr_core.encoders.limits import limit_aspect_ratio
+from itr_core.encoders.preprocessing import split_transform
 from itr_core.errors import ModelError
 
 TEXT = {"context_length": 16, "width": 32, "heads": 2, "layers": 1}

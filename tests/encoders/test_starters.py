@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from itr_core.encoders.dual_encoder import load_encoder
-from itr_core.encoders.loading import STARTERS
+from itr_core.encoders.model_specs import STARTERS
 from itr_core.pairs import load_pairs
 
 STARTER_NAMES = sorted(folder.name for folder in STARTERS.iterdir() if folder.is_dir())

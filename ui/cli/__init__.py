@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from ui.cli import analyze, data, demo, evaluate, gallery, publish, report_card, train
+from ui.cli.export import export
 from ui.cli.hash import hash_codes
 from ui.cli.output import exit_on_error, keep_bars_out_of_files
 
@@ -44,6 +45,7 @@ app.command()(gallery.build)
 app.command()(gallery.update)
 app.command()(gallery.search)
 app.command()(evaluate.evaluate)
+app.command()(export)
 app.command()(analyze.analyze)
 app.command()(report_card.report_card)
 app.command("hash")(hash_codes)

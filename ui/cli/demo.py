@@ -38,6 +38,14 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PAIRSCOPE_RUNTIME",
+            metavar="torch|onnx|openvino",
+            help="What runs the models: torch, or exports of them (`pairscope export`). Default: torch.",
+        ),
+    ] = None,
     host: Annotated[  # Hugging Face Spaces set the variables of Gradio
         str,
         typer.Option(
@@ -110,7 +118,7 @@ def demo(
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
     launch(
         pictures or None, models or None, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts,
-        seeds=seeds, judgments=judgments,
+        seeds=seeds, judgments=judgments, runtime=runtime,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from ui.cli.options import (
     Json,
     Model,
     RerankWeight,
+    Runtime,
 )
 from ui.cli.output import print_json, print_line, print_table, report_skipped
 from ui.cli.source_options import SourceOptions, with_source_options
@@ -86,6 +87,7 @@ def evaluate(
         ),
     ] = True,
     device: Device = None,
+    runtime: Runtime = None,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
@@ -93,13 +95,14 @@ def evaluate(
     from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.evaluation import evaluate as measure
     from itr_core.features.image_rows import features_from_file
+    from itr_core.runtimes.encoder import open_runtime
     from itr_core.system.files import whole_file
 
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)  # fail before the long evaluation, not after it
     pairs = options.open(source)
     results = measure(
-        load_encoder(model, device=device, heads=heads).fuse(),
+        open_runtime(model, runtime, device, heads=heads),
         pairs,
         features_from_file(image_features, len(pairs)).values if image_features else None,
         protocols=protocol or ["standard"],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from itr_core.errors import GalleryError, QueryError, SourceError
-from ui.cli.options import Device, Json, Model, RerankWeight, Source
+from ui.cli.options import Device, Json, Model, RerankWeight, Runtime, Source
 from ui.cli.output import print_json, print_table, print_warning, progress_bar, report_skipped
 from ui.cli.source_options import MaxMegapixels, SourceOptions, with_source_options
 
@@ -51,17 +51,18 @@ def build(
         ),
     ] = None,
     device: Device = None,
+    runtime: Runtime = None,
     as_json: Json = False,
 ) -> None:
     """Embed a source with a model and save it as a gallery. Repeat the command to resume a stopped build."""
     from analysis.gallery_analysis import GalleryAnalysis
-    from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
+    from itr_core.runtimes.encoder import open_runtime
 
     start = time.perf_counter()
     pairs = options.open(source)
-    cluster = _ray_engine(engine, ray_address, device)
-    encoder = load_encoder(model, device="cpu" if cluster else device).fuse()
+    cluster = _ray_engine(engine, ray_address, device, runtime)
+    encoder = open_runtime(model, runtime, "cpu" if cluster else device)
     with progress_bar("Building") as progress:
         gallery = Gallery.build(
             pairs, encoder, out, tokens=tokens, force=force, engine=cluster, progress=progress
@@ -82,11 +83,17 @@ def build(
     report_skipped(f"{name}: {reason}" for name, reason in gallery.manifest.skipped)
 
 
-def _ray_engine(engine: str | None, address: str | None, device: str | None) -> "RayEngine | None":
+def _ray_engine(
+    engine: str | None, address: str | None, device: str | None, runtime: str | None
+) -> "RayEngine | None":
     from itr_core.gallery.ray_engine import RayEngine
 
     if address and not engine:
         raise GalleryError(f"--ray-address {address} has an effect with --engine ray only; add this option.")
+    if engine and runtime not in (None, "torch"):
+        raise GalleryError(
+            f"--runtime {runtime} has no effect on --engine ray, which needs torch; leave it out."
+        )
     return RayEngine(address, device) if engine else None
 
 
@@ -98,6 +105,7 @@ def update(
     ] = None,
     model: GalleryModel = None,
     device: Device = None,
+    runtime: Runtime = None,
     as_json: Json = False,
 ) -> None:
     """Bring a gallery up to date with its source: only new and changed images and captions are encoded.
@@ -106,11 +114,11 @@ def update(
     """
     from analysis.before_update import BeforeUpdate
     from analysis.gallery_analysis import GalleryAnalysis
-    from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
     from itr_core.gallery.changes import changes
     from itr_core.gallery.named_models import model_to_load
     from itr_core.pairs import load_pairs
+    from itr_core.runtimes.encoder import open_runtime
 
     start = time.perf_counter()
     before = Gallery.open(gallery)
@@ -124,7 +132,7 @@ def update(
     carried: list[str] = []
     known_as = before.manifest.source, before.manifest.source_fingerprint
     if (pairs.source, pairs.fingerprint) != known_as:
-        encoder = load_encoder(model_to_load(before.manifest, model), device=device).fuse()
+        encoder = open_runtime(model_to_load(before.manifest, model), runtime, device)
         known = BeforeUpdate(GalleryAnalysis(before))
         with progress_bar("Updating") as progress:
             after = Gallery.build(
@@ -176,19 +184,20 @@ def search(
     u1: RerankWeight = None,
     max_megapixels: MaxMegapixels = None,
     device: Device = None,
+    runtime: Runtime = None,
     as_json: Json = False,
 ) -> None:
     """Search a gallery with words or with a picture."""
-    from itr_core.encoders.dual_encoder import load_encoder
     from itr_core.gallery import Gallery
     from itr_core.gallery.named_models import model_to_load
     from itr_core.pairs.file_options import FileOptions
     from itr_core.retrieval.searcher import Searcher
+    from itr_core.runtimes.encoder import open_runtime
 
     words, file = " ".join(query), _image_file(query, kind)
     picture = None if file is None else FileOptions.of(max_megapixels=max_megapixels).decode(file)
     opened = Gallery.open(gallery)
-    encoder = load_encoder(model_to_load(opened.manifest, model), device=device).fuse()
+    encoder = open_runtime(model_to_load(opened.manifest, model), runtime, device)
     searcher = Searcher(opened, encoder, u1=u1)
     start = time.perf_counter()
     if picture is not None:

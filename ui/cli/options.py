@@ -21,6 +21,13 @@ MODEL_HELP = (
 Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda[:n] or mps. Default: the best available.")]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        metavar="torch|onnx|openvino",
+        help="What runs the model: torch, or an export of it (`pairscope export`). Default: torch.",
+    ),
+]
 RerankWeight = Annotated[
     float | None,
     typer.Option(

@@ -75,6 +75,7 @@ def launch(
     verdicts: bool | None = None,
     seeds: tuple[str, str] | None = None,
     judgments: Path | None = None,
+    runtime: str | None = None,
     block: bool = True,
 ) -> str:
     """Serve the app.
@@ -96,6 +97,7 @@ def launch(
             Compare. Default: those of `ui.web.compare.noise`.
         judgments: File of expert judgments in the layout of Flickr8k's ExpertAnnotations.txt, by which the
             pictures found in galleries of Flickr8k are marked.
+        runtime: What runs the models: 'torch' (also None), or 'onnx' or 'openvino' for their exports.
         block: Return only when the server stops; False returns once the app answers.
 
     Returns:
@@ -114,7 +116,7 @@ def launch(
         os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
         os.environ.update(ENVIRONMENT)
         NOISE.seeds = seeds or NOISE.seeds
-        galleries = Galleries(gallery or ["picturebook:gallery"], model, experts)
+        galleries = Galleries(gallery or ["picturebook:gallery"], model, experts, runtime)
         if judgments:
             galleries.check_experts(judgments)
         use_own_head()

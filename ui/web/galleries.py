@@ -21,7 +21,7 @@ import narwhals.stable.v1  # noqa: F401 - see above
 from analysis.confidence import Confidence
 from analysis.gallery_analysis import GalleryAnalysis
 from analysis.judged_truth import ExpertTruth
-from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
+from itr_core.encoders import Encoder
 from itr_core.errors import PairscopeError, QueryError, did_you_mean
 from itr_core.evaluation.human_judgments import ExpertGrade
 from itr_core.gallery import Gallery, is_gallery
@@ -31,6 +31,7 @@ from itr_core.gallery.named_models import model_to_load
 from itr_core.gallery.source_table import read_source_files
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.retrieval.searcher import Searcher
+from itr_core.runtimes.encoder import open_runtime
 from itr_core.system.files import cache_dir
 from ui.web.boundary.served import serve_gallery
 from ui.web.own.visitors import OWN, own_of_event
@@ -73,6 +74,7 @@ class Galleries:
             replaces the model spec in a gallery's manifest; the weights must be the same. Default: the spec
             in the manifest, `starter:infonce`, and for Picturebook the other starters as well.
         experts: Expert judgments, see `analysis.judged_truth.judged_truth`.
+        runtime: What runs the models: 'torch' (also None), or 'onnx' or 'openvino' for their exports.
 
     Raises:
         SourceError: A spec names no kind of source and no file or folder.
@@ -83,11 +85,13 @@ class Galleries:
         specs: Sequence[str],
         model: str | Sequence[str] | None,
         experts: Sequence[ExpertGrade] = (),
+        runtime: str | None = None,
     ) -> None:
         models = [model] if isinstance(model, str) else list(model or ())
         self._slots = {name: _Slot(choice) for name, choice in choices(specs, models).items()}
         self._experts = experts
-        self._encoders: dict[str, DualEncoder] = {}
+        self._runtime = runtime
+        self._encoders: dict[str, Encoder] = {}
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._requests = threading.Lock()
         for name in self.names:
@@ -336,9 +340,9 @@ class Galleries:
             log.warning("%s: %d images or lines are skipped, the first is %s", name, len(skipped), first)
         return Searcher(gallery, encoder)
 
-    def _encoder(self, spec: str) -> DualEncoder:
+    def _encoder(self, spec: str) -> Encoder:
         if spec not in self._encoders:
-            self._encoders[spec] = load_encoder(spec).fuse()
+            self._encoders[spec] = open_runtime(spec, self._runtime)
         return self._encoders[spec]
 
 
@@ -353,7 +357,7 @@ def first(names: Sequence[str]) -> str:
     return names[0]
 
 
-def _cached(name: str, pairs: PairSet, encoder: DualEncoder) -> Gallery | None:
+def _cached(name: str, pairs: PairSet, encoder: Encoder) -> Gallery | None:
     """Return the newest cached gallery of the same source and model, of which unchanged images are reused."""
     folders = cache_dir("galleries").glob(f"{escape(name)}-*-{encoder.fingerprint[:12]}")
     for folder in sorted(folders, key=lambda each: each.stat().st_mtime, reverse=True):
