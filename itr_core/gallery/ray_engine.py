@@ -101,6 +101,7 @@ class RayEngine:
             from ray.data import ActorPoolStrategy, DataContext
             from ray.exceptions import RayError
 
+            logging.getLogger("ray.data").setLevel(logging.ERROR)  # as of Ray itself, in _connected
             context = DataContext.get_current().copy()
             context.enable_progress_bars = False
             context.print_on_execution_start = False
