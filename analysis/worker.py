@@ -37,7 +37,7 @@ def compute(folder: Path, checksum: str, name: str, model: str, *, progress: Pro
         from itr_core.retrieval.searcher import Searcher
 
         encoder = load_encoder(model)
-        searcher = Searcher(gallery, encoder)  # checks that it is the gallery's model
+        searcher = Searcher(gallery, encoder, exact=True)  # checks that it is the gallery's model
         if name == "report_card":
             analysis.report_card(encoder.fuse(), progress=progress)
         else:

@@ -1,25 +1,11 @@
 """What a search is limited to: images with some labels."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import cached_property, reduce
 
 import numpy as np
 
 from itr_core.errors import QueryError, did_you_mean
-
-
-@dataclass(frozen=True)
-class Filter:
-    """The items that a search considers: their rows, and what they have in common.
-
-    Attributes:
-        rows: rows of the index, int64, ascending.
-        labels: the items are the images that have all of these labels.
-    """
-
-    rows: np.ndarray
-    labels: tuple[str, ...] = ()
 
 
 class Filters:
@@ -42,12 +28,14 @@ class Filters:
         ordered = sorted(rows.items(), key=lambda each: (-len(each[1]), each[0]))
         return {label: np.unique(np.array(each, dtype=np.int64)) for label, each in ordered}
 
-    def images(self, labels: Collection[str]) -> Filter | None:
-        """Limit a search to the images that have all of these labels; None without labels.
+    def having(self, labels: Collection[str], of: str = "images") -> np.ndarray | None:
+        """Return the rows of the images that have all of these labels, int64, ascending; None without labels.
 
         Raises:
-            QueryError: No image of the gallery has one of the labels.
+            QueryError: No image of the gallery has one of the labels, or captions are searched.
         """
+        if labels and of != "images":
+            raise QueryError("Only images can be filtered by label (of='images').")
         for label in labels:
             if label not in self.labels:
                 raise QueryError(
@@ -55,4 +43,4 @@ class Filters:
                 )
         if not labels:
             return None
-        return Filter(reduce(np.intersect1d, (self.labels[each] for each in labels)), labels=tuple(labels))
+        return reduce(np.intersect1d, (self.labels[each] for each in labels))

@@ -6,8 +6,6 @@ from typing import Protocol
 import faiss
 import numpy as np
 
-from itr_core.retrieval.filters import Filter
-
 _BLOCK = 65_536
 """Vectors that are read at a time."""
 _SPARE = 32
@@ -20,20 +18,17 @@ class Index(Protocol):
     """n vectors of d dimensions that can be searched by inner product."""
 
     def search(
-        self, queries: np.ndarray, k: int, among: Filter | None = None
+        self, queries: np.ndarray, k: int, among: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Find the k vectors with the largest inner product for each query.
 
         Args:
             queries: (q, d) float32.
             k: number of results; with fewer vectors, all are returned.
-            among: what is searched; None for all.
+            among: rows to search, int64, ascending; None for all.
 
         Returns:
             Scores float32 and rows int64, both (q, min(k, n)), best first.
-
-        Raises:
-            GalleryError: The index is kept by a server that does not answer.
         """
         ...
 
@@ -60,10 +55,10 @@ class ExactIndex:
             self._half.add(block)
 
     def search(
-        self, queries: np.ndarray, k: int, among: Filter | None = None
+        self, queries: np.ndarray, k: int, among: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Index.search`."""
-        n = self._half.ntotal if among is None else len(among.rows)
+        n = self._half.ntotal if among is None else len(among)
         k = min(k, n)
         if k == 0:
             return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
@@ -74,7 +69,7 @@ class ExactIndex:
         count = min(k + _SPARE, n)
         selected = selector = None
         if among is not None:
-            selected, selector = faiss.SearchParameters(), faiss.IDSelectorBatch(among.rows)
+            selected, selector = faiss.SearchParameters(), faiss.IDSelectorBatch(among)
             selected.sel = selector  # a pointer: the variable keeps the selector alive
         coarse, found = self._half.search(contiguous, count, params=selected)
         while count < n and (coarse[:, k - 1] - coarse[:, -1] < _ROUNDING).any():

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -12,10 +11,12 @@ from PIL import Image
 
 from itr_core.errors import GalleryError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
+from itr_core.retrieval.approximate import ApproximateIndex
 from itr_core.retrieval.composed import changed_picture, minus_query
-from itr_core.retrieval.filters import Filter, Filters
-from itr_core.retrieval.index import ExactIndex, Index
+from itr_core.retrieval.filters import Filters
+from itr_core.retrieval.index import Index
 from itr_core.retrieval.query_text import normalised
+from itr_core.retrieval.saved_index import distinct_captions, open_index
 from itr_core.retrieval.within_modality import SpaceIndex, within_modality
 
 if TYPE_CHECKING:
@@ -61,13 +62,16 @@ class Searcher:
         encoder: the model that embedded the gallery.
         u1: weight of the local similarity in re-ranking, in [0, 1]. Default: that of the training, if the
             model was trained with it (AsCL), or 0.8.
+        exact: ignore the approximate index that `pairscope index` made.
 
     Raises:
         GalleryError: Another model built the gallery.
         QueryError: `u1` is out of range.
     """
 
-    def __init__(self, gallery: Gallery, encoder: "Encoder", *, u1: float | None = None) -> None:
+    def __init__(
+        self, gallery: Gallery, encoder: "Encoder", *, u1: float | None = None, exact: bool = False
+    ) -> None:
         if u1 is not None and not 0 <= u1 <= 1:
             raise QueryError(f"u1={u1}: the weight of the local similarity must be from 0 to 1.")
         about = gallery.manifest
@@ -88,11 +92,10 @@ class Searcher:
         self._ids: list[str] = gallery.items["image_id"].tolist()
         self._captions: list[list[str]] = gallery.items["captions"].tolist()
         self._thumbnails: list[str] = gallery.items["thumbnail"].tolist()
-        first: dict[str, int] = {}  # equal captions are indexed once: a short one may have hundreds of images
-        for row, caption in enumerate(chain.from_iterable(self._captions)):
-            first.setdefault(caption, row)
+        first = distinct_captions(gallery)
         self._texts = list(first)
         self._rows = np.array(list(first.values()), dtype=np.int64)
+        self._exact = exact
         self._index = lru_cache(self._open_index)  # a search by words does not need that of the captions
         self._filters = Filters(gallery.items["labels"])
         self._starts = np.searchsorted(gallery.image_of_caption, np.arange(len(gallery) + 1))
@@ -129,7 +132,7 @@ class Searcher:
         self._check(k, of, "images" if rerank else None)
         rescore = self._rescore_images(normalised(query)) if rerank else None
         by = None if minus else "captions"
-        return self._hits(embedding, k, of, by=by, rescore=rescore, among=self._filter(labels, of))
+        return self._hits(embedding, k, of, by=by, rescore=rescore, among=self._filters.having(labels, of))
 
     def embed_text(self, query: str, minus: Sequence[str] = ()) -> np.ndarray:
         """Return the embedding of a query, (d,) float32 of unit norm.
@@ -194,7 +197,7 @@ class Searcher:
             query = self.encoder.encode_images([image])
         changed = self.embed_changed(query[0], but, instead_of)
         by = None if normalised(but) else "images"
-        return self._hits(changed, k, of, by=by, rescore=rescore, among=self._filter(labels, of))
+        return self._hits(changed, k, of, by=by, rescore=rescore, among=self._filters.having(labels, of))
 
     def embed_image(self, image: Image.Image) -> np.ndarray:
         """Return the embedding of an image, (d,) float32 of unit norm."""
@@ -249,7 +252,7 @@ class Searcher:
         """
         self._check(k, of, None)
         row = None if exclude is None else self.gallery.row(exclude)
-        return self._hits(embedding, k, of, by=by, exclude=row, among=self._filter(labels, of))
+        return self._hits(embedding, k, of, by=by, exclude=row, among=self._filters.having(labels, of))
 
     def search_item(
         self,
@@ -282,8 +285,12 @@ class Searcher:
         row = self.gallery.row(item_id)
         rescore = self._rescore_captions(self._tokens()[[row]]) if rerank else None
         query = self.embed_changed(self.gallery.image_embeddings[row], but, instead_of)
-        found, by = self._filter(labels, of), None if normalised(but) else "images"
+        found, by = self._filters.having(labels, of), None if normalised(but) else "images"
         return self._hits(query, k, of, by=by, exclude=row, rescore=rescore, among=found)
+
+    def approximate(self, of: Of = "images") -> bool:
+        """Whether images (or captions) are found by an approximate index, which can miss some of the best."""
+        return isinstance(self._index(of), ApproximateIndex)
 
     @property
     def labels(self) -> dict[str, np.ndarray]:
@@ -296,13 +303,7 @@ class Searcher:
         Raises:
             QueryError: No image of the gallery has one of the labels, or captions are searched.
         """
-        found = self._filter(labels, of)
-        return None if found is None else found.rows
-
-    def _filter(self, labels: Collection[str], of: Of) -> Filter | None:
-        if labels and of != "images":
-            raise QueryError("Only images can be filtered by label (of='images').")
-        return self._filters.images(labels)
+        return self._filters.having(labels, of)
 
     def _check(self, k: int, of: str, can_rerank: Of | None) -> None:
         if of not in get_args(Of):
@@ -320,8 +321,8 @@ class Searcher:
 
     def _open_index(self, of: str) -> Index:
         if of == "images":
-            return ExactIndex(self.gallery.image_embeddings)
-        return ExactIndex(self.gallery.text_embeddings, self._rows)
+            return open_index(self.gallery, "images", exact=self._exact)
+        return open_index(self.gallery, "captions", self._rows, exact=self._exact)
 
     def _encode_text(self, text: str) -> np.ndarray:
         return self.encoder.encode_texts([text])[0]
@@ -364,7 +365,7 @@ class Searcher:
         by: str | None = None,
         exclude: int | None = None,
         rescore: Rescore | None = None,
-        among: Filter | None = None,
+        among: np.ndarray | None = None,
     ) -> list[Hit]:
         excludes = of == "images" and exclude is not None
         wanted = CANDIDATES if rescore else k

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from itr_core.retrieval.filters import Filter
 from itr_core.retrieval.index import ExactIndex, Index
 
 
@@ -18,7 +17,7 @@ class SpaceIndex:
     """Maps embeddings (q, D) of the encoder to vectors (q, d)."""
 
     def search(
-        self, queries: np.ndarray, k: int, among: Filter | None = None
+        self, queries: np.ndarray, k: int, among: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Index.search`; queries are embeddings of the encoder."""
         return self.index.search(self.to_space(queries), k, among)

@@ -29,6 +29,7 @@ SCRIPTS = (
     "method_cost",
     "methods",
     "metrics_speed",
+    "million",
     "misses",
     "own_pictures",
     "query_truth",

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ui.cli import analyze, data, demo, evaluate, gallery, publish, report_card, train
+from ui.cli import analyze, data, demo, evaluate, gallery, index, publish, report_card, train
 from ui.cli.export import export
 from ui.cli.hash import hash_codes
 from ui.cli.output import exit_on_error, keep_bars_out_of_files
@@ -44,6 +44,7 @@ app.command(cls=train.TrainCommand)(train.train)
 app.command()(gallery.build)
 app.command()(gallery.update)
 app.command()(gallery.search)
+app.command()(index.index)
 app.command()(evaluate.evaluate)
 app.command()(export)
 app.command()(analyze.analyze)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from itr_core.errors import PairscopeError
+from ui.cli.options import Exact
 from ui.cli.output import PrintableFormatter
 
 GALLERY_VARIABLE, MODEL_VARIABLE = "PAIRSCOPE_GALLERY", "PAIRSCOPE_MODEL"
@@ -73,6 +74,7 @@ def demo(
             help="Factor for the numbers of requests that a visitor may send per second; 0 for no limit.",
         ),
     ] = 1.0,
+    exact: Exact = False,
     seeds: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -118,7 +120,7 @@ def demo(
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
     launch(
         pictures or None, models or None, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts,
-        seeds=seeds, judgments=judgments, runtime=runtime,
+        seeds=seeds, judgments=judgments, runtime=runtime, exact=exact,
     )  # fmt: skip
 
 

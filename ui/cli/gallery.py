@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from itr_core.errors import GalleryError, QueryError, SourceError
-from ui.cli.options import Device, Json, Model, RerankWeight, Runtime, Source
+from ui.cli.index import make_indexes
+from ui.cli.options import Device, Exact, Json, Model, RerankWeight, Runtime, Source
 from ui.cli.output import print_json, print_table, print_warning, progress_bar, report_skipped
 from ui.cli.source_options import MaxMegapixels, SourceOptions, with_source_options
 
@@ -50,6 +51,9 @@ def build(
             "this machine alone."
         ),
     ] = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="Also make an approximate index, see `pairscope index`.")
+    ] = False,
     device: Device = None,
     runtime: Runtime = None,
     as_json: Json = False,
@@ -67,6 +71,8 @@ def build(
         gallery = Gallery.build(
             pairs, encoder, out, tokens=tokens, force=force, engine=cluster, progress=progress
         )
+    if index:
+        make_indexes(gallery)
     try:
         with progress_bar("Analysing") as progress:
             GalleryAnalysis(gallery).prepare(umap=umap, progress=progress)
@@ -118,6 +124,7 @@ def update(
     from itr_core.gallery.changes import changes
     from itr_core.gallery.named_models import model_to_load
     from itr_core.pairs import load_pairs
+    from itr_core.retrieval.saved_index import is_indexed
     from itr_core.runtimes.encoder import open_runtime
 
     start = time.perf_counter()
@@ -143,6 +150,8 @@ def update(
                 earlier=before,
                 progress=progress,
             )
+        if is_indexed(before):
+            make_indexes(after)
         carried += known.carry(GalleryAnalysis(after))
         report_skipped(f"{name}: {reason}" for name, reason in after.manifest.skipped)
     counts = {"added": len(found.added), "changed": len(found.changed), "removed": len(found.removed)}
@@ -182,6 +191,7 @@ def search(
         ),
     ] = False,
     u1: RerankWeight = None,
+    exact: Exact = False,
     max_megapixels: MaxMegapixels = None,
     device: Device = None,
     runtime: Runtime = None,
@@ -198,7 +208,7 @@ def search(
     picture = None if file is None else FileOptions.of(max_megapixels=max_megapixels).decode(file)
     opened = Gallery.open(gallery)
     encoder = open_runtime(model_to_load(opened.manifest, model), runtime, device)
-    searcher = Searcher(opened, encoder, u1=u1)
+    searcher = Searcher(opened, encoder, u1=u1, exact=exact)
     start = time.perf_counter()
     if picture is not None:
         of = of or searcher.found_by_image
@@ -211,6 +221,7 @@ def search(
     seconds = time.perf_counter() - start
     if as_json:
         found = {"query": words, "of": of, "cut": lost, "unseen_words": unseen, "seconds": round(seconds, 4)}
+        found["approximate"] = searcher.approximate(of)
         print_json(found | {"hits": [asdict(hit) for hit in hits]})
         return
     rows = [(hit.rank, f"{hit.score:.3f}", hit.caption, hit.item_id) for hit in hits]

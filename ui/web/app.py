@@ -76,6 +76,7 @@ def launch(
     seeds: tuple[str, str] | None = None,
     judgments: Path | None = None,
     runtime: str | None = None,
+    exact: bool = False,
     block: bool = True,
 ) -> str:
     """Serve the app.
@@ -98,6 +99,7 @@ def launch(
         judgments: File of expert judgments in the layout of Flickr8k's ExpertAnnotations.txt, by which the
             pictures found in galleries of Flickr8k are marked.
         runtime: What runs the models: 'torch' (also None), or 'onnx' or 'openvino' for their exports.
+        exact: Use no approximate index, see `pairscope index`.
         block: Return only when the server stops; False returns once the app answers.
 
     Returns:
@@ -116,7 +118,7 @@ def launch(
         os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
         os.environ.update(ENVIRONMENT)
         NOISE.seeds = seeds or NOISE.seeds
-        galleries = Galleries(gallery or ["picturebook:gallery"], model, experts, runtime)
+        galleries = Galleries(gallery or ["picturebook:gallery"], model, experts, runtime, exact=exact)
         if judgments:
             galleries.check_experts(judgments)
         use_own_head()

@@ -75,6 +75,7 @@ class Galleries:
             in the manifest, `starter:infonce`, and for Picturebook the other starters as well.
         experts: Expert judgments, see `analysis.judged_truth.judged_truth`.
         runtime: What runs the models: 'torch' (also None), or 'onnx' or 'openvino' for their exports.
+        exact: Use no approximate index, see `Searcher`.
 
     Raises:
         SourceError: A spec names no kind of source and no file or folder.
@@ -86,11 +87,14 @@ class Galleries:
         model: str | Sequence[str] | None,
         experts: Sequence[ExpertGrade] = (),
         runtime: str | None = None,
+        *,
+        exact: bool = False,
     ) -> None:
         models = [model] if isinstance(model, str) else list(model or ())
         self._slots = {name: _Slot(choice) for name, choice in choices(specs, models).items()}
         self._experts = experts
         self._runtime = runtime
+        self._exact = exact
         self._encoders: dict[str, Encoder] = {}
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._requests = threading.Lock()
@@ -312,7 +316,8 @@ class Galleries:
         name = set_name(spec)
         if is_gallery(Path(spec)):
             gallery = Gallery.open(spec)
-            return Searcher(gallery, self._encoder(model_to_load(gallery.manifest, slot.choice.spec)))
+            encoder = self._encoder(model_to_load(gallery.manifest, slot.choice.spec))
+            return Searcher(gallery, encoder, exact=self._exact)
         encoder = self._encoder(slot.choice.spec or DEFAULT_MODEL)
         pairs = load_pairs(spec)
         for note in pairs.notes:
@@ -322,10 +327,10 @@ class Galleries:
             pairs.expect_files(read_source_files(earlier.path))
         folder = cache_dir("galleries") / f"{name}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
         if earlier and earlier.path == folder:
-            return Searcher(earlier, encoder)
+            return Searcher(earlier, encoder, exact=self._exact)
         if folder.exists():
             try:
-                return Searcher(Gallery.open(folder), encoder)
+                return Searcher(Gallery.open(folder), encoder, exact=self._exact)
             except PairscopeError as error:  # a damaged cache can be rebuilt
                 log.warning("Rebuilding the cached gallery: %s", error)
         log.info("Building the gallery %s.", folder)
@@ -338,7 +343,7 @@ class Galleries:
         if skipped := gallery.manifest.skipped:
             first = f"{skipped[0].name}: {skipped[0].reason}"
             log.warning("%s: %d images or lines are skipped, the first is %s", name, len(skipped), first)
-        return Searcher(gallery, encoder)
+        return Searcher(gallery, encoder, exact=self._exact)
 
     def _encoder(self, spec: str) -> Encoder:
         if spec not in self._encoders:

@@ -110,6 +110,7 @@ def status(
     seconds: float | None = None,
     gallery: str = "",
     size: int = 0,
+    approximate: bool = False,
     link: str = "",
     map_link: str = "",
     compare_link: str = "",
@@ -123,6 +124,7 @@ def status(
         seconds: Duration of the search; None if there was none.
         gallery: Name of the gallery.
         size: Number of its pictures.
+        approximate: Whether they were searched with an approximate index.
         link: Address that reproduces the search.
         map_link: Address that shows the query on the map.
         compare_link: Address that compares several models on the query.
@@ -133,8 +135,8 @@ def status(
     milliseconds = None if seconds is None else seconds * 1000
     return render(
         "status.html",
-        milliseconds=milliseconds, gallery=gallery, size=size, link=link, map_link=map_link, notes=notes,
-        compare_link=compare_link, verdict=verdict, meant=meant,
+        milliseconds=milliseconds, gallery=gallery, size=size, approximate=approximate, link=link,
+        map_link=map_link, notes=notes, compare_link=compare_link, verdict=verdict, meant=meant,
     )  # fmt: skip
 
 

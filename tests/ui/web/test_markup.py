@@ -69,3 +69,8 @@ def test_a_text_adds_no_element_and_no_attribute(act: str) -> None:
         shape = Shape(hostile)
         assert Counter(shape.parts) == Counter(Shape(harmless).parts)
         assert all(not link or link.startswith(STARTS) for link in shape.links)
+
+
+def test_the_status_says_when_a_search_is_approximate() -> None:
+    assert "approximate" in html.status(seconds=1, size=3, approximate=True)
+    assert "approximate" not in html.status(seconds=1, size=3)

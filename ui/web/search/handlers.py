@@ -313,7 +313,8 @@ def _captioned(searcher: Searcher) -> bool:
 def _status(searcher: Searcher, gallery: str, found: Found, link: dict[str, str], *, comparable: bool) -> str:
     words = {name: link[name] for name in ("q", "g") if name in link} if "q" in link else {}
     return html.status(
-        seconds=found.seconds, gallery=gallery, size=len(searcher.gallery), notes=found.notes,
+        seconds=found.seconds, gallery=gallery, size=len(searcher.gallery),
+        approximate=searcher.approximate(), notes=found.notes,
         verdict=found.verdict, meant=found.meant,
         link="" if "picture" in link or gallery == OWN else html.share_link(**link),
         map_link=f"analysis{html.share_link(tab='map', **words)}" if words else "",

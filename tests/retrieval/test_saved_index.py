@@ -1,0 +1,99 @@
+"""Indexes of galleries are found by what they index, and only if this machine wrote them."""
+
+import shutil
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from itr_core.gallery import Gallery
+from itr_core.retrieval.approximate import ApproximateIndex
+from itr_core.retrieval.index import ExactIndex
+from itr_core.retrieval.saved_index import distinct_captions, is_indexed, open_index, save_indexes
+from tests.galleries import write_gallery
+from tests.retrieval.gap import pairs
+
+N = 400
+IMAGES, CAPTIONS = pairs(N, 16)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PAIRSCOPE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("itr_core.retrieval.saved_index.FEWEST", 300)
+    return tmp_path / "cache" / "indexes"
+
+
+def gallery_of(folder: Path, images: np.ndarray = IMAGES, captions: int = N) -> Gallery:
+    """A gallery in which every second caption is equal to the one before."""
+    texts = [f"caption {row // 2}" for row in range(captions)]
+    listed = [texts[row : row + 1] for row in range(N)]
+    return write_gallery(folder, images, CAPTIONS[:captions], [f"id {row}" for row in range(N)], listed)
+
+
+def test_a_saved_index_is_opened_by_later_searches(tmp_path: Path) -> None:
+    gallery = gallery_of(tmp_path / "gallery")
+    assert not is_indexed(gallery)
+    seen: list[tuple[int, int]] = []
+    made = save_indexes(gallery, lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (N, N)
+    assert list(made) == ["images"]  # 200 different captions are too few
+    assert is_indexed(gallery)
+    index = open_index(gallery, "images")
+    assert isinstance(index, ApproximateIndex)
+    assert index.settings == made["images"]
+    assert index.settings.recall >= 0.99
+    np.testing.assert_array_equal(
+        index.search(CAPTIONS[:50], 1)[1], ExactIndex(IMAGES).search(CAPTIONS[:50], 1)[1]
+    )
+    rows = np.array(list(distinct_captions(gallery).values()))
+    assert rows.tolist() == list(range(0, N, 2))
+    assert isinstance(open_index(gallery, "captions", rows), ExactIndex)
+    assert isinstance(open_index(gallery, "images", exact=True), ExactIndex)
+
+
+def test_a_copy_of_the_gallery_is_indexed_and_one_with_other_embeddings_is_not(tmp_path: Path) -> None:
+    gallery = gallery_of(tmp_path / "gallery")
+    save_indexes(gallery)
+    shutil.copytree(gallery.path, tmp_path / "copy")
+    assert is_indexed(Gallery.open(tmp_path / "copy"))
+    assert isinstance(open_index(gallery_of(tmp_path / "other", IMAGES[::-1]), "images"), ExactIndex)
+
+
+def test_a_new_index_replaces_that_of_the_embeddings_before(tmp_path: Path, cache: Path) -> None:
+    save_indexes(gallery_of(tmp_path / "gallery"))
+    save_indexes(gallery_of(tmp_path / "another"))  # the same embeddings
+    old = set(cache.iterdir())
+    save_indexes(gallery_of(tmp_path / "another", IMAGES[::-1]))
+    assert len(set(cache.iterdir())) == 2
+    assert not old & set(cache.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".faiss", ".json"])
+def test_a_damaged_index_is_not_read(
+    tmp_path: Path, cache: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = gallery_of(tmp_path / "gallery")
+    save_indexes(gallery)
+    (path,) = cache.glob(f"*{suffix}")
+    path.write_bytes(path.read_bytes()[:-20] + b"x" * 20)
+    monkeypatch.setattr(faiss, "read_index", lambda path: pytest.fail("read"))
+    assert isinstance(open_index(gallery, "images"), ExactIndex)
+
+
+def test_an_index_file_in_the_folder_of_a_gallery_is_not_read(tmp_path: Path, cache: Path) -> None:
+    gallery = gallery_of(tmp_path / "gallery")
+    save_indexes(gallery)
+    for path in list(cache.iterdir()):
+        shutil.move(path, gallery.path / path.name)
+    assert isinstance(open_index(Gallery.open(gallery.path), "images"), ExactIndex)
+
+
+def test_without_captions_more_lists_are_scanned_than_images_need(tmp_path: Path) -> None:
+    """No queries of the other modality are known, which need more lists."""
+    gallery = gallery_of(tmp_path / "gallery", captions=0)
+    made = save_indexes(gallery)["images"]
+    index = open_index(gallery, "images")
+    assert isinstance(index, ApproximateIndex)
+    assert made.probes >= min(4, index.lists.nlist)
