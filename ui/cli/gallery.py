@@ -92,15 +92,17 @@ def build(
 def _ray_engine(
     engine: str | None, address: str | None, device: str | None, runtime: str | None
 ) -> "RayEngine | None":
-    from itr_core.gallery.ray_engine import RayEngine
-
     if address and not engine:
         raise GalleryError(f"--ray-address {address} has an effect with --engine ray only; add this option.")
     if engine and runtime not in (None, "torch"):
         raise GalleryError(
             f"--runtime {runtime} has no effect on --engine ray, which needs torch; leave it out."
         )
-    return RayEngine(address, device) if engine else None
+    if not engine:
+        return None
+    from itr_core.gallery.ray_engine import RayEngine  # imports torch
+
+    return RayEngine(address, device)
 
 
 def update(

@@ -478,6 +478,19 @@ def test_evaluate_prints_every_protocol_and_writes_the_same_values(tmp_path: Pat
     assert re.search(r"T2I R@1 .*│ \+0\.0 \[\+0\.0, \+0\.0\] +│ 1\.000", compared)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ray-address", "host:6379"], "--ray-address host:6379 has an effect with --engine ray only"),
+        (["--engine", "ray", "--runtime", "onnx"], "--runtime onnx has no effect on --engine ray"),
+    ],
+)
+def test_build_refuses_options_of_another_engine(tmp_path: Path, arguments: list[str], message: str) -> None:
+    result = pairscope("build", SOURCE, "--out", tmp_path / "gallery", *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
 def test_evaluate_refuses_an_unknown_protocol() -> None:
     result = pairscope("evaluate", "--model", MODEL, "--source", "picturebook:test@5", "--protocol", "exakt")
     assert result.exit_code == 2
