@@ -1,9 +1,10 @@
 """Time `pairscope search` from the start of the process to the printed hits, with its memory.
 
-    python benchmarks/cold_query.py
+    python benchmarks/cold_query.py --runtime openvino
 
 The galleries are built from drawn pictures. `import torch, open_clip` and the searches alternate; times are
-medians over rounds, and a ratio is taken within a round.
+medians over rounds, and a ratio is taken within a round. With `--runtime`, the model is exported first, and
+searches with the export alternate with the others.
 """
 
 import os
@@ -30,16 +31,28 @@ def main(
     small: Annotated[int, typer.Option(help="Pictures of the small gallery.")] = 500,
     large: Annotated[int, typer.Option(help="Pictures of the large gallery; 0 leaves it out.")] = 31_000,
     model: Annotated[str, typer.Option(help="Model spec.")] = "starter:infonce",
+    runtime: Annotated[
+        str | None, typer.Option(help="Also search with an export of the starter: openvino or onnx.")
+    ] = None,
     results: ResultsOption = None,
 ) -> None:
     """Time a search from the command line with its memory."""
     runs = {IMPORTS: ["-c", "import torch, open_clip"]}
+    if runtime:
+        run("-m", "ui.cli", "export", model, "--runtime", runtime)
     with tempfile.TemporaryDirectory() as scratch:
         for pictures in filter(None, (small, large)):
             gallery = str(Path(scratch) / str(pictures))
             source = f"picturebook:train@{pictures}"
             run("-m", "ui.cli", "build", source, "--out", gallery, "--no-map", "--model", model)
-            runs[f"search of {pictures:,} pictures"] = ["-m", "ui.cli", "search", gallery, QUERY]
+            search = ["-m", "ui.cli", "search", gallery, QUERY]
+            runs[f"search of {pictures:,} pictures"] = search
+            if runtime:
+                runs[f"the same, --runtime {runtime}, {pictures:,} pictures"] = [
+                    *search,
+                    "--runtime",
+                    runtime,
+                ]
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         memory: dict[str, float] = {}
         for number in range(rounds + 1):

@@ -9,7 +9,9 @@ alternate; every figure is a median over rounds, and the ratio is taken within a
 
 import random
 import statistics
+import tempfile
 import time
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -21,6 +23,9 @@ from timing import alternate, median_ratio
 from torch.nn import functional as F
 
 from itr_core import DualEncoder, load_encoder
+from itr_core.encoders import Encoder
+from itr_core.runtimes.encoder import ExportedEncoder
+from itr_core.runtimes.export import export
 
 SUBJECTS = [
     "A brown dog",
@@ -62,6 +67,9 @@ def main(
         int | None, typer.Option(help="Threads of PyTorch; by default PyTorch's own choice.")
     ] = None,
     rounds: Annotated[int, typer.Option(help="Timed rounds.")] = 9,
+    runtime: Annotated[
+        str | None, typer.Option(help="Time an fp32 export for openvino or onnx in the place of torch.")
+    ] = None,
     results: ResultsOption = None,
 ) -> None:
     """Time text encoding against open_clip's own tokenizer and `encode_text`."""
@@ -69,8 +77,13 @@ def main(
         torch.set_num_threads(threads)
     encoder = load_encoder(model, device="cpu")
     texts = captions(64)
-    batch = compare(encoder, texts, rounds)
-    single = [compare(encoder, [text], rounds) for text in texts[:8]]
+    with tempfile.TemporaryDirectory() as scratch:
+        ours: Encoder = encoder
+        if runtime:
+            export(encoder, Path(scratch) / "export", runtime)
+            ours = ExportedEncoder(Path(scratch) / "export")
+        batch = compare(encoder, texts, rounds, ours)
+        single = [compare(encoder, [text], rounds, ours) for text in texts[:8]]
     query = {key: statistics.median(run[key] for run in single) for key in single[0]}
     columns = {
         "open_clip": Column(title="open_clip", unit="ms"),
@@ -79,7 +92,8 @@ def main(
         "difference": Column(title="largest difference of an embedding", format=".1e"),
     }
     rows = [Row(title="batch of 64 captions", cells={**batch}), Row(title="one query", cells={**query})]
-    notes = [f"{model}; threads: {torch.get_num_threads()}; median over rounds: {rounds}."]
+    conditions = f"threads: {torch.get_num_threads()}; median over rounds: {rounds}."
+    notes = [f"{model}; runtime: {runtime or 'torch'}; {conditions}"]
     report("text_encoding", {"speed": Table(columns=columns, rows=rows)}, results, notes)
 
 
@@ -100,18 +114,21 @@ def encode_with_open_clip(encoder: DualEncoder, texts: list[str]) -> np.ndarray:
         return F.normalize(features, dim=-1).numpy()
 
 
-def compare(encoder: DualEncoder, texts: list[str], rounds: int) -> dict[str, float]:
-    """Time both implementations.
+def compare(
+    encoder: DualEncoder, texts: list[str], rounds: int, ours: Encoder | None = None
+) -> dict[str, float]:
+    """Time both implementations; `ours` is the encoder in another runtime.
 
     Returns:
         `open_clip` and `pairscope`, milliseconds; their `ratio`; `difference`, the largest absolute
         difference between components of their embeddings.
     """
-    ours, theirs = encoder.encode_texts(texts), encode_with_open_clip(encoder, texts)
+    timed: Encoder = ours or encoder
+    embeddings, theirs = timed.encode_texts(texts), encode_with_open_clip(encoder, texts)
     seconds = alternate(
         {
             "open_clip": lambda: encode_with_open_clip(encoder, texts),
-            "pairscope": lambda: encoder.encode_texts(texts),
+            "pairscope": lambda: timed.encode_texts(texts),
         },
         rounds,
         warm_up=0,  # both have just run
@@ -119,7 +136,7 @@ def compare(encoder: DualEncoder, texts: list[str], rounds: int) -> dict[str, fl
     )
     return {name: 1e3 * statistics.median(each) for name, each in seconds.items()} | {
         "ratio": median_ratio(seconds["open_clip"], seconds["pairscope"]),
-        "difference": float(np.abs(ours - theirs).max()),
+        "difference": float(np.abs(embeddings - theirs).max()),
     }
 
 

@@ -106,7 +106,7 @@ def save_indexes(
 def distinct_captions(gallery: Gallery) -> dict[str, int]:
     """Return each caption with its first row: equal ones, such as a short one of many images, count once."""
     first: dict[str, int] = {}
-    for row, caption in enumerate(caption for captions in gallery.items["captions"] for caption in captions):
+    for row, caption in enumerate(caption for captions in gallery.column("captions") for caption in captions):
         first.setdefault(caption, row)
     return first
 

@@ -89,15 +89,15 @@ class Searcher:
         self.gallery = gallery
         self.encoder = encoder
         self._u1 = u1
-        self._ids: list[str] = gallery.items["image_id"].tolist()
-        self._captions: list[list[str]] = gallery.items["captions"].tolist()
-        self._thumbnails: list[str] = gallery.items["thumbnail"].tolist()
+        self._ids: list[str] = gallery.column("image_id")
+        self._captions: list[list[str]] = gallery.column("captions")
+        self._thumbnails: list[str] = gallery.column("thumbnail")
         first = distinct_captions(gallery)
         self._texts = list(first)
         self._rows = np.array(list(first.values()), dtype=np.int64)
         self._exact = exact
         self._index = lru_cache(self._open_index)  # a search by words does not need that of the captions
-        self._filters = Filters(gallery.items["labels"])
+        self._filters = Filters(gallery.column("labels"))
         self._starts = np.searchsorted(gallery.image_of_caption, np.arange(len(gallery) + 1))
         self._text_embedding = lru_cache(maxsize=1024)(self._encode_text)
 

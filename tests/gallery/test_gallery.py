@@ -77,6 +77,7 @@ def test_a_gallery_contains_items_and_embeddings_of_its_source(
     gallery = Gallery.open(built)
     assert gallery.items["image_id"].tolist() == few.image_ids
     assert gallery.items["captions"].tolist() == few.captions
+    assert gallery.column("captions") == few.captions
     assert [list(labels) for labels in gallery.items["labels"]] == few.labels
     images = encoder.encode_images(pair.image for pair in few)
     texts, image_of_caption = few.flat_captions()
