@@ -54,10 +54,11 @@ def _session_of_stream(scope: Scope) -> str:
 
 def _forget(app: Any, session: str) -> None:
     queue = app.get_blocks()._queue
-    for events in queue.active_jobs:
+    waiting = (each.queue for each in queue.event_queue_per_concurrency_id.values())
+    for events in (*queue.active_jobs, *waiting):
         for event in events or ():
             if event.session_hash == session:
-                event.alive = False  # it goes on, but its messages have no receiver any more
+                event.alive = False  # it goes on or is left out: its messages have no receiver any more
     for kept in (
         app.state_holder.session_data,
         app.state_holder.time_last_used,

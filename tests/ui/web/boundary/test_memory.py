@@ -77,14 +77,16 @@ def test_a_page_is_kept_until_it_is_closed(blocks: gr.Blocks, http: httpx.Client
     wait_until(lambda: sessions(blocks) == set())
 
 
-def test_an_event_of_a_page_that_was_closed_ends_without_an_error(
-    blocks: gr.Blocks, http: httpx.Client, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("events", [1, 3])
+def test_events_of_a_page_that_was_closed_end_without_an_error(
+    events: int, blocks: gr.Blocks, http: httpx.Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with http.stream("GET", "/heartbeat/left") as heartbeat:
         lines = heartbeat.iter_lines()
         assert next(lines)
-        http.post("/queue/join", json={"data": ["dog"], "fn_index": 1, "session_hash": "left"})
+        for _ in range(events):  # one at a time: the others wait
+            http.post("/queue/join", json={"data": ["dog"], "fn_index": 1, "session_hash": "left"})
         wait_until(lambda: any(blocks._queue.active_jobs))
-    wait_until(lambda: not any(blocks._queue.active_jobs))
+    wait_until(lambda: not any(blocks._queue.active_jobs) and not len(blocks._queue))
     assert sessions(blocks) == set()
     assert "Traceback" not in capfd.readouterr().err
