@@ -87,10 +87,11 @@ def _is_synthetic(spec: str) -> bool:
 
 def set_name(spec: str) -> str:
     """Return the name that visitors see: 'photos' for photos/ and folder:my/photos, else 'picturebook'."""
-    if Path(spec).exists():
-        return Path(spec).resolve().stem
     scheme, _, rest = spec.partition(":")
-    return scheme if scheme == SYNTHETIC else Path(rest).resolve().stem
+    if scheme == SYNTHETIC and not Path(spec).exists():
+        return scheme
+    path = Path(spec if Path(spec).exists() else rest).resolve()
+    return path.name if path.is_dir() else path.stem
 
 
 def model_name(spec: str) -> str:

@@ -84,6 +84,15 @@ def test_picturebook_is_offered_with_all_starters_and_photos_with_the_first(tmp_
     ]
 
 
+def test_the_name_of_a_folder_is_shown_whole(tmp_path: Path) -> None:
+    (tmp_path / "2024.08 Italy").mkdir()
+    (tmp_path / "pairs.parquet").touch()
+    folder, table = str(tmp_path / "2024.08 Italy"), str(tmp_path / "pairs.parquet")
+    assert list(choices([folder, f"folder:{folder}", table], [])) == [
+        "2024.08 Italy", "2024.08 Italy (2)", "pairs"
+    ]  # fmt: skip
+
+
 def test_a_gallery_folder_has_the_model_of_its_manifest(tmp_path: Path) -> None:
     Gallery.build(load_pairs(SPEC), load_encoder("picturebook-vit/none"), tmp_path / "drawings")
     folder = str(tmp_path / "drawings")
