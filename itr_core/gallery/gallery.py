@@ -205,7 +205,8 @@ def _read_items(path: Path) -> tuple[Table, np.ndarray]:
     try:
         table = ParquetFile(path).read()
         counts = [np.diff(np.from_dlpack(lists.offsets)) for lists in table["captions"].chunks]
-        if any(table[name].null_count for name in ("image_id", "captions", "thumbnail")):
+        *never_null, _ = (table[name] for name in ("image_id", "captions", "thumbnail", "labels"))
+        if any(column.null_count for column in never_null):
             raise ValueError("values are missing")
         return table, np.concatenate([np.zeros(0, np.int64), *counts])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -400,6 +400,15 @@ def test_a_forged_manifest_cannot_name_files_outside(copy: Path) -> None:
         Gallery.open(copy)
 
 
+@pytest.mark.parametrize("name", ["image_id", "thumbnail", "labels"])
+def test_items_without_a_column_are_refused_with_the_remedy(copy: Path, name: str) -> None:
+    items = Gallery.open(copy).items.drop(columns=name)
+    items.to_parquet(copy / "items.parquet")
+    forge(copy, list(Manifest.read(copy).files))
+    with pytest.raises(GalleryError, match=f'"{name}" does not exist in schema.*Rebuild it: pairscope'):
+        Gallery.open(copy)
+
+
 def test_forged_items_cannot_name_files_outside(copy: Path) -> None:
     gallery = Gallery.open(copy)
     items = gallery.items.assign(thumbnail=["../secret", *gallery.items["thumbnail"][1:]])

@@ -44,7 +44,7 @@ def write_gallery(folder: Path) -> None:
     Image.new("RGB", (32, 32), "teal").save(folder / "image.webp")
     names = [f"image {row}" for row in range(IMAGES)]
     captions = [[f"a {word} in {name}" for word in ("red dog", "blue cat", "tall tree")] for name in names]
-    items = {"image_id": names, "captions": captions, "thumbnail": "image.webp"}
+    items = {"image_id": names, "captions": captions, "thumbnail": "image.webp", "labels": None}
     pd.DataFrame(items).to_parquet(folder / "items.parquet")
     Manifest(
         source="folder:random", source_fingerprint="0", model="starter:infonce",
