@@ -25,6 +25,7 @@ from analysis.ready_made import ship as ship_results
 from itr_core import evaluate, load_encoder, load_pairs
 from itr_core.encoders.checkpoints import TRAINING_FILE, save
 from itr_core.encoders.checksums import LAST, write_checksums
+from itr_core.encoders.loading import starters
 from itr_core.encoders.starter_embeddings import write_embeddings
 from itr_core.gallery import Gallery
 
@@ -167,11 +168,12 @@ def command(record: dict[str, Any]) -> str:
 
 @app.command()
 def measure(
-    model: Annotated[list[str] | None, typer.Argument(help="Model specs; by default all starters.")] = None,
+    model: Annotated[list[str] | None, typer.Argument(help="Model specs; by default all starters that exist.")] = None,
     results: ResultsOption = None,
 ) -> None:
     """Measure models on picturebook:test: the figures of the model card, and R@1 by exact relevance."""
-    specs = model or [f"starter:{name}" for name in STARTERS]
+    shipped = starters()
+    specs = model or [spec for name in STARTERS if (spec := f"starter:{name}") in shipped]
     pairs = load_pairs("picturebook:test")
     cells: dict[str, dict[str, float]] = {name: {} for name in TITLES}
     exact = []
