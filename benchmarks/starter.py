@@ -168,7 +168,9 @@ def command(record: dict[str, Any]) -> str:
 
 @app.command()
 def measure(
-    model: Annotated[list[str] | None, typer.Argument(help="Model specs; by default all starters that exist.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Argument(help="Model specs; by default all starters that exist.")
+    ] = None,
     results: ResultsOption = None,
 ) -> None:
     """Measure models on picturebook:test: the figures of the model card, and R@1 by exact relevance."""
