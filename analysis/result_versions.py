@@ -28,7 +28,7 @@ RESULTS: dict[str, Version] = {
     "probes": Version(2, ("truth",)),
     "report_card": Version(1),
     "calibration": Version(2),
-    "picture_calibration": Version(1),
+    "picture_calibration": Version(2),
     "pca": Version(1),
     "umap": Version(1),
     "aligned": Version(1),

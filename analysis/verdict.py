@@ -5,6 +5,7 @@ with a low rate of `Calibration.match_rate`. `python benchmarks/search_page.py G
 the truth.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,7 +41,11 @@ class Verdict:
 
 
 def verdict_on_query(
-    confidence: Confidence | None, query: str, embedding: np.ndarray, scores: np.ndarray
+    confidence: Confidence | None,
+    query: str,
+    embedding: np.ndarray,
+    scores: np.ndarray,
+    unseen: Collection[str] = (),
 ) -> Verdict | None:
     """Judge the results of a query in words; None if the gallery has too few captions to tell.
 
@@ -49,10 +54,11 @@ def verdict_on_query(
         query: The words.
         embedding: Of the query, (d,) of unit norm.
         scores: Cosines of the query with its results, best first.
+        unseen: Words of the query that the model has not met.
     """
     if confidence is None or confidence.queries is None or not len(scores):
         return None
-    rate = confidence.of_query(query, embedding, float(scores[0]))
+    rate = confidence.of_query(query, embedding, float(scores[0]), unseen)
     level: Level = "unlikely" if rate <= UNLIKELY else "unsure" if rate <= UNSURE else "good"
     unlikely = np.flatnonzero(confidence.queries.match_rate(embedding, scores) <= CUT)
     return Verdict(level, rate, int(unlikely[0]) if len(unlikely) else len(scores))

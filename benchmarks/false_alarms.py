@@ -74,7 +74,12 @@ def main(
 def queries_reported(confidence: Confidence, searcher: Searcher, queries: Iterable[str]) -> list[bool]:
     """Return for each query if the search page reports it as low confidence."""
     rates = (
-        confidence.of_query(query, searcher.embed_text(query), searcher.search_text(query, 1)[0].score)
+        confidence.of_query(
+            query,
+            searcher.embed_text(query),
+            searcher.search_text(query, 1)[0].score,
+            searcher.encoder.unseen_words(query),
+        )
         for query in queries
     )
     return [rate <= UNLIKELY for rate in rates]

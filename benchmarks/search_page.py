@@ -148,7 +148,8 @@ def verdicts(searcher: Searcher, scenes: Sequence[Scene], queries: Sequence[Quer
     for column, query in enumerate(queries):
         hits = searcher.search_text(query.text, SHOWN)
         scores = np.array([hit.score for hit in hits])
-        verdict = verdict_on_query(confidence, query.text, searcher.embed_text(query.text), scores)
+        embedding, unseen = searcher.embed_text(query.text), searcher.encoder.unseen_words(query.text)
+        verdict = verdict_on_query(confidence, query.text, embedding, scores, unseen)
         assert verdict is not None
         of_hits = true[[searcher.gallery.row(hit.item_id) for hit in hits], column]
         judged[verdict.level].append((bool(of_hits[0]), bool(true[:, column].any())))

@@ -52,3 +52,14 @@ def test_a_query_of_which_a_caption_says_everything_is_never_reported() -> None:
     assert confidence.of_query("a zebra", np.ones(DIM), 0.1) < 0.02
     assert confidence.of_query("a zebra", np.ones(DIM), 0.8) > 0.1
     assert confidence.of_picture(np.ones(DIM)) == 1.0
+
+
+def test_a_word_that_model_and_captions_never_met_is_as_rare_as_words_of_one_caption() -> None:
+    excess = np.linspace(-0.1, 0.1, 100)
+    queries = Calibration(np.linspace(0.5, 0.9, 100), excess, excess, np.zeros(DIM), 0.7)
+    said = Said(["a dog runs"] * 98 + ["a dog rests"])
+    confidence = Confidence(said, queries, None)
+    assert said.new_word_rate == 0.02  # one caption of 99 has such a word, "rests"
+    assert confidence.of_query("a zebra", np.ones(DIM), 0.8, ["zebra"]) == 0.02
+    assert confidence.of_query("a zebra", np.ones(DIM), 0.8) > 0.1  # the model has met it
+    assert confidence.of_query("a rock dgo", np.ones(DIM), 0.8, ["dgo"]) > 0.1  # a misspelling of "dog"

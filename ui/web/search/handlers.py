@@ -195,7 +195,8 @@ class SearchHandlers:
         """Return the pictures of a query and the verdict on them."""
         embedding = searcher.embed_text(words.text, words.minus)
         scores = np.array([hit.score for hit in hits])
-        verdict = verdict_on_query(self.galleries.confidence(gallery), words.text, embedding, scores)
+        unseen = searcher.encoder.unseen_words(words.text)
+        verdict = verdict_on_query(self.galleries.confidence(gallery), words.text, embedding, scores, unseen)
         hint = "Under each picture: the one of its captions that is closest to your words."
         shows_hint = _captioned(searcher) and not one_of_two
         grid = html.pictures(
