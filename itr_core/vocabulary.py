@@ -7,7 +7,7 @@ A word is identified by its stem (Porter 2001, the Snowball stemmer), so that "d
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +25,17 @@ def words_of(text: str) -> list[str]:
     ['two', 'dogs', 'toys', "it's", 'red']
     """
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+def unseen_words(text: str, seen: Collection[str]) -> list[str]:
+    """Return the words of a text that are not among those seen, in order and without repetition.
+
+    The list is empty if nothing is known to be seen.
+
+    >>> unseen_words("A dog, a zebra", {"a", "dog"}), unseen_words("a zebra", ())
+    (['zebra'], [])
+    """
+    return [word for word in dict.fromkeys(words_of(text)) if word not in seen] if seen else []
 
 
 CONCEPTS = 300

@@ -31,7 +31,7 @@ from itr_core.encoders.preprocessing import split_transform
 from itr_core.encoders.text_tower import TextTower
 from itr_core.encoders.tokenizer import set_language, special_ids, split_at_context
 from itr_core.errors import ModelError
-from itr_core.vocabulary import words_of
+from itr_core.vocabulary import unseen_words
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -367,9 +367,7 @@ class DualEncoder(nn.Module):
 
         The list is empty if the model does not list the words of its training captions.
         """
-        if not self.words:
-            return []
-        return [word for word in dict.fromkeys(words_of(text)) if word not in self.words]
+        return unseen_words(text, self.words)
 
     def _alone(self, function: Callable[[Any], Any], argument: Any) -> Any:
         """Call a function of the model or of the tokenizer while no other thread does."""

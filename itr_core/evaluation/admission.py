@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from itr_core.encoders import Encoder
-from itr_core.encoders.checksums import write_checksums
+from itr_core.encoders.checksums import CHECKSUMS
 from itr_core.errors import ModelError
 from itr_core.evaluation.embedded import Embedded
 from itr_core.evaluation.evaluate import decodable
@@ -12,8 +12,8 @@ from itr_core.evaluation.protocols import PROTOCOLS
 from itr_core.pairs import PairSet
 from itr_core.runtimes.encoder import ExportedEncoder
 from itr_core.runtimes.manifest import NAME, Check, Figures
-from itr_core.runtimes.store import remember_export
-from itr_core.system.files import replace_folder, temporary
+from itr_core.runtimes.store import finish_export
+from itr_core.system.files import temporary
 
 
 def measure_export(folder: Path, encoder: Encoder, pairs: PairSet) -> Check:
@@ -68,11 +68,8 @@ def _store(folder: Path, exported: ExportedEncoder, check: Check) -> None:
     try:
         for path in folder.iterdir():
             (new / path.name).hardlink_to(path)
-        for name in (NAME, "checksums.json"):
+        for name in (NAME, CHECKSUMS):  # the links must not be written through
             (new / name).unlink()
-        (new / NAME).write_text(merged.model_dump_json(indent=1), encoding="utf-8")
-        write_checksums(new)
-        replace_folder(new, folder)
-        remember_export(folder)
+        finish_export(new, merged, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)

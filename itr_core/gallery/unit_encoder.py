@@ -1,6 +1,7 @@
 """Encode a few images of a source with their captions, as every build does it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,10 +32,11 @@ class EncodedUnit(NamedTuple):
     """Stamps of new thumbnails, by name."""
 
 
+@dataclass(frozen=True)
 class UnitEncoder:
     """Encodes units of a source and writes thumbnails into the folder of a gallery.
 
-    Args:
+    Attributes:
         pairs: the source.
         encoder: the model.
         shipped: embeddings that are known.
@@ -43,21 +45,12 @@ class UnitEncoder:
         tokens: also encode patch tokens.
     """
 
-    def __init__(
-        self,
-        pairs: "PairSet",
-        encoder: "Encoder",
-        shipped: StarterEmbeddings,
-        earlier: EarlierGallery | None,
-        gallery: Path,
-        tokens: bool,
-    ) -> None:
-        self.pairs = pairs
-        self.encoder = encoder
-        self.shipped = shipped
-        self.earlier = earlier
-        self.gallery = gallery
-        self.tokens = tokens
+    pairs: "PairSet"
+    encoder: "Encoder"
+    shipped: StarterEmbeddings
+    earlier: EarlierGallery | None
+    gallery: Path
+    tokens: bool
 
     def encode(
         self,

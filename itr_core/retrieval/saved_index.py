@@ -5,8 +5,9 @@ written on this machine is read. It is found by the digests of the embeddings, s
 embeddings is never used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256 as sha256_of_bytes
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -82,7 +83,7 @@ def save_indexes(
     Raises:
         GalleryError: see `build_approximate`.
     """
-    captions = np.fromiter(distinct_captions(gallery).values(), dtype=np.int64)
+    captions = np.fromiter(distinct_captions(gallery.column("captions")).values(), dtype=np.int64)
     parts: dict[Of, np.ndarray] = {"images": np.arange(len(gallery)), "captions": captions}
     parts = {of: rows for of, rows in parts.items() if len(rows) >= FEWEST}
     total, done, made = sum(map(len, parts.values())), 0, dict[str, Settings]()
@@ -103,10 +104,10 @@ def save_indexes(
     return made
 
 
-def distinct_captions(gallery: Gallery) -> dict[str, int]:
-    """Return each caption with its first row: equal ones, such as a short one of many images, count once."""
+def distinct_captions(captions: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Map each caption of all images to its first row: equal ones, such as "a dog" of many, count once."""
     first: dict[str, int] = {}
-    for row, caption in enumerate(caption for captions in gallery.column("captions") for caption in captions):
+    for row, caption in enumerate(chain.from_iterable(captions)):
         first.setdefault(caption, row)
     return first
 

@@ -92,7 +92,7 @@ class Searcher:
         self._ids: list[str] = gallery.column("image_id")
         self._captions: list[list[str]] = gallery.column("captions")
         self._thumbnails: list[str] = gallery.column("thumbnail")
-        first = distinct_captions(gallery)
+        first = distinct_captions(self._captions)
         self._texts = list(first)
         self._rows = np.array(list(first.values()), dtype=np.int64)
         self._exact = exact

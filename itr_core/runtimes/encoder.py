@@ -15,7 +15,7 @@ from itr_core.errors import ModelError
 from itr_core.runtimes.preparation import TextIds, resized
 from itr_core.runtimes.sessions import SUFFIXES, Session, open_session
 from itr_core.runtimes.store import read_export, require_whole, usable_export
-from itr_core.vocabulary import words_of
+from itr_core.vocabulary import unseen_words
 
 
 class ExportedEncoder:
@@ -73,9 +73,7 @@ class ExportedEncoder:
 
     def unseen_words(self, text: str) -> list[str]:
         """See `Encoder.unseen_words`."""
-        if not self._words:
-            return []
-        return [word for word in dict.fromkeys(words_of(text)) if word not in self._words]
+        return unseen_words(text, self._words)
 
     def _refuse(self, tokens: bool) -> None:
         if tokens:

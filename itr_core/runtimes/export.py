@@ -12,16 +12,15 @@ from typing import Any
 import torch
 
 from itr_core.encoders import DualEncoder
-from itr_core.encoders.checksums import write_checksums
 from itr_core.encoders.encoder import Pixels
 from itr_core.encoders.model_specs import local_weights
 from itr_core.errors import ModelError
-from itr_core.runtimes.manifest import NAME, Export, WeightFile
+from itr_core.runtimes.manifest import Export, WeightFile
 from itr_core.runtimes.preparation import TextIds
-from itr_core.runtimes.store import remember_export
+from itr_core.runtimes.store import finish_export
 from itr_core.runtimes.tokenizer_export import exported_tokenizer
 from itr_core.runtimes.towers import ImageModule, text_module
-from itr_core.system.files import replace_folder, sweep, temporary
+from itr_core.system.files import sweep, temporary
 
 
 def export(
@@ -88,10 +87,7 @@ def export(
         _write(ImageModule(encoder), blank, part / "image", about, [pixels[None] for pixels in images])
         example = torch.from_numpy(ids(["a dog on the beach", "two cats"]))
         _write(text, example, part / "text", about, [ids([caption]) for caption in captions])
-        (part / NAME).write_text(about.model_dump_json(indent=1), encoding="utf-8")
-        write_checksums(part)
-        replace_folder(part, folder)
-        remember_export(folder)
+        finish_export(part, about, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return about

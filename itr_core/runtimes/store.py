@@ -9,12 +9,12 @@ from pathlib import Path
 from shlex import quote
 from urllib.parse import quote as escape
 
-from itr_core.encoders.checksums import CHECKSUMS, listed_files
+from itr_core.encoders.checksums import CHECKSUMS, listed_files, write_checksums
 from itr_core.encoders.foreign_json import read_json, validate
 from itr_core.encoders.model_specs import STARTERS, local_weights
 from itr_core.errors import ModelError
 from itr_core.runtimes.manifest import NAME, RUNTIMES, TOLERANCE, Export
-from itr_core.system.files import cache_dir, sha256
+from itr_core.system.files import cache_dir, replace_folder, sha256
 
 PRECISIONS = ("int8", "bf16", "fp32")
 """The fastest first: of several exports that may be used, the first is."""
@@ -57,8 +57,19 @@ def read_export(folder: Path) -> Export:
     return validate(Export, read_json(path), path)
 
 
-def remember_export(folder: Path) -> None:
-    """Record that an export was made on this machine, by the digest of all its files."""
+def finish_export(part: Path, about: Export, folder: Path) -> None:
+    """Add the manifest and the digests to the files of an export, and move it into place.
+
+    It is recorded as made on this machine, by the digest of all its files.
+
+    Args:
+        part: the files, in a temporary folder.
+        about: the manifest.
+        folder: of the export; one that exists is replaced.
+    """
+    (part / NAME).write_text(about.model_dump_json(indent=1), encoding="utf-8")
+    write_checksums(part)
+    replace_folder(part, folder)
     with (cache_dir("exports") / _MADE_HERE).open("a", encoding="utf-8") as file:
         file.write(f"{sha256(folder / CHECKSUMS)}\n")
 

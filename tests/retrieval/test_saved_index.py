@@ -47,7 +47,7 @@ def test_a_saved_index_is_opened_by_later_searches(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         index.search(CAPTIONS[:50], 1)[1], ExactIndex(IMAGES).search(CAPTIONS[:50], 1)[1]
     )
-    rows = np.array(list(distinct_captions(gallery).values()))
+    rows = np.array(list(distinct_captions(gallery.column("captions")).values()))
     assert rows.tolist() == list(range(0, N, 2))
     assert isinstance(open_index(gallery, "captions", rows), ExactIndex)
     assert isinstance(open_index(gallery, "images", exact=True), ExactIndex)

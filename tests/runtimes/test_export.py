@@ -22,7 +22,7 @@ from itr_core.evaluation.admission import measure_export
 from itr_core.runtimes.encoder import ExportedEncoder, open_runtime
 from itr_core.runtimes.export import export
 from itr_core.runtimes.manifest import NAME, Check, Export, Figures
-from itr_core.runtimes.store import folder_of, remember_export, usable_export
+from itr_core.runtimes.store import finish_export, folder_of, usable_export
 from ui.cli import app
 
 TEXTS = ["a dog", "Two young children, don't they? 123 é 日本 &amp;", "", "red " * 200]
@@ -155,9 +155,8 @@ def stored(encoder: DualEncoder, check: Check | None, spec: str | None = None) -
     """Write an export in its default place, with these figures."""
     folder = folder_of(spec or encoder.spec, "onnx", "fp32")
     about = export(encoder, folder, "onnx")
-    (folder / NAME).write_text(about.model_copy(update={"check": check}).model_dump_json())
-    write_checksums(folder)
-    remember_export(folder)
+    part = folder.rename(folder.with_name("part"))
+    finish_export(part, about.model_copy(update={"check": check}), folder)
     return folder
 
 
