@@ -20,24 +20,29 @@ class App:
     """
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=f"{url}/gradio_api", timeout=120, limits=httpx.Limits())
+        limits = httpx.Limits(keepalive_expiry=2)  # the server ends connections that are idle for 5 seconds
+        self.http = httpx.Client(base_url=f"{url}/gradio_api", timeout=120, limits=limits)
         config = httpx.get(f"{url}/config", timeout=120).json()
         self._components = {each["id"]: each["props"] for each in config["components"]}
         self._events = config["dependencies"]
 
     def search(self, query: str) -> list[tuple[str, float]]:
         """Search through the API; return the ids and scores of the hits."""
-        answer = self.http.post("/call/search_text", json={"data": [query, RESULTS, ""]}).raise_for_status()
+        return [(hit["item_id"], hit["score"]) for hit in self.call("search_text", query, RESULTS, "")]
+
+    def call(self, endpoint: str, *values: Any) -> Any:
+        """Call an endpoint of the API and return its answer."""
+        answer = self.http.post(f"/call/{endpoint}", json={"data": values}).raise_for_status()
         event, kind = answer.json()["event_id"], ""
-        with self.http.stream("GET", f"/call/search_text/{event}") as stream:
+        with self.http.stream("GET", f"/call/{endpoint}/{event}") as stream:
             for line in stream.iter_lines():
                 name, _, value = line.partition(": ")
                 kind = value if name == "event" else kind
                 if name == "data" and kind == "complete":
-                    return [(hit["item_id"], hit["score"]) for hit in json.loads(value)[0]]
+                    return json.loads(value)[0]
                 if name == "data" and kind == "error":
                     break
-        raise RuntimeError(f"No answer to {query!r}.")
+        raise RuntimeError(f"No answer of {endpoint} to {values}.")
 
     @contextmanager
     def session(self) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-SUITES = {"kill", "fuzz"}
+SUITES = {"kill", "load", "fuzz"}
 """Markers beside `slow`, each with its own target of make; slow tests without one are listed as "other"."""
 
 
