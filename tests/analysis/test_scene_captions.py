@@ -43,7 +43,10 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
     return Searcher(Gallery.build(load_pairs("picturebook:gallery@20"), encoder, folder), encoder)
 
 
-@pytest.mark.parametrize("number", [200, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.fuzz])])
+@pytest.mark.parametrize(
+    "number",
+    [200, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.fuzz, pytest.mark.timeout(3600)])],
+)
 def test_marks_are_the_truth_of_the_generator(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     captions = of_any_model(monkeypatch)
     marks = set()

@@ -147,6 +147,7 @@ def test_values_of_any_type_do_no_harm(http: httpx.Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fuzz
+@pytest.mark.timeout(3600)
 def test_all_values_in_all_fields(http: httpx.Client) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda event: join(http, event), forged(http)))
@@ -230,6 +231,7 @@ def test_hostile_pictures_are_answered_or_refused(http: httpx.Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fuzz
+@pytest.mark.timeout(3600)
 def test_all_hostile_pictures(http: httpx.Client) -> None:
     pictures = list(hostile_pictures())
     assert len(pictures) > 150
@@ -319,5 +321,6 @@ def test_no_spelling_of_a_path_reads_a_file(http: httpx.Client, secret: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.fuzz
+@pytest.mark.timeout(3600)
 def test_all_spellings_of_a_path(http: httpx.Client, secret: Path) -> None:
     assert probe(http, secret, every=1) > 2000
