@@ -27,6 +27,7 @@ def write_gallery(
     source: str = "folder:written",
     fingerprint: str = "written",
     model: str = "none",
+    labels: Sequence[Sequence[str]] | None = None,
 ) -> Gallery:
     """Write a gallery with the given embeddings; each thumbnail is a square of another red.
 
@@ -39,6 +40,7 @@ def write_gallery(
         source: Of its manifest, with the fingerprint.
         fingerprint: See `source`.
         model: Of its manifest.
+        labels: Of each image.
     """
     (folder / "thumbnails").mkdir(parents=True, exist_ok=True)
     np.save(folder / "image_embeddings.npy", images.astype(np.float32))
@@ -46,7 +48,7 @@ def write_gallery(
     thumbnails = [f"thumbnails/{row}.webp" for row in range(len(images))]
     for row, name in enumerate(thumbnails):
         Image.new("RGB", (8, 8), (8 * row % 256, 0, 0)).save(folder / name)
-    items = {"image_id": image_ids, "captions": captions, "thumbnail": thumbnails, "labels": None}
+    items = {"image_id": image_ids, "captions": captions, "thumbnail": thumbnails, "labels": labels}
     pd.DataFrame(items).to_parquet(folder / "items.parquet")
     Manifest(
         source=source, source_fingerprint=fingerprint, model=model, model_fingerprint=model,

@@ -15,7 +15,8 @@ import faiss
 import numpy as np
 
 from itr_core.errors import GalleryError
-from itr_core.retrieval.index import blocks, rescored
+from itr_core.retrieval.filters import Among
+from itr_core.retrieval.index import CandidateIndex, Index, blocks, exact_rows
 
 FEWEST = 10_000
 """Vectors below which there is no approximate index: an exact search takes less than a millisecond."""
@@ -28,8 +29,6 @@ _ROUNDS = 8
 """Iterations of k-means."""
 _SAMPLE = 40
 """Vectors per list from which the centroids are computed; faiss warns below 39."""
-_FEW = 20_000
-"""Filtered rows up to which all of them are scored exactly."""
 
 
 class Settings(NamedTuple):
@@ -41,44 +40,31 @@ class Settings(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ApproximateIndex:
+class ApproximateIndex(CandidateIndex):
     """Search by inverted lists; several threads may use one index.
 
     Attributes:
-        vectors: (N, d) float32, stored by reference.
-        rows: the n vectors that are indexed, see `ExactIndex`.
         lists: the compressed vectors.
         settings: of the search.
     """
 
-    vectors: np.ndarray
-    rows: np.ndarray | None
     lists: faiss.IndexIVFPQFastScan
     settings: Settings
 
-    def search(
-        self, queries: np.ndarray, k: int, among: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """See `Index.search`.
+    @property
+    def approximate(self) -> bool:
+        """See `Index.approximate`."""
+        return True
 
-        A filter of few rows is searched exactly. With other filters all lists are scanned: the best rows of
-        a filter can be in lists that are far from the query.
+    def candidates(self, queries: np.ndarray, k: int, among: Among | None) -> np.ndarray:
+        """See `CandidateIndex.candidates`.
+
+        With a filter all lists are scanned, because its best rows can be in lists that are far from the
+        query; without one, more lists if the nearest ones have fewer vectors.
         """
-        n = self.lists.ntotal if among is None else len(among)
-        k = min(k, n)
-        if k == 0:
-            return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
-        queries = np.ascontiguousarray(queries, dtype=np.float32)
-        if among is not None and n <= _FEW:
-            found = np.broadcast_to(among, (len(queries), n))
-        else:
-            count = min(max(self.settings.candidates, 4 * k), n)
-            found = self._candidates(queries, count, among)
-        return rescored(self.vectors, self.rows, queries, found, k)
-
-    def _candidates(self, queries: np.ndarray, count: int, among: np.ndarray | None) -> np.ndarray:
-        """Return (q, count) rows; more lists are scanned if the nearest ones have fewer vectors."""
-        selector = None if among is None else faiss.IDSelectorBatch(among)
+        n = len(self) if among is None else len(among.rows)
+        count = min(max(self.settings.candidates, 4 * k), n)
+        selector = None if among is None else faiss.IDSelectorBatch(among.rows)
         probes = self.settings.probes if among is None else self.lists.nlist
         selected = faiss.SearchParametersIVF()
         selected.sel = selector
@@ -116,14 +102,22 @@ def build_approximate(
     lists.cp.niter, lists.cp.max_points_per_centroid = _ROUNDS, _SAMPLE
     sample = np.sort(np.random.default_rng(0).choice(n, min(n, count * _SAMPLE), replace=False))
     lists.train(np.ascontiguousarray(vectors[sample if rows is None else rows[sample]], dtype=np.float32))
-    best = faiss.ResultHeap(len(queries), K, keep_max=True)
     for block in blocks(vectors, rows):
-        scores, found = faiss.knn(queries, block, K, metric=faiss.METRIC_INNER_PRODUCT)
-        best.add_result(scores, found + lists.ntotal)
         lists.add(block)
         progress(lists.ntotal, n)
-    best.finalize()
-    return ApproximateIndex(vectors, rows, lists, _settings(vectors, rows, lists, queries, best.I))
+    return ApproximateIndex(vectors, rows, lists, _settings(vectors, rows, lists, queries))
+
+
+def recall(index: Index, queries: np.ndarray, exact: np.ndarray) -> float:
+    """Return the share of the exact results that an index finds, by one search for each query.
+
+    Args:
+        index: the index.
+        queries: (q, d) float32.
+        exact: best rows of each query, (q, k) int64.
+    """
+    found = np.concatenate([index.search(query[None], exact.shape[1])[1] for query in queries])
+    return float((found[:, :, None] == exact[:, None]).any(axis=1).mean())
 
 
 def _settings(
@@ -131,7 +125,6 @@ def _settings(
     rows: np.ndarray | None,
     lists: faiss.IndexIVFPQFastScan,
     queries: np.ndarray,
-    exact: np.ndarray,
 ) -> Settings:
     """Return the fastest settings that reach `GOAL`, or the best ones if these reach `LEAST`."""
 
@@ -140,13 +133,11 @@ def _settings(
         return probes / lists.nlist * lists.ntotal * lists.code_size + 10 * candidates * 4 * lists.d
 
     probes = [lists.nlist >> shift for shift in range(6) if lists.nlist >> shift]
-    tried = []
+    exact, tried = exact_rows(vectors, rows, queries, K), []
     for some, candidates in sorted(product(probes, (100, 400, 1600)), key=lambda each: cost(*each)):
         index = ApproximateIndex(vectors, rows, lists, Settings(some, candidates, 0))
-        found = np.concatenate([index.search(query[None], K)[1] for query in queries])
-        recall = float((found[:, :, None] == exact[:, None]).any(axis=1).mean())
-        tried.append(Settings(some, candidates, recall))
-        if recall >= GOAL:
+        tried.append(Settings(some, candidates, recall(index, queries, exact)))
+        if tried[-1].recall >= GOAL:
             return tried[-1]
     best = max(tried, key=lambda each: each.recall)
     if best.recall < LEAST:

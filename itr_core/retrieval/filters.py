@@ -2,10 +2,20 @@
 
 from collections.abc import Collection, Iterable
 from functools import cached_property, reduce
+from typing import NamedTuple
 
 import numpy as np
 
 from itr_core.errors import QueryError, did_you_mean
+
+
+class Among(NamedTuple):
+    """What a search is limited to."""
+
+    rows: np.ndarray
+    """int64, ascending."""
+    labels: tuple[str, ...] = ()
+    """What exactly these rows have in common, for engines that filter by it."""
 
 
 class Filters:
@@ -28,8 +38,8 @@ class Filters:
         ordered = sorted(rows.items(), key=lambda each: (-len(each[1]), each[0]))
         return {label: np.unique(np.array(each, dtype=np.int64)) for label, each in ordered}
 
-    def having(self, labels: Collection[str], of: str = "images") -> np.ndarray | None:
-        """Return the rows of the images that have all of these labels, int64, ascending; None without labels.
+    def having(self, labels: Collection[str], of: str = "images") -> Among | None:
+        """Return the images that have all of these labels; None without labels.
 
         Raises:
             QueryError: No image of the gallery has one of the labels, or captions are searched.
@@ -43,4 +53,4 @@ class Filters:
                 )
         if not labels:
             return None
-        return reduce(np.intersect1d, (self.labels[each] for each in labels))
+        return Among(reduce(np.intersect1d, (self.labels[each] for each in labels)), tuple(labels))

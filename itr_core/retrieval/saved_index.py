@@ -1,74 +1,78 @@
-"""Approximate indexes of galleries, kept in the cache of this machine.
+"""Indexes of galleries: files in the cache of this machine, or collections in Milvus.
 
-An index is no part of a gallery: faiss does not guard against a manipulated file, so only a file that was
-written on this machine is read. It is found by the digests of the embeddings, so that an index of other
-embeddings is never used.
+An index is no part of a gallery: faiss does not guard against a manipulated file, and a gallery of others
+must not choose a server, so only what this machine has recorded is used. A record is found by the digests of
+the embeddings, so that an index of other embeddings is never used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256 as sha256_of_bytes
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import faiss
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 
+from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
-from itr_core.gallery.manifest import IMAGES, ITEMS, TEXTS
 from itr_core.retrieval.approximate import FEWEST, ApproximateIndex, Settings, build_approximate
 from itr_core.retrieval.index import ExactIndex, Index
-from itr_core.system.files import cache_dir, sha256, whole_file
+from itr_core.retrieval.index_records import (
+    PARTS,
+    FileRecord,
+    MilvusRecord,
+    Of,
+    collection_name,
+    delete_earlier_indexes,
+    delete_index,
+    index_file,
+    read_record,
+    record_path,
+    write_record,
+)
+from itr_core.retrieval.milvus import MilvusIndex, MilvusSettings, build_in_milvus
+from itr_core.retrieval.milvus_connection import MilvusConnection
+from itr_core.system.files import sha256, whole_file
 
-Of = Literal["images", "captions"]
-_FORMAT = 1
+FAISS, MILVUS = "faiss", "milvus:"
 _QUERIES = 400
 """Sample queries by which the settings are chosen."""
 
-
-class _Record(BaseModel):
-    """What is known of an index file.
-
-    Attributes:
-        gallery: the folder, by which indexes of its earlier embeddings are found.
-        sha256: hex digest of the file.
-        settings: of the search.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    gallery: str
-    sha256: str
-    settings: Settings
+Report = Callable[[int, int], None]
 
 
 def open_index(gallery: Gallery, of: Of, rows: np.ndarray | None = None, *, exact: bool = False) -> Index:
-    """Open the approximate index of a gallery, if `save_indexes` made one, else an exact index.
+    """Open the index of a gallery that `save_indexes` made, if there is one, else an exact index.
 
     Args:
         gallery: the gallery.
         of: what is searched.
         rows: the embeddings that are indexed; None for all.
-        exact: use no approximate index.
+        exact: use no other index.
     """
-    vectors = _vectors(gallery, of)
-    if not exact and (saved := _read(_path(gallery, of))):
-        lists, settings = saved
-        if lists.ntotal == (len(vectors) if rows is None else len(rows)) and lists.d == vectors.shape[1]:
-            return ApproximateIndex(vectors, rows, lists, settings)
+    vectors, path = _vectors(gallery, of), record_path(gallery, of)
+    record = None if exact else read_record(path)
+    if isinstance(record, MilvusRecord) and record.settings:
+        milvus = MilvusConnection(record.uri)
+        return MilvusIndex(vectors, rows, milvus, collection_name(path), record.settings)
+    if isinstance(record, FileRecord) and (lists := _read(index_file(path), record.sha256)):
+        index = ApproximateIndex(vectors, rows, lists, record.settings)
+        if (lists.ntotal, lists.d) == (len(index), vectors.shape[1]):
+            return index
     return ExactIndex(vectors, rows)
 
 
-def is_indexed(gallery: Gallery) -> bool:
-    """Whether this machine has an approximate index of the images or captions of a gallery."""
-    return any(_path(gallery, of).with_suffix(".json").is_file() for of in ("images", "captions"))
+def engine_of(gallery: Gallery) -> str | None:
+    """Return the engine that `save_indexes` made an index of this gallery with; None if there is none."""
+    for record in (read_record(record_path(gallery, of)) for of in PARTS):
+        if record:
+            return MILVUS + record.uri if isinstance(record, MilvusRecord) else FAISS
+    return None
 
 
 def save_indexes(
-    gallery: Gallery, progress: Callable[[int, int], None] = lambda done, total: None
-) -> dict[str, Settings]:
-    """Index the images and captions of a gallery, if there are at least `FEWEST`, and save the indexes.
+    gallery: Gallery, progress: Report = lambda done, total: None, *, engine: str = FAISS
+) -> dict[Of, Settings | MilvusSettings]:
+    """Index the images and captions of a gallery, and save the indexes.
 
     The settings are chosen with queries of the other modality. Without captions there are none: the images
     are the queries, and a search scans four times the lists that these need.
@@ -76,32 +80,47 @@ def save_indexes(
     Args:
         gallery: the gallery.
         progress: called with the number of vectors done and in total.
+        engine: 'faiss', for at least `FEWEST` images or captions, or 'milvus:URI'; see `MilvusConnection`. An
+            insertion into Milvus that was stopped goes on where it was.
 
     Returns:
         The settings of each index.
 
     Raises:
-        GalleryError: see `build_approximate`.
+        GalleryError: see `milvus_of`, `build_approximate` and `build_in_milvus`.
     """
+    milvus = milvus_of(engine)
     captions = np.fromiter(distinct_captions(gallery.column("captions")).values(), dtype=np.int64)
     parts: dict[Of, np.ndarray] = {"images": np.arange(len(gallery)), "captions": captions}
-    parts = {of: rows for of, rows in parts.items() if len(rows) >= FEWEST}
-    total, done, made = sum(map(len, parts.values())), 0, dict[str, Settings]()
+    parts = {of: rows for of, rows in parts.items() if len(rows) >= (1 if milvus else FEWEST)}
+    total, done, made = sum(map(len, parts.values())), 0, dict[Of, Settings | MilvusSettings]()
 
     def report(count: int, _: int) -> None:
         progress(done + count, total)
 
     for of, rows in parts.items():
         indexed = None if of == "images" else rows
-        index = build_approximate(_vectors(gallery, of), indexed, _queries(gallery, of), report)
+        made[of] = (
+            _save_in_milvus(gallery, of, indexed, milvus, report)
+            if milvus
+            else _save_in_file(gallery, of, indexed, report)
+        )
         done += len(rows)
-        settings = index.settings
-        if not gallery.manifest.captions:
-            settings = settings._replace(probes=min(4 * settings.probes, index.lists.nlist))
-        _write(_path(gallery, of), index.lists, settings, str(gallery.path.resolve()))
-        made[of] = settings
-    _forget(gallery)
+    delete_earlier_indexes(gallery)
     return made
+
+
+def milvus_of(engine: str) -> MilvusConnection | None:
+    """Return the Milvus of an engine, without connecting to it; None for faiss.
+
+    Raises:
+        GalleryError: There is no such engine.
+    """
+    if engine == FAISS:
+        return None
+    if not engine.startswith(MILVUS):
+        raise GalleryError(f"There is no index engine {engine!r}. Choose {FAISS} or {MILVUS}URI.")
+    return MilvusConnection(engine.removeprefix(MILVUS))
 
 
 def distinct_captions(captions: Iterable[Sequence[str]]) -> dict[str, int]:
@@ -110,6 +129,47 @@ def distinct_captions(captions: Iterable[Sequence[str]]) -> dict[str, int]:
     for row, caption in enumerate(chain.from_iterable(captions)):
         first.setdefault(caption, row)
     return first
+
+
+def _save_in_file(gallery: Gallery, of: Of, rows: np.ndarray | None, report: Report) -> Settings:
+    index = build_approximate(_vectors(gallery, of), rows, _queries(gallery, of), report)
+    settings, path = index.settings, record_path(gallery, of)
+    if not gallery.manifest.captions:
+        settings = settings._replace(probes=min(4 * settings.probes, index.lists.nlist))
+    delete_index(path)
+    with whole_file(index_file(path)) as part:
+        faiss.write_index(index.lists, str(part))
+        digest = sha256(part)
+    write_record(path, FileRecord(gallery=str(gallery.path.resolve()), sha256=digest, settings=settings))
+    return settings
+
+
+def _save_in_milvus(
+    gallery: Gallery, of: Of, rows: np.ndarray | None, milvus: MilvusConnection, report: Report
+) -> MilvusSettings:
+    path = record_path(gallery, of)
+    record = MilvusRecord(gallery=str(gallery.path.resolve()), uri=milvus.uri)
+    earlier = read_record(path)
+    if not isinstance(earlier, MilvusRecord) or earlier.uri != milvus.uri:
+        delete_index(path)
+        earlier = record
+
+    def inserted(count: int, total: int) -> None:
+        write_record(path, record.model_copy(update={"inserted": count}))
+        report(count, total)
+
+    index = build_in_milvus(
+        _vectors(gallery, of),
+        rows,
+        gallery.column("labels") if of == "images" else None,
+        _queries(gallery, of),
+        milvus,
+        collection_name(path),
+        inserted=earlier.inserted,
+        progress=inserted,
+    )
+    write_record(path, record.model_copy(update={"inserted": len(index), "settings": index.settings}))
+    return index.settings
 
 
 def _vectors(gallery: Gallery, of: Of) -> np.ndarray:
@@ -122,45 +182,13 @@ def _queries(gallery: Gallery, of: Of) -> np.ndarray:
     return np.ascontiguousarray(others[np.sort(rows)], dtype=np.float32)
 
 
-def _path(gallery: Gallery, of: Of) -> Path:
-    """Return the file of an index, which is named by the content of what it indexes."""
-    about = gallery.manifest
-    names = about.files_of(IMAGES) if of == "images" else [*about.files_of(TEXTS), ITEMS]
-    content = [f"{name} {about.files[name].sha256}" for name in names]
-    digest = sha256_of_bytes("\n".join([f"{of} {_FORMAT}", *content]).encode()).hexdigest()
-    return cache_dir("indexes") / f"{digest[:32]}.faiss"
-
-
-def _write(path: Path, lists: faiss.IndexIVFPQFastScan, settings: Settings, gallery: str) -> None:
-    with whole_file(path) as part:
-        faiss.write_index(lists, str(part))
-        digest = sha256(part)
-    with whole_file(path.with_suffix(".json")) as part:
-        record = _Record(gallery=gallery, sha256=digest, settings=settings)
-        part.write_text(record.model_dump_json(), encoding="utf-8")
-
-
-def _read(path: Path) -> tuple[faiss.IndexIVFPQFastScan, Settings] | None:
-    """Read an index; None if there is none, or if a file is damaged."""
+def _read(path: Path, digest: str) -> faiss.IndexIVFPQFastScan | None:
+    """Read an index file; None if there is none, or if it is damaged."""
     try:
-        record = _Record.model_validate_json(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if sha256(path) != record.sha256:
+        if sha256(path) != digest:
             return None
-    except (OSError, ValidationError):
+    except OSError:
         return None
     lists = faiss.read_index(str(path))
     assert isinstance(lists, faiss.IndexIVFPQFastScan)
-    return lists, record.settings
-
-
-def _forget(gallery: Gallery) -> None:
-    """Delete the indexes of embeddings that the gallery had before."""
-    current = {_path(gallery, of).with_suffix(".json").name for of in ("images", "captions")}
-    for path in cache_dir("indexes").glob("*.json"):
-        try:
-            record = _Record.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
-            continue
-        if record.gallery == str(gallery.path.resolve()) and path.name not in current:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".faiss").unlink(missing_ok=True)
+    return lists

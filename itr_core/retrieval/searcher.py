@@ -11,9 +11,8 @@ from PIL import Image
 
 from itr_core.errors import GalleryError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
-from itr_core.retrieval.approximate import ApproximateIndex
 from itr_core.retrieval.composed import changed_picture, minus_query
-from itr_core.retrieval.filters import Filters
+from itr_core.retrieval.filters import Among, Filters
 from itr_core.retrieval.index import Index
 from itr_core.retrieval.query_text import normalised
 from itr_core.retrieval.saved_index import distinct_captions, open_index
@@ -62,7 +61,7 @@ class Searcher:
         encoder: the model that embedded the gallery.
         u1: weight of the local similarity in re-ranking, in [0, 1]. Default: that of the training, if the
             model was trained with it (AsCL), or 0.8.
-        exact: ignore the approximate index that `pairscope index` made.
+        exact: ignore the index that `pairscope index` made.
 
     Raises:
         GalleryError: Another model built the gallery.
@@ -290,7 +289,7 @@ class Searcher:
 
     def approximate(self, of: Of = "images") -> bool:
         """Whether images (or captions) are found by an approximate index, which can miss some of the best."""
-        return isinstance(self._index(of), ApproximateIndex)
+        return self._index(of).approximate
 
     @property
     def labels(self) -> dict[str, np.ndarray]:
@@ -303,7 +302,8 @@ class Searcher:
         Raises:
             QueryError: No image of the gallery has one of the labels, or captions are searched.
         """
-        return self._filters.having(labels, of)
+        found = self._filters.having(labels, of)
+        return None if found is None else found.rows
 
     def _check(self, k: int, of: str, can_rerank: Of | None) -> None:
         if of not in get_args(Of):
@@ -365,7 +365,7 @@ class Searcher:
         by: str | None = None,
         exclude: int | None = None,
         rescore: Rescore | None = None,
-        among: np.ndarray | None = None,
+        among: Among | None = None,
     ) -> list[Hit]:
         excludes = of == "images" and exclude is not None
         wanted = CANDIDATES if rescore else k

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from itr_core.retrieval.filters import Among
 from itr_core.retrieval.index import ExactIndex, Index
 
 
@@ -16,8 +17,13 @@ class SpaceIndex:
     to_space: Callable[[np.ndarray], np.ndarray]
     """Maps embeddings (q, D) of the encoder to vectors (q, d)."""
 
+    @property
+    def approximate(self) -> bool:
+        """See `Index.approximate`."""
+        return self.index.approximate
+
     def search(
-        self, queries: np.ndarray, k: int, among: np.ndarray | None = None
+        self, queries: np.ndarray, k: int, among: Among | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Index.search`; queries are embeddings of the encoder."""
         return self.index.search(self.to_space(queries), k, among)

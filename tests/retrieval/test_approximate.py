@@ -5,6 +5,7 @@ import pytest
 
 from itr_core.errors import GalleryError
 from itr_core.retrieval.approximate import ApproximateIndex, Settings, build_approximate
+from itr_core.retrieval.filters import Among
 from itr_core.retrieval.index import ExactIndex
 from tests.retrieval.gap import pairs
 
@@ -42,10 +43,10 @@ def test_a_filter_is_kept_and_its_best_rows_are_found(
     index: ApproximateIndex, some: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Few rows are scored exactly; among more, the lists are scanned."""
-    monkeypatch.setattr("itr_core.retrieval.approximate._FEW", 100)
+    monkeypatch.setattr("itr_core.retrieval.index._FEW", 100)
     among = np.sort(np.random.default_rng(1).choice(N, some, replace=False))
-    _, exact = ExactIndex(IMAGES).search(QUERIES, 10, among)
-    _, rows = index.search(QUERIES, 10, among)
+    _, exact = ExactIndex(IMAGES).search(QUERIES, 10, Among(among))
+    _, rows = index.search(QUERIES, 10, Among(among))
     assert np.isin(rows, among).all()
     assert recall(rows, exact) >= 0.985
 
@@ -57,7 +58,7 @@ def test_there_are_as_many_results_as_are_asked_for_even_if_the_first_lists_are_
         _, rows = few.search(QUERIES[:5], k)
         assert rows.shape == (5, min(k, 2_000))
         assert all(len(set(row)) == len(row) for row in rows.tolist())
-    assert few.search(QUERIES[:5], 3, np.zeros(0, np.int64))[1].shape == (5, 0)
+    assert few.search(QUERIES[:5], 3, Among(np.zeros(0, np.int64)))[1].shape == (5, 0)
 
 
 def test_some_rows_of_the_vectors_can_be_indexed() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from itr_core.retrieval.filters import Among
 from itr_core.retrieval.index import ExactIndex
 
 
@@ -80,11 +81,11 @@ def test_a_search_among_some_rows_equals_sorting_them() -> None:
     vectors, queries = unit(rng, 2000, 16), unit(rng, 20, 16)
     among = np.sort(rng.choice(2000, 90, replace=False))
     for k in (5, 90, 200):
-        scores, rows = ExactIndex(vectors).search(queries, k, among)
+        scores, rows = ExactIndex(vectors).search(queries, k, Among(among))
         true_scores, positions = by_sorting(queries, vectors[among], k)
         np.testing.assert_array_equal(rows, among[positions])
         np.testing.assert_allclose(scores, true_scores, atol=1e-6)
-    assert ExactIndex(vectors).search(queries, 5, among[:0])[1].shape == (20, 0)
+    assert ExactIndex(vectors).search(queries, 5, Among(among[:0]))[1].shape == (20, 0)
 
 
 def test_an_index_of_some_rows_equals_an_index_of_these_vectors() -> None:
@@ -93,7 +94,7 @@ def test_an_index_of_some_rows_equals_an_index_of_these_vectors() -> None:
     vectors, queries = unit(rng, 900, 16), unit(rng, 20, 16)
     rows = np.sort(rng.choice(900, 400, replace=False))
     some, copied = ExactIndex(vectors, rows), ExactIndex(vectors[rows])
-    for among in (None, np.arange(0, 400, 3)):
+    for among in (None, Among(np.arange(0, 400, 3))):
         for found, expected in zip(
             some.search(queries, 9, among), copied.search(queries, 9, among), strict=True
         ):

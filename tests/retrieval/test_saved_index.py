@@ -10,7 +10,7 @@ import pytest
 from itr_core.gallery import Gallery
 from itr_core.retrieval.approximate import ApproximateIndex
 from itr_core.retrieval.index import ExactIndex
-from itr_core.retrieval.saved_index import distinct_captions, is_indexed, open_index, save_indexes
+from itr_core.retrieval.saved_index import distinct_captions, engine_of, open_index, save_indexes
 from tests.galleries import write_gallery
 from tests.retrieval.gap import pairs
 
@@ -34,12 +34,12 @@ def gallery_of(folder: Path, images: np.ndarray = IMAGES, captions: int = N) -> 
 
 def test_a_saved_index_is_opened_by_later_searches(tmp_path: Path) -> None:
     gallery = gallery_of(tmp_path / "gallery")
-    assert not is_indexed(gallery)
+    assert engine_of(gallery) is None
     seen: list[tuple[int, int]] = []
     made = save_indexes(gallery, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (N, N)
     assert list(made) == ["images"]  # 200 different captions are too few
-    assert is_indexed(gallery)
+    assert engine_of(gallery) == "faiss"
     index = open_index(gallery, "images")
     assert isinstance(index, ApproximateIndex)
     assert index.settings == made["images"]
@@ -57,7 +57,7 @@ def test_a_copy_of_the_gallery_is_indexed_and_one_with_other_embeddings_is_not(t
     gallery = gallery_of(tmp_path / "gallery")
     save_indexes(gallery)
     shutil.copytree(gallery.path, tmp_path / "copy")
-    assert is_indexed(Gallery.open(tmp_path / "copy"))
+    assert engine_of(Gallery.open(tmp_path / "copy")) == "faiss"
     assert isinstance(open_index(gallery_of(tmp_path / "other", IMAGES[::-1]), "images"), ExactIndex)
 
 
@@ -93,7 +93,7 @@ def test_an_index_file_in_the_folder_of_a_gallery_is_not_read(tmp_path: Path, ca
 def test_without_captions_more_lists_are_scanned_than_images_need(tmp_path: Path) -> None:
     """No queries of the other modality are known, which need more lists."""
     gallery = gallery_of(tmp_path / "gallery", captions=0)
-    made = save_indexes(gallery)["images"]
+    save_indexes(gallery)
     index = open_index(gallery, "images")
     assert isinstance(index, ApproximateIndex)
-    assert made.probes >= min(4, index.lists.nlist)
+    assert index.settings.probes >= min(4, index.lists.nlist)

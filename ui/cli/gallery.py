@@ -52,8 +52,11 @@ def build(
         ),
     ] = None,
     index: Annotated[
-        bool, typer.Option("--index", help="Also make an approximate index, see `pairscope index`.")
-    ] = False,
+        str | None,
+        typer.Option(
+            metavar="ENGINE", help="Also make an index, faiss or milvus:URI, see `pairscope index --index`."
+        ),
+    ] = None,
     device: Device = None,
     runtime: Runtime = None,
     as_json: Json = False,
@@ -61,9 +64,12 @@ def build(
     """Embed a source with a model and save it as a gallery. Repeat the command to resume a stopped build."""
     from analysis.gallery_analysis import GalleryAnalysis
     from itr_core.gallery import Gallery
+    from itr_core.retrieval.saved_index import milvus_of
     from itr_core.runtimes.encoder import open_runtime
 
     start = time.perf_counter()
+    if index:
+        milvus_of(index)  # a wrong one is refused now, not after the build
     pairs = options.open(source)
     cluster = _ray_engine(engine, ray_address, device, runtime)
     encoder = open_runtime(model, runtime, "cpu" if cluster else device)
@@ -72,7 +78,7 @@ def build(
             pairs, encoder, out, tokens=tokens, force=force, engine=cluster, progress=progress
         )
     if index:
-        make_indexes(gallery)
+        make_indexes(gallery, index)
     try:
         with progress_bar("Analysing") as progress:
             GalleryAnalysis(gallery).prepare(umap=umap, progress=progress)
@@ -126,7 +132,7 @@ def update(
     from itr_core.gallery.changes import changes
     from itr_core.gallery.named_models import model_to_load
     from itr_core.pairs import load_pairs
-    from itr_core.retrieval.saved_index import is_indexed
+    from itr_core.retrieval.saved_index import engine_of
     from itr_core.runtimes.encoder import open_runtime
 
     start = time.perf_counter()
@@ -152,9 +158,9 @@ def update(
                 earlier=before,
                 progress=progress,
             )
-        if is_indexed(before):
-            make_indexes(after)
         carried += known.carry(GalleryAnalysis(after))
+        if engine := engine_of(before):
+            make_indexes(after, engine)
         report_skipped(f"{name}: {reason}" for name, reason in after.manifest.skipped)
     counts = {"added": len(found.added), "changed": len(found.changed), "removed": len(found.removed)}
     counts["unchanged"] = found.unchanged

@@ -37,9 +37,7 @@ RerankWeight = Annotated[
         "model's training, or 0.8.",
     ),
 ]
-Exact = Annotated[
-    bool, typer.Option("--exact", help="Ignore the approximate index that `pairscope index` made.")
-]
+Exact = Annotated[bool, typer.Option("--exact", help="Ignore the index that `pairscope index` made.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -99,7 +99,7 @@ def launch(
         judgments: File of expert judgments in the layout of Flickr8k's ExpertAnnotations.txt, by which the
             pictures found in galleries of Flickr8k are marked.
         runtime: What runs the models: 'torch' (also None), or 'onnx' or 'openvino' for their exports.
-        exact: Use no approximate index, see `pairscope index`.
+        exact: Use no index that `pairscope index` made.
         block: Return only when the server stops; False returns once the app answers.
 
     Returns:

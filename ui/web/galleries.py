@@ -75,7 +75,7 @@ class Galleries:
             in the manifest, `starter:infonce`, and for Picturebook the other starters as well.
         experts: Expert judgments, see `analysis.judged_truth.judged_truth`.
         runtime: What runs the models: 'torch' (also None), or 'onnx' or 'openvino' for their exports.
-        exact: Use no approximate index, see `Searcher`.
+        exact: Use no index that `pairscope index` made, see `Searcher`.
 
     Raises:
         SourceError: A spec names no kind of source and no file or folder.

@@ -49,12 +49,43 @@ def test_searches_use_the_index_unless_they_are_to_be_exact(
     assert found["hits"] == exact["hits"]
 
 
+def test_milvus_is_searched_like_any_index_until_another_replaces_it(tmp_path: Path) -> None:
+    client = pytest.importorskip("pymilvus", reason="pip install 'pairscope[milvus]'").MilvusClient
+    photos, gallery, file = tmp_path / "photos", tmp_path / "gallery", tmp_path / "milvus.db"
+    pairscope("data", "export", "picturebook:gallery@40", "--to", "folder", "--out", photos)
+    assert pairscope("build", photos, "--out", gallery, "--index", "milvus:file").exit_code == 2
+    assert not gallery.exists()
+    built = pairscope("build", photos, "--out", gallery, "--no-map", "--index", f"milvus:{file}")
+    assert built.exit_code == 0, built.stderr
+    assert "100.0%" in pairscope("index", gallery, "--index", f"milvus:{file}").stdout
+    milvus = client(str(file))
+    before = set(milvus.list_collections())
+    min(photos.rglob("*.png")).unlink()
+    updated = pairscope("update", gallery)
+    assert updated.exit_code == 0, updated.stderr
+    after = set(milvus.list_collections())
+    assert (len(before), len(after), before & after) == (2, 2, set())
+    found, exact = (
+        json.loads(pairscope("search", gallery, "a dog", "--json", *option).stdout)["hits"]
+        for option in ((), ("--exact",))
+    )
+    assert found == exact
+    milvus.drop_collection(max(after))
+    milvus.drop_collection(min(after))
+    refused = pairscope("search", gallery, "a dog")
+    assert refused.exit_code == 2
+    assert str(file) in refused.stderr
+    assert "--exact" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    milvus.close()
+
+
 def test_an_update_indexes_the_new_embeddings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("itr_core.retrieval.saved_index.FEWEST", 30)
     photos, gallery = tmp_path / "photos", tmp_path / "gallery"
     exported = pairscope("data", "export", "picturebook:gallery@40", "--to", "folder", "--out", photos)
     assert exported.exit_code == 0, exported.stderr
-    built = pairscope("build", photos, "--out", gallery, "--no-map", "--index")
+    built = pairscope("build", photos, "--out", gallery, "--no-map", "--index", "faiss")
     assert built.exit_code == 0, built.stderr
     min(photos.rglob("*.png")).unlink()
     updated = pairscope("update", gallery)

@@ -1,0 +1,236 @@
+"""Indexes in Milvus, on a server (`milvus-lite server`) and in a file, find what an exact search finds."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from itr_core.errors import GalleryError
+from itr_core.gallery import Gallery
+from itr_core.retrieval.approximate import recall
+from itr_core.retrieval.filters import Among, Filters
+from itr_core.retrieval.index import ExactIndex, exact_rows
+from itr_core.retrieval.milvus import MilvusIndex
+from itr_core.retrieval.milvus_connection import TOKEN, MilvusConnection
+from itr_core.retrieval.saved_index import engine_of, open_index, save_indexes
+from tests.galleries import write_gallery
+from tests.retrieval.gap import pairs
+
+pymilvus = pytest.importorskip("pymilvus", reason="pip install 'pairscope[milvus]'")
+lite = pytest.importorskip("milvus_lite.server_manager", reason="pip install 'pairscope[milvus]'")
+
+N = 400
+IMAGES, CAPTIONS = pairs(N, 16)
+LABELS = ["red", 'the "best"', "back\\slash", "café, 'x' {y}"]
+URI = str
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PAIRSCOPE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("itr_core.retrieval.milvus._BATCH", 150)
+    return tmp_path / "cache" / "indexes"
+
+
+@contextmanager
+def served(folder: Path, port: int) -> Iterator[URI]:
+    """Serve a folder until the context ends; `port` is free."""
+    command = ["-m", "milvus_lite", "server", "--data-dir", str(folder), "--port", str(port)]
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(600):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URI]:
+    with served(tmp_path_factory.mktemp("milvus"), free_port()) as uri:
+        yield uri
+
+
+def gallery_of(folder: Path, images: np.ndarray = IMAGES) -> Gallery:
+    """A gallery in which pairs of captions are equal, and image i has label i modulo 5, or none."""
+    captions = [[f"caption {row // 2}"] for row in range(N)]
+    labels = [LABELS[row % 5 : row % 5 + 1] for row in range(N)]
+    return write_gallery(folder, images, CAPTIONS, [f"id {row}" for row in range(N)], captions, labels=labels)
+
+
+def in_milvus(gallery: Gallery, rows: np.ndarray | None = None) -> MilvusIndex:
+    index = open_index(gallery, "images" if rows is None else "captions", rows)
+    assert isinstance(index, MilvusIndex)
+    return index
+
+
+def test_a_flat_index_finds_the_same_as_an_exact_search(
+    tmp_path: Path, server: URI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("itr_core.retrieval.index._FEW", 0)  # filters, too, are Milvus's
+    gallery, seen = gallery_of(tmp_path / "gallery"), list[tuple[int, int]]()
+    made = save_indexes(gallery, lambda *each: seen.append(each), engine=f"milvus:{server}")
+    assert {of: each.recall for of, each in made.items()} == {"images": 1, "captions": 1}
+    assert seen[-1] == (N + N // 2, N + N // 2)
+    assert engine_of(gallery) == f"milvus:{server}"
+    texts = np.arange(0, N, 2)
+    for index, exact, queries in (
+        (in_milvus(gallery), ExactIndex(IMAGES), CAPTIONS[:20]),
+        (in_milvus(gallery, texts), ExactIndex(CAPTIONS, texts), IMAGES[:20]),
+    ):
+        assert not index.approximate
+        for k in (1, 10, 1_000):
+            for got, expected in zip(index.search(queries, k), exact.search(queries, k), strict=True):
+                np.testing.assert_array_equal(got, expected)
+    filters = Filters(gallery.column("labels"))
+    for label in LABELS:
+        among = filters.having([label])
+        assert among is not None
+        _, rows = in_milvus(gallery).search(CAPTIONS[:20], 10, among)
+        np.testing.assert_array_equal(rows, ExactIndex(IMAGES).search(CAPTIONS[:20], 10, among)[1])
+    nothing = Among(np.zeros(0, np.int64), ("red", LABELS[1]))
+    assert in_milvus(gallery).search(CAPTIONS[:2], 10, nothing)[1].shape == (2, 0)
+    assert isinstance(open_index(gallery, "images", exact=True), ExactIndex)
+
+
+def test_a_graph_finds_99_percent_with_texts_as_queries(
+    tmp_path: Path, server: URI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("itr_core.retrieval.milvus.FEWEST", N)
+    images, captions = IMAGES[:, ::-1], CAPTIONS[:, ::-1]  # other embeddings than those of other tests
+    gallery = gallery_of(tmp_path / "gallery", images)
+    made = save_indexes(gallery, engine=f"milvus:{server}")
+    index = in_milvus(gallery)
+    assert index.approximate
+    assert made["images"] == index.settings
+    assert recall(index, captions, exact_rows(images, None, captions, 10)) >= 0.99
+
+
+def killed(folder: Path, uri: URI) -> None:
+    def kill(done: int, total: int) -> None:
+        if done == 300:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.modules["itr_core.retrieval.milvus"]._BATCH = 150  # type: ignore[attr-defined]  # as the fixture does
+    save_indexes(Gallery.open(folder), kill, engine=f"milvus:{uri}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_insertion_goes_on_where_it_was(tmp_path: Path, server: URI) -> None:
+    gallery = gallery_of(tmp_path / "gallery", IMAGES[::-1])
+    process = multiprocessing.get_context("spawn").Process(target=killed, args=(gallery.path, server))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert isinstance(open_index(gallery, "images"), ExactIndex)  # until the collection is complete
+    assert engine_of(gallery) == f"milvus:{server}"
+    seen: list[int] = []
+    save_indexes(gallery, lambda done, total: seen.append(done), engine=f"milvus:{server}")
+    assert seen[0] == N  # the first 300 were there
+    _, rows = in_milvus(gallery).search(CAPTIONS, 10)
+    np.testing.assert_array_equal(rows, ExactIndex(IMAGES[::-1]).search(CAPTIONS, 10)[1])
+
+
+def test_a_collection_is_used_again_and_deleted_when_the_gallery_has_other_embeddings(
+    tmp_path: Path, server: URI
+) -> None:
+    gallery = gallery_of(tmp_path / "gallery", IMAGES**3)
+    save_indexes(gallery, engine=f"milvus:{server}")
+    client = pymilvus.MilvusClient(server)
+    before = set(client.list_collections())
+    seen: list[int] = []
+    save_indexes(gallery, lambda done, total: seen.append(done), engine=f"milvus:{server}")
+    assert seen == [N, N + N // 2]  # nothing is inserted
+    other = gallery_of(tmp_path / "gallery", IMAGES**5)
+    save_indexes(other, engine=f"milvus:{server}")
+    after = set(client.list_collections())
+    assert len(before - after) == len(after - before) == 1
+    client.drop_collection(in_milvus(other).collection)
+    with pytest.raises(GalleryError, match=r"does not answer.*--exact"):
+        in_milvus(other).search(CAPTIONS[:1], 3)
+
+
+def test_searches_name_the_server_that_is_away_and_the_remedy(tmp_path: Path) -> None:
+    gallery, port = gallery_of(tmp_path / "gallery"), free_port()
+    with served(tmp_path / "milvus", port) as uri:
+        save_indexes(gallery, engine=f"milvus:{uri}")
+        index = in_milvus(gallery)
+        assert index.search(CAPTIONS[:1], 3)[1].shape == (1, 3)
+    for opened in (in_milvus(gallery), index):  # not connected, and connected
+        start = time.monotonic()
+        with pytest.raises(GalleryError, match=f"Milvus at {uri} does not answer.*--exact") as caught:
+            opened.search(CAPTIONS[:1], 3)
+        assert time.monotonic() - start < 20  # 3 s for the connection, 5 s for the search, on an idle machine
+        assert uri not in caught.value.__notes__[0]  # what visitors of the app are told
+        start = time.monotonic()
+        with pytest.raises(GalleryError, match="does not answer"):
+            opened.search(CAPTIONS[:1], 3)
+        assert time.monotonic() - start < 1
+    with served(tmp_path / "milvus", port):
+        time.sleep(5)
+        assert index.search(CAPTIONS[:1], 3)[1].shape == (1, 3)
+
+
+def test_a_file_of_milvus_lite_is_searched_and_tells_who_else_opens_it(tmp_path: Path) -> None:
+    gallery, file = gallery_of(tmp_path / "gallery"), tmp_path / "milvus.db"
+    with served(file, free_port()), pytest.raises(GalleryError, match="one process at a time"):
+        save_indexes(gallery, engine=f"milvus:{file}")
+    save_indexes(gallery, engine=f"milvus:{file}")
+    _, rows = in_milvus(gallery).search(CAPTIONS[:5], 10)
+    np.testing.assert_array_equal(rows, ExactIndex(IMAGES).search(CAPTIONS[:5], 10)[1])
+    lite.server_manager_instance.release_server(str(file))
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ("milvus", "There is no index engine 'milvus'"),
+        ("milvus:localhost:19530", "milvus:http://HOST"),
+        ("milvus:https://ann:secret@host:19530", TOKEN),
+    ],
+)
+def test_engines_that_are_none(tmp_path: Path, engine: str, message: str) -> None:
+    with pytest.raises(GalleryError, match=message) as caught:
+        save_indexes(gallery_of(tmp_path / "gallery"), engine=engine)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_token_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    class Client:
+        def __init__(self, uri: str, **kwargs: Any) -> None:
+            asked.update(kwargs, uri=uri)
+
+        def list_collections(self, timeout: float) -> list[str]:
+            return []
+
+    monkeypatch.setattr(pymilvus, "MilvusClient", Client)
+    monkeypatch.setenv(TOKEN, "ann:secret")
+    assert MilvusConnection("https://host").call("list_collections", seconds=1) == []
+    assert (asked["uri"], asked["token"]) == ("https://host", "ann:secret")
+
+
+def test_without_the_client_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    with pytest.raises(GalleryError, match=r"pip install 'pairscope\[milvus\]'"):
+        MilvusConnection("http://host").call("list_collections", seconds=1)
