@@ -28,6 +28,7 @@ from itr_core.encoders.heads import Heads
 from itr_core.encoders.loading import LoadedModel, open_model
 from itr_core.encoders.model_specs import split_language
 from itr_core.encoders.preprocessing import split_transform
+from itr_core.encoders.streams import map_batches
 from itr_core.encoders.text_tower import TextTower
 from itr_core.encoders.tokenizer import set_language, special_ids, split_at_context
 from itr_core.errors import ModelError
@@ -195,7 +196,7 @@ class DualEncoder(nn.Module):
             else partial(self.model.encode_image, normalize=False)
         )
         with self._encoding():
-            outputs = [self._alone(forward, pixels) for pixels in self._pixel_batches(images, batch_size)]
+            outputs = map_batches(forward, self._pixel_batches(images, batch_size), self.lock)
             pooled = [unit(each[0] if tokens else each) for each in outputs]
             embeddings = self.heads.extend_images(concatenate(pooled, (0, self.token_dim)))
             patches = [unit(each[1]) for each in outputs] if tokens else []
@@ -236,15 +237,15 @@ class DualEncoder(nn.Module):
         emb = np.empty((len(texts), self.token_dim), np.float32)
         tower = self.text_tower.with_tokens if tokens else self.text_tower
 
-        def encode(rows: NDArray[np.intp]) -> Any:
-            return tower(self.tokenizer([texts[row] for row in rows]).to(self.device))
+        def ids(rows: NDArray[np.intp]) -> Tensor:
+            return self.tokenizer([texts[row] for row in rows]).to(self.device)
 
         with self._encoding():
+            outputs = map_batches(tower, (self._alone(ids, rows) for rows in batches), self.lock)
             if not tokens:
-                for rows in batches:
-                    emb[rows] = unit(self._alone(encode, rows))
+                for rows, pooled in zip(batches, outputs, strict=True):
+                    emb[rows] = unit(pooled)
                 return self.heads.extend_texts(emb, texts)
-            outputs = [self._alone(encode, rows) for rows in batches]
             longest = max((mask.shape[1] for *_, mask in outputs), default=0)
             words = np.zeros((len(texts), longest, self.token_dim), np.float32)
             masks = np.zeros((len(texts), longest), np.bool_)

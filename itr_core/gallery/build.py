@@ -156,15 +156,15 @@ class _Build:
         done = self._resume()
         total = len(self.pairs)
         progress(min(done * SHARD, total), total)
-        images = prepared_images(
-            self.pairs,
-            [row for row in range(done * SHARD, total) if not self.unchanged[row]],
-            self.encoder.prepare,
-            self.shipped.image,
-            leave_cores=not len(self.shipped),
-        )
         # An event requests the stop: an exception could be lost while worker processes are forked.
-        with stop_requested() as stop, images as stream:
+        with stop_requested() as stop:
+            images = prepared_images(
+                self.pairs,
+                [row for row in range(done * SHARD, total) if not self.unchanged[row]],
+                self.encoder.prepare,
+                self.shipped.image,
+                leave_cores=not len(self.shipped),
+            )
 
             def report(count: int) -> None:
                 progress(count, total)
@@ -175,7 +175,7 @@ class _Build:
                     )
 
             for start in range(done * SHARD, total, SHARD):
-                self._encode_shard(stream, range(start, min(start + SHARD, total)), report)
+                self._encode_shard(images, range(start, min(start + SHARD, total)), report)
 
     def _resume(self) -> int:
         """Return the number of whole shards, after deleting the others."""

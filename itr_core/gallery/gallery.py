@@ -60,20 +60,21 @@ class Gallery:
             )
 
     @classmethod
-    def open(cls, path: str | Path, *, verify: bool = True) -> "Gallery":
+    def open(cls, path: str | Path, *, verify: bool = True, thumbnails: bool = True) -> "Gallery":
         """Open a gallery folder and compare its files with the manifest.
 
         Args:
             path: the folder.
             verify: hash every file, which takes 0.1 s for 2,000 images; otherwise compare only names and
                 sizes. A file of a shard is hashed when it is first read.
+            thumbnails: compare the thumbnails, too; what does not show them need not.
 
         Raises:
             GalleryError: The gallery is missing, damaged or has another format. The message names a remedy.
         """
         folder = Path(os.path.expanduser(path))
         manifest = Manifest.read(folder)
-        manifest.verify(folder, contents=verify)
+        manifest.verify(folder, contents=verify, thumbnails=thumbnails)
         return cls(folder, manifest, verify=verify)
 
     @classmethod

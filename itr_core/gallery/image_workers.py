@@ -5,13 +5,11 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from io import BytesIO
 from multiprocessing import current_process
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
@@ -46,7 +44,6 @@ class UnusableImage(NamedTuple):
     reason: str
 
 
-@contextmanager
 def prepared_images(
     pairs: "PairSet",
     rows: Sequence[int],
@@ -54,21 +51,20 @@ def prepared_images(
     known: Callable[[Image.Image], np.ndarray | None],
     *,
     leave_cores: bool,
-) -> Iterator[Iterator[PreparedImage | UnusableImage]]:
-    """Prepare the images of a source in worker processes.
+) -> Iterator[PreparedImage | UnusableImage]:
+    """Prepare the images of a source in worker processes, which are started now.
 
     Args:
         pairs: the source.
         rows: of the images.
         prepare: `Encoder.prepare`.
         known: returns the embedding of an image, or None if the image must be prepared and encoded.
-        leave_cores: use half of the cores only, and limit torch to the others, because images are encoded at
-            the same time. Threads that share a core with another process mostly wait for each other.
+        leave_cores: use half of the cores only, because images are encoded at the same time.
 
-    Yields:
+    Returns:
         An iterator over the images of these rows, in their order.
     """
-    workers, encoding = cores_for_encoding(leave_cores=leave_cores)
+    workers = preparing_processes(leave_cores=leave_cores)
     loader: DataLoader[PreparedImage | UnusableImage] = DataLoader(
         _PreparedImages(pairs, prepare, known),
         batch_size=None,
@@ -79,16 +75,11 @@ def prepared_images(
         prefetch_factor=max(2, AHEAD // workers) if workers else None,
         worker_init_fn=leave_signals_to_parent,
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(encoding)
-    try:
-        yield iter(loader)
-    finally:
-        torch.set_num_threads(threads)
+    return iter(loader)
 
 
-def cores_for_encoding(*, leave_cores: bool) -> tuple[int, int]:
-    """Return the number of processes that prepare images, and of torch's threads that encode them.
+def preparing_processes(*, leave_cores: bool) -> int:
+    """Return the number of processes that prepare images; 0 if this process must do it.
 
     Args:
         leave_cores: see `prepared_images`.
@@ -99,8 +90,7 @@ def cores_for_encoding(*, leave_cores: bool) -> tuple[int, int]:
     # A process that must end with its parent (daemon) may have none of its own.
     can_fork = sys.platform == "linux" and not current_process().daemon
     cores = len(os.sched_getaffinity(0)) if can_fork else 0
-    workers = max(1, cores // 2) if leave_cores and cores else cores
-    return workers, max(1, torch.get_num_threads() - workers)
+    return max(1, cores // 2) if leave_cores and cores else cores
 
 
 def prepared_in_threads(

@@ -1,10 +1,12 @@
 """The manifest of a gallery: source, model, counts, and size and hash of every file."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
+from functools import cache
 from hashlib import sha256 as sha256_of_bytes
 from pathlib import Path
 from shlex import join, quote
@@ -21,8 +23,14 @@ NAME = "manifest.json"
 IMAGES, TEXTS, ITEMS = "image_embeddings.npy", "text_embeddings.npy", "items.parquet"
 TOKENS = "image_tokens.npy"
 """Optional file: patch tokens of the images, for re-ranking."""
+THUMBNAILS = "thumbnails"
+"""Folder of the thumbnails."""
 SHARDS = "shards"
 """Folder of a gallery in shards: `shards/NNNNN/` has the arrays of some of its images."""
+
+
+FILES_AT_A_TIME = 256
+"""Files that a thread compares with the manifest before it takes others."""
 
 
 class Stamp(NamedTuple):
@@ -104,33 +112,43 @@ class Manifest(BaseModel):
         with whole_file(folder / NAME) as part:
             part.write_text(complete.model_dump_json(indent=1, exclude=self._unset), encoding="utf-8")
 
-    def verify(self, folder: Path, *, contents: bool = True) -> None:
+    def verify(self, folder: Path, *, contents: bool = True, thumbnails: bool = True) -> None:
         """Compare every file with its stamp.
 
         Args:
             folder: the gallery's folder.
             contents: hash the files, those in shards excepted (see `verify_shard`); otherwise compare only
                 their sizes.
+            thumbnails: compare the thumbnails, too.
 
         Raises:
             GalleryError: A file is missing, changed or outside the folder.
         """
         root = folder.resolve()
+        names = [name for name in self.files if thumbnails or not name.startswith(f"{THUMBNAILS}/")]
+
+        @cache
+        def is_inside(path: str) -> bool:
+            return (root / path).resolve().is_relative_to(root)
 
         def damage(name: str) -> str | None:
-            path = (root / name).resolve()
-            if not path.is_relative_to(root):
+            path, stamp = os.path.join(root, name), self.files[name]
+            if not is_inside(os.path.dirname(name)) or (os.path.islink(path) and not is_inside(name)):
                 return f"{name} is outside the folder"
-            if not path.is_file():
+            if not os.path.isfile(path):
                 return f"{name} is missing"
-            stamp = self.files[name]
             hashed = contents and not name.startswith(f"{SHARDS}/")
-            if path.stat().st_size != stamp.size or (hashed and sha256(path) != stamp.sha256):
+            if os.path.getsize(path) != stamp.size or (hashed and sha256(Path(path)) != stamp.sha256):
                 return f"{name} has changed"
             return None
 
         with ThreadPoolExecutor() as pool:
-            if damaged := [found for found in pool.map(damage, self.files) if found]:
+            # Many files at a time: handing one to a thread takes longer than looking at it.
+            parts = pool.map(
+                lambda start: [damage(name) for name in names[start : start + FILES_AT_A_TIME]],
+                range(0, len(names), FILES_AT_A_TIME),
+            )
+            if damaged := [found for part in parts for found in part if found]:
                 more = f" and {len(damaged) - 1} more files" if len(damaged) > 1 else ""
                 raise GalleryError(
                     f"The gallery {folder} is damaged: {damaged[0]}{more}. "

@@ -26,7 +26,7 @@ from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.errors import GalleryError, PairscopeError
 from itr_core.gallery.content import Content
-from itr_core.gallery.image_workers import cores_for_encoding, prepared_in_threads
+from itr_core.gallery.image_workers import prepared_in_threads, preparing_processes
 from itr_core.gallery.shards import Shards
 from itr_core.gallery.unit_encoder import UNIT, UnitEncoder
 from itr_core.system.progress import Progress
@@ -146,7 +146,7 @@ class _Work:
         self.shards = shards
         self.tokens = tokens
         self.folder = Path.cwd()  # paths of the source can be relative to it
-        self.decoders, self.threads = cores_for_encoding(leave_cores=True)
+        self.decoders, self.threads = preparing_processes(leave_cores=True), torch.get_num_threads()
 
 
 class _ShardWorker:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from itr_core.encoders.starter_embeddings import StarterEmbeddings
+from itr_core.encoders.streams import several_batches
 from itr_core.gallery.earlier import EarlierGallery, EarlierImage
 from itr_core.gallery.image_workers import PreparedImage, UnusableImage
-from itr_core.gallery.manifest import Stamp
+from itr_core.gallery.manifest import THUMBNAILS, Stamp
 
 if TYPE_CHECKING:
     from itr_core.encoders.encoder import Encoder
@@ -89,19 +90,21 @@ class UnitEncoder:
                     yield image.pixels
 
         arrays: dict[str, np.ndarray] = {}
-        if self.tokens:
-            encoded, tokens = self.encoder.encode_images(unknown(), tokens=True)
-            arrays["tokens"] = _in_order(known_tokens, tokens.astype(np.float16))
-        else:
-            encoded = self.encoder.encode_images(unknown())
+        with several_batches():
+            if self.tokens:
+                encoded, tokens = self.encoder.encode_images(unknown(), tokens=True)
+                arrays["tokens"] = _in_order(known_tokens, tokens.astype(np.float16))
+            else:
+                encoded = self.encoder.encode_images(unknown())
+            captions = [text for each in records for text in each.get("captions", ())]
+            arrays["texts"] = self._encode_texts(captions)
         arrays["images"] = _in_order(known, encoded)
-        arrays["texts"] = self._encode_texts([text for each in records for text in each.get("captions", ())])
         return EncodedUnit(records, arrays, thumbnails)
 
     def _encode_texts(self, texts: list[str]) -> np.ndarray:
         known = [self._known_text(text) for text in texts]
         unknown = [text for text, vector in zip(texts, known, strict=True) if vector is None]
-        return _in_order(known, self.encoder.encode_texts(unknown))
+        return _in_order(known, self.encoder.encode_texts(unknown, batch_size=UNIT))
 
     def _known_text(self, text: str) -> np.ndarray | None:
         known = self.earlier.text(text) if self.earlier else None
@@ -127,7 +130,7 @@ class UnitEncoder:
             self.earlier.link_thumbnail(image.thumbnail, self.gallery)
             return image.thumbnail
         number = row + (self.earlier.next_thumbnail if self.earlier else 0)
-        name = f"thumbnails/{number // 1000:03}/{number:06}.webp"  # not from the id, which can be any text
+        name = f"{THUMBNAILS}/{number // 1000:03}/{number:06}.webp"  # not from the id, which can be any text
         (self.gallery / name).parent.mkdir(parents=True, exist_ok=True)
         (self.gallery / name).write_bytes(image.thumbnail)
         return name

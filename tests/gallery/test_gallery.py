@@ -282,6 +282,17 @@ def test_a_changed_byte_is_detected(copy: Path, name: str) -> None:
         Gallery.open(copy)
 
 
+def test_what_shows_no_thumbnails_need_not_compare_them(copy: Path) -> None:
+    for file in (copy / "thumbnails" / "000").iterdir():
+        file.unlink()
+    with pytest.raises(GalleryError, match=r"000000\.webp is missing and 6 more files"):
+        Gallery.open(copy)
+    assert len(Gallery.open(copy, thumbnails=False)) == 7
+    (copy / "items.parquet").write_bytes(b"")
+    with pytest.raises(GalleryError, match=r"items\.parquet has changed"):
+        Gallery.open(copy, thumbnails=False)
+
+
 def test_a_changed_manifest_is_detected(copy: Path) -> None:
     text = (copy / "manifest.json").read_text()
     (copy / "manifest.json").write_text(text.replace('"images": 7', '"images": 8'))

@@ -214,7 +214,7 @@ def search(
 
     words, file = " ".join(query), _image_file(query, kind)
     picture = None if file is None else FileOptions.of(max_megapixels=max_megapixels).decode(file)
-    opened = Gallery.open(gallery)
+    opened = Gallery.open(gallery, thumbnails=False)
     encoder = open_runtime(model_to_load(opened.manifest, model), runtime, device)
     searcher = Searcher(opened, encoder, u1=u1, exact=exact)
     start = time.perf_counter()
