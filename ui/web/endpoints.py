@@ -13,7 +13,7 @@ from gradio_client.utils import python_type_to_json_schema
 
 from analysis.probes.explanation import explain
 from itr_core.errors import QueryError
-from itr_core.retrieval.searcher import Hit, Searcher
+from itr_core.retrieval.searcher import Hit, Of, Searcher
 from ui.web.analysis.jobs import awaited
 from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import as_gradio_error
@@ -27,7 +27,11 @@ AT_ONCE = 4
 
 
 class HitRecord(TypedDict):
-    """One result of a search; `true` says whether the query is true of the picture, where that is known."""
+    """One result of a search.
+
+    `true` says whether the query is true of the picture, where that is known; `approximate`, whether better
+    results can be missing, because the gallery has an approximate index.
+    """
 
     rank: int
     score: float
@@ -36,6 +40,7 @@ class HitRecord(TypedDict):
     thumbnail: str
     true: bool | None
     broken: str
+    approximate: bool
 
 
 class Word(TypedDict):
@@ -110,17 +115,19 @@ class Endpoints:
 
         Returns:
             the best pictures: rank, score (cosine), item_id, caption, address of the thumbnail, and, where
-            it is known, whether the query is true of the picture (true), else its first false fact (broken)
+            it is known, whether the query is true of the picture (true), else its first false fact (broken);
+            approximate says whether better pictures can be missing
         """
         searcher = self._searcher(gallery)
         absent = [text for text in str(minus or "").split(",") if text.strip()]
         hits = searcher.search_text(query, _whole(k), minus=absent, labels=_labels(label))
         known = self.galleries.analysis(self._name(gallery)).query_truth
         truth = known and known.of_query(" no ".join([str(query or ""), *absent]))
+        approximate = searcher.approximate()
         return (
-            _records(hits, lambda hit: truth.of(searcher.gallery.row(hit.item_id)) or (None, ""))
+            _records(hits, approximate, lambda hit: truth.of(searcher.gallery.row(hit.item_id)) or (None, ""))
             if truth
-            else _records(hits)
+            else _records(hits, approximate)
         )
 
     @as_gradio_error
@@ -146,16 +153,17 @@ class Endpoints:
             label: only pictures with this label are found; empty for all
 
         Returns:
-            the best results: rank, score (cosine), item_id, caption, address of the thumbnail
+            the best results: rank, score (cosine), item_id, caption, address of the thumbnail; approximate
+            says whether better ones can be missing
         """
         if not image:
             raise QueryError("There is no picture to search with.")
-        return _records(
-            self._searcher(gallery).search_image(
-                decoded(image), _whole(k), "images" if but or label else None,
-                but=but, instead_of=instead_of, labels=_labels(label),
-            )
-        )  # fmt: skip
+        searcher = self._searcher(gallery)
+        of: Of = "images" if but or label else searcher.found_by_image
+        hits = searcher.search_image(
+            decoded(image), _whole(k), of, but=but, instead_of=instead_of, labels=_labels(label)
+        )
+        return _records(hits, searcher.approximate(of))
 
     @as_gradio_error
     def explain(self, query: str, item_id: str, gallery: str = "") -> ExplanationRecord:
@@ -251,13 +259,16 @@ def _labels(label: Any) -> list[str]:
 
 
 def _records(
-    hits: list[Hit], of_hit: Callable[[Hit], tuple[bool | None, str]] = lambda hit: (None, "")
+    hits: list[Hit],
+    approximate: bool,
+    of_hit: Callable[[Hit], tuple[bool | None, str]] = lambda hit: (None, ""),
 ) -> list[HitRecord]:
     """Return hits as records; `of_hit` gives `true` and `broken`."""
     return [
         {
             "rank": hit.rank, "score": hit.score, "item_id": hit.item_id, "caption": hit.caption,
             "thumbnail": thumbnail_url(Path(hit.thumbnail)), "true": true, "broken": broken,
+            "approximate": approximate,
         }
         for hit in hits
         for true, broken in [of_hit(hit)]

@@ -31,7 +31,16 @@ def test_search_text(client: Client, app_url: str) -> None:
     hits = client.predict("a red car", 5, "", api_name="/search_text")
     assert [hit["rank"] for hit in hits] == [1, 2, 3, 4, 5]
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
-    assert set(hits[0]) == {"rank", "score", "item_id", "caption", "thumbnail", "true", "broken"}
+    assert set(hits[0]) == {
+        "rank",
+        "score",
+        "item_id",
+        "caption",
+        "thumbnail",
+        "true",
+        "broken",
+        "approximate",
+    }
     with urlopen(f"{app_url}/{hits[0]['thumbnail']}") as thumbnail:
         assert Image.open(thumbnail).format == "WEBP"
 
@@ -53,6 +62,7 @@ def test_an_image_of_the_gallery_finds_its_own_caption(client: Client, app_url: 
         picture.write_bytes(thumbnail.read())
     hits = client.predict(handle_file(picture), 100, "", api_name="/search_image")
     assert found["item_id"] in {hit["item_id"] for hit in hits[:50]}
+    assert not any(hit["approximate"] for hit in hits)
 
 
 @pytest.mark.parametrize(
