@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from shutil import disk_usage
 
 import numpy as np
 
@@ -26,6 +27,8 @@ MIN_ROWS = 10
 """Fewest rows for UMAP; fewer have no neighbourhoods, and their map is that of PCA."""
 EQUAL = 1e-4
 """Points of a PCA map whose range is smaller are at one place; unit vectors span about 1."""
+_COMPILED = 10_000_000
+"""Bytes that are enough for umap's compiled functions."""
 MAX_ROWS = 30_000
 """Most rows for UMAP, since exact neighbours take quadratic time. Further rows are placed afterwards."""
 NEAREST = 5
@@ -276,7 +279,10 @@ def _keep_compiled() -> None:
     from umap import layouts, umap_
 
     with suppress(OSError, RuntimeError, AttributeError):  # no cache folder, or other functions in a new umap
-        setattr(numba.config, "CACHE_DIR", str(cache_dir("numba")))  # noqa: B010 - mypy does not know it
+        folder = cache_dir("numba")
+        if disk_usage(folder).free < _COMPILED:  # numba ends with an error if it cannot write
+            return
+        setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 - mypy does not know it
         for function in (
             umap_.smooth_knn_dist,
             umap_.compute_membership_strengths,

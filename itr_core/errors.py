@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 
 
 class PairscopeError(Exception):
@@ -22,6 +23,30 @@ class ModelError(PairscopeError):
 
 class GalleryError(PairscopeError):
     """A gallery on disk is missing, damaged or in an unknown format."""
+
+
+class WriteError(PairscopeError, OSError):
+    """A file or folder cannot be written, because the disk is full or writing is not allowed.
+
+    What was there before is unchanged. `errno`, `strerror` and `filename` are those of the operating system.
+    """
+
+    def __str__(self) -> str:
+        """Name the file, the reason and the remedy."""
+        if self.errno in NOT_ALLOWED:
+            remedy = "Choose a folder with write permission (for the cache, with PAIRSCOPE_CACHE)."
+        else:
+            remedy = (
+                "Free disk space, or choose a folder on a larger disk (for the cache, with PAIRSCOPE_CACHE), "
+                "and repeat the command. What was there before is unchanged."
+            )
+        return f"{self.filename} cannot be written ({self.strerror}). {remedy}"
+
+
+NOT_ALLOWED = frozenset({EACCES, EPERM, EROFS})
+"""Error numbers of writing where that is not allowed."""
+DISK_FULL = frozenset({ENOSPC, EDQUOT, EFBIG})
+"""Error numbers of a full disk, of a quota and of a file that is too large for its file system."""
 
 
 class QueryError(PairscopeError):

@@ -32,7 +32,7 @@ from itr_core.encoders.loading import WORDS_FILE
 from itr_core.encoders.model_specs import CONFIG_FILE, WEIGHT_FILES
 from itr_core.encoders.transformers_config import TEXT_TOWER, write_text_tower
 from itr_core.errors import ModelError
-from itr_core.system.files import merge_folder, replace_folder, sweep, temporary
+from itr_core.system.files import merge_folder, replace_folder, sweep, temporary, writing
 
 TRAINING_FILE = "training.json"
 
@@ -69,6 +69,7 @@ def save(
 
     Raises:
         ModelError: Unknown `dtype`.
+        WriteError: The folder cannot be written.
     """
     if dtype not in ("float32", "float16"):
         raise ModelError(f"Weights are stored as float32 or float16, not {dtype!r}.")
@@ -85,27 +86,28 @@ def save(
     scratch = temporary(target) if beside or not keep_others else temporary(target / folder.name)
     new = scratch / folder.name
     try:
-        new.mkdir(parents=True)
-        if own_tokenizer:
-            tokenizer.save_pretrained(str(new))
-        _write(new / CONFIG_FILE, json.dumps(config, indent=2))
-        text: Any = getattr(model, "text", None)
-        if isinstance(text, HFTextEncoder):
-            write_text_tower(text.config.to_dict(), new / TEXT_TOWER)
-        _write(new / WORDS_FILE, "".join(f"{word}\n" for word in sorted(set(words))))
-        _write(new / TRAINING_FILE, json.dumps(training, indent=2))
-        _write(new / "README.md", model_card(folder.name, training) if card is None else card)
-        matrices = torch.float32 if dtype == "float32" else torch.float16
-        _save_tensors(
-            new / WEIGHT_FILES[0], _stored(weights or model.state_dict(), matrices), metadata={"format": "pt"}
-        )
-        if heads is not None and (heads.tensors or heads.metadata()):
-            _save_tensors(new / HEADS_FILE, _stored(heads.tensors, torch.float32), metadata=heads.metadata())
-        write_checksums(new)
-        if keep_others:
-            merge_folder(new, target, last=CHECKSUMS, without=_files_of_checkpoint(target))
-        else:
-            replace_folder(new, target)
+        with writing(target):
+            new.mkdir(parents=True)
+            if own_tokenizer:
+                tokenizer.save_pretrained(str(new))
+            _write(new / CONFIG_FILE, json.dumps(config, indent=2))
+            text: Any = getattr(model, "text", None)
+            if isinstance(text, HFTextEncoder):
+                write_text_tower(text.config.to_dict(), new / TEXT_TOWER)
+            _write(new / WORDS_FILE, "".join(f"{word}\n" for word in sorted(set(words))))
+            _write(new / TRAINING_FILE, json.dumps(training, indent=2))
+            _write(new / "README.md", model_card(folder.name, training) if card is None else card)
+            matrices = torch.float32 if dtype == "float32" else torch.float16
+            stored = _stored(weights or model.state_dict(), matrices)
+            _save_tensors(new / WEIGHT_FILES[0], stored, metadata={"format": "pt"})
+            if heads is not None and (heads.tensors or heads.metadata()):
+                stored = _stored(heads.tensors, torch.float32)
+                _save_tensors(new / HEADS_FILE, stored, metadata=heads.metadata())
+            write_checksums(new)
+            if keep_others:
+                merge_folder(new, target, last=CHECKSUMS, without=_files_of_checkpoint(target))
+            else:
+                replace_folder(new, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

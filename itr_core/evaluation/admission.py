@@ -13,7 +13,7 @@ from itr_core.pairs import PairSet
 from itr_core.runtimes.encoder import ExportedEncoder
 from itr_core.runtimes.manifest import NAME, Check, Figures
 from itr_core.runtimes.store import finish_export
-from itr_core.system.files import temporary
+from itr_core.system.files import temporary, writing
 
 
 def measure_export(folder: Path, encoder: Encoder, pairs: PairSet) -> Check:
@@ -64,12 +64,13 @@ def _store(folder: Path, exported: ExportedEncoder, check: Check) -> None:
     """Replace the folder by one with the same files and a manifest with the figures."""
     new = temporary(folder)
     merged = exported.export.model_copy(update={"check": check})
-    new.mkdir()
     try:
-        for path in folder.iterdir():
-            (new / path.name).hardlink_to(path)
-        for name in (NAME, CHECKSUMS):  # the links must not be written through
-            (new / name).unlink()
-        finish_export(new, merged, folder)
+        with writing(folder):
+            new.mkdir()
+            for path in folder.iterdir():
+                (new / path.name).hardlink_to(path)
+            for name in (NAME, CHECKSUMS):  # the links must not be written through
+                (new / name).unlink()
+            finish_export(new, merged, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -16,8 +16,7 @@ import numpy as np
 from filelock import FileLock
 from rich.progress import Progress
 
-from itr_core.errors import PairscopeError
-from itr_core.system.files import replace_folder, sha256
+from itr_core.system.files import replace_folder, sha256, writing
 from itr_core.system.npy import append_rows, truncate_to_whole_rows
 
 ROWS, UNUSABLE, DIGESTS = "rows.npy", "unusable.jsonl", "sha256.json"
@@ -55,7 +54,8 @@ def cached_rows(
         progress: show a progress bar.
 
     Raises:
-        PairscopeError: The folder cannot be written, for example because the disk is full.
+        WriteError: The folder cannot be written, for example because the disk is full. After that, the
+            computation resumes where it stopped.
     """
     with FileLock(folder.with_name(folder.name + ".lock")):
         if folder.exists() and not _is_whole(folder):
@@ -64,15 +64,10 @@ def cached_rows(
         if not folder.exists():
             part = folder.with_name(folder.name + ".part")
             part.mkdir(exist_ok=True)
-            try:
+            with writing(folder):
                 _append_missing(part, n, make, title, progress)
                 _write_digests(part)
                 replace_folder(part, folder)
-            except OSError as error:
-                raise PairscopeError(
-                    f"Cannot write {part}: {error.strerror}. Free disk space, or set PAIRSCOPE_CACHE to a "
-                    "folder on a larger disk, and repeat the command; it resumes where it stopped."
-                ) from error
     lines = (folder / UNUSABLE).read_text(encoding="utf-8").splitlines()
     unusable = {entry["row"]: entry["reason"] for entry in map(json.loads, lines)}
     return CachedRows(np.load(folder / ROWS, mmap_mode="r", allow_pickle=False), unusable)

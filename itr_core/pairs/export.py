@@ -16,7 +16,7 @@ from itr_core.pairs.decoding import open_file
 from itr_core.pairs.kinds import SUFFIXES
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.report import Skipped
-from itr_core.system.files import replace_folder
+from itr_core.system.files import replace_folder, writing
 from itr_core.system.progress import Progress
 
 _MAX_BYTES = 200  # of a file name made from an id; file systems allow 255, of which a prefix takes some
@@ -57,7 +57,8 @@ def export(
         The images that were skipped because they cannot be decoded.
 
     Raises:
-        SourceError: `out` exists, no image can be decoded, or the disk is full.
+        SourceError: `out` exists, or no image can be decoded.
+        WriteError: `out` cannot be written, for example because the disk is full.
     """
     if layout not in get_args(Layout):
         raise SourceError(f"Unknown layout {layout!r}.{did_you_mean(layout, get_args(Layout))}")
@@ -68,19 +69,18 @@ def export(
     rows = _rows(pairs, skipped, progress)
     part = out.absolute().with_name(f".{out.absolute().name}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        if layout == "parquet":
-            _parquet(rows, part, labelled=pairs.labels is not None)
-        elif layout == "karpathy":
-            _karpathy(rows, part, pairs.source, split)
-        else:
-            _folder(rows, part)
-        if len(skipped) == len(pairs):
-            raise SourceError(f"{pairs.source}: none of its {len(pairs)} images can be decoded.")
-        replace_folder(part, out)
-    except OSError as error:
-        raise SourceError(f"{out} cannot be written ({error.strerror or error}).") from error
+        with writing(out):
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            if layout == "parquet":
+                _parquet(rows, part, labelled=pairs.labels is not None)
+            elif layout == "karpathy":
+                _karpathy(rows, part, pairs.source, split)
+            else:
+                _folder(rows, part)
+            if len(skipped) == len(pairs):
+                raise SourceError(f"{pairs.source}: none of its {len(pairs)} images can be decoded.")
+            replace_folder(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return skipped

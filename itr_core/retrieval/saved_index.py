@@ -31,7 +31,7 @@ from itr_core.retrieval.index_records import (
 )
 from itr_core.retrieval.milvus import MilvusIndex, MilvusSettings, build_in_milvus
 from itr_core.retrieval.milvus_connection import MilvusConnection
-from itr_core.system.files import sha256, whole_file
+from itr_core.system.files import cache_dir, sha256, whole_file
 
 FAISS, MILVUS = "faiss", "milvus:"
 _QUERIES = 400
@@ -88,8 +88,10 @@ def save_indexes(
 
     Raises:
         GalleryError: see `milvus_of`, `build_approximate` and `build_in_milvus`.
+        WriteError: The cache cannot be written.
     """
     milvus = milvus_of(engine)
+    cache_dir("indexes", lasting=True)
     captions = np.fromiter(distinct_captions(gallery.column("captions")).values(), dtype=np.int64)
     parts: dict[Of, np.ndarray] = {"images": np.arange(len(gallery)), "captions": captions}
     parts = {of: rows for of, rows in parts.items() if len(rows) >= (1 if milvus else FEWEST)}

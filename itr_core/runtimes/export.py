@@ -20,7 +20,7 @@ from itr_core.runtimes.preparation import TextIds
 from itr_core.runtimes.store import finish_export
 from itr_core.runtimes.tokenizer_export import exported_tokenizer
 from itr_core.runtimes.towers import ImageModule, text_module
-from itr_core.system.files import sweep, temporary
+from itr_core.system.files import cache_dir, sweep, temporary, writing
 
 
 def export(
@@ -42,6 +42,7 @@ def export(
 
     Raises:
         ModelError: The model or the precision cannot be exported, or a library is missing.
+        WriteError: The folder or the cache cannot be written.
     """
     if runtime == "onnx" and precision == "bf16":
         raise ModelError("ONNX Runtime cannot run bf16 on CPUs: use --precision int8 or --runtime openvino.")
@@ -73,21 +74,22 @@ def export(
         clean=cleaning,  # type: ignore[arg-type]  # validated by pydantic
         weights=[WeightFile.of(path) for path in local_weights(encoder.spec)],
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    cache_dir("exports", lasting=True)  # an export that is not recorded there would not be used
     sweep(folder.parent, folder.name)
     part = temporary(folder)
     try:
-        part.mkdir()
-        (part / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-        words = "".join(f"{word}\n" for word in sorted(encoder.words))
-        (part / "words.txt").write_text(words, encoding="utf-8")
-        ids = TextIds(part / "tokenizer.json", about)
-        images, captions = calibration
-        blank = torch.zeros(2, 3, height, width, dtype=torch.uint8)
-        _write(ImageModule(encoder), blank, part / "image", about, [pixels[None] for pixels in images])
-        example = torch.from_numpy(ids(["a dog on the beach", "two cats"]))
-        _write(text, example, part / "text", about, [ids([caption]) for caption in captions])
-        finish_export(part, about, folder)
+        with writing(folder):
+            part.mkdir(parents=True)
+            (part / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+            words = "".join(f"{word}\n" for word in sorted(encoder.words))
+            (part / "words.txt").write_text(words, encoding="utf-8")
+            ids = TextIds(part / "tokenizer.json", about)
+            images, captions = calibration
+            blank = torch.zeros(2, 3, height, width, dtype=torch.uint8)
+            _write(ImageModule(encoder), blank, part / "image", about, [pixels[None] for pixels in images])
+            example = torch.from_numpy(ids(["a dog on the beach", "two cats"]))
+            _write(text, example, part / "text", about, [ids([caption]) for caption in captions])
+            finish_export(part, about, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return about
@@ -99,7 +101,7 @@ def _write(module: torch.nn.Module, example: Any, path: Path, about: Export, cal
         import onnx  # noqa: F401 - torch.onnx needs it
     except ImportError as error:
         raise ModelError(f"Exporting needs onnx: pip install 'pairscope[{about.runtime}]'") from error
-    with tempfile.TemporaryDirectory(prefix="pairscope-export-") as scratch:
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:  # deleted with the part of a killed export
         file = Path(scratch) / "tower.onnx"
         axes = {0: "batch", 1: "length"} if path.name == "text" and about.any_length else {0: "batch"}
         with _traceable(), warnings.catch_warnings(), torch.inference_mode():

@@ -69,9 +69,11 @@ def finish_export(part: Path, about: Export, folder: Path) -> None:
     """
     (part / NAME).write_text(about.model_dump_json(indent=1), encoding="utf-8")
     write_checksums(part)
-    replace_folder(part, folder)
+    # Recorded before it is in place, so that an export in place is always recorded. The first line end ends
+    # what a full disk has left of an earlier line.
     with (cache_dir("exports") / _MADE_HERE).open("a", encoding="utf-8") as file:
-        file.write(f"{sha256(folder / CHECKSUMS)}\n")
+        file.write(f"\n{sha256(part / CHECKSUMS)}\n")
+    replace_folder(part, folder)
 
 
 def usable_export(spec: str, runtime: str) -> Path:
@@ -102,7 +104,7 @@ def usable_export(spec: str, runtime: str) -> Path:
 
 def _reason_against(folder: Path, spec: str) -> str:
     """Say why an export may not be used; empty if it may."""
-    if not _made_here(folder):
+    if not made_here(folder):
         return "was not made on this machine, or has changed since"
     export = read_export(folder)
     now = {path.name: path for path in local_weights(spec)}
@@ -120,7 +122,8 @@ def _reason_against(folder: Path, spec: str) -> str:
     return ""
 
 
-def _made_here(folder: Path) -> bool:
+def made_here(folder: Path) -> bool:
+    """Return whether an export was made on this machine and has not changed since."""
     try:
         known = (cache_dir("exports") / _MADE_HERE).read_text(encoding="utf-8").split()
         return sha256(folder / CHECKSUMS) in known

@@ -17,21 +17,40 @@ from tempfile import TemporaryFile, mkdtemp
 import psutil
 from platformdirs import user_cache_dir
 
+from itr_core.errors import DISK_FULL, NOT_ALLOWED, PairscopeError, WriteError
+
 log = logging.getLogger(__name__)
 
+_PROBE = 1_000_000
+"""Bytes that are written to find out whether a disk is full."""
+_temporary_caches: dict[Path, WriteError] = {}
+"""The temporary folder that this process uses as the cache, and why."""
 
-def cache_dir(name: str) -> Path:
+
+def cache_dir(name: str, *, lasting: bool = False) -> Path:
     """Return the folder `name` of the cache, and create it if it does not exist.
 
     The cache is the user's cache folder for Pairscope, or the folder named by the environment variable
     `PAIRSCOPE_CACHE`. Its contents can always be computed again. If it cannot be written, this process and
     those that it starts use a temporary folder.
+
+    Args:
+        name: of the folder.
+        lasting: use no temporary folder, because what is written must be there after this process.
+
+    Raises:
+        WriteError: `lasting` is set, and the cache cannot be written.
     """
     root = Path(os.environ.get("PAIRSCOPE_CACHE") or user_cache_dir("pairscope"))
+    if lasting and root in _temporary_caches:
+        raise _temporary_caches[root]
     try:
         (root / name).mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=root / name).close()
     except OSError as error:
+        reason = WriteError(error.errno, error.strerror, str(root))
+        if lasting:
+            raise reason from error
         log.warning(
             "The cache folder %s cannot be written (%s). What would be kept there is computed again next "
             "time; the environment variable PAIRSCOPE_CACHE names another folder.",
@@ -39,6 +58,7 @@ def cache_dir(name: str) -> Path:
             error.strerror,
         )
         root = Path(mkdtemp(prefix="pairscope-"))
+        _temporary_caches[root] = reason
         atexit.register(shutil.rmtree, root, ignore_errors=True)
         os.environ["PAIRSCOPE_CACHE"] = str(root)
         (root / name).mkdir()
@@ -52,23 +72,66 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Explain why the block cannot write a file or folder.
+
+    Libraries raise errors of many types when a disk is full. After an error without a number of the operating
+    system, the disk counts as full if it has no room for another megabyte.
+
+    Args:
+        path: what is written; the block writes into its parent folder only.
+
+    Raises:
+        WriteError: The disk is full, or writing is not allowed. Other errors are raised unchanged.
+    """
+    try:
+        yield
+    except PairscopeError:
+        raise
+    except Exception as error:
+        if not (number := _refusal(error, path)):
+            raise
+        raise WriteError(number, os.strerror(number), str(path)) from error
+
+
+def _refusal(error: Exception, path: Path) -> int | None:
+    """Return the number of an error of writing `path`, or None if the error has another cause."""
+    folder = path.absolute().parent
+    if isinstance(error, OSError) and error.errno:
+        named = Path(error.filename).absolute() if error.filename else folder
+        here = named.is_relative_to(folder) or folder.is_relative_to(named)
+        return error.errno if here and error.errno in DISK_FULL | NOT_ALLOWED else None
+    try:
+        with TemporaryFile(dir=path if path.is_dir() else folder) as probe:
+            probe.write(bytes(_PROBE))
+    except OSError as refused:
+        return refused.errno if refused.errno in DISK_FULL else None
+    return None
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Write a file atomically.
+    """Write a file atomically; its folder is made if it is missing.
 
     Yields a temporary path in the same folder. If the block succeeds, the temporary file is flushed to disk
     and renamed to `path`; if it raises, the temporary file is deleted and `path` stays unchanged. The file
     gets the permissions of any new file, also if a library writes it with stricter ones.
+
+    Raises:
+        WriteError: See `writing`.
     """
     sweep(path.parent, path.name)
     part = temporary(path)
     try:
-        part.touch()
-        mode = part.stat().st_mode
-        yield part
-        part.chmod(mode)
-        _flush(part)
-        part.replace(path)
-        _flush(path.parent)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.touch()
+            mode = part.stat().st_mode
+            yield part
+            part.chmod(mode)
+            _flush(part)
+            part.replace(path)
+            _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
 

@@ -8,6 +8,8 @@ from typing import Any
 from accelerate import Accelerator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from itr_core.system.files import whole_file
+
 Value = float | int | str | list[str]
 
 
@@ -27,8 +29,11 @@ class TrainingLog:
             progress: show a progress bar and messages.
         """
         self._accelerator = accelerator
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if start and path.exists() else []
-        path.write_text("".join(x for x in lines if _step(x) <= start), encoding="utf-8")
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        done = [line for line in lines if start and _step(line) <= start]
+        if done != lines:
+            with whole_file(path) as part:
+                part.write_text("".join(done), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8", buffering=1)
         self._bar = Progress(
             TextColumn("[progress.description]{task.description}"),

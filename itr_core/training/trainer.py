@@ -4,8 +4,6 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +11,6 @@ from typing import Any, Self
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
 from itr_core.encoders import checkpoints
@@ -23,7 +20,7 @@ from itr_core.errors import PairscopeError
 from itr_core.features.image_rows import ImageRows, encode_rows, encode_rows_with_patches
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
-from itr_core.system.files import sweep
+from itr_core.system.files import sweep, writing
 from itr_core.system.memory import release_freed_memory
 from itr_core.system.signals import stop_requested
 from itr_core.system.workers import identity_collate, leave_signals_to_parent
@@ -95,7 +92,7 @@ def train(
     _check_writable(out)
     for folder, name in ((out.parent, out.name), (out, None), (out / LAST, None)):
         sweep(folder, name)
-    with open_accelerator(config, out) as accelerator, deterministic(accelerator.device):
+    with writing(out), open_accelerator(config, out) as accelerator, deterministic(accelerator.device):
         begin = Trainer.resume if resume else Trainer.start
         begin(config, out, accelerator, progress=progress).run()
     return out
@@ -331,18 +328,17 @@ class Trainer:
             "processes": self.accelerator.num_processes,
             "left_out": self._skipped(),
         }
-        with _writing(folder):
-            checkpoints.save(
-                folder,
-                model.model,
-                model.tokenizer,
-                model.config,
-                weights=merged_weights(model.model),
-                words=self.words,
-                training=record,
-                heads=heads,
-                keep_others=True,
-            )
+        checkpoints.save(
+            folder,
+            model.model,
+            model.tokenizer,
+            model.config,
+            weights=merged_weights(model.model),
+            words=self.words,
+            training=record,
+            heads=heads,
+            keep_others=True,
+        )
 
     def _heads(self) -> Heads:
         method = self.train_step.method
@@ -351,10 +347,8 @@ class Trainer:
     def _save_state(self) -> None:
         if not self.accelerator.is_main_process:
             return
-        with _writing(self.out):
-            save_state(
-                self.out / STATE, self.train_step.modules, self.train_step.optimiser, self.trainer_state
-            )
+        self.out.mkdir(parents=True, exist_ok=True)
+        save_state(self.out / STATE, self.train_step.modules, self.train_step.optimiser, self.trainer_state)
 
 
 def _check_writable(out: Path) -> None:
@@ -365,16 +359,3 @@ def _check_writable(out: Path) -> None:
             f"Cannot write to {out}: {exists} is {'write-protected' if exists.is_dir() else 'a file'}. "
             "Choose another folder with --out."
         )
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Make the folder, and explain errors of writing in it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except (OSError, SafetensorError) as error:
-        raise PairscopeError(
-            f"Cannot write to {folder}: {error}. What was saved there before is not damaged; free disk "
-            "space and repeat the command with --resume."
-        ) from error

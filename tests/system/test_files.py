@@ -1,12 +1,15 @@
 """Files and folders are written completely or not at all."""
 
 import os
+import pickle
+from errno import EACCES, ENOENT, ENOSPC
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from itr_core.errors import WriteError
 from itr_core.system.files import (
     cache_dir,
     merge_folder,
@@ -15,6 +18,7 @@ from itr_core.system.files import (
     sweep,
     temporary,
     whole_file,
+    writing,
 )
 
 
@@ -36,6 +40,33 @@ def test_a_file_is_replaced_only_if_the_block_succeeds(tmp_path: Path) -> None:
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "new" / "report.html") as part:
+        part.write_text("whole")
+    assert (tmp_path / "new" / "report.html").read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_explained"),
+    [
+        (OSError(ENOSPC, "No space left on device"), True),
+        (PermissionError(EACCES, "Permission denied", "/elsewhere/photo.jpg"), False),
+        (FileNotFoundError(ENOENT, "No such file or directory"), False),
+        (RuntimeError("basic_ios::clear: iostream error"), False),  # of OpenVINO; here the disk has room
+    ],
+)
+def test_only_errors_of_writing_are_explained(tmp_path: Path, error: Exception, is_explained: bool) -> None:
+    with pytest.raises(WriteError if is_explained else type(error)) as raised, writing(tmp_path / "file"):
+        raise error
+    assert isinstance(raised.value, WriteError) == is_explained
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_explained_error_survives_a_process(tmp_path: Path) -> None:
+    error = pickle.loads(pickle.dumps(WriteError(ENOSPC, "No space left on device", "/x")))
+    assert str(error).startswith("/x cannot be written (No space left on device). Free disk space")
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -69,6 +100,8 @@ def test_without_a_writable_cache_a_temporary_one_is_used(
     folder = cache_dir("pixels")
     (folder / "a").touch()
     assert cache_dir("pixels") == folder
+    with pytest.raises(WriteError, match=f"{tmp_path}/file/cache cannot be written"):
+        cache_dir("pixels", lasting=True)
     assert [record.message.partition(" (")[0] for record in caplog.records] == [
         f"The cache folder {tmp_path}/file/cache cannot be written"
     ]

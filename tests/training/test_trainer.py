@@ -140,7 +140,7 @@ def test_a_full_disk_does_not_damage_the_old_checkpoint(world: Path, tmp_path: P
     (start / "state.safetensors").unlink()
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
-        with pytest.raises(PairscopeError, match="free disk space"):
+        with pytest.raises(PairscopeError, match="Free disk space"):
             train("infonce", f"folder:{world}", out=start, **settings())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -42,7 +42,6 @@ def analyze(
         with progress_bar("Computing maps") as progress:
             write_report(analyses, results, out, progress=progress)
     if csv is not None:
-        csv.mkdir(parents=True, exist_ok=True)
         for subject, table in results.items():
             with whole_file(csv / f"{subject}.csv") as part:
                 table.to_csv(part, index=False)

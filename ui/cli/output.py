@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from itr_core.errors import PairscopeError
+from itr_core.errors import DISK_FULL, NOT_ALLOWED, PairscopeError
 from itr_core.system.progress import Progress
 
 
@@ -22,6 +22,11 @@ def exit_on_error() -> Iterator[None]:
         yield
     except PairscopeError as error:
         print_error(str(error))
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in DISK_FULL | NOT_ALLOWED:
+            raise
+        print_error(f"{error.filename or 'A file'}: {error.strerror}.")
         raise SystemExit(2) from None
     except KeyboardInterrupt as interrupt:
         print_error(str(interrupt) or "Stopped.")
