@@ -33,6 +33,8 @@ from itr_core.encoders.heads import Heads
 from itr_core.features.row_cache import cached_rows
 from itr_core.pairs import PairSet
 from itr_core.pairs.export import export
+from itr_core.runtimes.export import export as export_model
+from itr_core.runtimes.store import made_here
 from itr_core.system import files
 from itr_core.training.state import load_trainer_state, previous, save_state
 
@@ -117,6 +119,7 @@ def writes(scratch: Path) -> dict[str, Write]:
         "state": Write(write_state, found_state),
         "analysis": Write(write_result, found_result),
         "export": Write(lambda folder, version: write_export(pairs[version], folder, version), found_export),
+        "export of a model": export_of_model(encoder),
         "row cache": Write(write_rows, found_rows),
         "file": Write(write_file, found_file),
     }
@@ -219,6 +222,21 @@ def found_export(folder: Path) -> int | None:
         return 1
     images = json.loads((folder / "e" / "dataset.json").read_text())["images"]
     return 2 if all((folder / "e" / "images" / image["filename"]).is_file() for image in images) else None
+
+
+def export_of_model(encoder: DualEncoder) -> Write:
+    """Export a model over an earlier export, which had other words."""
+
+    def write(folder: Path, version: int) -> None:
+        encoder.words = frozenset({f"version {version}"})
+        export_model(encoder, folder / "e", "onnx")
+
+    def found(folder: Path) -> int | None:
+        if damage(folder / "e") or not made_here(folder / "e"):
+            return None
+        return int((folder / "e" / "words.txt").read_text().removeprefix("version "))
+
+    return Write(write, found)
 
 
 def write_rows(folder: Path, version: int) -> None:

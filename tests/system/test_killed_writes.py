@@ -26,7 +26,7 @@ def report() -> dict[str, dict[str, list[str]]]:
 def test_a_write_killed_before_any_rename_leaves_old_or_new(
     system: str, report: dict[str, dict[str, list[str]]]
 ) -> None:
-    assert len(report[system]) == 8
+    assert len(report[system]) == 9
     for name, found in report[system].items():
         assert found, f"{name}: no rename was seen"
         assert set(found) <= {"old", "new"}, f"{name}: {found}"

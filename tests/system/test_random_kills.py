@@ -16,6 +16,7 @@ from PIL import Image
 
 from itr_core.encoders.checksums import CHECKSUMS, damage
 from itr_core.gallery import Gallery
+from itr_core.runtimes.store import read_export
 
 pytestmark = [pytest.mark.slow, pytest.mark.kill, pytest.mark.timeout(3600)]
 
@@ -29,6 +30,7 @@ CONTEXT.set_forkserver_preload(
         "analysis.gallery_analysis",
         "itr_core.training.trainer",
         "itr_core.pairs",
+        "itr_core.runtimes.export",
         "open_clip",
         "umap",
     ]
@@ -209,6 +211,17 @@ def test_analyses(pairscope: Pairscope, tmp_path: Path) -> None:
     pairscope(*analyze)
     assert pairscope.output() == output
     assert files(target) == stored
+
+
+def test_exports(pairscope: Pairscope, tmp_path: Path) -> None:
+    photos, out = paint(tmp_path / "photos", 0), tmp_path / "exports" / "e"
+    export: list[object] = ["export", MODEL, "--runtime", "onnx", "--check", f"folder:{photos}", "--out", out]
+    pairscope(*export)
+    for _ in kills(pairscope, lambda number: export):
+        assert damage(out) == ""
+    pairscope(*export)
+    assert read_export(out).check
+    assert os.listdir(out.parent) == [out.name]
 
 
 def files(gallery: Path) -> set[str]:
