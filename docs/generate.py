@@ -30,7 +30,7 @@ TRAINING_GROUPS = {
         "labels", "image_teacher", "text_teacher", "triples",
     ),
     "Batches": ("epochs", "max_steps", "batch_size", "captions_per_image", "encode_batch", "accumulate",
-                "gradient_checkpointing"),
+                "local_loss", "gradient_checkpointing"),
     "Optimisation": (
         "lr", "image_lr_factor", "text_lr_factor", "warmup", "lr_floor", "temperature", "weight_decay",
         "adam_beta1", "adam_beta2", "clip", "ema_decay", "freeze_image", "freeze_text",

@@ -95,6 +95,19 @@ class Method(nn.Module, ABC):
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
         """Return the named, unweighted terms, each of shape ()."""
 
+    def share(self, out: EncoderOutput, batch: PairBatch, rows: slice) -> dict[str, Tensor]:
+        """Return what the rows from `rows.start` to `rows.stop` add to each term of `forward`.
+
+        The shares of all parts of a batch add up to the terms. Only methods whose terms are sums over rows
+        have shares (`has_shares`); others need the similarities of all pairs, for example to rank them.
+        """
+        raise NotImplementedError
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether the method has `share`."""
+        return type(self).share is not Method.share
+
     def positive_text(self, captions: Sequence[str], anchor: int, random: np.random.Generator) -> str:
         """Generate a caption that is true of the image of `captions[anchor]` (need "positive_text")."""
         raise NotImplementedError

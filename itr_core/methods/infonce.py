@@ -56,21 +56,30 @@ class InfoNCE(Method):
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
         """Return "infonce", and of "infonce_siblings" and "infonce_hard" those that have a weight."""
+        return self._terms(out, batch)
+
+    def share(self, out: EncoderOutput, batch: PairBatch, rows: slice) -> dict[str, Tensor]:
+        """Return what some rows add to each term."""
+        return self._terms(out, batch, rows)
+
+    def _terms(self, out: EncoderOutput, batch: PairBatch, rows: slice | None = None) -> dict[str, Tensor]:
         scale, ids = out.logit_scale, batch.image_id
-        terms = {INFONCE: symmetric_info_nce(out.image, out.text, scale, ids)}
+        terms = {INFONCE: symmetric_info_nce(out.image, out.text, scale, ids, rows)}
         if "infonce_siblings" in self.weights:
             siblings = sum_of_siblings(out.text, ids)
-            terms["infonce_siblings"] = symmetric_info_nce(siblings, out.text, scale, ids)
+            terms["infonce_siblings"] = symmetric_info_nce(siblings, out.text, scale, ids, rows)
         if "infonce_hard" in self.weights:
             assert out.negative is not None
-            terms["infonce_hard"] = hard_negative_loss(out.image, out.text, out.negative.text, scale)
+            terms["infonce_hard"] = hard_negative_loss(
+                out.image, out.text, out.negative.text, scale, rows or slice(0, len(ids))
+            )
         return terms
 
 
-def hard_negative_loss(image: Tensor, text: Tensor, false: Tensor, scale: Tensor) -> Tensor:
-    """Return L_hard, (), of images, their captions and false captions, each (B, d) and not normalised."""
-    difference = F.normalize(false, dim=-1) - F.normalize(text, dim=-1)  # (B, d)
-    return F.softplus(scale * (F.normalize(image, dim=-1) * difference).sum(-1)).mean()
+def hard_negative_loss(image: Tensor, text: Tensor, false: Tensor, scale: Tensor, rows: slice) -> Tensor:
+    """Return what some rows add to L_hard, (), of images, captions and false captions, each (B, d)."""
+    difference = F.normalize(false[rows], dim=-1) - F.normalize(text[rows], dim=-1)  # (b, d)
+    return F.softplus(scale * (F.normalize(image[rows], dim=-1) * difference).sum(-1)).sum() / len(image)
 
 
 def sum_of_siblings(text: Tensor, image_id: Tensor) -> Tensor:

@@ -41,13 +41,26 @@ class SigLIP(Method):
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
         """Return {"siglip": L}."""
-        if out.logit_bias is None:
+        return self._terms(out, batch)
+
+    def share(self, out: EncoderOutput, batch: PairBatch, rows: slice) -> dict[str, Tensor]:
+        """Return what some rows add to L."""
+        return self._terms(out, batch, rows)
+
+    def _terms(self, out: EncoderOutput, batch: PairBatch, rows: slice | None = None) -> dict[str, Tensor]:
+        scale, bias = out.logit_scale, out.logit_bias
+        if bias is None:
             raise ModelError("siglip needs a model with a bias of the logits (logit_bias).")
-        return {"siglip": sigmoid_loss(out.image, out.text, out.logit_scale, out.logit_bias, batch.image_id)}
+        return {"siglip": sigmoid_loss(out.image, out.text, scale, bias, batch.image_id, rows)}
 
 
 def sigmoid_loss(
-    image: Tensor, text: Tensor, scale: Tensor | float, bias: Tensor | float, image_id: Tensor
+    image: Tensor,
+    text: Tensor,
+    scale: Tensor | float,
+    bias: Tensor | float,
+    image_id: Tensor,
+    rows: slice | None = None,
 ) -> Tensor:
     r"""Classify every image and caption of the batch as a pair or not.
 
@@ -66,6 +79,7 @@ def sigmoid_loss(
         scale: (), inverse temperature, dimensionless, > 0.
         bias: (), dimensionless.
         image_id: (B,) integers; rows with equal ids show the same image.
+        rows: start and stop of b rows: return only what these i add to the sum of L. It takes b B logits.
 
     Returns:
         Shape (), in nats, > 0.
@@ -77,11 +91,15 @@ def sigmoid_loss(
     0.3133
     """
     v, t = scale * F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+    rows = rows or slice(0, len(v))
+    count = rows.stop - rows.start
     if len(v) <= LARGE:
-        return _sum_of_rows(v, t, bias, image_id, 0, len(v)) / len(v)
+        return _sum_of_rows(v, t, bias, image_id, rows.start, count) / len(v)
     sums = [
-        checkpoint(_sum_of_rows, v, t, bias, image_id, start, BLOCK, use_reentrant=False)
-        for start in range(0, len(v), BLOCK)
+        checkpoint(
+            _sum_of_rows, v, t, bias, image_id, start, min(BLOCK, rows.stop - start), use_reentrant=False
+        )
+        for start in range(rows.start, rows.stop, BLOCK)
     ]
     return torch.stack(sums).sum() / len(v)
 

@@ -126,6 +126,10 @@ class TrainConfig(BaseModel):
     """Images encoded at a time, with their captions, for batches whose activations do not fit into memory.
     The gradients are those of the whole batch, at the cost of a second forward pass; batch norms use the
     statistics of a part. Default: the whole batch."""
+    local_loss: bool = False
+    """With several processes (torchrun), each computes the loss of its own rows against the gathered rows of
+    all. The gradients stay the same; time and memory of the similarities are divided by the number of
+    processes. For infonce and siglip, whose losses are sums over rows."""
     accumulate: int = Field(default=1, gt=0)
     """Batches per optimiser step. Accumulation averages the gradients, but adds no negatives."""
     gradient_checkpointing: bool = False

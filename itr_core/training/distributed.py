@@ -11,6 +11,11 @@ the gradient of a single process:
 
     1/W sum_r W dL/de_r de_r/dw = dL/dw         1/W sum_r dL/dw = dL/dw
 
+With a local loss, each process computes only what its own rows add to the loss, L_r, and L = sum_r L_r. It
+returns W L_r. `all_gather_rows` then also passes on what the losses of the other processes say about e_r:
+the sum over all s of W dL_s/de_r, which is W dL/de_r. Parameters that all processes use alike get W dL_r/dw,
+whose mean is dL/dw.
+
 With a single process, these functions do nothing.
 """
 
@@ -19,20 +24,33 @@ from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional as with_gradients
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from itr_core.batch import PairBatch, Record, join_rows, map_rows, pad
 
 
-def all_gather_rows(record: Record) -> Record:
-    """Concatenate the rows of all processes, with gradients; fields without rows stay unchanged."""
+def all_gather_rows(record: Record, *, local_loss: bool = False) -> Record:
+    """Concatenate the rows of all processes, with gradients; fields without rows stay unchanged.
+
+    Args:
+        record: the rows of this process.
+        local_loss: the losses of the processes differ, so that a row has gradients of all of them.
+    """
     if not _is_distributed():
         return record
-    gathered = map_rows(record, _all_gather)
+    gathered = map_rows(record, lambda rows: _all_gather(rows, local_loss))
     if isinstance(gathered, PairBatch):
         gathered.captions = gather_object(gathered.captions)
     return gathered
+
+
+def own_rows(count: int) -> slice:
+    """Return which of the gathered rows are the `count` rows of this process."""
+    counts = gather_object([count])
+    start = sum(counts[: dist.get_rank()]) if _is_distributed() else 0
+    return slice(start, start + count)
 
 
 @torch.no_grad()
@@ -66,16 +84,19 @@ def _is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def _all_gather(x: Tensor) -> Tensor:
+def _all_gather(x: Tensor, local_loss: bool) -> Tensor:
     """(b, ...) of each process -> (B, ...); b may differ, and so may other sizes, which are zero-padded."""
     world = dist.get_world_size()
     shape = torch.tensor(x.shape, device=x.device)
     shapes = [torch.empty_like(shape) for _ in range(world)]
     dist.all_gather(shapes, shape)
     mine = pad(x, torch.stack(shapes).amax(0).tolist()).clone(memory_format=torch.contiguous_format)
-    parts = [torch.empty_like(mine) for _ in range(world)]
-    dist.all_gather(parts, mine.detach())
-    if mine.requires_grad:
-        mine.register_hook(lambda gradient: gradient * world)
-        parts[dist.get_rank()] = mine
+    if local_loss and mine.requires_grad:
+        parts = list(with_gradients.all_gather(mine))
+    else:
+        parts = [torch.empty_like(mine) for _ in range(world)]
+        dist.all_gather(parts, mine.detach())
+        if mine.requires_grad:
+            mine.register_hook(lambda gradient: gradient * world)
+            parts[dist.get_rank()] = mine
     return join_rows([part[: int(shape[0])] for part, shape in zip(parts, shapes, strict=True)])

@@ -18,7 +18,7 @@ from itr_core.methods import Method
 from itr_core.training.augmentation import augment
 from itr_core.training.batches import LoadedBatch
 from itr_core.training.config import TrainConfig
-from itr_core.training.distributed import all_gather_rows, all_reduce_mean
+from itr_core.training.distributed import all_gather_rows, all_reduce_mean, own_rows
 from itr_core.training.grad_cache import batch_norms, encode_in_chunks
 from itr_core.training.lora import add_low_rank_updates
 from itr_core.training.optimiser import Part, make_optimiser, parts_of, set_learning_rate
@@ -133,7 +133,10 @@ class TrainStep:
             terms = self._terms(each.pairs, step, number)
             loss = torch.stack([self.method.weights[name] * term for name, term in terms.items()]).sum()
             self.accelerator.backward(loss / len(loaded))
-            for name, value in {"loss": loss, **terms}.items():
+            terms = {name: term.detach() for name, term in {"loss": loss, **terms}.items()}
+            if self.config.local_loss:
+                all_reduce_mean(terms.values())
+            for name, value in terms.items():
                 values[name] = values.get(name, 0.0) + value.item() / len(loaded)
         weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
         all_reduce_mean(weight.grad for weight in weights)
@@ -175,9 +178,13 @@ class TrainStep:
         parts = split(pairs, self.config.encode_batch or len(pairs.captions))
         out = encode_in_chunks(encode, parts, self.encoder) if len(parts) > 1 else encode(pairs, 0)
         inputs = map_tensors(replace(pairs, image=None, image_features=None), self._to_device)
-        out, inputs = all_gather_rows(out), all_gather_rows(inputs)
+        local_loss = self.config.local_loss
+        out, inputs = all_gather_rows(out, local_loss=local_loss), all_gather_rows(inputs)
         self._seed(step, number, 0)
-        return self.method(out, inputs)
+        if not local_loss:
+            return self.method(out, inputs)
+        share = self.method.share(out, inputs, own_rows(len(pairs.captions)))
+        return {name: self.accelerator.num_processes * term for name, term in share.items()}
 
     def _seed(self, *key: int) -> None:
         set_seed(int(np.random.SeedSequence([self.config.seed, *key]).generate_state(1)[0]))

@@ -88,7 +88,12 @@ def train(
     elif (out / STATE).exists():
         raise PairscopeError(f"{out} holds a training run; resume it (--resume) or choose another folder.")
     config = config.with_rates()
-    make_method(method, config.options)  # validate the options before loading data
+    made = make_method(method, config.options)  # validates the options before data is loaded
+    if config.local_loss and not made.has_shares:
+        raise PairscopeError(
+            f"local_loss: {method} compares all pairs of a batch with each other, so its loss is no sum over "
+            "rows that processes could share. Leave local_loss out, or train with infonce or siglip."
+        )
     _check_writable(out)
     for folder, name in ((out.parent, out.name), (out, None), (out / LAST, None)):
         sweep(folder, name)

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy, normalize
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput
 from itr_core.errors import ModelError
 from itr_core.methods import METHODS, InfoNCE, make_method
+from itr_core.methods.components import info_nce
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.infonce import sum_of_siblings
 from tests.support import present
@@ -151,6 +152,31 @@ def test_a_caption_without_siblings_is_refused() -> None:
         sum_of_siblings(torch.eye(3), torch.tensor([0, 0, 1]))
     with pytest.raises(ModelError, match=r"siblings=-0\.5"):
         make_method("infonce", {"siblings": -0.5})
+
+
+@pytest.mark.parametrize("method", ["infonce", "siglip"])
+def test_shares_of_all_rows_add_up_to_the_terms_and_their_gradients(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(info_nce, "BLOCK", 2)
+    options = {"siblings": 0.5, "hard_negatives": 0.3} if method == "infonce" else {}
+    image, text = rows(0, 7)
+    false = rows(1, 7)[0]
+    scale = torch.tensor(5.0, dtype=torch.float64, requires_grad=True)
+    leaves = [image.requires_grad_(), text.requires_grad_(), false.requires_grad_(), scale]
+    out = EncoderOutput(image, text, scale, negative=TextOutput(false), logit_bias=torch.tensor(-1.0))
+    batch = PairBatch(torch.zeros(7, 1), torch.tensor([1, 1, 2, 3, 3, 2, 1]), [""] * 7)
+    made = make_method(method, options)
+    terms = made(out, batch)
+    shares = [made.share(out, batch, slice(*ends)) for ends in ((0, 3), (3, 4), (4, 7))]
+    for name, term in terms.items():
+        total = torch.stack([share[name] for share in shares]).sum()
+        torch.testing.assert_close(total, term)
+        wanted, found = (
+            torch.autograd.grad(value, leaves, retain_graph=True, allow_unused=True)
+            for value in (term, total)
+        )
+        torch.testing.assert_close(found, wanted)
 
 
 def test_unknown_method_names_the_nearest() -> None:

@@ -147,6 +147,21 @@ def test_memory_holds_the_activations_of_one_part(world: Path) -> None:
     assert most[8] < most[None] / 3  # weights, gradients and moments are in both
 
 
+@pytest.mark.parametrize("method", ["infonce", "siglip"])
+def test_a_quarter_of_the_rows_takes_a_quarter_of_the_memory(method: str) -> None:
+    made, n = make_method(method), 400
+    batch = PairBatch(torch.zeros(n, 1), torch.arange(n), [""] * n)
+    most = {}
+    for rows in (None, slice(100, 200)):
+        image, text = torch.randn(2, n, 4, requires_grad=True)
+        out = EncoderOutput(image, text, torch.tensor(1.0), logit_bias=torch.tensor(0.0))
+        with Live() as live:
+            terms = made(out, batch) if rows is None else made.share(out, batch, rows)
+            torch.stack([*terms.values()]).sum().backward()
+        most[rows is None] = live.most
+    assert most[False] < most[True] / 3  # the embeddings are in both
+
+
 # -- whole runs, with gradient caching and with two processes --------------------------------------------
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -248,6 +263,8 @@ def shared(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory)
     broken = Path(shutil.copytree(world, folder / "world"))
     for name in ("07.png", "41.png"):
         (broken / name).write_bytes((broken / name).read_bytes()[:60])
+    local = few_steps(**RUNS["infonce"], local_loss=True)  # parts of 8 and 7 images
+    runs["local loss"] = ("infonce", source, None, local)
     everything = few_steps(cache_images=False, max_steps=4)
     runs["broken"] = ("infonce", f"folder:{broken}", None, everything)
     outs = {name: folder / name for name in runs}
@@ -284,6 +301,13 @@ def test_two_processes_give_the_same_training_as_one(
     )
     assert theirs == pytest.approx(mine | {"pairs_per_s": theirs["pairs_per_s"]}, rel=1e-4)
     assert json.loads((two / "training.json").read_text())["processes"] == 2
+
+
+def test_a_local_loss_gives_the_same_training(whole: dict[str, Path], shared: dict[str, Path]) -> None:
+    one, two = whole["infonce"], shared["local loss"]
+    assert_equal_up_to_rounding(one, two)
+    mine, theirs = (json.loads((out / "metrics.jsonl").read_text()) for out in (one, two))
+    assert theirs == pytest.approx(mine | {"pairs_per_s": theirs["pairs_per_s"]}, rel=1e-4)
 
 
 def test_a_signal_to_one_process_stops_both_and_they_resume_exactly(shared: dict[str, Path]) -> None:

@@ -55,6 +55,7 @@ def outs(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("several")
     plan = [
         ("infonce", f"folder:{world}", str(folder / "infonce"), few_steps()),
+        ("infonce", f"folder:{world}", str(folder / "local"), few_steps(local_loss=True)),
         ("coder", f"folder:{world}", str(folder / "coder"), few_steps(options=CODER)),
         ("coder", f"folder:{world}", str(folder / "broken"), few_steps(options=CODER)),
     ]
@@ -84,17 +85,20 @@ def outs(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-@pytest.mark.parametrize(("method", "options"), [("infonce", {}), ("coder", CODER)])
+@pytest.mark.parametrize(
+    ("method", "options", "run"),
+    [("infonce", {}, "infonce"), ("infonce", {}, "local"), ("coder", CODER, "coder")],
+)
 def test_four_processes_on_two_machines_give_the_training_of_one(
-    outs: Path, world: Path, tmp_path: Path, method: str, options: dict[str, Any]
+    outs: Path, world: Path, tmp_path: Path, method: str, options: dict[str, Any], run: str
 ) -> None:
     alone = train(method, f"folder:{world}", out=tmp_path / "alone", **few_steps(options=options))
-    mine, theirs = (load_file(out / "state.safetensors") for out in (alone, outs / method))
+    mine, theirs = (load_file(out / "state.safetensors") for out in (alone, outs / run))
     assert mine.keys() == theirs.keys()  # weights, both moments of AdamW, and the queue of CODER
     for name, value in mine.items():
         atol = 1e-5 if not name.startswith("optimizer/") else 1e-4 * value.double().abs().max().item()
         torch.testing.assert_close(theirs[name], value, atol=atol, rtol=1e-5, msg=f"{name} differs")
-    assert json.loads((outs / method / "training.json").read_text())["processes"] == 4
+    assert json.loads((outs / run / "training.json").read_text())["processes"] == 4
 
 
 def test_a_killed_process_is_started_again_and_the_run_ends_with_the_same_weights(outs: Path) -> None:

@@ -132,6 +132,11 @@ def test_an_unknown_method_is_named_before_data_is_loaded(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+def test_a_local_loss_needs_a_sum_over_rows(tmp_path: Path) -> None:
+    with pytest.raises(PairscopeError, match=r"ascl compares all pairs.*infonce or siglip"):
+        train("ascl", "folder:/nowhere", out=tmp_path / "out", **settings(local_loss=True))
+
+
 def test_a_full_disk_does_not_damage_the_old_checkpoint(world: Path, tmp_path: Path) -> None:
     start = train("infonce", f"folder:{world}", out=tmp_path / "start", **settings())
     before = (start / WEIGHTS).read_bytes()

@@ -16,6 +16,7 @@ def symmetric_info_nce(
     text: Tensor,
     scale: Tensor | float,
     image_id: Tensor,
+    rows: slice | None = None,
 ) -> Tensor:
     r"""Contrast each image with the captions of the batch, and each caption with the images.
 
@@ -33,6 +34,8 @@ def symmetric_info_nce(
         text: (B, d), not normalised; row i is a caption of image i.
         scale: (), inverse temperature 1/tau, dimensionless, in (0, 100].
         image_id: (B,) integers; rows with equal ids show the same image.
+        rows: start and stop of b rows: return only what these i add to the sums of L. It takes 2 b B logits
+            in place of B^2, and at most `BLOCK` B of them at a time.
 
     Returns:
         Shape (), in nats, >= 0; log(B) at chance.
@@ -55,7 +58,11 @@ def symmetric_info_nce(
     0.3133
     >>> symmetric_info_nce(unit, unit, 1.0, torch.tensor([7, 7])).item()  # no negatives
     0.0
+    >>> round(symmetric_info_nce(unit, unit, 1.0, torch.tensor([0, 1]), slice(0, 1)).item(), 4)  # half of it
+    0.1566
     """
+    if rows is not None:
+        return _share_of_rows(image, text, scale, image_id, rows)
     if len(image) > LARGE:
         return block_info_nce(image, text, scale, image_id)
     logits = scale * F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
@@ -106,6 +113,29 @@ def block_info_nce(
     )
     of_texts = torch.stack(parts_of_texts).logsumexp(0)
     return (torch.cat(of_images) + of_texts).mean() / 2 - (v * t).sum(1).mean()
+
+
+def _share_of_rows(
+    image: Tensor, text: Tensor, scale: Tensor | float, image_id: Tensor, rows: slice
+) -> Tensor:
+    v, t = scale * F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+    sums = [
+        checkpoint(
+            _sums_of_rows, v, t, image_id, slice(start, min(start + BLOCK, rows.stop)),
+            use_reentrant=False, preserve_rng_state=False,
+        )
+        for start in range(rows.start, rows.stop, BLOCK)
+    ]  # fmt: skip
+    return (torch.stack(sums).sum() / 2 - (v[rows] * t[rows]).sum()) / len(v)
+
+
+def _sums_of_rows(v: Tensor, t: Tensor, image_id: Tensor, rows: slice) -> Tensor:
+    """Sum the logsumexp of b images over all texts and that of their texts over all images: ()."""
+    siblings = image_id[rows, None] == image_id[None, :]
+    siblings.diagonal(rows.start).fill_(False)
+    of_images = (v[rows] @ t.T).masked_fill(siblings, -torch.inf).logsumexp(1)
+    of_texts = (t[rows] @ v.T).masked_fill(siblings, -torch.inf).logsumexp(1)
+    return of_images.sum() + of_texts.sum()
 
 
 def _log_sums(v: Tensor, t: Tensor, image_id: Tensor, start: int, block: int) -> tuple[Tensor, Tensor]:
