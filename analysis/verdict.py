@@ -70,3 +70,10 @@ def verdict_on_picture(confidence: Confidence | None, embedding: np.ndarray, cou
         return None
     rate = confidence.of_picture(embedding)
     return Verdict("unfamiliar" if rate <= UNFAMILIAR else "good", rate, count)
+
+
+def count_unfamiliar(confidence: Confidence | None, embeddings: np.ndarray) -> int:
+    """Return how many pictures (n, d) are unlike those of the gallery; 0 if that is not known."""
+    if confidence is None or confidence.pictures is None:
+        return 0
+    return int(np.sum(confidence.pictures.p_value(np.asarray(embeddings)) <= UNFAMILIAR))

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from analysis.confidence import Confidence
 from analysis.gallery_analysis import GalleryAnalysis
+from analysis.verdict import count_unfamiliar
 from itr_core.encoders.encoder import Encoder
 from itr_core.errors import PairscopeError, QueryError
 from itr_core.gallery import Gallery
@@ -43,12 +45,15 @@ class OwnPictures:
         key: The key: it names the set in the requests of its page, and the gallery's thumbnails.
         searcher: Searches the gallery; None until it is built.
         analysis: Its analysis; None until it is built.
+        photos: How many pictures look like photos to a model that has only seen drawings; 0 for other models,
+            and until it is built.
     """
 
     def __init__(self, folder: Path) -> None:
         self.key = folder.name
         self.searcher: Searcher | None = None
         self.analysis: GalleryAnalysis | None = None
+        self.photos = 0
         self._folder = folder
         self._names: set[str] = set()
         self._bytes = 0
@@ -83,11 +88,13 @@ class OwnPictures:
             with (self._folder / "pictures" / name).open("xb") as file:
                 shutil.copyfileobj(content, file)
 
-    def build(self, encoder: Callable[[], Encoder]) -> None:
+    def build(self, encoder: Callable[[], Encoder], drawings: Callable[[], Confidence | None]) -> None:
         """Build the gallery in the background.
 
         Args:
             encoder: Returns the model; it may wait until the model is loaded.
+            drawings: Returns the tests of the drawings by which photos are known, if the model has only seen
+                drawings; else None. Called when the gallery is built.
 
         Raises:
             QueryError: There are no pictures, or they are already being embedded.
@@ -99,7 +106,7 @@ class OwnPictures:
                 reasons = "; ".join(f"{each['name']}: {each['reason']}" for each in self._left_out[:3])
                 raise QueryError(f"There are no pictures to search. {reasons}".strip())
             self._complete = True
-        threading.Thread(target=self._run, args=(encoder,), name="own pictures", daemon=True).start()
+        threading.Thread(target=self._run, args=(encoder, drawings), name="own pictures", daemon=True).start()
 
     def remove(self) -> None:
         """Stop the work and delete all files."""
@@ -123,18 +130,18 @@ class OwnPictures:
         if self.searcher:
             about = self.searcher.gallery.manifest
             return shown | {
-                "state": "ready", "pictures": about.images, "captions": about.captions, "model": about.model
+                "state": "ready", "pictures": about.images, "captions": about.captions, "model": about.model,
             }  # fmt: skip
         if not self._complete:
             return shown | {"state": "collecting", "files": len(self._names)}
         done, total = (computation.done, computation.total) if computation else (0, 0)
         return shown | {"state": "building", "done": done, "total": total, "waiting": computation is None}
 
-    def _run(self, encoder: Callable[[], Encoder]) -> None:
+    def _run(self, encoder: Callable[[], Encoder], drawings: Callable[[], Confidence | None]) -> None:
         try:
             model = encoder()
             with _AT_ONCE:
-                self._build(model)
+                self._build(model, drawings)
         except PairscopeError as error:
             self._problem = message_of(error)
         except Exception:
@@ -145,7 +152,7 @@ class OwnPictures:
             if self._removed:  # the process may have written until it was killed
                 shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _build(self, encoder: Encoder) -> None:
+    def _build(self, encoder: Encoder, drawings: Callable[[], Confidence | None]) -> None:
         target = self._folder / "gallery"
         with self._lock:
             if self._removed:
@@ -153,6 +160,7 @@ class OwnPictures:
             self._computation = Computation(build_gallery, self._folder / "pictures", encoder.spec, target)
         self._notes = self._computation.result()
         searcher = Searcher(Gallery.open(target, verify=False), encoder)
+        self.photos = count_unfamiliar(drawings(), searcher.gallery.image_embeddings)
         with self._lock:
             if self._removed:
                 return

@@ -34,7 +34,11 @@ def own_routes(galleries: Galleries) -> list[Route]:
         name = body.get("gallery") if isinstance(body, dict) else None
         gallery = str(name or galleries.names[0])
         galleries.progress(gallery)  # the name must be known
-        own.build(lambda: galleries.searcher(gallery).encoder)
+        drawings = galleries.choice(gallery).synthetic
+        own.build(
+            lambda: galleries.searcher(gallery).encoder,
+            lambda: galleries.confidence(gallery) if drawings else None,
+        )
         return JSONResponse(own.state())
 
     return [

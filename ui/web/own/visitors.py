@@ -120,6 +120,7 @@ class OwnGallery(NamedTuple):
 
     searcher: Searcher
     analysis: GalleryAnalysis
+    photos: int
 
 
 def own_of_event() -> OwnGallery:
@@ -135,7 +136,7 @@ def own_of_event() -> OwnGallery:
         raise QueryError(GONE)
     if own.searcher is None or own.analysis is None:
         raise QueryError("Your pictures are still being embedded. Wait until this is finished.")
-    return OwnGallery(own.searcher, own.analysis)
+    return OwnGallery(own.searcher, own.analysis, own.photos)
 
 
 def _folder() -> Path:

@@ -3,6 +3,8 @@
 from analysis.verdict import Level, Verdict
 from ui.web import html
 
+FEW = 0.1
+"""Share of pictures that may look like photos by mistake."""
 _SIGNS: dict[Level, str] = {"good": "✓", "unsure": "?", "unlikely": "✕", "unfamiliar": "✕"}
 
 
@@ -39,6 +41,20 @@ def line_on_picture(verdict: Verdict | None, *, drawings: bool) -> dict[str, str
     if drawings:
         return _line("unfamiliar", "This looks like a photo; I only know drawings.", reason)
     return _line("unfamiliar", "This picture is unlike those of the gallery.", reason)
+
+
+def line_on_photos(photos: int, pictures: int) -> dict[str, str] | None:
+    """Return what to expect of a model that has only seen drawings, as values of `status.html`; None if much.
+
+    Args:
+        photos: How many of the visitor's pictures look like photos.
+        pictures: How many pictures there are.
+    """
+    if photos <= FEW * pictures:
+        return None
+    title = f"{photos} of your {pictures} pictures look like photos; I only know drawings."
+    text = "To search photos, Pairscope needs a model that has seen photos, such as ViT-B-32/openai."
+    return _line("unfamiliar", title, text)
 
 
 def _line(level: Level, title: str, text: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import message_of
 from ui.web.galleries import Galleries
 from ui.web.html import shortened
-from ui.web.own.visitors import OWN
+from ui.web.own.visitors import OWN, own_of_event
 from ui.web.search.composed import (
     Words,
     change_of,
@@ -32,7 +32,7 @@ from ui.web.search.composed import (
     refine_picture,
     refine_words,
 )
-from ui.web.search.confidence import line_on_picture, line_on_query
+from ui.web.search.confidence import line_on_photos, line_on_picture, line_on_query
 from ui.web.search.examples import HARD, examples
 from ui.web.search.links import parameters
 from ui.web.search.marks import caption_marks, options_of, picture_marks
@@ -118,6 +118,8 @@ class SearchHandlers:
                 return Answer(loading, count, skipped, status, "")
             searcher = self.galleries.searcher(gallery, timeout=0)
             found = self._search(searcher, gallery, asked, picture, count)
+            if gallery == OWN:
+                found = found._replace(verdict=line_on_photos(own_of_event().photos, len(searcher.gallery)))
             link = {**found.link, **options}
             return Answer(
                 {

@@ -4,9 +4,11 @@ import time
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from analysis.confidence import Confidence, PictureCalibration, Said
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import QueryError
 from ui.web.boundary.served import thumbnail_path, thumbnail_url
@@ -14,6 +16,7 @@ from ui.web.own import pictures as module
 from ui.web.own import visitors
 from ui.web.own.pictures import OwnPictures
 from ui.web.own.visitors import FullError, Visitors
+from ui.web.search.confidence import line_on_photos
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_unusable_pictures_are_named_and_the_others_can_be_searched(
 ) -> None:
     add(own, {"red.png": png(), "blue.png": png("blue")} | hostile())
     add(own, {"captions.txt": b"red.png,a plain red card\nblue.png,a plain blue card\n"})
-    own.build(lambda: encoder)
+    own.build(lambda: encoder, lambda: None)
     state = finished(own)
     assert (state["state"], state["pictures"], state["captions"]) == ("ready", 3, 2)
     assert isinstance(state["skipped"], list)
@@ -84,6 +87,22 @@ def test_unusable_pictures_are_named_and_the_others_can_be_searched(
     assert thumbnail_path(address)
 
 
+def test_pictures_that_look_like_photos_are_counted(own: OwnPictures, encoder: DualEncoder) -> None:
+    add(own, {"red.png": png(), "blue.png": png("blue")})
+    drawings = np.random.default_rng(0).normal(1, 0.01, (200, encoder.dim))
+    confidence = Confidence(Said([]), None, PictureCalibration.of(drawings))
+    own.build(lambda: encoder, lambda: confidence)
+    assert finished(own)["state"] == "ready"
+    assert own.photos == 2
+
+
+def test_a_few_photos_by_mistake_are_not_told() -> None:
+    assert line_on_photos(4, 40) is None
+    line = line_on_photos(30, 40)
+    assert line is not None
+    assert line["title"] == "30 of your 40 pictures look like photos; I only know drawings."
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -96,7 +115,7 @@ def test_without_a_usable_picture_the_reason_names_no_folder(
     files: dict[str, bytes], message: str, own: OwnPictures, encoder: DualEncoder, tmp_path: Path
 ) -> None:
     add(own, files)
-    own.build(lambda: encoder)
+    own.build(lambda: encoder, lambda: None)
     state = finished(own)
     assert state["state"] == "failed"
     assert message in str(state["problem"])
@@ -121,7 +140,7 @@ def test_nothing_is_left_on_disk_after_a_cancelled_build(
     own: OwnPictures, encoder: DualEncoder, tmp_path: Path
 ) -> None:
     add(own, {f"{number}.png": png() for number in range(20)})
-    own.build(lambda: encoder)
+    own.build(lambda: encoder, lambda: None)
     while own.state()["waiting"]:
         time.sleep(0.01)
     own.remove()
