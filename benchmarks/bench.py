@@ -38,10 +38,22 @@ class Part:
     quick: tuple[str, ...] | None = ()
 
 
+_GROWTH = (
+    *("--photos", "1000", "--photos", "30000"),
+    *("--pictures", "1000", "--pictures", "10000", "--pictures", "100000", "--pictures", "1000000"),
+)
 SUITE = (
     Part("text_encoding", ("--threads", "2"), ("--threads", "2", "--rounds", "3")),
-    Part("cold_query", (), ("--rounds", "1", "--large", "0")),
+    Part(
+        "image_encoding",
+        ("--runtime", "openvino"),
+        ("--photos", "32", "--rounds", "1"),  # an export in int8 takes a minute
+    ),
+    Part("cold_query", ("--runtime", "onnx"), ("--rounds", "1", "--large", "0")),
+    Part("http_search", ("--pictures", "2000", "--pictures", "31000"), ("--queries", "15")),
     Part("update", (), ("--pictures", "400")),
+    Part("growth", _GROWTH, ("--photos", "64", "--photos", "128", "--pictures", "1000")),
+    Part("million", (), None),
     Part("metrics_speed", (), None),
     Part("geometry_cost", (), ("--rounds", "1")),
     Part("first_start", (), ("--starts", "1")),

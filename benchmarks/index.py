@@ -110,14 +110,6 @@ INDEX = (
         "results.md#analysis-page",
     ),
     Benchmark(
-        "search of a million vectors with text queries",
-        "faiss Flat",
-        "million.py GALLERY",
-        "exact {million/search/exact, half precision/speed} times as fast; approximate "
-        "{million/search/approximate/speed} times at recall {million/search/approximate/recall}, goal 50",
-        "results.md#search-of-a-million-vectors",
-    ),
-    Benchmark(
         "memory of the app under load",
         "its memory at the start",
         "soak.py GALLERY",

@@ -1,7 +1,6 @@
 """Search a million vectors of 512 dimensions with text queries, on one thread, against faiss's exact index.
 
-    pairscope build picturebook:gallery --out gallery
-    python benchmarks/million.py gallery
+    python benchmarks/million.py
 
 The vectors have the statistics of real ones: each half of an image is a mixture, with random weights, of the
 embeddings of two random images of the gallery, and its text is the same mixture of a caption of each. So the
@@ -25,8 +24,8 @@ import typer
 from reporting import ResultsOption, report
 from results import Column, Row, Table
 
+from itr_core import Gallery, load_encoder, load_pairs
 from itr_core.errors import GalleryError
-from itr_core.gallery import Gallery
 from itr_core.retrieval.approximate import build_approximate
 from itr_core.retrieval.index import ExactIndex, blocks
 
@@ -49,14 +48,17 @@ class Measured(NamedTuple):
 
 
 def main(
-    gallery: Annotated[Path, typer.Argument(help="Folder made by `pairscope build`, with captions.")],
+    gallery: Annotated[
+        Path | None,
+        typer.Argument(help="Folder made by `pairscope build`, with captions. Default: drawn pictures."),
+    ] = None,
     vectors: Annotated[int, typer.Option(min=10_000, help="Number of vectors.")] = 1_000_000,
     queries: Annotated[int, typer.Option(min=10, help="Number of queries.")] = 200,
     results: ResultsOption = None,
 ) -> None:
     """Search a million vectors with text queries, on one thread, against faiss's exact index."""
-    opened = Gallery.open(gallery)
     with tempfile.TemporaryDirectory() as scratch:
+        opened = Gallery.open(gallery) if gallery else drawn(Path(scratch) / "gallery")
         write(opened, Path(scratch), vectors, SAMPLE + queries)
         measured = {}
         for name, make in INDEXES.items():
@@ -91,8 +93,13 @@ def main(
     ]
     report(
         "million", {"search": Table(columns=columns, rows=rows)}, results, notes,
-        first=[opened.manifest.rebuild_command(gallery)],
+        first=[opened.manifest.rebuild_command(gallery)] if gallery else [],
     )  # fmt: skip
+
+
+def drawn(folder: Path) -> Gallery:
+    """Build the gallery of the demo."""
+    return Gallery.build(load_pairs("picturebook:gallery"), load_encoder("starter:infonce"), folder)
 
 
 def write(gallery: Gallery, folder: Path, n: int, queries: int) -> None:
