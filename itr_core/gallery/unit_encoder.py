@@ -104,7 +104,7 @@ class UnitEncoder:
     def _encode_texts(self, texts: list[str]) -> np.ndarray:
         known = [self._known_text(text) for text in texts]
         unknown = [text for text, vector in zip(texts, known, strict=True) if vector is None]
-        return _in_order(known, self.encoder.encode_texts(unknown, batch_size=UNIT))
+        return _in_order(known, self.encoder.encode_texts(unknown))
 
     def _known_text(self, text: str) -> np.ndarray | None:
         known = self.earlier.text(text) if self.earlier else None
