@@ -43,7 +43,8 @@ def main(
     results: ResultsOption = None,
 ) -> None:
     """Measure how time and memory grow with the number of pictures."""
-    builds, galleries, peaks = [], [], []
+    builds, galleries = [], []
+    peaks: list[float] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for number in photos or [250, 1_000]:
