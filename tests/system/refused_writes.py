@@ -61,10 +61,12 @@ def main() -> None:
         patch.object(module, "FEWEST", 20).start()  # items from which there is an index
     report: dict[str, dict[str, object]] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for condition in ("full disk", "read-only"):
-            data, cache = Path(scratch) / condition, Path(scratch) / f"{condition} cache"
-            os.environ["PAIRSCOPE_CACHE"] = str(cache)
-            prepare(data, cache)
+        data, cache = Path(scratch) / "data", Path(scratch) / "cache"
+        os.environ["PAIRSCOPE_CACHE"] = str(cache)
+        prepare(data, cache)
+        for condition, colour in (("full disk", "red"), ("read-only", "blue")):
+            Image.new("RGB", (32, 32), colour).save(data / "photos" / "05.png")
+            (data / "run" / "state.safetensors").unlink()  # a new run replaces the checkpoint of the old one
             report[condition] = {
                 name: outcome(each, cache if name == "index" else data, condition)._asdict()
                 for name, each in commands(data, cache).items()
@@ -74,7 +76,7 @@ def main() -> None:
 
 def commands(folder: Path, cache: Path) -> dict[str, Command]:
     """Return the commands by name."""
-    gallery, run, source = folder / "gallery", folder / "run", f"folder:{folder / 'other photos'}"
+    gallery, run, source = folder / "gallery", folder / "run", f"folder:{folder / 'photos'}"
     train = ["train", "--method", "infonce", "--source", source, *MODEL, "--vocab-size", 300]
     train += ["--batch-size", 8, "--save-every", 1, "--device", "cpu"]
     export = ["export", run, "--runtime", "onnx", "--check", source]
@@ -90,19 +92,16 @@ def commands(folder: Path, cache: Path) -> dict[str, Command]:
 
 def prepare(folder: Path, cache: Path) -> None:
     """Write what the commands read, and an earlier state of what they write."""
-    for name, shade in (("photos", 0), ("other photos", 255)):
-        (folder / name).mkdir(parents=True)
-        lines = []
-        for number in range(24):
-            Image.new("RGB", (32, 32), (shade, 10 * number, 0)).save(folder / name / f"{number:02}.png")
-            lines.append(json.dumps({"file_name": f"{number:02}.png", "caption": f"shade {number}"}))
-        (folder / name / "metadata.jsonl").write_text("\n".join(lines))
-    first = ["build", f"folder:{folder / 'photos'}", *MODEL, "--no-map", "--out", folder / "gallery"]
-    for command in (first, *(commands(folder, cache)[name].arguments for name in ("train", "export"))):
-        code, output = run(*command)
+    photos = folder / "photos"
+    photos.mkdir(parents=True)
+    lines = []
+    for number in range(24):
+        Image.new("RGB", (32, 32), (0, 10 * number, 0)).save(photos / f"{number:02}.png")
+        lines.append(json.dumps({"file_name": f"{number:02}.png", "caption": f"shade {number}"}))
+    (photos / "metadata.jsonl").write_text("\n".join(lines))
+    for name in ("build", "train", "export"):
+        code, output = run(*commands(folder, cache)[name].arguments)
         assert not code, output
-    (folder / "run" / "state.safetensors").unlink()  # a new run replaces the checkpoint of the old one
-    Image.new("RGB", (32, 32), "blue").save(folder / "photos" / "05.png")
 
 
 def outcome(command: Command, folder: Path, condition: str) -> Outcome:

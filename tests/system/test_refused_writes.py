@@ -41,7 +41,7 @@ def test_a_refused_write_is_explained_and_leaves_the_old_state(
 ) -> None:
     found = report[condition][command]
     assert found["code"] == 2, found["output"]
-    assert re.search(f"/{condition}.* (cannot be written|is write-protected).*{remedy}", found["output"])
+    assert re.search(f"/(data|cache).* (cannot be written|is write-protected).*{remedy}", found["output"])
     assert "Traceback" not in found["output"]
     assert found["is_whole"]
     assert found["code_again"] == 0, found["output_again"]
