@@ -112,7 +112,7 @@ COMPARISONS: tuple[tuple[str, str, Collection[str]], ...] = (
 """Pairs of rows, the second as baseline, and the metrics in which they are compared."""
 CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
     "picturebook": {
-        "coder": {"queue": 1024, "live_batch": False},
+        "coder": {"queue": 1024, "live_batch": False, "lambda_s": 0.0},
         "cusa": {"con_reduction": "mean_all"},
     },
 }

@@ -243,17 +243,24 @@ def typed(
 def card(starter: str, side: int, stages: list[dict[str, Any]], figures: dict[str, float]) -> str:
     """Return the model card: data, commands, time, device and figures."""
     last = stages[-1]
+    source, validation = last["config"]["source"], last["config"]["validation"]
+    minutes = round(sum(stage["seconds"] for stage in stages) / 60)
+    machine = f"{last['device']}, {torch.get_num_threads()} threads, {platform.machine()}"
+    if "untrained" in last:
+        data = f"The weights are random; the tokenizer is made from the captions of `{source}`."
+    else:
+        data = (
+            f"Data: `{source}`; each step samples some of the texts of each scene. Checkpoint selected on "
+            f"`{validation}` by rSum.\n{minutes} minutes of training ({machine})."
+        )
     return CARD.read_text(encoding="utf-8").format(
         starter=starter,
         about=ABOUT[starter],
         side=side,
-        source=last["config"]["source"],
-        validation=last["config"]["validation"],
+        data=data,
         commands="\n".join(map(command, stages)),
         out=last["out"],
         rows="\n".join(f"| {name} | {value:.2f} |" for name, value in figures.items()),
-        minutes=round(sum(stage["seconds"] for stage in stages) / 60),
-        machine=f"{last['device']}, {torch.get_num_threads()} threads, {platform.machine()}",
     )
 
 

@@ -75,9 +75,12 @@ QUERIES_STAGE: dict[str, Any] = {
     "save_every": 100,
     "seed": 11,
 }
+# On typed queries, too: on captions alone the models would forget how people type.
 CONTINUED: dict[str, Any] = {
     "model": "starter:infonce",
-    "source": "picturebook:train@20000",
+    "source": "picturebook:train+queries@20000",
+    "validation": "picturebook:val+queries",
+    "batch_size": 64,
     "captions_per_image": 2,
     "max_steps": 1500,
     "lr": 3e-4,
@@ -117,7 +120,7 @@ ABOUT = {
     "small-untrained": "starter:small before training: random weights.",
     "small-hot": "As starter:small, but at a fixed temperature of 1: no negative is hard.",
     "small-cold": "As starter:small, but at a fixed temperature of 0.01: only the hardest negative counts.",
-    "small-batch-8": "As starter:small, but with batches of 8 images: 7 negatives for each caption.",
+    "small-batch-8": "As starter:small, but with batches of 8: 7 negatives per caption, fewer images in all.",
     "small-no-colours": "As starter:small, but on captions without words for colours.",
 }
 """What each starter is, in one sentence for its card."""

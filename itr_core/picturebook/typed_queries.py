@@ -19,7 +19,7 @@ from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, pl
 
 QUERIES_PER_SCENE = 10
 FALSE_VARIANTS = 2
-_OPENINGS = ("a picture of", "picture of", "photo of", "show me", "find", "image with")
+_OPENINGS = ("a picture of", "picture of", "photo of", "show me", "find", "image of")
 _FALSE_EDITS = ("swap attribute", "change count", "swap relation", "swap object")
 
 

@@ -13,6 +13,9 @@ from itr_core.pairs import load_pairs
 
 STARTER_NAMES = sorted(folder.name for folder in STARTERS.iterdir() if folder.is_dir())
 
+POOR = {"small-hot", "small-batch-8"}
+"""Starters that show what a wrong setting does."""
+
 
 @pytest.fixture(params=STARTER_NAMES)
 def folder(request: pytest.FixtureRequest) -> Path:
@@ -20,14 +23,18 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 def test_every_method_has_a_starter() -> None:
-    assert {"infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa"} == set(STARTER_NAMES)
+    assert set(STARTER_NAMES) == {
+        "infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa",
+        "small", "small-untrained", "small-hot", "small-cold", "small-batch-8", "small-no-colours",
+    }  # fmt: skip
 
 
 def test_weights_are_small_and_the_card_has_the_training_command(folder: Path) -> None:
     assert (folder / "open_clip_model.safetensors").stat().st_size < 10e6
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"# starter:{folder.name}" in card
-    assert f"python benchmarks/starter.py ship {folder.name} runs/" in card
+    command = "make" if folder.name == "small-untrained" else "ship"
+    assert f"python benchmarks/starter.py {command} {folder.name} " in card
     assert "| rsum |" in card
 
 
@@ -44,4 +51,5 @@ def test_plain_open_clip_gives_the_same_embeddings(folder: Path) -> None:
         t = model.encode_text(tokenizer(texts), normalize=True)
     np.testing.assert_allclose(encoder.encode_images(images), v.numpy(), atol=1e-4)
     np.testing.assert_allclose(encoder.encode_texts(texts), t.numpy(), atol=1e-5)
-    assert ((v @ t.T).argmax(dim=1) == torch.arange(len(pairs))).sum() >= 6
+    least = 0 if folder.name == "small-untrained" else 4 if folder.name in POOR else 6
+    assert ((v @ t.T).argmax(dim=1) == torch.arange(len(pairs))).sum() >= least
