@@ -3,10 +3,11 @@
 open_clip pads every text to the context length (77 tokens for CLIP) and runs the transformer over all
 positions. If the tower is causal and pools a single position, later positions cannot affect the result.
 `TextTower` then skips them: it concatenates the texts of a batch, so that the linear layers process no
-padding, and computes the last block for the pooled position only. Attention still needs padding up to the
-longest text: large batches are encoded in groups of texts of similar length. Hugging Face towers mask padding
-in their attention: for them, padding after the longest text of a group is cut. The result equals open_clip's
-`encode_text` up to rounding. All other towers are run by open_clip's own code.
+padding, and computes the last block for the pooled position only. Texts that begin with the same tokens have
+the same hidden states there; on the CPU, without gradients, these are computed once. Attention still needs
+padding up to the longest text: large batches are encoded in groups of texts of similar length. Hugging Face
+towers mask padding in their attention: for them, padding after the longest text of a group is cut. The
+result equals open_clip's `encode_text` up to rounding. All other towers are run by open_clip's own code.
 """
 
 from collections.abc import Callable, Sequence
@@ -135,26 +136,28 @@ class TextTower:
 
     def _without_padding(self, ids: Tensor) -> Tensor:
         """Embed token ids (B, L) -> (B, d)."""
-        x, packing, ends = self._all_blocks_but_last(ids)
+        # A GPU would wait for the numbers of the beginnings.
+        shares = ids.is_cpu and len(ids) > 1 and not torch.is_grad_enabled()
+        x, packing, ends = self._all_blocks_but_last(ids, _SharedBeginnings if shares else _Packing)
         x = _last_block(self.tower.transformer.resblocks[-1], x, packing, ends)
         return self.project(self.tower.ln_final(x))
 
     def _tokens_without_padding(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Embed token ids (B, L) -> (B, d), and all l <= L positions up to the longest text -> (B, l, d)."""
-        x, packing, ends = self._all_blocks_but_last(ids)
+        x, packing, ends = self._all_blocks_but_last(ids, _Packing)
         x = _block(self.tower.transformer.resblocks[-1], x, packing)
         x = self.project(self.tower.ln_final(x))
         return x[ends], packing.unpack(x)
 
-    def _all_blocks_but_last(self, ids: Tensor) -> tuple[Tensor, "_Packing", Tensor]:
+    def _all_blocks_but_last(self, ids: Tensor, pack: type["_Packing"]) -> tuple[Tensor, "_Packing", Tensor]:
         """Return hidden states (T, w), how they are packed, and the pooled row of each text (B,)."""
         tower = self.tower
         last = self.pooled_position(ids)
         length = int(last.max()) + 1
         positions = torch.arange(length, device=ids.device)
-        packing = _Packing(positions <= last[:, None])
-        position = positions.expand(len(ids), -1)[packing.used]
-        x = tower.token_embedding(ids[:, :length][packing.used]) + F.embedding(
+        packing = pack(positions <= last[:, None], ids[:, :length])
+        position = packing.select(positions.expand(len(ids), -1))
+        x = tower.token_embedding(packing.select(ids[:, :length])) + F.embedding(
             position, tower.positional_embedding
         )
         x = x.to(tower.transformer.get_cast_dtype())
@@ -165,7 +168,7 @@ class TextTower:
                 if again
                 else _block(block, x, packing)
             )
-        return x, packing, (last + 1).cumsum(0) - 1
+        return x, packing, packing.ends(last)
 
 
 def _in_groups(encode: Callable[[Tensor], Tensor], ids: Tensor, length: Tensor) -> Tensor:
@@ -180,7 +183,7 @@ def _in_groups(encode: Callable[[Tensor], Tensor], ids: Tensor, length: Tensor) 
 class _Packing:
     """Conversion between a padded batch (B, l, w) and its T used positions, text after text, (T, w)."""
 
-    def __init__(self, used: Tensor) -> None:
+    def __init__(self, used: Tensor, ids: Tensor) -> None:
         self.used = used  # (B, l) bool, True up to the pooled position of each text
         self.equal_lengths = bool(used.all())
 
@@ -193,6 +196,44 @@ class _Packing:
 
     def pack(self, x: Tensor) -> Tensor:
         return x.flatten(0, 1) if self.equal_lengths else x[self.used]
+
+    def select(self, x: Tensor) -> Tensor:
+        """Return the values (T,) of a batch (B, l)."""
+        return x[self.used]
+
+    def ends(self, last: Tensor) -> Tensor:
+        """Return the packed row of a position of each text, (B,)."""
+        return (last + 1).cumsum(0) - 1
+
+
+class _SharedBeginnings(_Packing):
+    """The same, but texts that begin with the same tokens share these positions: T different beginnings."""
+
+    def __init__(self, used: Tensor, ids: Tensor) -> None:
+        super().__init__(used, ids)
+        self.number = torch.zeros_like(ids)  # (B, l), of the beginning that ends at a position
+        vocabulary, count = int(ids.max()) + 1, 0
+        for position in range(ids.shape[1]):
+            rows = used[:, position]
+            key = self.number[rows, max(0, position - 1)] * vocabulary + ids[rows, position]
+            different, numbers = key.unique(return_inverse=True)
+            self.number[rows, position] = numbers + count
+            count += len(different)
+        flat = used.flatten().nonzero()[:, 0]
+        self.places = flat.new_empty(count)  # (T,), one of the places of each beginning
+        self.places[self.number.flatten()[flat]] = flat
+
+    def unpack(self, x: Tensor) -> Tensor:
+        return x[self.number]  # padding gets any value: no earlier position attends to it
+
+    def pack(self, x: Tensor) -> Tensor:
+        return x.flatten(0, 1)[self.places]
+
+    def select(self, x: Tensor) -> Tensor:
+        return x.flatten()[self.places]
+
+    def ends(self, last: Tensor) -> Tensor:
+        return self.number.gather(1, last[:, None])[:, 0]
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -116,14 +116,26 @@ def test_gradients_equal_those_at_full_length(repeats: int) -> None:
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_padding_is_not_computed() -> None:
+def test_padding_and_shared_beginnings_are_not_computed() -> None:
     encoder = load_encoder("tiny-clip/none", device="cpu")
     rows: list[int] = []
     block = encoder.model.transformer.resblocks[0]
     hook = block.ln_1.register_forward_hook(lambda _, inputs, __: rows.append(inputs[0].shape[0]))
-    encoder.encode_texts(["dog", "a dog"])
+    texts = ["dog", "a dog", "a dog", "a cat and a dog"]
+    found = encoder.encode_texts(texts)
+    encoder.embed_text(encoder.tokenizer(texts))  # with gradients, nothing is shared
     hook.remove()
-    assert rows == [3 + 4]  # start, words and end of each text; not 2 x 24
+    # start; "dog", end; "a", "dog", end; "cat", "and", "a", "dog", end
+    assert rows == [1 + 2 + 3 + 5, 3 + 4 + 4 + 7]
+    np.testing.assert_array_equal(found[1], found[2])
+    np.testing.assert_allclose(found, reference(encoder, texts), atol=1e-5)
+
+
+def test_many_texts_with_the_same_beginnings_equal_open_clips() -> None:
+    words, choice = ["a", "red", "dog", "two"], np.random.default_rng(0)
+    encoder = load_encoder("tiny-clip/none", device="cpu")
+    texts = [" ".join(choice.choice(words, choice.integers(0, 24))) for _ in range(100)]
+    np.testing.assert_allclose(encoder.encode_texts(texts), reference(encoder, texts), atol=1e-5)
 
 
 def test_a_tower_without_word_tokens_is_named() -> None:
