@@ -21,10 +21,10 @@ With a single process, these functions do nothing.
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as with_gradients
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
@@ -84,6 +84,22 @@ def _is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
+class _Gather(torch.autograd.Function):
+    """Tensors of one shape of all processes; their gradients are summed over the processes."""
+
+    @staticmethod
+    def forward(ctx: Any, mine: Tensor) -> tuple[Tensor, ...]:
+        parts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, mine)
+        return tuple(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = torch.stack(gradients)
+        dist.all_reduce(total)
+        return total[dist.get_rank()]
+
+
 def _all_gather(x: Tensor, local_loss: bool) -> Tensor:
     """(b, ...) of each process -> (B, ...); b may differ, and so may other sizes, which are zero-padded."""
     world = dist.get_world_size()
@@ -92,7 +108,7 @@ def _all_gather(x: Tensor, local_loss: bool) -> Tensor:
     dist.all_gather(shapes, shape)
     mine = pad(x, torch.stack(shapes).amax(0).tolist()).clone(memory_format=torch.contiguous_format)
     if local_loss and mine.requires_grad:
-        parts = list(with_gradients.all_gather(mine))
+        parts = list(_Gather.apply(mine))
     else:
         parts = [torch.empty_like(mine) for _ in range(world)]
         dist.all_gather(parts, mine.detach())
