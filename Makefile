@@ -1,7 +1,7 @@
 # `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
-SUITES := test-kill test-load test-fuzz
+SUITES := test-kill test-load test-fuzz test-scale
 
 .PHONY: bench help demo test test-slow $(SUITES) coverage lint format docs clean
 
@@ -15,7 +15,7 @@ test: .venv/installed-dev  ## install, then run every test, browser tests includ
 	$(BIN)/python tests/ui/browser.py
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
-test-slow: .venv/installed-dev  ## the tests that take minutes, and a table of them; test-kill, test-load, test-fuzz: one suite
+test-slow: .venv/installed-dev  ## the tests that take minutes, and a table of them; test-kill, test-load, test-fuzz, test-scale: one suite
 	$(BIN)/python -m pytest -m slow
 
 $(SUITES): test-%: .venv/installed-dev

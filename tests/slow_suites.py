@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-SUITES = {"kill", "load", "fuzz"}
+SUITES = {"kill", "load", "fuzz", "scale"}
 """Markers beside `slow`, each with its own target of make; slow tests without one are listed as "other"."""
 
 
