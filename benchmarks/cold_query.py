@@ -7,12 +7,10 @@ torch, open_clip` and the searches alternate; times are medians over rounds, and
 round. With `--runtime`, the model is exported first, and searches with the export alternate with the others.
 """
 
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +25,15 @@ from itr_core import Gallery
 ROOT = Path(__file__).parents[1]
 IMPORTS = "import of torch and open_clip"
 QUERY = "a red car"
+_MEASURE = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+spent, status = usage.ru_utime + usage.ru_stime, os.waitstatus_to_exitcode(status)
+print(time.perf_counter() - start, spent, usage.ru_maxrss * 1024 / 1e6, status)
+"""
+# In a small process: the peak memory of a process is at least that of the one that starts it.
 
 
 def main(
@@ -92,16 +99,14 @@ def main(
 
 def run(*arguments: str) -> tuple[float, float, float]:
     """Run Python; return its seconds, processor time and peak resident memory in MB."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"python {' '.join(arguments)} ended with exit status {process.returncode}.")
-    spent = usage.ru_utime + usage.ru_stime
-    return time.perf_counter() - start, spent, usage.ru_maxrss * 1024 / 1e6
+    measured = subprocess.run(
+        [sys.executable, "-S", "-c", _MEASURE, sys.executable, *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+    )  # fmt: skip
+    seconds, spent, memory, status = map(float, measured.stdout.split())
+    if status:
+        raise RuntimeError(f"python {' '.join(arguments)} ended with exit status {status:.0f}.")
+    return seconds, spent, memory
 
 
 if __name__ == "__main__":
