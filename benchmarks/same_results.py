@@ -56,7 +56,10 @@ IGNORED = {
 }
 """Keys and columns that cannot be the same in two runs."""
 
-STARTERS = ("infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa")
+STARTERS = (
+    "infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa",
+    "small", "small-untrained", "small-hot", "small-cold", "small-batch-8", "small-no-colours",
+)  # fmt: skip
 PROTOCOLS = ("standard", "exact", "uni-modal", "labels")
 SPLITS = ("train", "val", "test", "gallery", "test_unseen", "train@200", "gallery@200")
 EVALUATED = {"crcgs": ["--against", "starter:infonce"], "ascl": ["--rerank"], "coder": ["--sts", "sts.tsv"]}
