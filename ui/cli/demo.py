@@ -110,6 +110,8 @@ def demo(
     log = logging.StreamHandler()
     log.setFormatter(PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[log])
+    for library in ("faiss.loader", "httpx"):  # each try to load a file, and requests of Gradio to itself
+        logging.getLogger(library).setLevel(logging.WARNING)
     named = [*(galleries or ()), *(gallery or ())] or _of_environment(GALLERY_VARIABLE)
     models = model or _of_environment(MODEL_VARIABLE)
     pictures = [local_gallery(each) for each in named]
