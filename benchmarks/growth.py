@@ -43,13 +43,13 @@ def main(
     results: ResultsOption = None,
 ) -> None:
     """Measure how time and memory grow with the number of pictures."""
-    builds, galleries = [], []
-    peaks: list[float] = []
+    builds, peaks, galleries = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for number in photos or [250, 1_000]:
             write_photos(folder / f"photos-{number}", number)
-            cells = built(folder / f"photos-{number}", folder / "built", model)
+            cells = built(folder / f"photos-{number}", folder / f"built-{number}", model)
+            peaks.append(cells["memory"])
             builds.append(
                 Row(title=f"{number:,} photos", cells={"speed": number / cells["seconds"], **cells})
             )

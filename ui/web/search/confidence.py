@@ -44,7 +44,7 @@ def line_on_picture(verdict: Verdict | None, *, drawings: bool) -> dict[str, str
 
 
 def line_on_photos(photos: int, pictures: int) -> dict[str, str] | None:
-    """Return what to expect of a model that has only seen drawings, as values of `status.html`; None if much.
+    """Return that the model has only seen drawings, as values of `status.html`; None for a few photos.
 
     Args:
         photos: How many of the visitor's pictures look like photos.
