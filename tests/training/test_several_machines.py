@@ -70,6 +70,7 @@ def outs(configs: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -
     command += [str(folder / "script.py"), str(configs), str(folder / "runs.json")]
     repository = str(Path(__file__).parents[2])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": repository}
+    environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # as docs/how-to/train.md says
     machines = []
     for number in range(2):
         with (folder / f"{number}.log").open("w") as log:
