@@ -1,7 +1,7 @@
 """Random scenes: plausible combinations, long-tailed, arranged so that all things are recognisable."""
 
 from bisect import bisect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Generic, NamedTuple, TypeVar
 
@@ -129,9 +129,12 @@ def _content(rng: np.random.Generator) -> Content:
             room -= count
             if rng.random() < 0.6:
                 kinds = _HELD.get((place, kind.name), kinds)
-    return Content(
-        place, _TIME.draw(rng), _WEATHER[place].draw(rng), tuple(sorted(groups, key=_placing_order))
-    )
+    return Content(place, _TIME.draw(rng), _WEATHER[place].draw(rng), sorted_groups(groups))
+
+
+def sorted_groups(groups: Iterable[Group]) -> tuple[Group, ...]:
+    """Return the groups of a content in the order in which they are placed."""
+    return tuple(sorted(groups, key=_placing_order))
 
 
 def _related_kinds(a: Kind, b: Kind) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,7 @@ from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.semantics import SceneFacts
 from itr_core.picturebook.splits import scene_of, split_named
+from itr_core.picturebook.twins import twin_of
 from itr_core.picturebook.typed_queries import QUERIES_PER_SCENE, typed_queries
 from itr_core.system.files import cache_dir, whole_file
 
@@ -29,14 +30,19 @@ new version: it is what galleries, caches and resumed runs know the world by (se
 _WORLD_IDS = {"2026.1": "b46d0b0fdcd18785"}
 """The identifier of each version in image values and so in fingerprints; never change that of an old one."""
 
+_TWIN = "train-twin"
+"""What takes the place of the split in the image id of a twin."""
+
 
 def load(rest: str, *, limit: int | None = None) -> PairSet:
-    """Load `[split[+queries][@size]]` with split train (default), val, test, gallery or test_unseen.
+    """Load `[split[+queries][@size]]` or `train+twins[@size]`.
 
-    Without a size, train has 20,000 scenes, gallery 2,000 and the others 1,000; `train@200000` has another
-    size. Labels are the kinds of things in the image, and `relevance` is exact. With `+queries`, every image
-    also has typed queries as captions, and captions that are known to be false of it (`typed_queries`).
-    Captions are cached on disk; generating them takes about a millisecond per scene, and ten with queries.
+    The splits are train (default; 20,000 scenes without a size), gallery (2,000), val, test and test_unseen
+    (1,000 each); `train@200000` has another size. Labels are the kinds of things in the image, and
+    `relevance` is exact. With `+queries`, every image also has typed queries as captions, and captions that
+    are known to be false of it (`typed_queries`). With `+twins`, too, and each scene is followed by its twin
+    (`twin_of`); half of the queries of one are false of the other. Captions are cached on disk; generating
+    them takes about a millisecond per image, and ten with queries.
 
     Raises:
         SourceError: an unknown split, or a size that is no positive number.
@@ -46,11 +52,16 @@ def load(rest: str, *, limit: int | None = None) -> PairSet:
     if at and not (size.isdecimal() and int(size)):
         raise SourceError(f"picturebook:{rest}: the number of scenes follows @, as in {split}@5000.")
     name, plus, extra = split.partition("+")
-    if plus and extra != "queries":
+    if plus and extra not in ("queries", "twins"):
         raise SourceError(
-            f"picturebook:{rest}: only +queries can follow the split, as in train+queries@5000."
+            f"picturebook:{rest}: only +queries or +twins can follow the split, as in train+queries@5000."
         )
-    count = min(int(size or split_named(name).size), limit or 10**9)
+    if extra == "twins" and name != "train":
+        raise SourceError(
+            f"picturebook:{rest}: only train has twins. A changed scene of a small split is in another split."
+        )
+    images = int(size or split_named(name).size) * (2 if extra == "twins" else 1)
+    count = min(images, limit or images)
     from datasets import Dataset
 
     return PairSet(
@@ -68,7 +79,7 @@ def draw_row(row: str) -> Image.Image:
 
 
 def scene_of_id(image_id: str) -> Scene:
-    """Return the scene of an image id ("test-000017.png").
+    """Return the scene of an image id ("test-000017.png", "train-twin-000017.png").
 
     Raises:
         SourceError: the id is not of Picturebook.
@@ -76,7 +87,7 @@ def scene_of_id(image_id: str) -> Scene:
     split, _, index = image_id.removesuffix(".png").rpartition("-")
     if not index.isdecimal():
         raise SourceError(f"{image_id!r} is no image id of Picturebook; an example is 'test-000017.png'.")
-    return scene_of(split, int(index))
+    return twin_of(int(index)) if split == _TWIN else scene_of(split, int(index))
 
 
 class _SplitTruth:
@@ -87,10 +98,9 @@ class _SplitTruth:
 
     @cached_property
     def _truth(self) -> SceneRelevance:
-        name, _, queries = self.split.partition("+")
-        scenes = [scene_of(name, index) for index in range(self.count)]
-        captions = [caption for scene in scenes for caption in _captions(scene, bool(queries))[0]]
-        return SceneRelevance(scenes, [caption.meaning for caption in captions])
+        images = [_image(self.split, row) for row in range(self.count)]
+        captions = [caption for image in images for caption in image.captions()[0]]
+        return SceneRelevance([image.scene for image in images], [caption.meaning for caption in captions])
 
     def matrix(self, images: Rows = slice(None)) -> np.ndarray:
         """See `Relevance.matrix`."""
@@ -117,31 +127,52 @@ def _table(split: str, count: int) -> "Table":
 
 
 def _rows(split: str, count: int, chunk: int = 10_000) -> Iterator[list[dict[str, Any]]]:
-    world, (name, _, queries) = _WORLD_IDS[WORLD_VERSION], split.partition("+")
+    world = _WORLD_IDS[WORLD_VERSION]
     for start in range(0, count, chunk):
         rows = []
         for index in range(start, min(start + chunk, count)):
-            scene, image_id = scene_of(name, index), f"{name}-{index:06d}.png"
-            captions, false = _captions(scene, bool(queries))
+            image = _image(split, index)
+            captions, false = image.captions()
             row: dict[str, Any] = {
-                "image": f"{image_id} {world}",
+                "image": f"{image.id} {world}",
                 "captions": [caption.text for caption in captions],
-                "image_id": image_id,
-                "labels": sorted({thing.kind for thing in scene.things}),
+                "image_id": image.id,
+                "labels": sorted({thing.kind for thing in image.scene.things}),
             }
-            if queries:
+            if image.queries:
                 row["false_captions"] = [[caption.text for caption in each] for each in false]
             rows.append(row)
         yield rows
 
 
-def _captions(scene: Scene, queries: bool) -> tuple[list[Caption], list[Sequence[Caption]]]:
-    """Return the captions of a scene, with typed queries if `queries`, and the false variants of each."""
-    captions = captions_of(scene)
-    false: list[Sequence[Caption]] = [()] * len(captions)
-    if queries:
-        rng = np.random.default_rng([scene.seed, 6])
-        for each in typed_queries(SceneFacts(scene), rng, QUERIES_PER_SCENE):
-            captions.append(each.query)
-            false.append(each.false)
-    return captions, false
+class _Image(NamedTuple):
+    """One image of a source."""
+
+    id: str
+    scene: Scene
+    queries: bool
+    twin: Scene | None
+
+    def captions(self) -> tuple[list[Caption], list[Sequence[Caption]]]:
+        """Return the captions and typed queries of the image, and the false variants of each."""
+        captions = captions_of(self.scene)
+        false: list[Sequence[Caption]] = [()] * len(captions)
+        if self.queries:
+            rng = np.random.default_rng([self.scene.seed, 6])
+            twin = SceneFacts(self.twin) if self.twin else None
+            for each in typed_queries(SceneFacts(self.scene), rng, QUERIES_PER_SCENE, twin):
+                captions.append(each.query)
+                false.append(each.false)
+        return captions, false
+
+
+def _image(split: str, row: int) -> _Image:
+    """Return the image of one row of a split such as "train", "train+queries" or "train+twins"."""
+    name, _, extra = split.partition("+")
+    if extra != "twins":
+        return _Image(f"{name}-{row:06d}.png", scene_of(name, row), bool(extra), None)
+    index, second = divmod(row, 2)
+    scene, twin = scene_of(name, index), twin_of(index)
+    if second:
+        return _Image(f"{_TWIN}-{index:06d}.png", twin, True, scene)
+    return _Image(f"{name}-{index:06d}.png", scene, True, twin)

@@ -1,14 +1,16 @@
 """Splits: a scene is a function of split and index, and no content occurs in two splits."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import product
 
 import numpy as np
 
 from itr_core.errors import SourceError, did_you_mean
-from itr_core.picturebook.ontology import KINDS
-from itr_core.picturebook.sampling import Content, sample_scene
+from itr_core.picturebook.ontology import KINDS, PLACES
+from itr_core.picturebook.sampling import Content, Group, sample_scene, sorted_groups, stances
 from itr_core.picturebook.scene import Scene
 
 
@@ -63,9 +65,27 @@ def scene_of(split: str, index: int) -> Scene:
     the content is in one of its buckets, so that splits are disjoint in content, not only in seeds.
     """
     own = split_named(split)
+    rng = np.random.default_rng([own.number, index])
+    return sample_scene(rng, lambda content: _accepts(own, content))
 
-    def accept(content: Content) -> bool:
-        novel = any((g.look.kind, g.look.colour) in UNSEEN for g in content.groups)
-        return novel == own.unseen and _digest(content) % 16 in own.buckets
 
-    return sample_scene(np.random.default_rng([own.number, index]), accept)
+def may_have(split: str, scene: Scene) -> bool:
+    """Whether the content of a scene can be in a split, and therefore in no other one."""
+    own, numbers = split_named(split), Counter(thing.look for thing in scene.things)
+    groups = (
+        [
+            Group(look, number, band)
+            for state, band in stances(KINDS[look.kind], PLACES[scene.place])
+            if state == look.state
+        ]
+        for look, number in numbers.items()
+    )
+    contents = (
+        Content(scene.place, scene.time, scene.weather, sorted_groups(each)) for each in product(*groups)
+    )
+    return all(_accepts(own, content) for content in contents)
+
+
+def _accepts(split: Split, content: Content) -> bool:
+    novel = any((g.look.kind, g.look.colour) in UNSEEN for g in content.groups)
+    return novel == split.unseen and _digest(content) % 16 in split.buckets

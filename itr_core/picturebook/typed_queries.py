@@ -7,6 +7,7 @@ query. They are the exact hard negatives of a scene.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, repeat
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from itr_core.picturebook.wording import MASS, NUMBERS, WordChooser, article, pl
 
 QUERIES_PER_SCENE = 10
 FALSE_VARIANTS = 2
+_TRIES = 40
 _OPENINGS = ("a picture of", "picture of", "photo of", "show me", "find", "image of")
 _FALSE_EDITS = ("swap attribute", "change count", "swap relation", "swap object")
 
@@ -31,16 +33,27 @@ class TypedQuery:
     false: tuple[Caption, ...]
 
 
-def typed_queries(facts: SceneFacts, rng: np.random.Generator, count: int) -> list[TypedQuery]:
-    """Return `count` random typed queries of a scene, each with up to `FALSE_VARIANTS` false variants."""
-    return [_typed_query(facts, rng) for _ in range(count)]
+def typed_queries(
+    facts: SceneFacts, rng: np.random.Generator, count: int, twin: SceneFacts | None = None
+) -> list[TypedQuery]:
+    """Return `count` random typed queries of a scene, each with up to `FALSE_VARIANTS` false variants.
+
+    Args:
+        facts: facts of the scene.
+        rng: source of randomness.
+        count: number of queries.
+        twin: facts of another scene. Half of the queries are false of it, if `_TRIES` random queries each
+            are enough to find them.
+    """
+    return [_typed_query(facts, rng, twin if i < count // 2 else None) for i in range(count)]
 
 
-def _typed_query(facts: SceneFacts, rng: np.random.Generator) -> TypedQuery:
+def _typed_query(facts: SceneFacts, rng: np.random.Generator, twin: SceneFacts | None) -> TypedQuery:
     chooser = WordChooser(rng)
-    meaning = _few_facts(facts, chooser)
-    while not facts.entail(meaning):
-        meaning = _few_facts(facts, chooser)
+    true = (meaning for _ in repeat(None) if facts.entail(meaning := _few_facts(facts, chooser)))
+    meaning = next(true)
+    if twin:
+        meaning = next((each for each in islice(true, _TRIES) if not twin.entail(each)), meaning)
     seed = int(rng.integers(2**63))
 
     def worded(each: Meaning) -> Caption:

@@ -21,7 +21,7 @@ from itr_core.training.method_inputs import MethodInputs
 from itr_core.training.word_dropout import drop_words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashable, for the cache of `_shuffled`
 class EpochPlan:
     """Which rows form which batch; images that do not fill a last batch are skipped until the next epoch."""
 
@@ -30,6 +30,8 @@ class EpochPlan:
     batch_size: int
     """Images per batch."""
     seed: int
+    keep_together: int = 1
+    """Rows of the source that are shuffled as one block."""
 
     @property
     def per_epoch(self) -> int:
@@ -39,13 +41,15 @@ class EpochPlan:
     def __getitem__(self, number: int) -> tuple[int, np.ndarray]:
         """Return the epoch and the rows of batch `number`, counted from 0 through all epochs."""
         epoch, index = divmod(number, self.per_epoch)
-        order = _order(len(self.rows), self.seed, epoch)
-        return epoch, self.rows[order[index * self.batch_size : (index + 1) * self.batch_size]]
+        return epoch, _shuffled(self, epoch)[index * self.batch_size : (index + 1) * self.batch_size]
 
 
 @lru_cache(maxsize=2)
-def _order(n: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch]).permutation(n)
+def _shuffled(plan: EpochPlan, epoch: int) -> np.ndarray:
+    blocks, block_of_row = np.unique(plan.rows // plan.keep_together, return_inverse=True)
+    order = np.random.default_rng([plan.seed, epoch]).permutation(len(blocks))
+    place = np.argsort(order)  # of each block
+    return plan.rows[np.argsort(place[block_of_row], kind="stable")]
 
 
 @dataclass

@@ -122,6 +122,9 @@ class TrainConfig(BaseModel):
     """Images per batch."""
     captions_per_image: int = Field(default=1, gt=0)
     """Captions of each image in a batch, sampled again in every epoch."""
+    keep_together: int = Field(default=1, gt=0)
+    """This many images that follow each other in the source are always in the same batch; 2 for the twins of
+    picturebook:train+twins. A divisor of `batch_size`."""
     encode_batch: int | None = Field(default=None, gt=0)
     """Images encoded at a time, with their captions, for batches whose activations do not fit into memory.
     The gradients are those of the whole batch, at the cost of a second forward pass; batch norms use the
@@ -198,6 +201,11 @@ class TrainConfig(BaseModel):
         except ValidationError as error:
             names = dict.fromkeys(str(each["loc"][0]) for each in error.errors())
             raise PairscopeError(" ".join(_problem(name, given[name]) for name in names)) from None
+        if self.batch_size % self.keep_together:
+            raise PairscopeError(
+                f"keep_together={self.keep_together}: must divide batch_size={self.batch_size}, so that no "
+                "batch cuts a block."
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as values that JSON can represent."""

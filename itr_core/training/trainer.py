@@ -124,7 +124,9 @@ class Trainer:
             setup.images,
             self.pairs.captions,
             setup.encoder.tokenizer,
-            EpochPlan(usable_rows(self.pairs, setup.images), config.batch_size, config.seed),
+            EpochPlan(
+                usable_rows(self.pairs, setup.images), config.batch_size, config.seed, config.keep_together
+            ),
             captions_per_image=config.captions_per_image,
             word_dropout=config.word_dropout,
             inputs=setup.inputs,
