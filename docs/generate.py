@@ -29,8 +29,10 @@ TRAINING_GROUPS = {
         "validation_columns", "validation_image_root", "image_features", "validation_features",
         "labels", "image_teacher", "text_teacher", "triples",
     ),
-    "Batches": ("epochs", "max_steps", "batch_size", "captions_per_image", "encode_batch", "accumulate",
-                "local_loss", "gradient_checkpointing"),
+    "Batches": (
+        "epochs", "max_steps", "batch_size", "captions_per_image", "keep_together", "encode_batch",
+        "accumulate", "local_loss", "gradient_checkpointing",
+    ),
     "Optimisation": (
         "lr", "image_lr_factor", "text_lr_factor", "warmup", "lr_floor", "temperature", "weight_decay",
         "adam_beta1", "adam_beta2", "clip", "ema_decay", "freeze_image", "freeze_text",

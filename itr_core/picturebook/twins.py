@@ -36,8 +36,9 @@ def twin_of(index: int) -> Scene:
     """
     scene = scene_of("train", index)
     rng = np.random.default_rng([scene.seed, 7])
-    changes = rng.choice(list(_CHANGES), len(_CHANGES), replace=False, p=list(_CHANGES.values()))
-    twins = (twin for change in changes for twin in change(scene, rng))
+    changes = list(_CHANGES)
+    order = rng.choice(len(changes), len(changes), replace=False, p=list(_CHANGES.values()))
+    twins = (twin for i in order for twin in changes[i](scene, rng))
     return next(twin for twin in twins if may_have("train", twin) and _differ(scene, twin))
 
 

@@ -70,8 +70,8 @@ def test_a_source_with_queries_has_more_true_captions_and_false_ones(pairs: Pair
     assert pairs.false_captions is None
 
 
-def test_only_queries_can_follow_a_split() -> None:
-    with pytest.raises(SourceError, match=r"only \+queries can follow"):
+def test_only_queries_and_twins_can_follow_a_split() -> None:
+    with pytest.raises(SourceError, match=r"only \+queries or \+twins can follow"):
         load_pairs("picturebook:val+typos")
 
 

@@ -39,6 +39,25 @@ def test_an_epoch_has_no_image_twice_and_skips_only_the_remainder(n: int, size: 
         assert set(in_epoch) <= set(rows)
 
 
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 4), st.integers(0, 5))
+def test_rows_that_are_kept_together_are_in_one_batch(n: int, together: int, blocks: int, seed: int) -> None:
+    rows = np.delete(np.arange(n * together), np.arange(5, n * together, 7))  # some are unusable
+    plan = EpochPlan(rows, blocks * together, seed, together)
+    order = np.concatenate([plan[number][1] for number in range(plan.per_epoch)])
+    assert len(set(order)) == len(order)
+    whole = np.bincount(rows // together, minlength=n) == together
+    of_block = [np.flatnonzero(order // together == block) for block in range(n) if whole[block]]
+    assert all((np.diff(places) == 1).all() for places in of_block)
+    if len(rows) == n * together and n >= blocks:
+        assert all(np.bincount(plan[i][1] // together).max() == together for i in range(plan.per_epoch))
+
+
+def test_the_order_of_a_seed_stays_as_it_is() -> None:
+    assert EpochPlan(np.arange(10) * 3, 10, seed=4)[1][1].tolist() == [
+        3 * row for row in np.random.default_rng([4, 1]).permutation(10)
+    ]
+
+
 def test_epochs_differ_in_their_order_and_captions() -> None:
     plan = EpochPlan(np.arange(100), 100, seed=0)
     assert plan[0][1].tolist() != plan[1][1].tolist()

@@ -18,6 +18,7 @@ def config(**settings: Any) -> TrainConfig:
     [
         ({"max_steps": 0}, r"^max_steps=0: must be an integer \(above 0\) or None\.$"),
         ({"encode_batch": 0}, r"^encode_batch=0: must be an integer \(above 0\) or None\.$"),
+        ({"keep_together": 3}, r"^keep_together=3: must divide batch_size=128, "),
         ({"limit": True}, r"^limit=True: must be an integer"),
         ({"batch_size": 0}, r"^batch_size=0: must be an integer \(above 0\)\.$"),
         ({"batch_size": "64"}, r"^batch_size='64': must be an integer"),
