@@ -133,10 +133,8 @@ def follow(tmp_path: Path, run: Run) -> Callable[[str, dict[str, str]], Path]:
         root = tmp_path / "packages"
         for package in ("itr_core", "analysis", "ui"):
             shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
-        helpers = [
-            "tests/conftest.py",
-            *(f"tests/ui/{path.name}" for path in (ROOT / "tests/ui").glob("*.py")),
-        ]
+        of_all = [path for path in (ROOT / "tests").glob("*.py") if not path.name.startswith("test_")]
+        helpers = [path.relative_to(ROOT) for path in (*of_all, *(ROOT / "tests/ui").glob("*.py"))]
         for file in ("app.py", "pyproject.toml", *helpers):
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, root / file)
