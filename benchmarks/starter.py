@@ -15,7 +15,16 @@ import torch
 import typer
 from reporting import ResultsOption, report
 from results import Column, Measurement, Row, Table
-from starter_runs import ABOUT, SCENES_WITHOUT_COLOURS, STARTERS, deepen, enlarge, trained, without_colours
+from starter_runs import (
+    ABOUT,
+    CONTINUED_STARTERS,
+    SCENES_WITHOUT_COLOURS,
+    STARTERS,
+    deepen,
+    enlarge,
+    trained,
+    without_colours,
+)
 from train_command import train_command
 from typed_queries import found_of_true, read_queries
 from yardstick import GOALS, TITLES, yardstick
@@ -249,9 +258,12 @@ def card(starter: str, side: int, stages: list[dict[str, Any]], figures: dict[st
     if "untrained" in last:
         data = f"The weights are random; the tokenizer is made from the captions of `{source}`."
     else:
+        kept = f"Checkpoint selected on `{validation}` by rSum."
+        if starter in CONTINUED_STARTERS:
+            kept = "Weights of the last step."
         data = (
-            f"Data: `{source}`; each step samples some of the texts of each scene. Checkpoint selected on "
-            f"`{validation}` by rSum.\n{minutes} minutes of training ({machine})."
+            f"Data: `{source}`; each step samples some of the texts of each scene. {kept}\n"
+            f"{minutes} minutes of training ({machine})."
         )
     return CARD.read_text(encoding="utf-8").format(
         starter=starter,
@@ -259,7 +271,7 @@ def card(starter: str, side: int, stages: list[dict[str, Any]], figures: dict[st
         side=side,
         data=data,
         commands="\n".join(map(command, stages)),
-        out=last["out"],
+        out=f"{last['out']}/{LAST}" if starter in CONTINUED_STARTERS else last["out"],
         rows="\n".join(f"| {name} | {value:.2f} |" for name, value in figures.items()),
     )
 

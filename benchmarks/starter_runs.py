@@ -2,7 +2,9 @@
 
 starter:infonce is trained in four stages. The continued starters begin with it and differ in their method
 only; infonce-continued-2 differs from infonce-continued in its seed only, so that the two show how much
-chance does. The small starters are trained from scratch and differ from `small` in one setting each.
+chance does. They keep the weights of their last step, because no step of such a short training scores higher
+than the model that it begins with. The small starters are trained from scratch and differ from `small` in one
+setting each.
 """
 
 import re
@@ -160,10 +162,10 @@ def trained(starter: str, work: Path, source: str, steps: int, workers: int) -> 
             settings["source"] = f"parquet:{pairs}"
         return run(starter, "infonce", **settings)
     if starter == "infonce-continued-2":
-        return run(starter, "infonce", **CONTINUED | {"seed": CONTINUED["seed"] + 1})
+        return run(starter, "infonce", **CONTINUED | {"seed": CONTINUED["seed"] + 1}) / LAST
     method = starter.removesuffix("-continued")
     options = CHOSEN["picturebook"].get(method, {})
-    return run(f"{method}-continued", method, options=options, **CONTINUED)
+    return run(f"{method}-continued", method, options=options, **CONTINUED) / LAST
 
 
 def enlarge(folder: Path, larger: Path, side: int) -> Path:
