@@ -248,8 +248,10 @@ def stamps(folder: Path, names: Iterable[str], known: Mapping[str, Stamp] | None
 
     def stamp(name: str) -> Stamp:
         path = folder / name
-        return (known or {}).get(name) or Stamp(path.stat().st_size, sha256(path))
+        return Stamp(path.stat().st_size, sha256(path))
 
-    names = list(names)
+    found = {name: (known or {}).get(name) for name in names}
+    unread = [name for name, each in found.items() if each is None]
     with ThreadPoolExecutor() as pool:
-        return dict(zip(names, pool.map(stamp, names), strict=True))
+        read = dict(zip(unread, pool.map(stamp, unread), strict=True))
+    return {name: each or read[name] for name, each in found.items()}

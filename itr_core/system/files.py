@@ -241,8 +241,13 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _flush_folder(folder: Path) -> None:
+    """Flush a folder with everything in it.
+
+    A file with a second name is left out: under its first name, in another folder, it was flushed before.
+    """
+    unflushed = [path for path in folder.rglob("*") if path.is_dir() or path.stat().st_nlink == 1]
     with ThreadPoolExecutor() as pool:  # a disk flushes many files at a time almost as fast as one
-        list(pool.map(_flush, [*folder.rglob("*"), folder]))
+        list(pool.map(_flush, [*unflushed, folder]))
 
 
 def _flush(path: Path) -> None:

@@ -81,6 +81,19 @@ def test_a_folder_takes_the_place_of_another(tmp_path: Path, exists: bool) -> No
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["old", "old/b"]
 
 
+def test_only_new_files_of_a_folder_are_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new, old = tmp_path / "new", tmp_path / "old"
+    for folder in (new, old):
+        (folder / "thumbnails").mkdir(parents=True)
+    (old / "thumbnails" / "0").write_text("0")
+    os.link(old / "thumbnails" / "0", new / "thumbnails" / "0")
+    (new / "thumbnails" / "1").write_text("1")
+    flushed: list[Path] = []
+    monkeypatch.setattr("itr_core.system.files._flush", flushed.append)
+    replace_folder(new, old)
+    assert sorted(flushed) == [tmp_path, new, new / "thumbnails", new / "thumbnails" / "1"]
+
+
 def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")  # test vector of FIPS 180-2
     assert sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

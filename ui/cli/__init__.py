@@ -1,5 +1,7 @@
 """The `pairscope` command. Each command imports what it needs, so that the others start quickly."""
 
+import atexit
+import gc
 import os
 import re
 from typing import Any
@@ -60,4 +62,5 @@ def _with_home(match: re.Match[str]) -> str:
 def main() -> None:
     """Run the command of the process's arguments."""
     keep_bars_out_of_files()
+    atexit.register(gc.freeze)  # else Python deletes a million objects one by one, which takes a second
     app()

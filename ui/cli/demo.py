@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from itr_core.errors import PairscopeError
+from itr_core.system.garbage import without_search
 from ui.cli.options import Exact
 from ui.cli.output import PrintableFormatter
 
@@ -117,7 +118,8 @@ def demo(
     pictures = [local_gallery(each) for each in named]
     for each in pictures:  # a wrong one is told before the app is imported, which takes seconds
         check_spec(each)
-    from ui.web.app import launch
+    with without_search():
+        from ui.web.app import launch
 
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
     launch(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from itr_core.system.garbage import without_search
 from ui.cli.options import (
     MODEL_HELP,
     SOURCE_HELP,
@@ -92,11 +93,12 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Measure retrieval in both directions, with 95 % intervals over images."""
-    from itr_core.encoders.dual_encoder import load_encoder
-    from itr_core.evaluation import evaluate as measure
-    from itr_core.features.image_rows import features_from_file
-    from itr_core.runtimes.encoder import open_runtime
-    from itr_core.system.files import whole_file
+    with without_search():
+        from itr_core.encoders.dual_encoder import load_encoder
+        from itr_core.evaluation import evaluate as measure
+        from itr_core.features.image_rows import features_from_file
+        from itr_core.runtimes.encoder import open_runtime
+        from itr_core.system.files import whole_file
 
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)  # fail before the long evaluation, not after it

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from itr_core.errors import GalleryError, QueryError, SourceError
+from itr_core.system.garbage import without_search
 from ui.cli.index import make_indexes
 from ui.cli.options import Device, Exact, Json, Model, RerankWeight, Runtime, Source
 from ui.cli.output import print_json, print_table, print_warning, progress_bar, report_skipped
 from ui.cli.source_options import MaxMegapixels, SourceOptions, with_source_options
 
 if TYPE_CHECKING:
+    from itr_core.gallery import Gallery
     from itr_core.gallery.ray_engine import RayEngine
+    from itr_core.pairs import PairSet
 
 GalleryModel = Annotated[
     str | None,
@@ -62,17 +65,19 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Embed a source with a model and save it as a gallery. Repeat the command to resume a stopped build."""
-    from analysis.gallery_analysis import GalleryAnalysis
-    from itr_core.gallery import Gallery
-    from itr_core.retrieval.saved_index import milvus_of
-    from itr_core.runtimes.encoder import open_runtime
+    with without_search():
+        from analysis.gallery_analysis import GalleryAnalysis
+        from itr_core.gallery import Gallery
+        from itr_core.retrieval.saved_index import milvus_of
+        from itr_core.runtimes.encoder import open_runtime
 
     start = time.perf_counter()
     if index:
         milvus_of(index)  # a wrong one is refused now, not after the build
     pairs = options.open(source)
     cluster = _ray_engine(engine, ray_address, device, runtime)
-    encoder = open_runtime(model, runtime, "cpu" if cluster else device)
+    with without_search():
+        encoder = open_runtime(model, runtime, "cpu" if cluster else device)
     with progress_bar("Building") as progress:
         gallery = Gallery.build(
             pairs, encoder, out, tokens=tokens, force=force, engine=cluster, progress=progress
@@ -126,14 +131,10 @@ def update(
 
     Ids, maps and verdicts of unchanged images stay. The source is read with the options of the build.
     """
-    from analysis.before_update import BeforeUpdate
-    from analysis.gallery_analysis import GalleryAnalysis
-    from itr_core.gallery import Gallery
-    from itr_core.gallery.changes import changes
-    from itr_core.gallery.named_models import model_to_load
-    from itr_core.pairs import load_pairs
-    from itr_core.retrieval.saved_index import engine_of
-    from itr_core.runtimes.encoder import open_runtime
+    with without_search():
+        from itr_core.gallery import Gallery
+        from itr_core.gallery.changes import changes
+        from itr_core.pairs import load_pairs
 
     start = time.perf_counter()
     before = Gallery.open(gallery)
@@ -144,23 +145,10 @@ def update(
     for note in pairs.notes:
         print_warning(note)
     found = changes(before, pairs)
-    carried: list[str] = []
+    carried: Sequence[str] = []
     known_as = before.manifest.source, before.manifest.source_fingerprint
     if (pairs.source, pairs.fingerprint) != known_as:
-        encoder = open_runtime(model_to_load(before.manifest, model), runtime, device)
-        known = BeforeUpdate(GalleryAnalysis(before))
-        with progress_bar("Updating") as progress:
-            after = Gallery.build(
-                pairs,
-                encoder,
-                gallery,
-                tokens=before.manifest.has_tokens,
-                earlier=before,
-                progress=progress,
-            )
-        carried += known.carry(GalleryAnalysis(after))
-        if engine := engine_of(before):
-            make_indexes(after, engine)
+        after, carried = _built_again(before, pairs, model, runtime, device)
         report_skipped(f"{name}: {reason}" for name, reason in after.manifest.skipped)
     counts = {"added": len(found.added), "changed": len(found.changed), "removed": len(found.removed)}
     counts["unchanged"] = found.unchanged
@@ -169,6 +157,29 @@ def update(
         print_json(counts | {"path": str(gallery), "maps_kept": carried, "seconds": seconds})
     else:
         print_table(str(gallery), ("", "images"), list(counts.items()))
+
+
+def _built_again(
+    before: "Gallery", pairs: "PairSet", model: str | None, runtime: str | None, device: str | None
+) -> "tuple[Gallery, Sequence[str]]":
+    """Return the gallery of changed pairs, and the kinds of the maps that it keeps."""
+    with without_search():
+        from analysis.before_update import BeforeUpdate
+        from analysis.gallery_analysis import GalleryAnalysis
+        from itr_core.gallery import Gallery
+        from itr_core.gallery.named_models import model_to_load
+        from itr_core.retrieval.saved_index import engine_of
+        from itr_core.runtimes.encoder import open_runtime
+
+        encoder = open_runtime(model_to_load(before.manifest, model), runtime, device)
+    known = BeforeUpdate(GalleryAnalysis(before))
+    tokens = before.manifest.has_tokens
+    with progress_bar("Updating") as progress:
+        after = Gallery.build(pairs, encoder, before.path, tokens=tokens, earlier=before, progress=progress)
+    carried = known.carry(GalleryAnalysis(after))
+    if engine := engine_of(before):
+        make_indexes(after, engine)
+    return after, carried
 
 
 def search(
@@ -206,16 +217,18 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search a gallery with words or with a picture."""
-    from itr_core.gallery import Gallery
-    from itr_core.gallery.named_models import model_to_load
-    from itr_core.pairs.file_options import FileOptions
-    from itr_core.retrieval.searcher import Searcher
-    from itr_core.runtimes.encoder import open_runtime
+    with without_search():
+        from itr_core.gallery import Gallery
+        from itr_core.gallery.named_models import model_to_load
+        from itr_core.pairs.file_options import FileOptions
+        from itr_core.retrieval.searcher import Searcher
+        from itr_core.runtimes.encoder import open_runtime
 
     words, file = " ".join(query), _image_file(query, kind)
     picture = None if file is None else FileOptions.of(max_megapixels=max_megapixels).decode(file)
     opened = Gallery.open(gallery, thumbnails=False)
-    encoder = open_runtime(model_to_load(opened.manifest, model), runtime, device)
+    with without_search():
+        encoder = open_runtime(model_to_load(opened.manifest, model), runtime, device)
     searcher = Searcher(opened, encoder, u1=u1, exact=exact)
     start = time.perf_counter()
     if picture is not None:

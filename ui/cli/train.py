@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from itr_core.system.garbage import without_search
 from ui.cli.options import parse_options
 from ui.cli.output import print_line
 from ui.cli.source_options import Columns, parse_columns
@@ -46,7 +47,8 @@ def _complete_command() -> Any:
 
 
 def _run(out: Path, resume: bool, **settings: Any) -> None:
-    from itr_core.training import train as run
+    with without_search():
+        from itr_core.training import train as run
 
     settings |= {
         "columns": parse_columns(settings["columns"]),

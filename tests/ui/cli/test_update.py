@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from itr_core.gallery import Gallery
 from ui.cli import app
+
+ROOT = Path(__file__).parents[3]
 
 
 def pairscope(*arguments: object) -> Result:
@@ -54,6 +58,21 @@ def test_an_update_without_changes_writes_nothing(photos: Path, tmp_path: Path) 
     assert updated.exit_code == 0
     assert "unchanged" in updated.stdout
     assert (gallery / "manifest.json").stat() == manifest
+
+
+def test_an_update_without_changes_loads_no_model(photos: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "gallery"
+    pairscope("build", photos, "--out", gallery, "--no-map")
+    program = (
+        "import atexit, sys, ui.cli; atexit.register(lambda: print('torch' in sys.modules)); ui.cli.main()"
+    )
+    updated = subprocess.run(
+        [sys.executable, "-c", program, "update", str(gallery), "--json"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    counts, _, has_torch = updated.stdout.strip().rpartition("\n")
+    assert json.loads(counts)["unchanged"] == 6
+    assert has_torch == "False"
 
 
 def test_a_folder_that_was_moved_is_named(photos: Path, tmp_path: Path) -> None:
