@@ -1,11 +1,12 @@
-"""Measure how time and memory grow with the number of pictures: build, open, query.
+"""Measure how time and memory grow with the number of pictures: build, open, query, map.
 
     python benchmarks/growth.py
     python benchmarks/growth.py --photos 1000 --photos 30000 --pictures 1000 --pictures 1000000
 
 Photos are drawn pictures with grain, as JPEG files (`photos.py`), which `pairscope build` encodes; its memory
 is the peak of its process. The galleries that are opened and searched are enlarged from a small one
-(`enlarged.py`); memory is that of the process after the searches. Every measurement has its own process.
+(`enlarged.py`); memory is that of the process after the searches, and the map is UMAP of the images. Every
+measurement has its own process. With --results, `render.py` also draws docs/assets/growth.svg.
 """
 
 import os
@@ -26,6 +27,7 @@ from photos import write_photos
 from reporting import ResultsOption, report
 from results import Column, Row, Table
 
+from analysis.projection import umap_map
 from itr_core import Gallery
 
 K, QUERIES = 24, 50
@@ -82,6 +84,7 @@ def main(
                 "first": Column(title="first search", unit="s", format=".2f"),
                 "query": Column(title="later searches, median", unit="ms"),
                 "memory": Column(title="memory", unit="MB", format=".0f"),
+                "map": Column(title="map, processor time", unit="s", format=".0f"),
             },
             rows=galleries,
         ),
@@ -137,9 +140,15 @@ def opened(folder: Path) -> dict[str, float]:
         searcher.search_embedding(gallery.text_embeddings[row], K)
         times.append(time.process_time() - start)
     memory = psutil.Process().memory_info().rss / 1e6
+    start = time.process_time()
+    umap_map(gallery.image_embeddings)
     return {
-        "opened": seconds, "first": times[0], "query": 1000 * statistics.median(times[1:]), "memory": memory
-    }  # fmt: skip
+        "opened": seconds,
+        "first": times[0],
+        "query": 1000 * statistics.median(times[1:]),
+        "memory": memory,
+        "map": time.process_time() - start,
+    }
 
 
 if __name__ == "__main__":

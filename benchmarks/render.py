@@ -1,4 +1,4 @@
-"""Write the generated tables of the documentation from `benchmarks/results/*.json`.
+"""Write the generated tables and the plot of the documentation from `benchmarks/results/*.json`.
 
     python benchmarks/render.py            # update the pages
     python benchmarks/render.py --check    # fail if a page differs from the results
@@ -22,6 +22,8 @@ from typing import Annotated
 import typer
 from claims import claims_table
 from goals import goal_table
+from growth_plot import FILE as PLOT
+from growth_plot import growth_plot, is_current
 from index import index_table
 from result_tables import markdown_table, reproduction
 from results import RESULTS, Result, Table, load_all
@@ -61,6 +63,11 @@ def main(
             if not check:
                 with whole_file(page) as part:
                     part.write_text(new, encoding="utf-8")
+    if "growth" in results and not is_current(results["growth"]):
+        outdated.append(str(PLOT.relative_to(ROOT)))
+        if not check:
+            with whole_file(PLOT) as part:
+                part.write_text(growth_plot(results["growth"]), encoding="utf-8")
     if check and outdated:
         raise SystemExit(f"Out of date: {', '.join(outdated)}. Run `python benchmarks/render.py`.")
     typer.echo("Up to date." if not outdated else f"Updated {', '.join(outdated)}.")
