@@ -26,7 +26,7 @@ TRAINING_GROUPS = {
     ),
     "Data": (
         "source", "validation", "limit", "columns", "image_root", "exclude", "follow_links", "max_megapixels",
-        "validation_columns", "validation_image_root", "image_features", "validation_features",
+        "stream", "validation_columns", "validation_image_root", "image_features", "validation_features",
         "labels", "image_teacher", "text_teacher", "triples",
     ),
     "Batches": (

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,16 +13,16 @@ from open_clip.utils import to_2tuple
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from itr_core.encoders import image_tower
 from itr_core.encoders.dual_encoder import DualEncoder
-from itr_core.errors import ImageError, ModelError, SourceError, did_you_mean
-from itr_core.features.row_cache import Chunk, cached_rows
+from itr_core.errors import ImageError, ModelError, PairscopeError, SourceError, did_you_mean
+from itr_core.features.row_cache import Chunk, cached_rows, missing_bytes
 from itr_core.pairs import PairSet
 from itr_core.pairs.layouts.arrays import read_array
 from itr_core.system.files import cache_dir
-from itr_core.system.workers import identity_collate
+from itr_core.system.workers import load_in_order
 
 CHUNK, BATCH = 64, 256
 
@@ -59,11 +60,11 @@ class DecodedImages(Dataset[Chunk]):
         self.unusable: dict[int, str] = {}
         visual: Any = encoder.model.visual
         self._prepare = encoder.prepare
-        self._shape = (3, *to_2tuple(visual.image_size))  # image_size is an int in open_clip's own ResNets
+        self.shape = (3, *to_2tuple(visual.image_size))  # image_size is an int in open_clip's own ResNets
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """See `ImageRows.read`; rows that cannot be decoded are added to `unusable`."""
-        pixels = torch.empty(len(rows), *self._shape, dtype=torch.uint8)
+        pixels = torch.empty(len(rows), *self.shape, dtype=torch.uint8)
         decoded: list[int] = []
         for row in rows.tolist():
             try:
@@ -77,16 +78,14 @@ class DecodedImages(Dataset[Chunk]):
         """Return the chunk of rows that starts at `start`; images that cannot be decoded are black."""
         rows = np.arange(start, min(start + CHUNK, len(self.pairs)))
         pixels, decoded = self.read(rows)
-        chunk = np.zeros((len(rows), *self._shape), np.uint8)
+        chunk = np.zeros((len(rows), *self.shape), np.uint8)
         chunk[decoded - start] = pixels.numpy()
         return chunk, {row: self.unusable[row] for row in rows.tolist() if row in self.unusable}
 
     def chunks(self, start: int, workers: int) -> Iterable[Chunk]:
         """Yield all chunks from row `start` on, in order, decoded by `workers` processes (0: this one)."""
         starts = range(start, len(self.pairs), CHUNK)
-        return DataLoader(
-            self, sampler=starts, batch_size=None, collate_fn=identity_collate, num_workers=workers
-        )
+        return load_in_order(self, starts, processes=workers)
 
 
 class StoredImages:
@@ -113,10 +112,17 @@ def cached_pixels(pairs: PairSet, encoder: DualEncoder, *, workers: int, progres
         progress: show a progress bar.
 
     Raises:
-        PairscopeError: The cache cannot be written.
+        PairscopeError: The cache cannot be written, or has no room for the pixels.
     """
     images = DecodedImages(pairs, encoder)
     folder = cache_dir("pixels") / _key(pairs, encoder)
+    need, free = missing_bytes(folder, len(pairs), images.shape), shutil.disk_usage(folder.parent).free
+    if need > free:
+        raise PairscopeError(
+            f"The pixels of {pairs.source} need {need / 1e9:,.1f} GB more in {folder.parent}, where "
+            f"{free / 1e9:,.1f} GB are free. Decode the images in every epoch (--no-cache-images), or let "
+            "PAIRSCOPE_CACHE name a folder on a larger disk."
+        )
     title = f"Preparing the images of {pairs.source}"
     rows = cached_rows(
         folder, len(pairs), lambda start: images.chunks(start, workers), title=title, progress=progress

@@ -7,6 +7,7 @@ when it is complete. A cache whose files have changed since then is made again.
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -71,6 +72,14 @@ def cached_rows(
     lines = (folder / UNUSABLE).read_text(encoding="utf-8").splitlines()
     unusable = {entry["row"]: entry["reason"] for entry in map(json.loads, lines)}
     return CachedRows(np.load(folder / ROWS, mmap_mode="r", allow_pickle=False), unusable)
+
+
+def missing_bytes(folder: Path, n: int, shape: tuple[int, ...]) -> int:
+    """Return how many bytes a cache of n rows of uint8 (n, *shape) lacks until it is complete."""
+    if folder.exists():
+        return 0
+    part = folder.with_name(folder.name + ".part") / ROWS
+    return n * math.prod(shape) - (part.stat().st_size if part.exists() else 0)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
 
 from itr_core.errors import ImageError
-from itr_core.system.workers import identity_collate, leave_signals_to_parent
+from itr_core.system.workers import load_in_order
 
 if TYPE_CHECKING:
     from itr_core.pairs import PairSet
@@ -65,17 +64,13 @@ def prepared_images(
         An iterator over the images of these rows, in their order.
     """
     workers = preparing_processes(leave_cores=leave_cores)
-    loader: DataLoader[PreparedImage | UnusableImage] = DataLoader(
+    return load_in_order(
         _PreparedImages(pairs, prepare, known),
-        batch_size=None,
-        sampler=rows,
-        collate_fn=identity_collate,
-        num_workers=workers,
+        rows,
+        processes=workers,
         multiprocessing_context="fork" if workers else None,
         prefetch_factor=max(2, AHEAD // workers) if workers else None,
-        worker_init_fn=leave_signals_to_parent,
     )
-    return iter(loader)
 
 
 def preparing_processes(*, leave_cores: bool) -> int:
@@ -121,7 +116,7 @@ def prepared_in_threads(
             yield waiting.popleft().result()
 
 
-class _PreparedImages(Dataset[PreparedImage | UnusableImage]):
+class _PreparedImages:
     def __init__(
         self,
         pairs: "PairSet",

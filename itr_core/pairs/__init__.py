@@ -26,7 +26,7 @@ __all__ = [
     "options_of",
 ]
 
-SOURCE_OPTIONS = ("columns", "image_root", "exclude", "follow_links", "max_megapixels")
+SOURCE_OPTIONS = ("columns", "image_root", "exclude", "follow_links", "max_megapixels", "stream")
 """Options of `load_pairs` that some kinds of sources have; all have `limit`."""
 
 _FILES = ("follow_links", "max_megapixels")
@@ -39,7 +39,7 @@ _SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "table": ("itr_core.pairs.table_file:load", ("columns", "image_root", *_FILES)),
     "karpathy": ("itr_core.pairs.coco:load", ("columns", "image_root", *_FILES)),
     "coco": ("itr_core.pairs.coco:load", ("columns", "image_root", *_FILES)),
-    "hub": ("itr_core.pairs.hub:load", ("columns", "image_root", *_FILES)),
+    "hub": ("itr_core.pairs.hub:load", ("columns", "image_root", "stream", *_FILES)),
     "mirflickr": ("itr_core.pairs.layouts.mirflickr:load", ("image_root", *_FILES)),
     "nuswide": ("itr_core.pairs.layouts.nuswide:load", ("image_root", *_FILES)),
     "precomp": ("itr_core.pairs.layouts.precomp:load", ()),
@@ -59,6 +59,7 @@ def load_pairs(
     exclude: Sequence[str] = (),
     follow_links: bool = False,
     max_megapixels: float | None = None,
+    stream: bool = False,
 ) -> PairSet:
     """Load a source of image-text pairs without decoding its images.
 
@@ -77,6 +78,8 @@ def load_pairs(
         exclude: globs of files and folders of a folder or archive that are left out, such as `*.png`.
         follow_links: also read what symbolic links lead to, outside of the source.
         max_megapixels: images with more million pixels are skipped; 50 by default.
+        stream: do not download a data set of the hub, but read its captions now, and its images when they are
+            used.
 
     Raises:
         SourceError: an unknown, missing or unreadable source, or an option that it does not have.
@@ -88,7 +91,7 @@ def load_pairs(
     scheme, rest = parse_spec(spec, _SOURCES)
     target, accepted = _SOURCES[scheme]
     root = os.path.expanduser(str(image_root)) if image_root is not None else None
-    named = {"columns": columns, "image_root": root}
+    named = {"columns": columns, "image_root": root, "stream": stream or None}
     options = named | {
         "exclude": files.exclude or None,
         "follow_links": follow_links or None,

@@ -127,7 +127,7 @@ def _key(name: str) -> str:
 
 def _file(pairs: PairSet, index: int) -> tuple[bytes, str]:
     """Return the content of a decodable image file, and its suffix."""
-    image, value = pairs.image(index), pairs.dataset[index]["image"]
+    image, value = pairs.image(index), pairs.image_value(index)
     if isinstance(value, Mapping):
         with open_file(value) as file:
             suffix = Path(value.get("path") or "").suffix

@@ -27,6 +27,7 @@ from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.pictures import Pictures
 from itr_core.pairs.report import Report
+from itr_core.pairs.row_groups import RowGroups
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -41,12 +42,14 @@ def pairs_of_table(
     search: ImageSearch,
     limit: int | None = None,
     report: Report | None = None,
+    streamed: "StreamedPictures | None" = None,
 ) -> PairSet:
     """Read `rows` (all by default) of a table; image bytes are neither decoded nor copied.
 
     Images are an image column, a binary column, or a column of file names that `search` finds. Rows of one
     image id and equal pictures become one pair; in a table without ids, rows of equal pictures do. Rows
-    without a picture are skipped. `report` has what was left out before.
+    without a picture are skipped. `report` has what was left out before. `streamed` has the pictures of a
+    streamed table; only their paths are compared.
 
     Raises:
         SourceError: there is no column of images or captions, or `columns` names an unknown one.
@@ -55,13 +58,14 @@ def pairs_of_table(
     check_columns(columns, dataset.column_names, source)
     if not len(dataset):
         raise SourceError(f"{source}: the table has no rows.")
-    image = _image_column(dataset, columns, source)
+    image = image_column(dataset, columns, source)
     others = [name for name in dataset.column_names if name != image]
     texts = caption_columns(others, columns)
     if not texts:
         require_captions(source, others, texts, columns, found=False)
     report = report or Report()
-    table = _Table(dataset, image, texts, columns, range(len(dataset)) if rows is None else rows, report)
+    rows = list(range(len(dataset))) if rows is None else rows
+    table = _Table(dataset, image, texts, columns, rows, report, streamed)
     found = table.images()
     if not found:
         first = report.skipped[0]
@@ -86,7 +90,12 @@ def pairs_of_table(
         )
     pairs = _with_captions(table.image_dataset, image, found[:limit])
     return PairSet(
-        pairs, source=source, decode=search.options.decode, skipped=report.skipped, notes=report.notes
+        pairs,
+        source=source,
+        decode=search.options.decode,
+        remote=streamed.files if streamed else None,
+        skipped=report.skipped,
+        notes=report.notes,
     )
 
 
@@ -128,6 +137,26 @@ class _FileNames:
         return self.paths[row]
 
 
+class StreamedPictures:
+    """The pictures of a streamed table, of which only the paths are known.
+
+    Args:
+        paths: of the pictures, None where a row has none.
+        files: where the pictures are.
+    """
+
+    def __init__(self, paths: Sequence[str | None], files: RowGroups) -> None:
+        self.paths = paths
+        self.files = files
+
+    def problem(self, row: int) -> None:
+        """Return None: whether a row has a picture is found out when it is used."""
+
+    def identity(self, row: int) -> Hashable:
+        """Return what is equal for equal pictures with one id."""
+        return self.paths[row]
+
+
 class _Table:
     """The rows of a table as images with captions."""
 
@@ -139,8 +168,9 @@ class _Table:
         columns: Columns,
         rows: Sequence[int],
         report: Report,
+        streamed: StreamedPictures | None,
     ) -> None:
-        from datasets import Image, Value
+        from datasets import Dataset, Image, Value
 
         self.texts = texts
         self.rows = rows
@@ -150,8 +180,12 @@ class _Table:
         self.single = (
             len(texts) == 1 and texts != ["txt"] and not isinstance(_first(self.captions.values()), list)
         )
-        self.pictures: Pictures | _FileNames
-        if _is(dataset.features[image], "string"):
+        self.streamed = streamed is not None
+        self.pictures: Pictures | _FileNames | StreamedPictures
+        if streamed is not None:
+            self.pictures = streamed
+            self.image_dataset = Dataset.from_dict({image: streamed.files.names()})
+        elif _is(dataset.features[image], "string"):
             self.pictures = _FileNames(_values(dataset, image))
         else:
             images = dataset.select_columns([image])
@@ -184,15 +218,19 @@ class _Table:
         ids = [self.ids[row] for row in self.rows]
         # A column called id often numbers the captions: it does not keep rows with equal pictures apart.
         if self.single and plain_name(self.id_name or "") == "id" and len(set(ids)) == len(ids):
-            ids = [""] * len(ids)
+            ids = ids if self.streamed else [""] * len(ids)
         groups = rows_of_images(
             ids,
             present=present,
             picture=lambda place: self.pictures.identity(self.rows[place]),
-            join=bool(self.texts),
+            join=bool(self.texts) and not self.streamed,
         )
         without = sum(here and not image_id for here, image_id in zip(present, ids, strict=True))
         images = sum(not ids[group[0]] for group in groups)
+        if self.streamed and self.single and without:
+            self.report.note(
+                f"{without} rows without ids are images of their own: streamed pictures are not compared."
+            )
         if images < without:
             self.report.note(
                 f"{without} rows without ids are {images} images: rows with equal pictures are joined."
@@ -243,7 +281,12 @@ def _with_captions(pictures: "Dataset", image: str, found: list[_Image]) -> "Dat
     return whole.select([each.index for each in found])
 
 
-def _image_column(dataset: "Dataset", columns: Columns, source: str) -> str:
+def image_column(dataset: "Dataset", columns: Columns, source: str) -> str:
+    """Return the column of images, or of the names of their files.
+
+    Raises:
+        SourceError: there is none, or several.
+    """
     from datasets import Image
 
     features = dataset.features

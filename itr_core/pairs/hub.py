@@ -5,7 +5,7 @@ way: `hub:./FOLDER:split`.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from itr_core.errors import SourceError
 from itr_core.pairs.columns import Columns
@@ -14,9 +14,10 @@ from itr_core.pairs.from_table import pairs_of_table
 from itr_core.pairs.image_search import ImageSearch
 from itr_core.pairs.pairset import PairSet
 from itr_core.pairs.splits import rows_of_split, separate_split, unknown_split
+from itr_core.pairs.streamed_table import read_texts
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 
 def load(
@@ -24,32 +25,52 @@ def load(
     *,
     columns: Columns | None = None,
     image_root: str | Path | None = None,
+    stream: bool = False,
     limit: int | None = None,
     options: FileOptions = FileOptions(),
 ) -> PairSet:
-    """Download the files of one split, and no others, and read them as a table.
+    """Read the files of one split, and no others, as a table.
 
     If a data set has Karpathy's splits in a column `split` (nlphuji/flickr30k and its copies), `:test`
     selects the rows with this value, even if the hub calls the whole file `test`.
+
+    Args:
+        rest: name of the data set, with a split.
+        columns: roles of columns, see `load_pairs`.
+        image_root: folder of images, see `load_pairs`.
+        stream: do not download the files; see `load_pairs`.
+        limit: maximum number of images.
+        options: which images are read.
 
     Raises:
         SourceError: the data set cannot be loaded, or it has no such split.
     """
     source = f"hub:{rest}"
     name, split = separate_split(rest)
+    streamed = None
     try:
-        table = _download(name, split, source)
+        found = _find(name, split, source)
+        if stream:
+            table, streamed = read_texts(
+                found.files, found.features, source=source, columns=columns or {}, split=split, limit=limit
+            )
+        else:
+            table = found.download()
     except SourceError:
         raise
     except Exception as error:  # of datasets, huggingface_hub, fsspec, httpx
         raise SourceError(f"{source}: {_explain(error)}") from error
+    if split is not None and split != found.part and "split" not in table.column_names:
+        raise unknown_split(source, split, [found.part])
     rows = None
     if split and "split" in table.column_names:
         splits = table["split"][:]
-        if split in splits or split != str(table.split):
+        if split in splits or split != found.part:
             rows = rows_of_split(splits, split, source)
     search = _search(name, image_root, options)
-    return pairs_of_table(table, source=source, columns=columns, rows=rows, search=search, limit=limit)
+    return pairs_of_table(
+        table, source=source, columns=columns, rows=rows, search=search, limit=limit, streamed=streamed
+    )
 
 
 def _search(name: str, image_root: str | Path | None, options: FileOptions) -> ImageSearch:
@@ -63,8 +84,26 @@ def _search(name: str, image_root: str | Path | None, options: FileOptions) -> I
     return ImageSearch(folders, [*folders, *cached], options)
 
 
-def _download(name: str, split: str | None, source: str) -> "Dataset":
-    from datasets import load_dataset, load_dataset_builder
+class _Found(NamedTuple):
+    """The files of one split, which the hub calls `part`, as paths or as addresses with a commit."""
+
+    where: dict[str, Any]
+    part: str
+    files: list[str]
+    features: "Features | None"
+
+    def download(self) -> "Dataset":
+        from datasets import load_dataset
+
+        # Without data_files, every split would be downloaded; with them, the checks miss the other splits.
+        data_files = {self.part: self.files}
+        return load_dataset(
+            **self.where, data_files=data_files, split=self.part, verification_mode="no_checks"
+        )
+
+
+def _find(name: str, split: str | None, source: str) -> _Found:
+    from datasets import load_dataset_builder
 
     config = revision = ""
     if not Path(name).exists():
@@ -72,19 +111,15 @@ def _download(name: str, split: str | None, source: str) -> "Dataset":
         parts = name.split("/")
         name, config = "/".join(parts[:2]), "/".join(parts[2:])
     where = {"path": name, "name": config or None, "revision": revision or None}
-    data_files = load_dataset_builder(**where).config.data_files
-    files = {str(split_name): list(urls) for split_name, urls in data_files.items()}
+    builder = load_dataset_builder(**where)
+    files = {str(split_name): list(urls) for split_name, urls in builder.config.data_files.items()}
     if len(files) > 1 and split not in files:
         if split is not None:
             raise unknown_split(source, split, list(files))
         choices = ", ".join(f"{source}:{part}" for part in files)
         raise SourceError(f"{source}: the split is missing. Choose one of {choices}.")
     part = split if split and split in files else next(iter(files))
-    # Without data_files, every split would be downloaded; with them, the checks miss the other splits.
-    table = load_dataset(**where, data_files={part: files[part]}, split=part, verification_mode="no_checks")
-    if split is not None and split != part and "split" not in table.column_names:
-        raise unknown_split(source, split, [part])
-    return table
+    return _Found(where, part, files[part], builder.info.features)
 
 
 def _explain(error: Exception) -> str:

@@ -14,6 +14,7 @@ from PIL import Image
 from itr_core.errors import ImageError, SourceError
 from itr_core.pairs.decoding import decode_image
 from itr_core.pairs.report import Skipped
+from itr_core.pairs.row_groups import Blocks, RowGroups
 from itr_core.pairs.source_files import SourceFile, source_file
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class PairSet:
         source: the spec that names the source.
         decode: maps a value of the image column to an RGB image. By default the value is a struct
             {"bytes", "path"} (the feature `Image(decode=False)`).
+        remote: where the images of a streamed source are; the values of the image column are its names.
         relevance: which captions are true of which images, if the source knows it.
         triples: relations between words that the source provides.
         image_features: (n, f), or (n, R, f) of R regions, of a source that has features of its images in the
@@ -78,6 +80,7 @@ class PairSet:
         *,
         source: str,
         decode: Callable[[Any], Image.Image] = decode_image,
+        remote: RowGroups | None = None,
         relevance: Relevance | None = None,
         triples: Sequence[Triple] = (),
         image_features: np.ndarray | None = None,
@@ -87,6 +90,7 @@ class PairSet:
         self.dataset = dataset
         self.source = source
         self.decode = decode
+        self.remote = remote
         self.relevance = relevance
         self.triples = triples
         self.image_features = image_features
@@ -115,11 +119,22 @@ class PairSet:
 
         Raises:
             ImageError: the file is damaged; the message names the image.
+            SourceError: the image is streamed, and its file cannot be read.
         """
         try:
-            return self.decode(self.dataset[index]["image"])
+            return self.decode(self.image_value(index))
         except ImageError as error:
             raise ImageError(f"{self.image_ids[index]}: {error}") from error
+
+    def image_value(self, index: int) -> Any:
+        """Return what `decode` maps to the image; for a streamed image, its file as {"bytes", "path"}."""
+        value = self.dataset[index]["image"]
+        return self.remote.fetch(value) if self.remote else value
+
+    @cached_property
+    def blocks(self) -> Blocks | None:
+        """The images that are read together, of a streamed source."""
+        return self.remote.blocks(self.dataset["image"][:]) if self.remote else None
 
     @cached_property
     def captions(self) -> list[list[str]]:
@@ -209,6 +224,7 @@ class PairSet:
             self.dataset.select(rows),
             source=self.source,
             decode=self.decode,
+            remote=self.remote,
             relevance=relevance,
             triples=self.triples,
             image_features=None if self.image_features is None else self.image_features[rows],

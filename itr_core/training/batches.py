@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from itr_core.batch import PairBatch
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import ImageRows
+from itr_core.pairs.row_groups import Blocks
 from itr_core.training.method_inputs import MethodInputs
 from itr_core.training.word_dropout import drop_words
 
@@ -32,6 +33,9 @@ class EpochPlan:
     seed: int
     keep_together: int = 1
     """Rows of the source that are shuffled as one block."""
+    read_together: Blocks | None = None
+    """Rows that are read together: an epoch shuffles these blocks, and the rows of as many of them as can be
+    kept at a time. None: it shuffles all rows."""
 
     @property
     def per_epoch(self) -> int:
@@ -47,8 +51,13 @@ class EpochPlan:
 @lru_cache(maxsize=2)
 def _shuffled(plan: EpochPlan, epoch: int) -> np.ndarray:
     blocks, block_of_row = np.unique(plan.rows // plan.keep_together, return_inverse=True)
-    order = np.random.default_rng([plan.seed, epoch]).permutation(len(blocks))
+    random = np.random.default_rng([plan.seed, epoch])
+    order = random.permutation(len(blocks))
     place = np.argsort(order)  # of each block
+    if plan.read_together:
+        read = plan.read_together.of_row[blocks * plan.keep_together]
+        window = random.permutation(read.max() + 1)[read] // plan.read_together.together
+        place = np.argsort(np.lexsort((place, window)))
     return plan.rows[np.argsort(place[block_of_row], kind="stable")]
 
 

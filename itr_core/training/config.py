@@ -76,6 +76,8 @@ class TrainConfig(BaseModel):
     """Also read what symbolic links of the source lead to."""
     max_megapixels: float | None = Field(default=None, gt=0)
     """Largest image that is read, in million pixels. Default: 50."""
+    stream: bool = False
+    """Do not download a data set of the hub: read its images when they are used."""
     validation_columns: dict[str, str | list[str]] | None = None
     """Column names of the validation source. Default: `columns`. In the same way, the other options of the
     source apply to the validation source, too, if this kind of source has them."""

@@ -4,6 +4,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -11,19 +12,18 @@ from typing import Any, Self
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch.utils.data import DataLoader
 
 from itr_core.encoders import checkpoints
 from itr_core.encoders.checksums import LAST, STATE
 from itr_core.encoders.heads import Heads
 from itr_core.errors import PairscopeError
-from itr_core.features.image_rows import ImageRows, encode_rows, encode_rows_with_patches
+from itr_core.features.image_rows import DecodedImages, ImageRows, encode_rows, encode_rows_with_patches
 from itr_core.methods import make_method
 from itr_core.pairs import PairSet
 from itr_core.system.files import sweep, writing
 from itr_core.system.memory import release_freed_memory
 from itr_core.system.signals import stop_requested
-from itr_core.system.workers import identity_collate, leave_signals_to_parent
+from itr_core.system.workers import load_in_order
 from itr_core.training.accelerator import deterministic, open_accelerator
 from itr_core.training.batches import EpochPlan, LoadedBatch, PairBatchDataset
 from itr_core.training.collapse import CollapseWatch
@@ -125,7 +125,11 @@ class Trainer:
             self.pairs.captions,
             setup.encoder.tokenizer,
             EpochPlan(
-                usable_rows(self.pairs, setup.images), config.batch_size, config.seed, config.keep_together
+                usable_rows(self.pairs, setup.images),
+                config.batch_size,
+                config.seed,
+                config.keep_together,
+                self.pairs.blocks if isinstance(setup.images, DecodedImages) else None,
             ),
             captions_per_image=config.captions_per_image,
             word_dropout=config.word_dropout,
@@ -205,7 +209,7 @@ class Trainer:
             TrainingLog(path, self.accelerator, start=start, total=self.total, progress=self.progress) as log,
         ):
             self._begin(log)
-            batches = iter(self._loader(start))
+            batches = self._load(start)
             pairs, seconds = 0, 0.0  # since the last entry of the log
             while state["step"] < self.total and not self._stop_anywhere(stop):
                 before = time.monotonic()
@@ -252,16 +256,10 @@ class Trainer:
         if self.validation and self.trainer_state["step"] == 0:
             self._validate(*self.validation, log)
 
-    def _loader(self, step: int) -> DataLoader[LoadedBatch]:
+    def _load(self, step: int) -> Iterator[LoadedBatch]:
         """Load the batches from `step` on."""
-        return DataLoader(
-            self.batches,
-            sampler=range(step * self.config.accumulate, self.total * self.config.accumulate),
-            batch_size=None,
-            collate_fn=identity_collate,
-            num_workers=self.config.workers,
-            worker_init_fn=leave_signals_to_parent,
-        )
+        numbers = range(step * self.config.accumulate, self.total * self.config.accumulate)
+        return load_in_order(self.batches, numbers, processes=self.config.workers)
 
     def _stop_anywhere(self, stop: threading.Event) -> bool:
         """Return whether any process received a stop signal, so that all stop after the same step."""

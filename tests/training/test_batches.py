@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import StoredImages
+from itr_core.pairs.row_groups import Blocks
 from itr_core.system.workers import identity_collate
 from itr_core.training.batches import EpochPlan, PairBatchDataset
 from itr_core.training.word_dropout import drop_words
@@ -64,6 +65,37 @@ def test_epochs_differ_in_their_order_and_captions() -> None:
     some = batches()
     texts = [set(some[number].pairs.captions) for number in range(3 * 5)]
     assert len(set.union(*texts)) > 20  # more captions than images
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.integers(0, 5))
+def test_an_epoch_reads_each_block_once(n: int, block: int, together: int, seed: int) -> None:
+    of_row = np.arange(n) // block
+    rows = np.flatnonzero(np.arange(n) % 5 != 3)  # some are unusable
+    plan = EpochPlan(rows, len(rows), seed, read_together=Blocks(of_row, together))
+    for epoch in range(2):
+        order = plan[epoch][1]
+        assert sorted(order) == rows.tolist()
+        kept: list[int] = []
+        begun = []  # blocks, each time that they are read because they are not kept
+        for number in of_row[order].tolist():
+            if number not in kept:
+                begun.append(number)
+                kept = [*kept, number][-2 * together :]
+        assert len(begun) == len(set(begun))
+
+
+def test_blocks_and_their_rows_are_shuffled() -> None:
+    plan = EpochPlan(np.arange(1000), 1000, 0, read_together=Blocks(np.arange(1000) // 10, together=5))
+    one, other = plan[0][1], plan[1][1]
+    assert not np.array_equal(one, other)
+    assert np.array_equal(plan[0][1], one)
+    blocks = one.reshape(20, 50) // 10
+    assert [len(set(some)) for some in blocks.tolist()] == [5] * 20
+    assert any(np.diff(sorted(set(some))).max() > 1 for some in blocks.tolist())
+    assert all(len(set(some[:10])) > 1 for some in blocks.tolist())  # not one block after the other
+    twins = EpochPlan(np.arange(1000), 1000, 0, 2, Blocks(np.arange(1000) // 5, together=3))[0][1]
+    assert (twins[::2] % 2 == 0).all()
+    assert np.array_equal(twins[1::2], twins[::2] + 1)
 
 
 def test_every_caption_belongs_to_its_image_and_is_sampled() -> None:

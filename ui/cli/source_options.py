@@ -35,6 +35,12 @@ FollowLinks = Annotated[
 MaxMegapixels = Annotated[
     float | None, typer.Option(help="Largest image that is read, in million pixels.", show_default="50")
 ]
+Stream = Annotated[
+    bool,
+    typer.Option(
+        "--stream", help="Do not download a data set of the hub: read its images when they are used."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class SourceOptions:
     exclude: Exclude = None
     follow_links: FollowLinks = False
     max_megapixels: MaxMegapixels = None
+    stream: Stream = False
 
     def open(self, spec: str) -> "PairSet":
         """Load the pairs of a source, and print what was changed while they were read."""
@@ -65,6 +72,7 @@ class SourceOptions:
             exclude=self.exclude or (),
             follow_links=self.follow_links,
             max_megapixels=self.max_megapixels,
+            stream=self.stream,
         )
         for note in pairs.notes:
             print_warning(note)

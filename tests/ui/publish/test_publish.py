@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,10 @@ import pytest
 from itr_core import Gallery, load_encoder, load_pairs
 from itr_core.errors import GalleryError, PairscopeError
 from itr_core.gallery.hub import local_gallery
+from tests import hub_stand_in as stand_in
 from ui.publish import gallery_contents, model_contents, space_contents
 
 ROOT = Path(__file__).parents[3]
-_spec = util.spec_from_file_location("hub_stand_in", Path(__file__).with_name("hub_stand_in.py"))
-assert _spec
-assert _spec.loader
-stand_in = util.module_from_spec(_spec)
-_spec.loader.exec_module(stand_in)
 
 
 @pytest.fixture(scope="module")

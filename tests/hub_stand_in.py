@@ -1,4 +1,4 @@
-"""A stand-in for the HTTP API of the Hugging Face hub: those routes that publishing and downloading use.
+"""A stand-in for the HTTP API of the Hugging Face hub: the routes of publishing, downloading and streaming.
 
 It is written from what the hub's client sends, and from one rule of the hub: binary files are accepted
 through LFS or Xet only. It offers LFS. It shows that the client and Pairscope fit together, not that the hub
@@ -13,15 +13,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_stand_in"
 _KIND = r"/api/(?P<kind>models|datasets|spaces)/(?P<repo>[\w.-]+/[\w.-]+)"
 
 
+class Range(NamedTuple):
+    """Bytes of a file of a commit, from `start` to before `stop`."""
+
+    name: str
+    commit: str
+    start: int
+    stop: int
+
+
 class Hub(ThreadingHTTPServer):
-    """The server; `repositories` has the files of "kind/ORG/NAME" by their paths."""
+    """The server.
+
+    Attributes:
+        repositories: the files of "kind/ORG/NAME" by their paths.
+        commits: the files of each commit that a client has been told.
+        gated: repositories whose files nobody may read.
+        requested: the files that were read.
+        ranges: the parts of files that were read.
+        broken: parts of files that cannot be read, by file name and one of their bytes.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -30,6 +48,10 @@ class Hub(ThreadingHTTPServer):
         self.variables: dict[str, str] = {}
         self.large: dict[str, bytes] = {}
         self.requested: list[str] = []
+        self.commits: dict[str, dict[str, bytes]] = {}
+        self.gated: set[str] = set()
+        self.ranges: list[Range] = []
+        self.broken: set[tuple[str, int]] = set()
 
 
 @contextmanager
@@ -91,33 +113,70 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        if match := re.fullmatch(f"{_KIND}/tree/[\\w.-]+", path):
-            files = self._files(match)
-            entries = [{"type": "file", "path": name, "size": len(files[name]), "oid": "0"} for name in files]
-            self._answer(entries)
+        address = urlsplit(self.path)
+        path = unquote(address.path)
+        if match := re.fullmatch(rf"{_KIND}/tree/(?P<revision>[\w.-]+)/?(?P<folder>.*)", path):
+            self._tree(match, recursive="recursive=true" in address.query.lower())
         elif (match := re.fullmatch(rf"{_KIND}(/revision/(?P<revision>[\w.-]+))?", path)) and self._known(
             match
         ):
             files = self._files(match)
             siblings = [{"rfilename": name} for name in files]
-            self._answer({"id": match["repo"], "sha": commit_of(files), "siblings": siblings})
-        elif match := re.fullmatch(
-            r"/(?P<kind>datasets)/(?P<repo>[^/]+/[^/]+)/resolve/(\w+)/(?P<name>.+)", path
-        ):
-            self.server.requested.append(match["name"])
-            content = self._files(match)[match["name"]]
-            etag = hashlib.sha256(content).hexdigest()
-            headers = {"X-Repo-Commit": commit_of(self._files(match)), "ETag": f'"{etag}"'}
-            self._answer(content, headers=headers)
+            commit = commit_of(files)
+            self.server.commits[commit] = files
+            self._answer({"id": match["repo"], "sha": commit, "siblings": siblings})
+        elif (
+            match := re.fullmatch(
+                r"/(?P<kind>datasets)/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>\w+)/(?P<name>.+)", path
+            )
+        ) and self._known(match):
+            self._resolve(match)
         else:
             self._answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+
+    def _tree(self, match: re.Match[str], *, recursive: bool) -> None:
+        files, folder = self._files(match), f"{match['folder']}/".lstrip("/")
+        entries: dict[str, dict[str, Any]] = {}
+        for name, content in files.items():
+            if name.startswith(folder):
+                first, *deeper = name.removeprefix(folder).split("/")
+                if deeper:
+                    entries[first] = {"type": "directory", "path": folder + first, "size": 0, "oid": "0"}
+                if not deeper or recursive:
+                    lfs = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 1}
+                    file = {"type": "file", "path": name, "size": len(content), "oid": "0"}
+                    entries[name] = file | ({"lfs": lfs} if is_binary(content) else {})
+        self._answer(list(entries.values()))
+
+    def _resolve(self, match: re.Match[str]) -> None:
+        files, name = self._files(match), match["name"]
+        if match["repo"] in self.server.gated:
+            self._answer({"error": "gated"}, 403, {"X-Error-Code": "GatedRepo"})
+            return
+        if name not in files:
+            self._answer({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
+            return
+        self.server.requested.append(name)
+        content, status = files[name], 200
+        commit = commit_of(files)
+        self.server.commits[commit] = files
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
+        if part := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
+            first, last = int(part[1]), min(int(part[2]), len(content) - 1)
+            if any(file == name and first <= byte <= last for file, byte in self.server.broken):
+                self._answer({"error": "Service Unavailable"}, 503)
+                return
+            self.server.ranges.append(Range(name, match["revision"], first, last + 1))
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+            content, status = content[first : last + 1], 206
+        self._answer(content, status, headers)
 
     def _known(self, match: re.Match[str]) -> bool:
         return f"{match['kind']}/{match['repo']}" in self.server.repositories
 
     def _files(self, match: re.Match[str]) -> dict[str, bytes]:
-        return self.server.repositories[f"{match['kind']}/{match['repo']}"]
+        now = self.server.repositories[f"{match['kind']}/{match['repo']}"]
+        return self.server.commits.get(match.groupdict().get("revision") or "", now)
 
     def _create(self, wanted: dict[str, Any]) -> None:
         name, kind = f"{wanted['organization']}/{wanted['name']}", wanted.get("type", "model")
