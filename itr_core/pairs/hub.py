@@ -7,7 +7,7 @@ way: `hub:./FOLDER:split`.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from itr_core.errors import SourceError
+from itr_core.errors import DISK_FULL, SourceError
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_table import pairs_of_table
@@ -134,4 +134,8 @@ def _explain(error: Exception) -> str:
         )
     if isinstance(error, DatasetNotFoundError):
         return f"{reason} Check the name; for a private or gated set, log in with `hf auth login`."
+    if isinstance(error, ConnectionError):
+        return f"{reason}. Check the network, and that HF_HUB_OFFLINE is not set, and repeat the command."
+    if getattr(error, "errno", None) in DISK_FULL or "disk space" in reason:
+        return f"{reason}. Free disk space, or read the data set without downloading it (--stream)."
     return f"cannot be loaded ({type(error).__name__}: {reason})."

@@ -87,10 +87,11 @@ class RowGroups:
         part, group, row = self._place(name)
         value = _row_group(part.file, part.stamp, part.column, group)[row].as_py()
         picture = value if isinstance(value, Mapping) else {"bytes": value, "path": None}
-        if not picture.get("bytes"):  # never the path: it would name a file of this machine
-            raise ImageError(
-                "no image in this row" if picture.get("bytes") is None else "empty file (0 bytes)"
-            )
+        if picture.get("bytes") is None:  # the path is not opened: it would name a file of this machine
+            named = picture.get("path")
+            raise ImageError("no image in this row, only a file name" if named else "no image in this row")
+        if not picture["bytes"]:
+            raise ImageError("empty file (0 bytes)")
         return picture
 
     def blocks(self, names: Sequence[str]) -> Blocks:

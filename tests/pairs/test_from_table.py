@@ -4,9 +4,11 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -508,8 +510,23 @@ def test_a_loading_script_is_explained(tmp_path: Path) -> None:
 
 
 def test_without_a_network_the_hub_is_an_error() -> None:
-    with pytest.raises(SourceError, match=r"^hub:no-such-org/no-such-set:test: "):
+    with pytest.raises(SourceError, match=r"^hub:no-such-org/no-such-set:test: .* Check the network"):
         load_pairs("hub:no-such-org/no-such-set:test")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(ENOSPC, "No space left on device"), OSError("Not enough disk space. Needed: 90 GB")]
+)
+def test_a_set_that_does_not_fit_on_the_disk_can_be_streamed(
+    error: OSError, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", full)
+    with pytest.raises(SourceError, match=r"^hub:.*:test: .*without downloading it \(--stream\)\.$"):
+        load_pairs(f"hub:{hub}:test")
+    assert load_pairs(f"hub:{hub}:test", stream=True).image_ids == ["z"]
 
 
 def test_real_flickr8k(data_dir: Path) -> None:

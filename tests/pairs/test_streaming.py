@@ -178,7 +178,7 @@ def test_a_row_without_a_picture_reads_no_file_of_this_machine(tmp_path: Path) -
     pairs = load_pairs(
         f"hub:{write(tmp_path / 'set', {'train.parquet': parquet(columns, features)})}", stream=True
     )
-    with pytest.raises(ImageError, match="1: no image in this row"):
+    with pytest.raises(ImageError, match="1: no image in this row, only a file name"):
         pairs.image(0)
     with pytest.raises(ImageError, match=r"2: empty file \(0 bytes\)"):
         pairs.image(1)
