@@ -8,6 +8,7 @@ import numpy as np
 from analysis.ground_truth import truth_of
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
+from itr_core.vocabulary import word_count
 
 PAIRS = 8
 HARD = 3
@@ -73,7 +74,7 @@ def _caption(gallery: Gallery, image: int) -> int:
     """Return the row of the caption of an image whose length is nearest to `_WORDS`."""
     start = int(np.searchsorted(gallery.image_of_caption, image))
     texts: list[str] = gallery.items["captions"].tolist()[image]
-    lengths = [len(text.split()) for text in texts]
+    lengths = [word_count(text) for text in texts]
     return start + min(range(len(lengths)), key=lambda number: abs(lengths[number] - _WORDS))
 
 

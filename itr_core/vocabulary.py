@@ -27,6 +27,15 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
 
 
+def word_count(text: str) -> int:
+    """Return the length of a caption or query: its number of words between spaces.
+
+    >>> word_count("Two dogs' toys; it's RED")
+    5
+    """
+    return len(text.split())
+
+
 def unseen_words(text: str, seen: Collection[str]) -> list[str]:
     """Return the words of a text that are not among those seen, in order and without repetition.
 

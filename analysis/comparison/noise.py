@@ -7,6 +7,7 @@ import numpy as np
 
 from analysis.comparison.agreement import rank_biased_overlap
 from analysis.query_length import buckets
+from itr_core.vocabulary import word_count
 
 RATE = 0.03
 """Share of queries for which two seeds are called different. Of 200 new queries, at most 10 (5 %) are then
@@ -53,12 +54,12 @@ class NoiseBand:
         if not len(agreement) == len(queries) > 0:
             raise ValueError(f"{len(agreement)} rankings for {len(queries)} queries; expected one for each.")
         groups = [rows for _, rows in buckets(queries)]
-        words = [min(len(queries[row].split()) for row in rows.tolist()) for rows in groups]
+        words = [min(word_count(queries[row]) for row in rows.tolist()) for rows in groups]
         return cls(np.array(words), np.array([_limit(agreement[rows], rate) for rows in groups]))
 
     def limit(self, query: str) -> float:
         """Return the smallest agreement on a query that is explained by the seed."""
-        group = int(np.searchsorted(self.words, len(query.split()), side="right")) - 1
+        group = int(np.searchsorted(self.words, word_count(query), side="right")) - 1
         return float(self.limits[max(0, group)])
 
     def differs(self, query: str, agreement: float) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from itr_core.pairs.pairset import PairSet
+from itr_core.vocabulary import word_count
 
 
 def summary(pairs: PairSet) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def summary(pairs: PairSet) -> dict[str, Any]:
         "different_captions": len(set(texts)),
         "images_without_caption": sum(not captions for captions in pairs.captions),
         "captions_per_image": _range([len(captions) for captions in pairs.captions]),
-        "words_per_caption": _range([len(text.split()) for text in texts]),
+        "words_per_caption": _range([word_count(text) for text in texts]),
         "labels": dict(labels.most_common()),
         "skipped": [skipped._asdict() for skipped in pairs.skipped],
         "fingerprint": pairs.fingerprint,

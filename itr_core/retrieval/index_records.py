@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 Of = Literal["images", "captions"]
 PARTS: tuple[Of, ...] = ("images", "captions")
-_FORMAT = 2
+_FORMAT = 3
 
 
 class _Record(BaseModel):

@@ -68,7 +68,7 @@ class MilvusIndex(CandidateIndex):
             self.collection,
             data=list(queries),
             limit=limit,
-            filter="" if among is None else f"array_contains_all(labels, {_literal(among.labels)})",
+            filter="" if among is None else _expression(among),
             output_fields=["row"],
             search_params={"params": {"ef": max(self.settings.ef, limit)} if self.settings.ef else {}},
             seconds=_SEARCH_SECONDS,
@@ -93,6 +93,7 @@ def build_in_milvus(
     vectors: np.ndarray,
     rows: np.ndarray | None,
     labels: Sequence[Sequence[str] | None] | None,
+    words: np.ndarray | None,
     queries: np.ndarray,
     milvus: MilvusConnection,
     collection: str,
@@ -109,6 +110,7 @@ def build_in_milvus(
         vectors: (N, d) float32 of unit norm.
         rows: the n vectors that are indexed; None for all.
         labels: of each of these, by which searches can be filtered; None without labels.
+        words: number of words of each of these, (n,) int64, the same; None without words.
         queries: (q, d) float32 of unit norm, see `build_approximate`.
         milvus: where the collection is to be.
         collection: a name that no other vectors have.
@@ -120,7 +122,7 @@ def build_in_milvus(
     """
     index = MilvusIndex(vectors, rows, milvus, collection, MilvusSettings(0, 1.0))
     if not _is_complete(index):
-        _insert(index, labels, inserted, progress)
+        _insert(index, labels, words, inserted, progress)
     progress(len(index), len(index))
     if len(index) < FEWEST:
         return index
@@ -161,13 +163,14 @@ def _count(index: MilvusIndex) -> int:
 def _insert(
     index: MilvusIndex,
     labels: Sequence[Sequence[str] | None] | None,
+    words: np.ndarray | None,
     inserted: int,
     progress: Callable[[int, int], None],
 ) -> None:
     call, name, n = index.milvus.call, index.collection, len(index)
     if not call("has_collection", name, seconds=_BATCH_SECONDS):
         inserted = 0
-        schema = _schema(index.vectors.shape[1], with_labels=labels is not None)
+        schema = _schema(index.vectors.shape[1], labels=labels is not None, words=words is not None)
         call("create_collection", name, schema=schema, seconds=_BATCH_SECONDS)
     for start in range(inserted, n, _BATCH):
         batch = slice(start, min(start + _BATCH, n))
@@ -179,6 +182,9 @@ def _insert(
         if labels is not None:
             for entry, own in zip(entries, labels[batch], strict=True):
                 entry["labels"] = [str(label) for label in own or ()]
+        if words is not None:
+            for entry, count in zip(entries, words[batch].tolist(), strict=True):
+                entry["words"] = count
         # An insertion that was stopped may have stored some rows of its batch.
         call("upsert", name, entries, seconds=_BATCH_SECONDS)
         progress(batch.stop, n)
@@ -190,13 +196,15 @@ def _insert(
         raise GalleryError(f"Milvus at {index.milvus.uri} has {count:,} of {n:,} rows. Repeat the command.")
 
 
-def _schema(dim: int, *, with_labels: bool) -> Any:
+def _schema(dim: int, *, labels: bool, words: bool) -> Any:
     from pymilvus import DataType, MilvusClient
 
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("row", DataType.INT64, is_primary=True)
     schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dim)
-    if with_labels:
+    if words:
+        schema.add_field("words", DataType.INT64)
+    if labels:
         schema.add_field(
             "labels",
             DataType.ARRAY,
@@ -236,6 +244,9 @@ def _settings(flat: MilvusIndex, queries: np.ndarray) -> MilvusSettings:
     return settings
 
 
-def _literal(labels: Sequence[str]) -> str:
-    """Return labels as a list in the language of Milvus's filters, whose strings are those of JSON."""
-    return json.dumps(list(labels), ensure_ascii=False)
+def _expression(among: Among) -> str:
+    """Return a limit in the language of Milvus's filters, whose strings are those of JSON."""
+    if among.words is not None:
+        fewest, most = among.words
+        return f"words >= {fewest} and words <= {most}"
+    return f"array_contains_all(labels, {json.dumps(list(among.labels), ensure_ascii=False)})"

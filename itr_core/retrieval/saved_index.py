@@ -15,6 +15,7 @@ import numpy as np
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.retrieval.approximate import FEWEST, ApproximateIndex, Settings, build_approximate
+from itr_core.retrieval.filters import word_counts
 from itr_core.retrieval.index import ExactIndex, Index
 from itr_core.retrieval.index_records import (
     PARTS,
@@ -92,7 +93,8 @@ def save_indexes(
     """
     milvus = milvus_of(engine)
     cache_dir("indexes", lasting=True)
-    captions = np.fromiter(distinct_captions(gallery.column("captions")).values(), dtype=np.int64)
+    texts = distinct_captions(gallery.column("captions"))
+    captions = np.fromiter(texts.values(), dtype=np.int64)
     parts: dict[Of, np.ndarray] = {"images": np.arange(len(gallery)), "captions": captions}
     parts = {of: rows for of, rows in parts.items() if len(rows) >= (1 if milvus else FEWEST)}
     total, done, made = sum(map(len, parts.values())), 0, dict[Of, Settings | MilvusSettings]()
@@ -103,7 +105,7 @@ def save_indexes(
     for of, rows in parts.items():
         indexed = None if of == "images" else rows
         made[of] = (
-            _save_in_milvus(gallery, of, indexed, milvus, report)
+            _save_in_milvus(gallery, of, indexed, list(texts), milvus, report)
             if milvus
             else _save_in_file(gallery, of, indexed, report)
         )
@@ -147,7 +149,12 @@ def _save_in_file(gallery: Gallery, of: Of, rows: np.ndarray | None, report: Rep
 
 
 def _save_in_milvus(
-    gallery: Gallery, of: Of, rows: np.ndarray | None, milvus: MilvusConnection, report: Report
+    gallery: Gallery,
+    of: Of,
+    rows: np.ndarray | None,
+    texts: Sequence[str],
+    milvus: MilvusConnection,
+    report: Report,
 ) -> MilvusSettings:
     path = record_path(gallery, of)
     record = MilvusRecord(gallery=str(gallery.path.resolve()), uri=milvus.uri)
@@ -164,6 +171,7 @@ def _save_in_milvus(
         _vectors(gallery, of),
         rows,
         gallery.column("labels") if of == "images" else None,
+        word_counts(texts) if of == "captions" else None,
         _queries(gallery, of),
         milvus,
         collection_name(path),

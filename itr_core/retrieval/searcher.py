@@ -1,6 +1,6 @@
 """Search a gallery by text or image, for images or captions (T2I, I2T, I2I, T2T)."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,9 +12,10 @@ from PIL import Image
 from itr_core.errors import GalleryError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
 from itr_core.retrieval.composed import changed_picture, minus_query
-from itr_core.retrieval.filters import Among, Filters
+from itr_core.retrieval.filters import Among, Filters, Words
 from itr_core.retrieval.index import Index
 from itr_core.retrieval.query_text import normalised
+from itr_core.retrieval.reranker import Reranker, Rescore
 from itr_core.retrieval.saved_index import distinct_captions, open_index
 from itr_core.retrieval.within_modality import SpaceIndex, within_modality
 
@@ -27,8 +28,6 @@ CANDIDATES = 100
 """Number of best results by cosine that re-ranking orders again."""
 
 Of = Literal["images", "captions"]
-Rescore = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Maps cosines (n,) and rows (n,) of candidates to the scores (n,) that re-rank them."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Searcher:
             )
         self.gallery = gallery
         self.encoder = encoder
-        self._u1 = u1
+        self._reranker = Reranker(gallery, encoder, u1)
         self._ids: list[str] = gallery.column("image_id")
         self._captions: list[list[str]] = gallery.column("captions")
         self._thumbnails: list[str] = gallery.column("thumbnail")
@@ -96,7 +95,7 @@ class Searcher:
         self._rows = np.array(list(first.values()), dtype=np.int64)
         self._exact = exact
         self._index = lru_cache(self._open_index)  # a search by words does not need that of the captions
-        self._filters = Filters(gallery.column("labels"))
+        self._filters = Filters(gallery.column("labels"), self._texts)
         self._starts = np.searchsorted(gallery.image_of_caption, np.arange(len(gallery) + 1))
         self._text_embedding = lru_cache(maxsize=1024)(self._encode_text)
 
@@ -109,6 +108,7 @@ class Searcher:
         rerank: bool = False,
         minus: Sequence[str] = (),
         labels: Collection[str] = (),
+        words: Words | None = None,
     ) -> list[Hit]:
         """Find the images, or captions, most similar to a text (T2I, T2T).
 
@@ -120,6 +120,7 @@ class Searcher:
             rerank: re-rank the 100 best images by the local similarity.
             minus: what the images should not show, in words; see `itr_core.retrieval.composed`.
             labels: only images that have all of these labels are found.
+            words: only captions of so many words are found, see `filters.Words`.
 
         Raises:
             QueryError: The query is empty or no text, or an argument is invalid.
@@ -129,9 +130,11 @@ class Searcher:
             raise QueryError("Re-ranking and minus terms cannot be combined: leave one of them out.")
         embedding = self.embed_text(query, minus)
         self._check(k, of, "images" if rerank else None)
-        rescore = self._rescore_images(normalised(query)) if rerank else None
+        rescore = self._reranker.of_images(normalised(query)) if rerank else None
         by = None if minus else "captions"
-        return self._hits(embedding, k, of, by=by, rescore=rescore, among=self._filters.having(labels, of))
+        return self._hits(
+            embedding, k, of, by=by, rescore=rescore, among=self._filters.among(of, labels, words)
+        )
 
     def embed_text(self, query: str, minus: Sequence[str] = ()) -> np.ndarray:
         """Return the embedding of a query, (d,) float32 of unit norm.
@@ -170,6 +173,7 @@ class Searcher:
         but: str = "",
         instead_of: str = "",
         labels: Collection[str] = (),
+        words: Words | None = None,
     ) -> list[Hit]:
         """Find the captions, or images, most similar to an image (I2T, I2I).
 
@@ -181,6 +185,7 @@ class Searcher:
             but: what the images found should show, in words, and
             instead_of: what the image shows instead; see `embed_changed`.
             labels: only images that have all of these labels are found.
+            words: only captions of so many words are found, see `filters.Words`.
 
         Raises:
             QueryError: An argument is invalid, or the gallery has no captions to find.
@@ -191,12 +196,14 @@ class Searcher:
         rescore = None
         if rerank:
             query, patches = self.encoder.encode_images([image], tokens=True)
-            rescore = self._rescore_captions(patches)
+            rescore = self._reranker.of_captions(patches, self._texts)
         else:
             query = self.encoder.encode_images([image])
         changed = self.embed_changed(query[0], but, instead_of)
         by = None if normalised(but) else "images"
-        return self._hits(changed, k, of, by=by, rescore=rescore, among=self._filters.having(labels, of))
+        return self._hits(
+            changed, k, of, by=by, rescore=rescore, among=self._filters.among(of, labels, words)
+        )
 
     def embed_image(self, image: Image.Image) -> np.ndarray:
         """Return the embedding of an image, (d,) float32 of unit norm."""
@@ -233,6 +240,7 @@ class Searcher:
         *,
         by: Of | None = None,
         labels: Collection[str] = (),
+        words: Words | None = None,
         exclude: str | None = None,
     ) -> list[Hit]:
         """Find the images, or captions, most similar to an embedding of `embed_text` or `embed_image`.
@@ -244,6 +252,7 @@ class Searcher:
             by: what was embedded, if neither terms were subtracted nor a change added. Search within a
                 modality then uses the space of the model for it.
             labels: only images that have all of these labels are found.
+            words: only captions of so many words are found, see `filters.Words`.
             exclude: an image that is never a result; captions of it can be.
 
         Raises:
@@ -251,7 +260,7 @@ class Searcher:
         """
         self._check(k, of, None)
         row = None if exclude is None else self.gallery.row(exclude)
-        return self._hits(embedding, k, of, by=by, exclude=row, among=self._filters.having(labels, of))
+        return self._hits(embedding, k, of, by=by, exclude=row, among=self._filters.among(of, labels, words))
 
     def search_item(
         self,
@@ -263,6 +272,7 @@ class Searcher:
         but: str = "",
         instead_of: str = "",
         labels: Collection[str] = (),
+        words: Words | None = None,
     ) -> list[Hit]:
         """Find the captions, or other images, most similar to an image of this gallery (I2T, I2I).
 
@@ -274,6 +284,7 @@ class Searcher:
             but: what the images found should show, in words, and
             instead_of: what the image shows instead; see `embed_changed`.
             labels: only images that have all of these labels are found.
+            words: only captions of so many words are found, see `filters.Words`.
 
         Raises:
             QueryError: The gallery has no such image, or an argument is invalid.
@@ -282,9 +293,9 @@ class Searcher:
         of = of or self.found_by_image
         self._check(k, of, "captions" if rerank else None)
         row = self.gallery.row(item_id)
-        rescore = self._rescore_captions(self._tokens()[[row]]) if rerank else None
+        rescore = self._reranker.of_captions(self._reranker.tokens[[row]], self._texts) if rerank else None
         query = self.embed_changed(self.gallery.image_embeddings[row], but, instead_of)
-        found, by = self._filters.having(labels, of), None if normalised(but) else "images"
+        found, by = self._filters.among(of, labels, words), None if normalised(but) else "images"
         return self._hits(query, k, of, by=by, exclude=row, rescore=rescore, among=found)
 
     def approximate(self, of: Of = "images") -> bool:
@@ -296,13 +307,25 @@ class Searcher:
         """Labels of the gallery, most frequent first, and the rows of the images that have each, int64."""
         return self._filters.labels
 
-    def having(self, labels: Collection[str], of: Of = "images") -> np.ndarray | None:
-        """Return the rows of the images that have all of these labels, int64; None without labels.
+    @property
+    def caption_words(self) -> np.ndarray:
+        """Number of words of each different caption of the gallery, int64."""
+        return self._filters.words
+
+    def having(
+        self, labels: Collection[str], of: Of = "images", words: Words | None = None
+    ) -> np.ndarray | None:
+        """Return the rows that a search is limited to, int64; None for no limit.
+
+        Args:
+            labels: only images that have all of these labels.
+            of: 'images' or 'captions'; rows of captions are those of `caption_words`.
+            words: only captions of so many words.
 
         Raises:
-            QueryError: No image of the gallery has one of the labels, or captions are searched.
+            QueryError: see `Filters.among`.
         """
-        found = self._filters.having(labels, of)
+        found = self._filters.among(of, labels, words)
         return None if found is None else found.rows
 
     def _check(self, k: int, of: str, can_rerank: Of | None) -> None:
@@ -326,35 +349,6 @@ class Searcher:
 
     def _encode_text(self, text: str) -> np.ndarray:
         return self.encoder.encode_texts([text])[0]
-
-    def _tokens(self) -> np.ndarray:
-        if self.gallery.image_tokens is None:
-            command = self.gallery.manifest.rebuild_command(self.gallery.path, tokens=True)
-            raise GalleryError(
-                f"The gallery {self.gallery.path} has no image tokens, which re-ranking needs. Rebuild it "
-                f"with tokens: {command}"
-            )
-        return self.gallery.image_tokens
-
-    def _rescore_images(self, text: str) -> Rescore:
-        tokens = self._tokens()
-        _, words, mask = self.encoder.encode_texts([text], tokens=True)
-        return lambda scores, rows: self._fused_scores(scores, tokens[rows], words, mask)
-
-    def _rescore_captions(self, patches: np.ndarray) -> Rescore:
-        def rescore(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            _, words, mask = self.encoder.encode_texts([self._texts[row] for row in rows], tokens=True)
-            return self._fused_scores(scores, patches, words, mask)
-
-        return rescore
-
-    def _fused_scores(
-        self, scores: np.ndarray, patches: np.ndarray, words: np.ndarray, mask: np.ndarray
-    ) -> np.ndarray:
-        from itr_core.encoders.heads import heads_of  # imports torch, as does the next
-        from itr_core.encoders.reranking import fused_scores
-
-        return fused_scores(scores, patches, words, mask, heads_of(self.encoder).local(self._u1))
 
     def _hits(
         self,

@@ -22,7 +22,7 @@ from itr_core.retrieval.filters import Among, Filters
 from itr_core.retrieval.index import ExactIndex, exact_rows
 from itr_core.retrieval.milvus import MilvusIndex
 from itr_core.retrieval.milvus_connection import TOKEN, MilvusConnection
-from itr_core.retrieval.saved_index import engine_of, open_index, save_indexes
+from itr_core.retrieval.saved_index import distinct_captions, engine_of, open_index, save_indexes
 from tests.galleries import write_gallery
 from tests.retrieval.gap import pairs
 
@@ -72,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URI]:
 
 def gallery_of(folder: Path, images: np.ndarray = IMAGES) -> Gallery:
     """A gallery in which pairs of captions are equal, and image i has label i modulo 5, or none."""
-    captions = [[f"caption {row // 2}"] for row in range(N)]
+    captions = [[f"caption {row // 2}{' of some words' * (row // 2 % 3)}"] for row in range(N)]
     labels = [LABELS[row % 5 : row % 5 + 1] for row in range(N)]
     return write_gallery(folder, images, CAPTIONS, [f"id {row}" for row in range(N)], captions, labels=labels)
 
@@ -101,12 +101,20 @@ def test_a_flat_index_finds_the_same_as_an_exact_search(
         for k in (1, 10, 1_000):
             for got, expected in zip(index.search(queries, k), exact.search(queries, k), strict=True):
                 np.testing.assert_array_equal(got, expected)
-    filters = Filters(gallery.column("labels"))
+    filters = Filters(gallery.column("labels"), list(distinct_captions(gallery.column("captions"))))
     for label in LABELS:
-        among = filters.having([label])
+        among = filters.among("images", [label])
         assert among is not None
         _, rows = in_milvus(gallery).search(CAPTIONS[:20], 10, among)
         np.testing.assert_array_equal(rows, ExactIndex(IMAGES).search(CAPTIONS[:20], 10, among)[1])
+    for words in ((2, 2), (3, None), (None, 7), (5, 5)):
+        among = filters.among("captions", words=words)
+        for got, expected in zip(
+            in_milvus(gallery, texts).search(IMAGES[:20], 10, among),
+            ExactIndex(CAPTIONS, texts).search(IMAGES[:20], 10, among),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(got, expected)
     nothing = Among(np.zeros(0, np.int64), ("red", LABELS[1]))
     assert in_milvus(gallery).search(CAPTIONS[:2], 10, nothing)[1].shape == (2, 0)
     assert isinstance(open_index(gallery, "images", exact=True), ExactIndex)

@@ -202,6 +202,14 @@ def search(
             "has no captions."
         ),
     ] = None,
+    caption_words: Annotated[
+        str | None,
+        typer.Option(
+            "--words",
+            metavar="RANGE",
+            help="Find only captions of so many words: 3-8, 3- (3 or more), -8 (8 or fewer) or 5.",
+        ),
+    ] = None,
     model: GalleryModel = None,
     rerank: Annotated[
         bool,
@@ -221,9 +229,11 @@ def search(
         from itr_core.gallery import Gallery
         from itr_core.gallery.named_models import model_to_load
         from itr_core.pairs.file_options import FileOptions
+        from itr_core.retrieval.filters import word_range
         from itr_core.retrieval.searcher import Searcher
         from itr_core.runtimes.encoder import open_runtime
 
+    limit = None if caption_words is None else word_range(caption_words)
     words, file = " ".join(query), _image_file(query, kind)
     picture = None if file is None else FileOptions.of(max_megapixels=max_megapixels).decode(file)
     opened = Gallery.open(gallery, thumbnails=False)
@@ -233,10 +243,10 @@ def search(
     start = time.perf_counter()
     if picture is not None:
         of = of or searcher.found_by_image
-        hits, lost, unseen = searcher.search_image(picture, k, of, rerank=rerank), "", []
+        hits, lost, unseen = searcher.search_image(picture, k, of, rerank=rerank, words=limit), "", []
     else:
         of = of or "images"
-        hits = searcher.search_text(words, k, of, rerank=rerank)
+        hits = searcher.search_text(words, k, of, rerank=rerank, words=limit)
         kept, lost = searcher.encoder.split_at_context(words)
         unseen = searcher.encoder.unseen_words(kept)
     seconds = time.perf_counter() - start

@@ -13,6 +13,7 @@ from gradio_client.utils import python_type_to_json_schema
 
 from analysis.probes.explanation import explain
 from itr_core.errors import QueryError
+from itr_core.retrieval.filters import word_range
 from itr_core.retrieval.searcher import Hit, Of, Searcher
 from ui.web.analysis.jobs import awaited
 from ui.web.boundary.served import thumbnail_url
@@ -139,6 +140,7 @@ class Endpoints:
         but: str = "",
         instead_of: str = "",
         label: str = "",
+        words: str = "",
     ) -> list[HitRecord]:
         """Search captions with a picture (I2T).
 
@@ -151,6 +153,7 @@ class Endpoints:
             but: what the pictures found should show, such as "at night"; empty for no change
             instead_of: what the picture shows instead, such as "by day"
             label: only pictures with this label are found; empty for all
+            words: only captions of so many words are found, such as "3-8", "3-" or "-8"; empty for all
 
         Returns:
             the best results: rank, score (cosine), item_id, caption, address of the thumbnail; approximate
@@ -159,9 +162,10 @@ class Endpoints:
         if not image:
             raise QueryError("There is no picture to search with.")
         searcher = self._searcher(gallery)
-        of: Of = "images" if but or label else searcher.found_by_image
+        limit = word_range(str(words)) if words else None
+        of: Of = "images" if but or label else "captions" if limit else searcher.found_by_image
         hits = searcher.search_image(
-            decoded(image), _whole(k), of, but=but, instead_of=instead_of, labels=_labels(label)
+            decoded(image), _whole(k), of, but=but, instead_of=instead_of, labels=_labels(label), words=limit
         )
         return _records(hits, searcher.approximate(of))
 
@@ -229,7 +233,7 @@ def add_endpoints(galleries: Galleries) -> None:
     with gr.Row(visible=False):
         k, *texts, hits = (
             Api(value, python_type_to_json_schema(kind))
-            for value, kind in ((10, int), *[("", str)] * 4, (None, list[HitRecord]))
+            for value, kind in ((10, int), *[("", str)] * 5, (None, list[HitRecord]))
         )
         gr.Button().click(
             endpoints.search_image, [picture_box(), k, *texts], hits, api_name="search_image",

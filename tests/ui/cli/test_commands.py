@@ -252,6 +252,10 @@ def test_search_with_an_image_file(gallery: Path, picture: Path) -> None:
     assert found["of"] == "captions"
     known = {caption for captions in Gallery.open(gallery).items["captions"] for caption in captions}
     assert {hit["caption"] for hit in found["hits"]} <= known
+    short = json.loads(pairscope("search", gallery, picture, "--words", "-8", "-k", 100, "--json").stdout)
+    few = {caption for caption in known if len(caption.split()) <= 8}
+    assert {hit["caption"] for hit in short["hits"]} == few
+    assert 0 < len(few) < len(known)
     alike = json.loads(pairscope("search", gallery, picture, "--of", "images", "-k", 1, "--json").stdout)
     assert alike["hits"][0]["item_id"] == load_pairs(SOURCE).image_ids[4]
 
@@ -366,6 +370,9 @@ def test_search_reports_a_query_that_is_too_long(gallery: Path) -> None:
         (["  "], "type a few words"),
         (["no such photo.jpg"], "no such file"),
         (["dog", "-k", "0"], "0 results"),
+        (["dog", "--words", "3-8"], "search captions"),
+        (["dog", "--words", "8-3", "--of", "captions"], "write 3-8"),
+        (["dog", "--words", "few", "--of", "captions"], "'few' is no number of words"),
         (["dog", "--model", f"{MODEL}x"], "Did you mean"),
     ],
 )

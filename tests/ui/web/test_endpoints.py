@@ -63,6 +63,13 @@ def test_an_image_of_the_gallery_finds_its_own_caption(client: Client, app_url: 
     hits = client.predict(handle_file(picture), 100, "", api_name="/search_image")
     assert found["item_id"] in {hit["item_id"] for hit in hits[:50]}
     assert not any(hit["approximate"] for hit in hits)
+    short = client.predict(handle_file(picture), 100, words="-8", api_name="/search_image")
+    assert short
+    assert all(len(hit["caption"].split()) <= 8 for hit in short)
+    with pytest.raises(AppError, match="write 3-8"):
+        client.predict(handle_file(picture), words="8-3", api_name="/search_image")
+    with pytest.raises(AppError, match="not images"):
+        client.predict(handle_file(picture), but="at night", words="3-8", api_name="/search_image")
 
 
 @pytest.mark.parametrize(

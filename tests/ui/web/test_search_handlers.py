@@ -1,14 +1,17 @@
 """The searches behind the search page, without a browser."""
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
 
 from itr_core.gallery import Gallery
+from itr_core.retrieval.filters import word_range
 from ui.web.galleries import Galleries
 from ui.web.search.handlers import SearchHandlers
 
@@ -65,6 +68,33 @@ def test_a_gallery_without_captions_is_searched(cache: None, tmp_path: Path) -> 
         assert "Matching captions" not in found.results
         assert "closest" not in found.results
     assert handlers.show("?item=3.png&k=3", None).results.count("data-item") == 3
+
+
+def test_captions_of_so_many_words_are_found(cache: None) -> None:
+    galleries = Galleries(["picturebook:gallery@80"], None)
+    searcher = galleries.searcher("picturebook", timeout=60)
+    handlers = SearchHandlers(galleries)
+    item = searcher.gallery.column("image_id")[3]
+    every = handlers.show(f"?item={item}&k=100", None)
+    offered = re.findall(r'<option value="([-+0-9]+)"', every.results)
+    assert len(offered) > 1
+    for words in offered:
+        found = handlers.show(f"?item={item}&k=100&words={quote(words)}", None)
+        fewest, most = word_range(words)
+        counts = [len(text.split()) for text in re.findall(r'<span class="text">([^<{]*)', found.results)]
+        assert counts
+        assert all((fewest or 0) <= count <= (most or 99) for count in counts)
+        assert found.address["options"]["words"] == words
+        assert f'<option value="{words}" selected>' in found.results
+    for wrong, message in (
+        ("8-3", "write 3-8"),
+        ("<script>", "is no number of words"),
+        ("99", "choose from"),
+    ):
+        found = handlers.show(f"?item={item}&k=100&words={quote(wrong)}", None)
+        assert message in found.status
+        assert "<script>" not in found.status
+        assert found.results == every.results
 
 
 NUMBERS = ["0", "-3", "1e9", "9" * 5000, "٣", "NaN"]

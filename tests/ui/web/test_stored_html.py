@@ -117,7 +117,7 @@ def test_reasons_of_a_result(shared: Page, url: str) -> None:
     expect(shared.locator("dialog.why[open] [data-word]").first).to_contain_text("img")
 
 
-@pytest.mark.parametrize("field", ["q", "g", "item", "k", "label", "truth", "minus"])
+@pytest.mark.parametrize("field", ["q", "g", "item", "k", "label", "words", "truth", "minus"])
 def test_addresses_are_shown_as_text(field: str, shared: Page, url: str) -> None:
     shared.goto(f"{url}/?q=red&{field}={quote(' '.join(ACTS))}#why={quote(ACTS[0])}")
     expect(shared.locator("#status .note, #results h2").first).to_be_visible()

@@ -4,7 +4,7 @@ const galleries = [...props.galleries];
 const find = (name) => galleries.find((each) => each.name === name);
 const [first] = galleries;
 // Parameters that name something of one set of pictures.
-const ofSet = ['item', 'label', 'picture', 'open', 'caption', 'confused', 'concept'];
+const ofSet = ['item', 'label', 'words', 'picture', 'open', 'caption', 'confused', 'concept'];
 
 const named = () => new URLSearchParams(location.search).get('g');
 const chosen = () => find(named()) ?? first;

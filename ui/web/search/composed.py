@@ -1,10 +1,13 @@
-"""Composed searches of an address: minus terms, a picture with a change, and a filter by label."""
+"""Composed searches of an address: minus terms, a picture with a change, and filters."""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from analysis.query_length import buckets_of_lengths
+from itr_core.errors import QueryError
 from itr_core.retrieval.composed import split_minus
+from itr_core.retrieval.filters import word_range
 from itr_core.retrieval.instead_of import likely_alternative
 from itr_core.retrieval.searcher import Searcher
 from ui.web import html
@@ -65,6 +68,34 @@ def labels_of(searcher: Searcher, asked: dict[str, str]) -> tuple[tuple[str, ...
 def label_parameter(labels: tuple[str, ...]) -> dict[str, str]:
     """Return the labels as parameters of an address."""
     return {"label": "\n".join(labels)} if labels else {}
+
+
+def caption_words_of(searcher: Searcher, asked: dict[str, str]) -> tuple[str, list[str]]:
+    """Return how many words the captions found have ("" for any number), and why another number is ignored.
+
+    Args:
+        searcher: Of a gallery with captions.
+        asked: Parameters of the address; `words` is for `word_range`.
+    """
+    words = asked.get("words", "")
+    if not words:
+        return "", []
+    try:
+        searcher.having((), "captions", word_range(words))
+    except QueryError as error:
+        return "", [str(error)]
+    return words, []
+
+
+def refine_captions(searcher: Searcher, words: str) -> str:
+    """Return the choice of how many words the captions found have.
+
+    Args:
+        searcher: Of a gallery with captions.
+        words: The choice now.
+    """
+    buckets = [(name, len(rows)) for name, rows in buckets_of_lengths(searcher.caption_words)]
+    return html.render("refine_captions.html", buckets=buckets, chosen=words)
 
 
 class Change(NamedTuple):

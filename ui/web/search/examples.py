@@ -3,6 +3,7 @@
 from itertools import islice
 
 from itr_core.gallery import Gallery
+from itr_core.vocabulary import word_count
 
 HARD = "beach without people"
 """Example that the shipped models get wrong."""
@@ -28,5 +29,5 @@ def examples(gallery: Gallery) -> list[str]:
         return list(PICTUREBOOK)
     items = gallery.items["captions"]
     spread = items.iloc[:: max(1, len(items) // (4 * MOST))]
-    short = (text for captions in spread for text in captions[:1] if len(text.split()) in WORDS)
+    short = (text for captions in spread for text in captions[:1] if word_count(text) in WORDS)
     return list(islice(dict.fromkeys(short), MOST))

@@ -16,6 +16,7 @@ from itr_core.errors import QueryError
 from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.scene_code import decode as decode_scene
 from itr_core.retrieval.composed import split_minus
+from itr_core.retrieval.filters import word_range
 from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Of, Searcher
 from ui.web import html
 from ui.web.boundary.served import thumbnail_url
@@ -25,10 +26,12 @@ from ui.web.html import shortened
 from ui.web.own.visitors import OWN, own_of_event
 from ui.web.search.composed import (
     Words,
+    caption_words_of,
     change_of,
     label_parameter,
     labels_of,
     readings,
+    refine_captions,
     refine_picture,
     refine_words,
 )
@@ -286,13 +289,21 @@ def _by_embedding(
     start = time.perf_counter()
     change = change_of(searcher, picture, asked)
     query = searcher.embed_changed(picture, *change)
-    texts = [] if change.but or asked.get("only") else _texts(searcher, query, count)
+    texts: list[Hit] = []
+    words = ""
+    if _captioned(searcher) and not (change.but or asked.get("only")):
+        words, more_notes = caption_words_of(searcher, asked)
+        limit = word_range(words) if words else None
+        texts = searcher.search_embedding(query, count, "captions", words=limit)
+        notes += more_notes
     by: Of | None = None if change.but else "images"
     pictures = searcher.search_embedding(query, count, by=by, labels=labels, exclude=exclude or None)
     seconds = time.perf_counter() - start
     hint = "Under each picture: the one of its captions that is closest to the picture you search with."
     marks = caption_marks(analysis, exclude, texts) if analysis else []
-    sections = [html.captions(texts, "Matching captions", marks)] if texts else []
+    sections = []
+    if texts:
+        sections = [refine_captions(searcher, words), html.captions(texts, "Matching captions", marks)]
     sections.append(refine_picture(searcher, change, link, labels))
     if pictures:
         heading = f"Like this, but “{shortened(change.but)}”" if change.but else "Similar pictures"
@@ -301,12 +312,8 @@ def _by_embedding(
     else:
         sections.append(html.note("There is no other picture here."))
     changed = {name: value for name, value in change._asdict().items() if value}
-    label = label_parameter(labels)
-    return Found(link | changed | label, "", "", notes, seconds, "".join(sections), options=label)
-
-
-def _texts(searcher: Searcher, query: np.ndarray, count: int) -> list[Hit]:
-    return searcher.search_embedding(query, count, "captions") if _captioned(searcher) else []
+    filters = label_parameter(labels) | ({"words": words} if words else {})
+    return Found(link | changed | filters, "", "", notes, seconds, "".join(sections), options=filters)
 
 
 def _captioned(searcher: Searcher) -> bool:

@@ -1,4 +1,4 @@
-// Chips, the choice of a label and the form "this, but" of the results: each asks for another address.
+// Chips, the choices of labels and caption lengths and the form "this, but" of the results: each asks for another address.
 document.addEventListener('click', (event) => {
   const chip = event.target.closest('#results button[data-refine]');
   if (chip) window.pairscope.search({[chip.dataset.refine]: chip.value});
