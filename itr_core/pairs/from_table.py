@@ -218,7 +218,7 @@ class _Table:
         ids = [self.ids[row] for row in self.rows]
         # A column called id often numbers the captions: it does not keep rows with equal pictures apart.
         if self.single and plain_name(self.id_name or "") == "id" and len(set(ids)) == len(ids):
-            ids = ids if self.streamed else [""] * len(ids)
+            ids = [""] * len(ids)
         groups = rows_of_images(
             ids,
             present=present,
@@ -227,9 +227,11 @@ class _Table:
         )
         without = sum(here and not image_id for here, image_id in zip(present, ids, strict=True))
         images = sum(not ids[group[0]] for group in groups)
-        if self.streamed and self.single and without:
+        paths = {self.pictures.paths[row] for row in self.rows}
+        if self.streamed and self.single and without and len(paths - {None}) < len(ids):
             self.report.note(
-                f"{without} rows without ids are images of their own: streamed pictures are not compared."
+                f"{without} rows without image ids are images of their own: "
+                "streamed pictures are not compared."
             )
         if images < without:
             self.report.note(
