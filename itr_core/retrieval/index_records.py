@@ -3,6 +3,7 @@
 import logging
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -38,10 +39,12 @@ class FileRecord(_Record):
     """An index in a file beside the record.
 
     Attributes:
+        file: its name, which no other index has, so that a record never describes the file of another one.
         sha256: hex digest of the file.
         settings: of the search.
     """
 
+    file: str
     sha256: str
     settings: Settings
 
@@ -72,9 +75,9 @@ def record_path(gallery: Gallery, of: Of) -> Path:
     return cache_dir("indexes") / f"{digest[:32]}.json"
 
 
-def index_file(record: Path) -> Path:
-    """Return the path of the index that a `FileRecord` describes."""
-    return record.with_suffix(".faiss")
+def new_index_file(record: Path) -> Path:
+    """Return a path for an index that a `FileRecord` at the path `record` will describe."""
+    return record.with_name(f"{record.stem}.{token_hex(4)}.faiss")
 
 
 def collection_name(record: Path) -> str:
@@ -96,22 +99,45 @@ def write_record(path: Path, record: FileRecord | MilvusRecord) -> None:
         part.write_text(record.model_dump_json(), encoding="utf-8")
 
 
+def usable_records(gallery: Gallery) -> dict[Of, FileRecord | MilvusRecord]:
+    """Return the records of the complete indexes of a gallery."""
+    records = {of: read_record(record_path(gallery, of)) for of in PARTS}
+    return {
+        of: record
+        for of, record in records.items()
+        if record and not (isinstance(record, MilvusRecord) and not record.settings)
+    }
+
+
 def delete_index(path: Path) -> None:
     """Delete a record and its index. A collection stays if Milvus does not answer, which is logged."""
     record = read_record(path)
     if isinstance(record, MilvusRecord):
-        try:
-            drop(MilvusConnection(record.uri), collection_name(path))
-        except GalleryError as error:
-            log.warning("The collection %s, which is no longer used, stays. %s", collection_name(path), error)
+        drop_collection(path, record)
     path.unlink(missing_ok=True)
-    index_file(path).unlink(missing_ok=True)
+    delete_unnamed_files(path)
 
 
-def delete_earlier_indexes(gallery: Gallery) -> None:
-    """Delete the indexes of embeddings that a gallery had before."""
+def drop_collection(path: Path, record: MilvusRecord) -> None:
+    """Delete the collection of a record. It stays if Milvus does not answer, which is logged."""
+    try:
+        drop(MilvusConnection(record.uri), collection_name(path))
+    except GalleryError as error:
+        log.warning("The collection %s, which is no longer used, stays. %s", collection_name(path), error)
+
+
+def delete_unnamed_files(path: Path) -> None:
+    """Delete the files that belong to the record at `path`, except the one that it names now."""
+    record = read_record(path)
+    named = record.file if isinstance(record, FileRecord) else None
+    for file in path.parent.glob(f"{path.stem}.*faiss"):
+        if file.name != named:
+            file.unlink(missing_ok=True)
+
+
+def earlier_indexes(gallery: Gallery) -> dict[Path, FileRecord | MilvusRecord]:
+    """Return the records, by their paths, of indexes of embeddings that a gallery had before."""
     current = {record_path(gallery, of) for of in PARTS}
-    for path in cache_dir("indexes").glob("*.json"):
-        record = read_record(path)
-        if record and record.gallery == str(gallery.path.resolve()) and path not in current:
-            delete_index(path)
+    records = {path: read_record(path) for path in cache_dir("indexes").glob("*.json") if path not in current}
+    folder = str(gallery.path.resolve())
+    return {path: record for path, record in records.items() if record and record.gallery == folder}

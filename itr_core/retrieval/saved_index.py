@@ -23,11 +23,14 @@ from itr_core.retrieval.index_records import (
     MilvusRecord,
     Of,
     collection_name,
-    delete_earlier_indexes,
     delete_index,
-    index_file,
+    delete_unnamed_files,
+    drop_collection,
+    earlier_indexes,
+    new_index_file,
     read_record,
     record_path,
+    usable_records,
     write_record,
 )
 from itr_core.retrieval.milvus import MilvusIndex, MilvusSettings, build_in_milvus
@@ -51,11 +54,11 @@ def open_index(gallery: Gallery, of: Of, rows: np.ndarray | None = None, *, exac
         exact: use no other index.
     """
     vectors, path = _vectors(gallery, of), record_path(gallery, of)
-    record = None if exact else read_record(path)
+    record = None if exact else usable_records(gallery).get(of)
     if isinstance(record, MilvusRecord) and record.settings:
         milvus = MilvusConnection(record.uri)
         return MilvusIndex(vectors, rows, milvus, collection_name(path), record.settings)
-    if isinstance(record, FileRecord) and (lists := _read(index_file(path), record.sha256)):
+    if isinstance(record, FileRecord) and (lists := _read(path.with_name(record.file), record.sha256)):
         index = ApproximateIndex(vectors, rows, lists, record.settings)
         if (lists.ntotal, lists.d) == (len(index), vectors.shape[1]):
             return index
@@ -63,10 +66,10 @@ def open_index(gallery: Gallery, of: Of, rows: np.ndarray | None = None, *, exac
 
 
 def engine_of(gallery: Gallery) -> str | None:
-    """Return the engine that `save_indexes` made an index of this gallery with; None if there is none."""
-    for record in (read_record(record_path(gallery, of)) for of in PARTS):
-        if record:
-            return MILVUS + record.uri if isinstance(record, MilvusRecord) else FAISS
+    """Return the engine of the index of this gallery, or of its earlier embeddings; None without an index."""
+    own = (read_record(record_path(gallery, of)) for of in PARTS)
+    for record in filter(None, [*own, *earlier_indexes(gallery).values()]):
+        return MILVUS + record.uri if isinstance(record, MilvusRecord) else FAISS
     return None
 
 
@@ -110,7 +113,8 @@ def save_indexes(
             else _save_in_file(gallery, of, indexed, report)
         )
         done += len(rows)
-    delete_earlier_indexes(gallery)
+    for path in earlier_indexes(gallery):
+        delete_index(path)
     return made
 
 
@@ -140,11 +144,16 @@ def _save_in_file(gallery: Gallery, of: Of, rows: np.ndarray | None, report: Rep
     settings, path = index.settings, record_path(gallery, of)
     if not gallery.manifest.captions:
         settings = settings._replace(probes=min(4 * settings.probes, index.lists.nlist))
-    delete_index(path)
-    with whole_file(index_file(path)) as part:
-        faiss.write_index(index.lists, str(part))
-        digest = sha256(part)
-    write_record(path, FileRecord(gallery=str(gallery.path.resolve()), sha256=digest, settings=settings))
+    earlier, file, folder = read_record(path), new_index_file(path), str(gallery.path.resolve())
+    try:
+        with whole_file(file) as part:
+            faiss.write_index(index.lists, str(part))
+            digest = sha256(part)
+        write_record(path, FileRecord(gallery=folder, file=file.name, sha256=digest, settings=settings))
+    finally:
+        delete_unnamed_files(path)  # the index before, or this one if it could not be recorded
+    if isinstance(earlier, MilvusRecord):
+        drop_collection(path, earlier)
     return settings
 
 

@@ -13,10 +13,10 @@ from itr_core.errors import GalleryError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
 from itr_core.retrieval.composed import changed_picture, minus_query
 from itr_core.retrieval.filters import Among, Filters, Words
-from itr_core.retrieval.index import Index
+from itr_core.retrieval.opened_indexes import OpenedIndexes
 from itr_core.retrieval.query_text import normalised
 from itr_core.retrieval.reranker import Reranker, Rescore
-from itr_core.retrieval.saved_index import distinct_captions, open_index
+from itr_core.retrieval.saved_index import distinct_captions
 from itr_core.retrieval.within_modality import SpaceIndex, within_modality
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ class Searcher:
         first = distinct_captions(self._captions)
         self._texts = list(first)
         self._rows = np.array(list(first.values()), dtype=np.int64)
-        self._exact = exact
-        self._index = lru_cache(self._open_index)  # a search by words does not need that of the captions
+        self.indexes = OpenedIndexes(gallery, self._rows, exact=exact)
         self._filters = Filters(gallery.column("labels"), self._texts)
         self._starts = np.searchsorted(gallery.image_of_caption, np.arange(len(gallery) + 1))
         self._text_embedding = lru_cache(maxsize=1024)(self._encode_text)
@@ -300,7 +299,7 @@ class Searcher:
 
     def approximate(self, of: Of = "images") -> bool:
         """Whether images (or captions) are found by an approximate index, which can miss some of the best."""
-        return self._index(of).approximate
+        return self.indexes.index(of).approximate
 
     @property
     def labels(self) -> dict[str, np.ndarray]:
@@ -342,11 +341,6 @@ class Searcher:
         if of == "captions" and not self._texts:
             raise QueryError("This gallery has no captions to find; search its images (of='images').")
 
-    def _open_index(self, of: str) -> Index:
-        if of == "images":
-            return open_index(self.gallery, "images", exact=self._exact)
-        return open_index(self.gallery, "captions", self._rows, exact=self._exact)
-
     def _encode_text(self, text: str) -> np.ndarray:
         return self.encoder.encode_texts([text])[0]
 
@@ -363,7 +357,7 @@ class Searcher:
     ) -> list[Hit]:
         excludes = of == "images" and exclude is not None
         wanted = CANDIDATES if rescore else k
-        index = self._within[of] if by == of and self._within is not None else self._index(of)
+        index = self._within[of] if by == of and self._within is not None else self.indexes.index(of)
         scores, rows = (x[0] for x in index.search(query[None], wanted + excludes, among))
         if excludes:
             keep = np.flatnonzero(rows != exclude)[:wanted]

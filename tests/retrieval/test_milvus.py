@@ -22,6 +22,7 @@ from itr_core.retrieval.filters import Among, Filters
 from itr_core.retrieval.index import ExactIndex, exact_rows
 from itr_core.retrieval.milvus import MilvusIndex
 from itr_core.retrieval.milvus_connection import TOKEN, MilvusConnection
+from itr_core.retrieval.opened_indexes import OpenedIndexes
 from itr_core.retrieval.saved_index import distinct_captions, engine_of, open_index, save_indexes
 from tests.galleries import write_gallery
 from tests.retrieval.gap import pairs
@@ -149,11 +150,16 @@ def test_a_killed_insertion_goes_on_where_it_was(tmp_path: Path, server: URI) ->
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    assert isinstance(open_index(gallery, "images"), ExactIndex)  # until the collection is complete
+    opened = OpenedIndexes(gallery, np.arange(0, N, 2), exact=False)
+    assert isinstance(opened.index("images"), ExactIndex)  # until the collection is complete
+    assert not opened.outdated()
     assert engine_of(gallery) == f"milvus:{server}"
     seen: list[int] = []
     save_indexes(gallery, lambda done, total: seen.append(done), engine=f"milvus:{server}")
     assert seen[0] == N  # the first 300 were there
+    assert opened.outdated()
+    opened.renew()
+    assert isinstance(opened.index("images"), MilvusIndex)
     _, rows = in_milvus(gallery).search(CAPTIONS, 10)
     np.testing.assert_array_equal(rows, ExactIndex(IMAGES[::-1]).search(CAPTIONS, 10)[1])
 

@@ -1,6 +1,7 @@
 """Indexes of galleries are found by what they index, and only if this machine wrote them."""
 
 import shutil
+from errno import ENOSPC
 from pathlib import Path
 
 import faiss
@@ -10,6 +11,8 @@ import pytest
 from itr_core.gallery import Gallery
 from itr_core.retrieval.approximate import ApproximateIndex
 from itr_core.retrieval.index import ExactIndex
+from itr_core.retrieval.index_records import earlier_indexes
+from itr_core.retrieval.opened_indexes import OpenedIndexes
 from itr_core.retrieval.saved_index import distinct_captions, engine_of, open_index, save_indexes
 from tests.galleries import write_gallery
 from tests.retrieval.gap import pairs
@@ -68,6 +71,50 @@ def test_a_new_index_replaces_that_of_the_embeddings_before(tmp_path: Path, cach
     save_indexes(gallery_of(tmp_path / "another", IMAGES[::-1]))
     assert len(set(cache.iterdir())) == 2
     assert not old & set(cache.iterdir())
+
+
+@pytest.mark.parametrize("step", ["sha256", "write_record"])
+def test_an_index_stays_until_another_is_complete(
+    tmp_path: Path, cache: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = gallery_of(tmp_path / "gallery")
+    save_indexes(gallery)
+    files = set(cache.iterdir())
+
+    def fail(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device", str(cache))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"itr_core.retrieval.saved_index.{step}", fail)
+        with pytest.raises(OSError, match="No space left"):
+            save_indexes(gallery)
+    assert set(cache.iterdir()) == files
+    assert isinstance(open_index(gallery, "images"), ApproximateIndex)
+    save_indexes(gallery)
+    assert len(set(cache.iterdir())) == 2
+
+
+def test_opened_indexes_are_renewed_when_others_have_been_made(tmp_path: Path) -> None:
+    gallery = gallery_of(tmp_path / "gallery")
+    opened, exact = (OpenedIndexes(gallery, np.arange(N), exact=each) for each in (False, True))
+    assert not opened.index("images").approximate
+    save_indexes(gallery)
+    assert (opened.outdated(), exact.outdated()) == (True, False)
+    assert not opened.index("images").approximate
+    opened.renew()
+    assert not opened.outdated()
+    assert opened.index("images").approximate
+    assert not opened.index("captions").approximate
+
+
+def test_the_engine_of_earlier_embeddings_is_known_until_the_new_ones_are_indexed(tmp_path: Path) -> None:
+    save_indexes(gallery_of(tmp_path / "gallery"))
+    gallery = gallery_of(tmp_path / "gallery", IMAGES[::-1])
+    assert engine_of(gallery) == "faiss"
+    assert earlier_indexes(gallery)
+    save_indexes(gallery)
+    assert not earlier_indexes(gallery)
+    assert engine_of(gallery_of(tmp_path / "another", IMAGES[::2].repeat(2, axis=0))) is None
 
 
 @pytest.mark.parametrize("suffix", [".faiss", ".json"])

@@ -99,7 +99,7 @@ def prepare(folder: Path, cache: Path) -> None:
         Image.new("RGB", (32, 32), (0, 10 * number, 0)).save(photos / f"{number:02}.png")
         lines.append(json.dumps({"file_name": f"{number:02}.png", "caption": f"shade {number}"}))
     (photos / "metadata.jsonl").write_text("\n".join(lines))
-    for name in ("build", "train", "export"):
+    for name in ("build", "train", "export", "index"):
         code, output = run(*commands(folder, cache)[name].arguments)
         assert not code, output
 

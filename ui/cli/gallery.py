@@ -145,11 +145,12 @@ def update(
     for note in pairs.notes:
         print_warning(note)
     found = changes(before, pairs)
-    carried: Sequence[str] = []
+    after, carried = before, list[str]()
     known_as = before.manifest.source, before.manifest.source_fingerprint
     if (pairs.source, pairs.fingerprint) != known_as:
         after, carried = _built_again(before, pairs, model, runtime, device)
         report_skipped(f"{name}: {reason}" for name, reason in after.manifest.skipped)
+    _renew_index(before, after)
     counts = {"added": len(found.added), "changed": len(found.changed), "removed": len(found.removed)}
     counts["unchanged"] = found.unchanged
     if as_json:
@@ -161,14 +162,13 @@ def update(
 
 def _built_again(
     before: "Gallery", pairs: "PairSet", model: str | None, runtime: str | None, device: str | None
-) -> "tuple[Gallery, Sequence[str]]":
+) -> "tuple[Gallery, list[str]]":
     """Return the gallery of changed pairs, and the kinds of the maps that it keeps."""
     with without_search():
         from analysis.before_update import BeforeUpdate
         from analysis.gallery_analysis import GalleryAnalysis
         from itr_core.gallery import Gallery
         from itr_core.gallery.named_models import model_to_load
-        from itr_core.retrieval.saved_index import engine_of
         from itr_core.runtimes.encoder import open_runtime
 
         encoder = open_runtime(model_to_load(before.manifest, model), runtime, device)
@@ -176,10 +176,23 @@ def _built_again(
     tokens = before.manifest.has_tokens
     with progress_bar("Updating") as progress:
         after = Gallery.build(pairs, encoder, before.path, tokens=tokens, earlier=before, progress=progress)
-    carried = known.carry(GalleryAnalysis(after))
-    if engine := engine_of(before):
-        make_indexes(after, engine)
-    return after, carried
+    return after, list(known.carry(GalleryAnalysis(after)))
+
+
+def _renew_index(before: "Gallery", after: "Gallery") -> None:
+    """Make the index of an updated gallery, if it had one; also if an earlier update could not."""
+    from itr_core.retrieval.index_records import earlier_indexes
+    from itr_core.retrieval.saved_index import engine_of
+
+    engine = engine_of(before)
+    if engine and (after is not before or earlier_indexes(after)):
+        try:
+            make_indexes(after, engine)
+        except GalleryError as error:
+            raise GalleryError(
+                f"{after.path} is up to date and is searched exactly, because its index could not be made: "
+                f"{error}"
+            ) from error
 
 
 def search(

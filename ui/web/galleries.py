@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from glob import escape
+from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -66,7 +67,8 @@ class _Slot:
 class Galleries:
     """Galleries by name. One background thread loads them in the order of the requests.
 
-    A gallery folder that is built again or updated is opened again, while the old one stays in use.
+    A gallery folder that is built again or updated is opened again, while the old one stays in use. An index
+    that `pairscope index` or `update` makes is used from then on.
 
     Args:
         specs: Folders made by `pairscope build`, or sources, which are built into the cache first.
@@ -250,6 +252,8 @@ class Galleries:
             if (manifest := _manifest_of(slot)) not in (None, slot.manifest):
                 slot.manifest = manifest
                 self._tasks.put(partial(self._reopen, name, slot))
+            elif slot.searcher.indexes.outdated():
+                self._tasks.put(slot.searcher.indexes.renew)
         return slot
 
     def _request(self, name: str, *, calibrate: bool = True) -> None:
@@ -385,7 +389,7 @@ def _own_slot() -> _Slot:
     """Return the gallery of the visitor whose event is being handled."""
     own = own_of_event()
     choice = Choice(OWN, model_name(own.searcher.encoder.spec), "", None, "folder:")
-    slot = _Slot(choice, requested=True, searcher=own.searcher, analysis=own.analysis)
+    slot = _Slot(choice, requested=True, searcher=own.searcher, analysis=own.analysis, looked=inf)
     slot.ready.set()
     return slot
 

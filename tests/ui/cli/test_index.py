@@ -88,8 +88,14 @@ def test_an_update_indexes_the_new_embeddings(tmp_path: Path, monkeypatch: pytes
     built = pairscope("build", photos, "--out", gallery, "--no-map", "--index", "faiss")
     assert built.exit_code == 0, built.stderr
     min(photos.rglob("*.png")).unlink()
-    updated = pairscope("update", gallery)
-    assert updated.exit_code == 0, updated.stderr
+    with monkeypatch.context() as refused:
+        for recall in ("GOAL", "LEAST"):
+            refused.setattr(f"itr_core.retrieval.approximate.{recall}", 2)
+        failed = pairscope("update", gallery)
+    assert failed.exit_code == 2
+    assert f"{gallery} is up to date and is searched exactly" in " ".join(failed.stderr.split())
+    updated = pairscope("update", gallery, "--json")
+    assert json.loads(updated.stdout)["unchanged"] == 39
     found = json.loads(pairscope("search", gallery, "a dog", "--json").stdout)
     assert found["approximate"]
     assert len(list((tmp_path / "cache" / "indexes").iterdir())) == 4  # images and captions, none of before

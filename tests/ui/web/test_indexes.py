@@ -1,6 +1,8 @@
 """Galleries with an index in the app: what programs and visitors are told about it."""
 
 import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
@@ -37,6 +39,32 @@ def test_answers_say_whether_the_search_was_approximate(
     for exact in (False, True):
         endpoints = Endpoints(Galleries([str(gallery.path)], None, exact=exact))
         assert [hit["approximate"] for hit in endpoints.search_text("a dog", 2)] == [not exact] * 2
+
+
+def test_an_index_that_is_made_for_an_updated_gallery_is_used_by_the_running_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("itr_core.retrieval.saved_index.FEWEST", 40)
+    monkeypatch.setattr("ui.web.galleries.LOOK_SECONDS", 0)
+    gallery = build(tmp_path / "gallery", 40)
+    save_indexes(gallery)
+    galleries = Galleries([str(gallery.path)], None)
+    assert galleries.searcher("gallery", timeout=120).approximate()
+    wait_until(lambda: galleries.confidence("gallery") is not None)  # the thread is idle
+    updated = build(gallery.path, 44)
+    wait_until(lambda: len(galleries.searcher("gallery").gallery) == 44)
+    searcher = galleries.searcher("gallery")
+    assert not searcher.approximate()
+    save_indexes(updated)
+    wait_until(lambda: galleries.searcher("gallery").approximate())
+    assert galleries.searcher("gallery") is searcher
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_milvus_that_is_away_stops_the_searches_of_its_gallery_only(
