@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import cycle
@@ -139,26 +139,41 @@ def main(
 @contextmanager
 def served(gallery: Path) -> Iterator[tuple[int, str]]:
     """Serve a gallery in another process; yield its process id and the address of the app once it answers."""
+    # Without the limits on requests of one address: all clients have the same one.
+    port = free_port()
+    program = f"from ui.web.app import launch; launch([{str(gallery.resolve())!r}], port={port}, rate=0)"
+    with answering([sys.executable, "-c", program], port) as server:
+        yield server
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Without the limits on requests of one address: all clients have the same one.
-    program = f"from ui.web.app import launch; launch([{str(gallery.resolve())!r}], port={port}, rate=0)"
-    command = [sys.executable, "-c", program]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def answering(
+    command: Sequence[str], port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, str]]:
+    """Run a server; yield its process id and its address once it answers."""
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as app:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
         try:
             while True:
-                if app.poll() is not None:
-                    raise RuntimeError(f"The app ended with exit status {app.returncode}.")
+                if server.poll() is not None:
+                    raise RuntimeError(f"{command[1:3]} ended with exit status {server.returncode}.")
                 try:
                     httpx.get(url, timeout=5)
                     break
                 except httpx.TransportError:
                     time.sleep(0.5)
-            yield app.pid, url
+            yield server.pid, url
         finally:
-            app.terminate()
+            server.terminate()
 
 
 def megabytes(process: int) -> float:

@@ -14,6 +14,7 @@ SCRIPTS = (
     "bench",
     "calibration",
     "cases",
+    "clip_retrieval_peer",
     "cold_query",
     "comparison",
     "examples",
@@ -50,6 +51,7 @@ SCRIPTS = (
 )
 NEED_NO_RESULT = {
     "cases",  # verdicts, no figures
+    "clip_retrieval_peer",  # a server; http_search publishes its figures
     "learn_data features",
     "learn_data runs",
     "methods run",
