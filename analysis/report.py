@@ -25,7 +25,6 @@ from analysis.misses.causes import worst
 from analysis.tables import with_items, with_pairs
 from itr_core.metrics.catalogue import metric_of
 from itr_core.metrics.sampling import shuffled_rows
-from itr_core.pairs.decoding import decode_image
 from itr_core.system.files import whole_file
 from itr_core.system.progress import Progress
 
@@ -145,7 +144,7 @@ def _worst(one: GalleryAnalysis) -> list[dict[str, Any]]:
 
 def _thumbnail(one: GalleryAnalysis, row: int) -> str:
     """Return a small image of a gallery as a data URI, WebP."""
-    small = decode_image(one.gallery.path / str(one.gallery.items["thumbnail"].iat[row]))
+    small = one.gallery.decoded_thumbnail(row)
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     out = BytesIO()
     small.save(out, "WEBP", quality=70)

@@ -28,7 +28,7 @@ def compute(folder: Path, checksum: str, name: str, model: str, *, progress: Pro
     Raises:
         GalleryError: The gallery was built again, or lacks what the result needs.
     """
-    gallery = Gallery.open(folder, verify=False)
+    gallery = Gallery.open(folder, verify=False, thumbnails=False)
     if gallery.manifest.checksum != checksum:
         raise GalleryError(f"The gallery {folder.name!r} was built again; reload the page to analyse it.")
     analysis = GalleryAnalysis(gallery)

@@ -7,7 +7,6 @@ import pandas as pd
 
 from analysis.probes.word_importance import best_patches, located, word_importance, word_patch_map
 from itr_core.errors import ModelError
-from itr_core.pairs.decoding import decode_image
 from itr_core.retrieval.query_text import normalised
 from itr_core.retrieval.searcher import Searcher
 
@@ -41,14 +40,14 @@ def explain(searcher: Searcher, query: str, item_id: str) -> Explanation:
 
     Raises:
         QueryError: The query is empty, or the gallery has no such image.
-        ImageError: The thumbnail of the image is damaged.
+        ImageError: The thumbnail of the image is damaged or away.
     """
     gallery, text = searcher.gallery, normalised(query)
     row = gallery.row(item_id)
     scores = np.asarray(gallery.image_embeddings) @ searcher.embed_text(query)
     patches = None
     try:
-        image = decode_image(gallery.thumbnail(item_id))
+        image = gallery.decoded_thumbnail(row)
         words, maps = word_patch_map(searcher.encoder, image, text)
         patches = best_patches(words, maps, located(searcher.encoder, image, words, maps))
     except ModelError:  # no patch tokens

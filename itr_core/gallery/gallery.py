@@ -16,9 +16,11 @@ from itr_core.system.sharded_rows import ShardedRows
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL import Image
 
     from itr_core.encoders.encoder import Encoder
     from itr_core.gallery.ray_engine import RayEngine
+    from itr_core.gallery.thumbnail_store import ThumbnailStore
     from itr_core.pairs import PairSet
 
 
@@ -36,10 +38,14 @@ class Gallery:
         image_tokens: (n, P, d) float16 of unit norm, the P patch tokens of each image, mapped from disk; None
             if the gallery was built without tokens.
         image_of_caption: (m,) int64, the row of each caption's image.
+        store: where the thumbnails are; None if they are in the folder.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, *, verify: bool = False) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, *, verify: bool = False, store: "ThumbnailStore | None" = None
+    ) -> None:
         self.path = path
+        self.store = store
         self.manifest = manifest
         self._verify = verify
         try:
@@ -60,7 +66,14 @@ class Gallery:
             )
 
     @classmethod
-    def open(cls, path: str | Path, *, verify: bool = True, thumbnails: bool = True) -> "Gallery":
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        verify: bool = True,
+        thumbnails: bool = True,
+        thumbnails_at: str | None = None,
+    ) -> "Gallery":
         """Open a gallery folder and compare its files with the manifest.
 
         Args:
@@ -68,14 +81,22 @@ class Gallery:
             verify: hash every file, which takes 0.1 s for 2,000 images; otherwise compare only names and
                 sizes. A file of a shard is hashed when it is first read.
             thumbnails: compare the thumbnails, too; what does not show them need not.
+            thumbnails_at: where the files of the folder `thumbnails` are, if they were moved: the prefix of
+                a `ThumbnailStore`, such as https://HOST/PATH. They are compared when they are read.
 
         Raises:
-            GalleryError: The gallery is missing, damaged or has another format. The message names a remedy.
+            GalleryError: The gallery is missing, damaged or has another format, or `thumbnails_at` cannot be
+                used. The message names a remedy.
         """
         folder = Path(os.path.expanduser(path))
         manifest = Manifest.read(folder)
-        manifest.verify(folder, contents=verify, thumbnails=thumbnails)
-        return cls(folder, manifest, verify=verify)
+        manifest.verify(folder, contents=verify, thumbnails=thumbnails and thumbnails_at is None)
+        store = None
+        if thumbnails_at is not None:
+            from itr_core.gallery.thumbnail_store import ThumbnailStore  # imports httpx
+
+            store = ThumbnailStore(thumbnails_at, manifest.files)
+        return cls(folder, manifest, verify=verify, store=store)
 
     @classmethod
     def build(
@@ -164,8 +185,18 @@ class Gallery:
             raise QueryError(f"There is no image {item_id[:80]!r} in this gallery.") from None
 
     def thumbnail(self, item_id: str) -> Path:
-        """Return the path of an image's thumbnail (WebP); raise QueryError if there is no such image."""
+        """Return the path of an image's thumbnail (WebP); raise QueryError if there is no such image.
+
+        There is no file at this path if the thumbnails are elsewhere: see `decoded_thumbnail`.
+        """
         return self.path / str(self.items["thumbnail"].iat[self.row(item_id)])
+
+    def decoded_thumbnail(self, row: int) -> "Image.Image":
+        """Return the thumbnail of the image in a row; raise ImageError if it is damaged or away."""
+        from itr_core.pairs.decoding import decode_image  # not needed by a search
+
+        name = str(self.items["thumbnail"].iat[row])
+        return decode_image(self.store.read(name) if self.store else self.path / name)
 
     @cached_property
     def _rows(self) -> dict[str, int]:

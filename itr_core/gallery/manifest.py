@@ -150,8 +150,13 @@ class Manifest(BaseModel):
             )
             if damaged := [found for part in parts for found in part if found]:
                 more = f" and {len(damaged) - 1} more files" if len(damaged) > 1 else ""
+                moved = (
+                    ""
+                    if (root / THUMBNAILS).is_dir()
+                    else "If its thumbnails were moved, name their place with --thumbnails. Else: "
+                )
                 raise GalleryError(
-                    f"The gallery {folder} is damaged: {damaged[0]}{more}. "
+                    f"The gallery {folder} is damaged: {damaged[0]}{more}. {moved}"
                     f"Rebuild it: {self.rebuild_command(folder)}"
                 )
 

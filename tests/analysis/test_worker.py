@@ -1,5 +1,6 @@
 """One result of a gallery, as a process of its own computes it."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def no_progress(done: int, total: int) -> None:
 )
 def test_the_result_is_cached_where_the_server_finds_it(tmp_path: Path, name: str, others: set[str]) -> None:
     gallery = write_gallery(tmp_path / "gallery")
+    shutil.rmtree(gallery.path / "thumbnails")  # they can be elsewhere
     results = compute(gallery.path, gallery.manifest.checksum, name, "", progress=no_progress)
     assert results.keys() == {name} | others
     store = GalleryAnalysis(gallery).results

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
@@ -14,12 +14,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def served_app(log: Path, *galleries: str) -> Iterator[str]:
+def served_app(log: Path, *galleries: str, options: Sequence[str] = ()) -> Iterator[str]:
     """Serve galleries on a free port; yield the address of the app once it answers. `log` gets its output."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port)]
+    command += options
     command += [argument for gallery in galleries for argument in ("--gallery", gallery)]
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as app:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ui.cli.options import Thumbnails, parse_thumbnails
 from ui.cli.output import print_json, print_line, print_table, print_warning, progress_bar
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def analyze(
         typer.Option(metavar="FILE.html", help="Write a self-contained HTML report."),
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="DIR", help="Write every table as a CSV file.")] = None,
+    thumbnails: Thumbnails = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every table as JSON.")] = False,
 ) -> None:
     """Measure galleries side by side: recall, geometry, query length and causes of misses, with intervals."""
@@ -34,7 +36,9 @@ def analyze(
     from itr_core.gallery import Gallery
     from itr_core.system.files import whole_file
 
-    analyses = named([GalleryAnalysis(Gallery.open(folder)) for folder in galleries])
+    moved = parse_thumbnails(thumbnails or (), [str(folder) for folder in galleries])
+    opened = [Gallery.open(folder, thumbnails_at=moved.get(str(folder))) for folder in galleries]
+    analyses = named([GalleryAnalysis(gallery) for gallery in opened])
     results = tables(analyses)
     if out is not None:
         from analysis.report import write_report

@@ -10,7 +10,7 @@ import typer
 
 from itr_core.errors import PairscopeError
 from itr_core.system.garbage import without_search
-from ui.cli.options import Exact
+from ui.cli.options import Exact, Thumbnails, parse_thumbnails
 from ui.cli.output import PrintableFormatter
 
 GALLERY_VARIABLE, MODEL_VARIABLE = "PAIRSCOPE_GALLERY", "PAIRSCOPE_MODEL"
@@ -76,6 +76,7 @@ def demo(
         ),
     ] = 1.0,
     exact: Exact = False,
+    thumbnails: Thumbnails = None,
     seeds: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -105,6 +106,7 @@ def demo(
     ] = None,
 ) -> None:
     """Serve the browser app."""
+    from itr_core.gallery import is_gallery
     from itr_core.gallery.hub import local_gallery
     from itr_core.pairs import check_spec
 
@@ -116,6 +118,7 @@ def demo(
     named = [*(galleries or ()), *(gallery or ())] or _of_environment(GALLERY_VARIABLE)
     models = model or _of_environment(MODEL_VARIABLE)
     pictures = [local_gallery(each) for each in named]
+    moved = parse_thumbnails(thumbnails or (), [each for each in pictures if is_gallery(Path(each))])
     for each in pictures:  # a wrong one is told before the app is imported, which takes seconds
         check_spec(each)
     with without_search():
@@ -124,7 +127,7 @@ def demo(
     typer.echo(f"Serving Pairscope at http://{host}:{port}", err=True)
     launch(
         pictures or None, models or None, host, port, proxies=proxy or (), rate=rate, verdicts=verdicts,
-        seeds=seeds, judgments=judgments, runtime=runtime, exact=exact,
+        seeds=seeds, judgments=judgments, runtime=runtime, exact=exact, thumbnails=moved,
     )  # fmt: skip
 
 

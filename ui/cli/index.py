@@ -37,7 +37,7 @@ def index(
     from itr_core.retrieval.approximate import FEWEST
 
     start = time.perf_counter()
-    opened = Gallery.open(gallery)
+    opened = Gallery.open(gallery, thumbnails=False)
     made = make_indexes(opened, engine)
     if as_json:
         seconds = round(time.perf_counter() - start, 2)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from itr_core.errors import PairscopeError
+from itr_core.errors import PairscopeError, did_you_mean
 
 SOURCE_HELP = (
     "picturebook[:split], folder:PATH, archive:FILE.zip, table:FILE.csv, parquet:FILE, "
@@ -38,7 +38,33 @@ RerankWeight = Annotated[
     ),
 ]
 Exact = Annotated[bool, typer.Option("--exact", help="Ignore the index that `pairscope index` made.")]
+Thumbnails = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GALLERY=PREFIX",
+        help="Where the files of a gallery's folder `thumbnails` are, if they were moved: https://HOST/PATH, "
+        "a folder, or s3://BUCKET/PATH after pip install s3fs. Can be repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def parse_thumbnails(values: Sequence[str], galleries: Sequence[str]) -> dict[str, str]:
+    """Parse the values of --thumbnails into the prefix of each gallery.
+
+    Raises:
+        PairscopeError: A value is not of the form GALLERY=PREFIX, or names none of these galleries.
+    """
+    parsed = {}
+    for value in values:
+        gallery, _, prefix = value.partition("=")
+        if not prefix or gallery not in galleries:
+            raise PairscopeError(
+                f"--thumbnails {value}: write GALLERY=PREFIX with a gallery folder as it is named here."
+                f"{did_you_mean(gallery, galleries)}"
+            )
+        parsed[gallery] = prefix
+    return parsed
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

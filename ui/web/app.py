@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -77,6 +77,7 @@ def launch(
     judgments: Path | None = None,
     runtime: str | None = None,
     exact: bool = False,
+    thumbnails: Mapping[str, str] = {},
     block: bool = True,
 ) -> str:
     """Serve the app.
@@ -100,6 +101,7 @@ def launch(
             pictures found in galleries of Flickr8k are marked.
         runtime: What runs the models: 'torch' (also None), or 'onnx' or 'openvino' for their exports.
         exact: Use no index that `pairscope index` made.
+        thumbnails: Where the thumbnails of a gallery folder are, if they were moved; see `Gallery.open`.
         block: Return only when the server stops; False returns once the app answers.
 
     Returns:
@@ -118,7 +120,9 @@ def launch(
         os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = str(UPLOADS.scratch)
         os.environ.update(ENVIRONMENT)
         NOISE.seeds = seeds or NOISE.seeds
-        galleries = Galleries(gallery or ["picturebook:gallery"], model, experts, runtime, exact=exact)
+        galleries = Galleries(
+            gallery or ["picturebook:gallery"], model, experts, runtime, exact=exact, thumbnails=thumbnails
+        )
         if judgments:
             galleries.check_experts(judgments)
         use_own_head()

@@ -7,7 +7,7 @@ starts, the others when somebody first asks for them.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -78,6 +78,7 @@ class Galleries:
         experts: Expert judgments, see `analysis.judged_truth.judged_truth`.
         runtime: What runs the models: 'torch' (also None), or 'onnx' or 'openvino' for their exports.
         exact: Use no index that `pairscope index` made, see `Searcher`.
+        thumbnails: Where the thumbnails of a gallery folder are, if they were moved; see `Gallery.open`.
 
     Raises:
         SourceError: A spec names no kind of source and no file or folder.
@@ -91,12 +92,14 @@ class Galleries:
         runtime: str | None = None,
         *,
         exact: bool = False,
+        thumbnails: Mapping[str, str] = {},
     ) -> None:
         models = [model] if isinstance(model, str) else list(model or ())
         self._slots = {name: _Slot(choice) for name, choice in choices(specs, models).items()}
         self._experts = experts
         self._runtime = runtime
         self._exact = exact
+        self._thumbnails = thumbnails
         self._encoders: dict[str, Encoder] = {}
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._requests = threading.Lock()
@@ -319,7 +322,7 @@ class Galleries:
         spec = slot.choice.pictures
         name = set_name(spec)
         if is_gallery(Path(spec)):
-            gallery = Gallery.open(spec)
+            gallery = Gallery.open(spec, thumbnails_at=self._thumbnails.get(spec))
             encoder = self._encoder(model_to_load(gallery.manifest, slot.choice.spec))
             return Searcher(gallery, encoder, exact=self._exact)
         encoder = self._encoder(slot.choice.spec or DEFAULT_MODEL)

@@ -134,6 +134,24 @@ def test_a_hostile_caption_stays_text_in_the_report(folder: Path, tmp_path: Path
     assert "&lt;/script&gt;" in page
 
 
+def test_a_report_shows_thumbnails_that_were_moved(folder: Path, report: str, tmp_path: Path) -> None:
+    gallery = shutil.copytree(folder / "first", tmp_path / "moved")
+    shutil.move(gallery / "thumbnails", tmp_path / "elsewhere")
+    refused = pairscope("analyze", gallery)
+    assert refused.exit_code == 2
+    assert "with --thumbnails" in " ".join(refused.stderr.split())
+    for wrong in (f"{gallery}", f"moved={tmp_path}", f"{gallery}="):
+        refused = pairscope("analyze", gallery, "--thumbnails", wrong)
+        assert refused.exit_code == 2
+        assert "write GALLERY=PREFIX" in " ".join(refused.stderr.split())
+    moved = f"{gallery}={tmp_path / 'elsewhere'}"
+    done = pairscope("analyze", gallery, "--thumbnails", moved, "--out", tmp_path / "report.html")
+    assert done.exit_code == 0, done.output
+    pictures = re.findall(r"data:image/webp;base64,[\w+/=]+", (tmp_path / "report.html").read_text("utf-8"))
+    assert pictures
+    assert set(pictures) <= set(re.findall(r"data:image/webp;base64,[\w+/=]+", report))
+
+
 def test_a_folder_that_is_no_gallery_is_refused(tmp_path: Path) -> None:
     refused = pairscope("analyze", tmp_path)
     assert refused.exit_code == 2

@@ -3,20 +3,34 @@
 Their addresses contain the name of the gallery or file, never a folder of the server.
 """
 
+import asyncio
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from itr_core.errors import ImageError
 from itr_core.gallery import Gallery
 from itr_core.gallery.manifest import Stamp
+from itr_core.gallery.thumbnail_store import AT_ONCE, ThumbnailStore
 
 _galleries: dict[str, Gallery] = {}
 _names: dict[Path, str] = {}
 _shared: dict[Path, str] = {}
 _files: dict[str, Path] = {}
+_stores = ThreadPoolExecutor(AT_ONCE, "stores")
+"""Threads of their own, because stores can be slow, and searches run in those of the server."""
+_AWAY = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 224 224" width="224" height="224">'
+    b'<rect width="224" height="224" fill="#b8b3a6" fill-opacity=".25"/>'
+    b'<g fill="none" stroke="#8a8578" stroke-width="6"><rect x="72" y="82" width="80" height="60" rx="6"/>'
+    b'<path d="M64 150 160 74"/></g></svg>'
+)
+"""What is shown for a thumbnail whose store is away."""
 
 
 def serve_gallery(name: str, gallery: Gallery, *, like: str = "") -> None:
@@ -83,7 +97,12 @@ def thumbnail_path(url: str) -> Path | None:
 
 
 async def thumbnail(request: Request) -> Response:
-    """Answer with a thumbnail."""
+    """Answer with a thumbnail: a file, or what this server reads from the store of the gallery."""
+    gallery = _galleries.get(request.path_params["gallery"])
+    if gallery and gallery.store:
+        return await _from_store(
+            gallery, gallery.store, f"thumbnails/{request.path_params['file']}", request.headers
+        )
     return _answer(_listed(request.path_params["gallery"], request.path_params["file"]))
 
 
@@ -100,6 +119,20 @@ def _listed(name: str, file: str) -> Path | None:
         return None
     path = gallery.path.resolve() / relative
     return path if path == path.resolve() else None
+
+
+async def _from_store(gallery: Gallery, store: ThumbnailStore, name: str, headers: Headers) -> Response:
+    if name not in gallery.manifest.files:
+        return _answer(None)
+    tag = f'"{gallery.manifest.files[name].sha256[:32]}"'
+    unchanged = {"Cache-Control": "no-cache", "ETag": tag}
+    if headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=unchanged)
+    try:
+        content = await asyncio.get_running_loop().run_in_executor(_stores, store.read, name)
+    except ImageError:  # which is in the log
+        return Response(_AWAY, 503, {"Cache-Control": "no-store"}, "image/svg+xml")
+    return Response(content, headers=unchanged, media_type="image/webp")
 
 
 def _thumbnails(gallery: Gallery) -> dict[str, Stamp]:

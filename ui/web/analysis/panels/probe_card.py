@@ -11,7 +11,6 @@ from analysis.probes.counterfactuals import probe_table
 from analysis.probes.word_edits import word_diff
 from analysis.probes.word_importance import best_patches, located, word_importance, word_patch_map
 from itr_core.errors import ImageError, ModelError, QueryError
-from itr_core.pairs.decoding import decode_image
 from itr_core.retrieval.searcher import Searcher
 from ui.web import html
 
@@ -88,7 +87,7 @@ class ProbeCard:
         return html.render("probes.html", rows=rows, exact=self.analysis.truth is not None)
 
     def _best_patches(self) -> pd.DataFrame:
-        image = decode_image(self.thumbnail)
+        image = self.analysis.gallery.decoded_thumbnail(self.row)
         words, maps = word_patch_map(self.searcher.encoder, image, self.caption)
         return best_patches(words, maps, located(self.searcher.encoder, image, words, maps))
 

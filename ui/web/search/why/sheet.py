@@ -16,7 +16,6 @@ from analysis.probes.word_importance import best_patches, located, word_patch_ma
 from analysis.probes.wrong_captions import wrong_captions
 from analysis.small_map import small_map
 from itr_core.errors import ImageError, ModelError, QueryError
-from itr_core.pairs.decoding import decode_image
 from itr_core.retrieval.composed import minus_query
 from itr_core.retrieval.query_text import normalised
 from itr_core.retrieval.searcher import Searcher
@@ -106,7 +105,7 @@ class Sheet:
         one = _Result(self.galleries, asked)
         text = " ".join(one.words.text.split()[:MOST_WORDS]) if one.words else ""
         try:
-            image = decode_image(one.searcher.gallery.thumbnail(one.item))
+            image = one.searcher.gallery.decoded_thumbnail(one.row)
             words, maps = word_patch_map(one.searcher.encoder, image, text)
         except (ModelError, ImageError) as error:
             raise QueryError(f"The patches that fit each word cannot be shown: {error}") from error

@@ -1,0 +1,132 @@
+"""Thumbnails that were moved: to a server, which can be slow, away or wrong, or to another folder."""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from itr_core.errors import GalleryError, ImageError
+from itr_core.gallery import Gallery
+from itr_core.gallery.manifest import Stamp
+from itr_core.gallery.thumbnail_store import ThumbnailStore
+from tests.galleries import unit, write_gallery
+from tests.stores import StoreServer, served_store
+
+N = 6
+NAMES = [f"thumbnails/{row}.webp" for row in range(N)]
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Gallery:
+    """A gallery whose thumbnails are in another folder now."""
+    x = unit(np.random.default_rng(0).normal(size=(N, 8)))
+    gallery = write_gallery(tmp_path / "gallery", x, x, [str(row) for row in range(N)], [["a"]] * N)
+    shutil.move(gallery.path / "thumbnails", tmp_path / "moved")
+    return gallery
+
+
+@pytest.fixture
+def server(gallery: Gallery) -> Iterator[StoreServer]:
+    with served_store(gallery.path.parent / "moved") as server:
+        yield server
+
+
+def red(gallery: Gallery, row: int) -> int:
+    return int(np.asarray(gallery.decoded_thumbnail(row))[0, 0, 0])
+
+
+def test_moved_thumbnails_are_read_from_a_server_once_and_from_a_folder(
+    gallery: Gallery, server: StoreServer, tmp_path: Path
+) -> None:
+    with pytest.raises(GalleryError, match=r"thumbnails/\d.webp is missing.*place with --thumbnails"):
+        Gallery.open(gallery.path)
+    for prefix in (server.prefix, f"{server.prefix}/", str(tmp_path / "moved"), f"file://{tmp_path}/moved"):
+        opened = Gallery.open(gallery.path, thumbnails_at=prefix)
+        for _ in range(2):
+            assert [red(opened, row) for row in range(N)] == pytest.approx(
+                [8 * row for row in range(N)], abs=4
+            )
+    assert sorted(server.requests) == sorted(2 * [f"/bucket/{row}.webp" for row in range(N)])
+
+
+def test_files_that_the_manifest_does_not_list_are_refused(
+    gallery: Gallery, server: StoreServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = Gallery.open(gallery.path, thumbnails_at=server.prefix)
+    server.content = b"another file"
+    with pytest.raises(ImageError, match=r"thumbnails/0\.webp is away: .* has another file") as caught:
+        opened.decoded_thumbnail(0)
+    assert "127.0.0.1" not in str(caught.value)  # visitors see it
+    assert server.prefix in caplog.text
+    server.content = None
+    assert red(opened, 0) == pytest.approx(0, abs=4)
+    (tmp_path / "moved" / "1.webp").unlink()
+    with pytest.raises(ImageError, match="has no such file"):
+        opened.decoded_thumbnail(1)
+    assert red(opened, 2) == pytest.approx(16, abs=4)  # one file that is missing is no reason to rest
+
+
+def test_a_store_that_is_away_is_not_waited_for_again_at_once(
+    gallery: Gallery, server: StoreServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("itr_core.gallery.thumbnail_store.SECONDS", 0.3)
+    monkeypatch.setattr("itr_core.gallery.thumbnail_store.REST_SECONDS", 2.0)
+    opened = Gallery.open(gallery.path, thumbnails_at=server.prefix)
+    assert red(opened, 0) == pytest.approx(0, abs=4)
+    server.delay = 3
+    start = time.monotonic()
+    for row in range(1, N):
+        with pytest.raises(ImageError, match="is away: the store of the thumbnails d"):
+            opened.decoded_thumbnail(row)
+    assert time.monotonic() - start < 2
+    assert len(server.requests) == 2
+    assert [record.levelno for record in caplog.records if record.name.endswith("store")] == [logging.WARNING]
+    assert red(opened, 0) == pytest.approx(0, abs=4)  # kept in memory
+    server.delay = 0
+    time.sleep(2.2)
+    assert red(opened, 1) == pytest.approx(8, abs=4)
+    server.status = 500
+    with pytest.raises(ImageError, match="is away: the store of the thumbnails failed"):
+        opened.decoded_thumbnail(2)
+
+
+def test_memory_for_thumbnails_is_limited(
+    gallery: Gallery, server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [gallery.manifest.files[name].size for name in NAMES]
+    monkeypatch.setattr("itr_core.gallery.thumbnail_store.CACHE_BYTES", sum(sizes[-2:]))
+    opened = Gallery.open(gallery.path, thumbnails_at=server.prefix)
+    for row in [*range(N), N - 1, N - 2, 0]:
+        opened.decoded_thumbnail(row)
+    assert server.requests == [f"/bucket/{row}.webp" for row in [*range(N), 0]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["thumbnails/../secret.webp", "thumbnails//etc/x.webp", "/etc/passwd", "thumbnails/x::file:///etc/passwd",
+     "thumbnails/%2e%2e/x.webp", "thumbnails/a?b.webp", "thumbnails/.webp", "items.parquet"],
+)  # fmt: skip
+def test_names_of_a_manifest_do_not_lead_out_of_the_prefix(name: str, server: StoreServer) -> None:
+    store = ThumbnailStore(server.prefix, {name: Stamp(1, "0" * 64)})
+    with pytest.raises(ImageError, match="is no thumbnail of this gallery"):
+        store.read(name)
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        ("https://ann:secret@host/x", "must be https://HOST/PATH"),
+        ("https://host/x?token=secret", "must be https://HOST/PATH"),
+        ("https:///x", "must be https://HOST/PATH"),
+        ("nosuch://host/x", "s3://BUCKET/PATH"),
+    ],
+)
+def test_prefixes_that_are_none(gallery: Gallery, prefix: str, message: str) -> None:
+    with pytest.raises(GalleryError, match=message) as caught:
+        Gallery.open(gallery.path, thumbnails_at=prefix)
+    assert "secret" not in str(caught.value)
