@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -44,7 +45,10 @@ def test_moved_thumbnails_are_read_from_a_server_once_and_from_a_folder(
 ) -> None:
     with pytest.raises(GalleryError, match=r"thumbnails/\d.webp is missing.*place with --thumbnails"):
         Gallery.open(gallery.path)
-    for prefix in (server.prefix, f"{server.prefix}/", str(tmp_path / "moved"), f"file://{tmp_path}/moved"):
+    buckets = fsspec.filesystem("memory")  # as s3:// is read by another package
+    buckets.put(str(tmp_path / "moved"), "/bucket/moved", recursive=True)
+    addresses = (server.prefix, f"{server.prefix}/", "memory://bucket/moved")
+    for prefix in (*addresses, str(tmp_path / "moved"), f"file://{tmp_path}/moved"):
         opened = Gallery.open(gallery.path, thumbnails_at=prefix)
         for _ in range(2):
             assert [red(opened, row) for row in range(N)] == pytest.approx(

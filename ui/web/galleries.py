@@ -329,8 +329,7 @@ class Galleries:
         pairs = load_pairs(spec)
         for note in pairs.notes:
             log.warning("%s: %s", name, note)
-        earlier = _cached(name, pairs, encoder)
-        if earlier:
+        if earlier := _cached(name, pairs, encoder):
             pairs.expect_files(read_source_files(earlier.path))
         folder = cache_dir("galleries") / f"{name}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
         if earlier and earlier.path == folder:
