@@ -16,6 +16,7 @@ from ui.web.analysis.page import analysis_page
 from ui.web.analysis.panels.verdicts import ROUTES, SETTINGS, VisitorCookie
 from ui.web.boundary.app_arguments import app_arguments
 from ui.web.boundary.bodies import DEFAULTS
+from ui.web.boundary.configuration import SharedConfig
 from ui.web.boundary.memory import ENVIRONMENT, MOST_SESSIONS
 from ui.web.boundary.uploads import FILE_BYTES, UPLOADS
 from ui.web.boundary.values import CheckedBlocks
@@ -51,6 +52,7 @@ PAGES: dict[str, Callable[[Galleries], None]] = {
 def build_app(galleries: Galleries) -> gr.Blocks:
     """Return the app with all its pages, not yet served."""
     app = CheckedBlocks(title="Pairscope", analytics_enabled=False)
+    app.default_config = SharedConfig(app)
     main, *_ = PAGES
     for title, add_page in PAGES.items():
         with app if title == main else app.route(title, f"/{title.lower()}"):
