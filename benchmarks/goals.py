@@ -187,7 +187,6 @@ GOALS = (
         "at most",
         0.05,
         "of a build",
-        "most of the time is spent before anything is encoded: imports, opening the gallery, listing",
     ),
     Goal(
         "ranks of 25,000 captions and 5,000 images",

@@ -142,7 +142,8 @@ class _PreparedImages:
 
 def _thumbnail(image: Image.Image) -> bytes:
     small = image.copy()
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), reducing_gap=2.0)
+    # Hamming's filter is about as sharp as the default, in half the time.
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING, reducing_gap=2.0)
     out = BytesIO()
     small.save(out, "WEBP", quality=80, method=0)
     return out.getvalue()
