@@ -99,6 +99,17 @@ def write_record(path: Path, record: FileRecord | MilvusRecord) -> None:
         part.write_text(record.model_dump_json(), encoding="utf-8")
 
 
+def replace_record(path: Path, record: FileRecord | MilvusRecord) -> None:
+    """Replace a record, and then delete the index of the one before, if it is another."""
+    earlier = read_record(path)
+    try:
+        write_record(path, record)
+    finally:
+        delete_unnamed_files(path)  # of the record before, or of this one if it could not be written
+    if isinstance(earlier, MilvusRecord) and earlier.uri != getattr(record, "uri", None):
+        drop_collection(path, earlier)
+
+
 def usable_records(gallery: Gallery) -> dict[Of, FileRecord | MilvusRecord]:
     """Return the records of the complete indexes of a gallery."""
     records = {of: read_record(record_path(gallery, of)) for of in PARTS}

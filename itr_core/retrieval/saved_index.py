@@ -24,12 +24,11 @@ from itr_core.retrieval.index_records import (
     Of,
     collection_name,
     delete_index,
-    delete_unnamed_files,
-    drop_collection,
     earlier_indexes,
     new_index_file,
     read_record,
     record_path,
+    replace_record,
     usable_records,
     write_record,
 )
@@ -144,16 +143,11 @@ def _save_in_file(gallery: Gallery, of: Of, rows: np.ndarray | None, report: Rep
     settings, path = index.settings, record_path(gallery, of)
     if not gallery.manifest.captions:
         settings = settings._replace(probes=min(4 * settings.probes, index.lists.nlist))
-    earlier, file, folder = read_record(path), new_index_file(path), str(gallery.path.resolve())
-    try:
-        with whole_file(file) as part:
-            faiss.write_index(index.lists, str(part))
-            digest = sha256(part)
-        write_record(path, FileRecord(gallery=folder, file=file.name, sha256=digest, settings=settings))
-    finally:
-        delete_unnamed_files(path)  # the index before, or this one if it could not be recorded
-    if isinstance(earlier, MilvusRecord):
-        drop_collection(path, earlier)
+    file, folder = new_index_file(path), str(gallery.path.resolve())
+    with whole_file(file) as part:
+        faiss.write_index(index.lists, str(part))
+        digest = sha256(part)
+    replace_record(path, FileRecord(gallery=folder, file=file.name, sha256=digest, settings=settings))
     return settings
 
 
@@ -169,11 +163,10 @@ def _save_in_milvus(
     record = MilvusRecord(gallery=str(gallery.path.resolve()), uri=milvus.uri)
     earlier = read_record(path)
     if not isinstance(earlier, MilvusRecord) or earlier.uri != milvus.uri:
-        delete_index(path)
         earlier = record
 
     def inserted(count: int, total: int) -> None:
-        write_record(path, record.model_copy(update={"inserted": count}))
+        replace_record(path, record.model_copy(update={"inserted": count}))
         report(count, total)
 
     index = build_in_milvus(

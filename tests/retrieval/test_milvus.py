@@ -17,7 +17,7 @@ import pytest
 
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
-from itr_core.retrieval.approximate import recall
+from itr_core.retrieval.approximate import ApproximateIndex, recall
 from itr_core.retrieval.filters import Among, Filters
 from itr_core.retrieval.index import ExactIndex, exact_rows
 from itr_core.retrieval.milvus import MilvusIndex
@@ -181,6 +181,15 @@ def test_a_collection_is_used_again_and_deleted_when_the_gallery_has_other_embed
     client.drop_collection(in_milvus(other).collection)
     with pytest.raises(GalleryError, match=r"does not answer.*--exact"):
         in_milvus(other).search(CAPTIONS[:1], 3)
+
+
+def test_an_index_in_a_file_stays_if_milvus_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("itr_core.retrieval.saved_index.FEWEST", N)
+    gallery = gallery_of(tmp_path / "gallery")
+    save_indexes(gallery)
+    with pytest.raises(GalleryError, match="does not answer"):
+        save_indexes(gallery, engine=f"milvus:http://127.0.0.1:{free_port()}")
+    assert isinstance(open_index(gallery, "images"), ApproximateIndex)
 
 
 def test_searches_name_the_server_that_is_away_and_the_remedy(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_new_index_replaces_that_of_the_embeddings_before(tmp_path: Path, cach
     assert not old & set(cache.iterdir())
 
 
-@pytest.mark.parametrize("step", ["sha256", "write_record"])
+@pytest.mark.parametrize("step", ["saved_index.sha256", "index_records.write_record"])
 def test_an_index_stays_until_another_is_complete(
     tmp_path: Path, cache: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +85,7 @@ def test_an_index_stays_until_another_is_complete(
         raise OSError(ENOSPC, "No space left on device", str(cache))
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"itr_core.retrieval.saved_index.{step}", fail)
+        patched.setattr(f"itr_core.retrieval.{step}", fail)
         with pytest.raises(OSError, match="No space left"):
             save_indexes(gallery)
     assert set(cache.iterdir()) == files
