@@ -27,7 +27,6 @@ from photos import write_photos
 from reporting import ResultsOption, report
 from results import Column, Row, Table
 
-from analysis.projection import umap_map
 from itr_core import Gallery
 
 K, QUERIES = 24, 50
@@ -140,6 +139,8 @@ def opened(folder: Path) -> dict[str, float]:
         searcher.search_embedding(gallery.text_embeddings[row], K)
         times.append(time.process_time() - start)
     memory = psutil.Process().memory_info().rss / 1e6
+    from analysis.projection import umap_map  # a search does not need it
+
     start = time.process_time()
     umap_map(gallery.image_embeddings)
     return {
