@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -215,6 +215,12 @@ def search(
             "has no captions."
         ),
     ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", help="Find only images with this label. Repeat for images that have several."
+        ),
+    ] = None,
     caption_words: Annotated[
         str | None,
         typer.Option(
@@ -246,7 +252,10 @@ def search(
         from itr_core.retrieval.searcher import Searcher
         from itr_core.runtimes.encoder import open_runtime
 
-    limit = None if caption_words is None else word_range(caption_words)
+    limits: dict[str, Any] = {
+        "labels": labels or (),
+        "words": None if caption_words is None else word_range(caption_words),
+    }
     words, file = " ".join(query), _image_file(query, kind)
     picture = None if file is None else FileOptions.of(max_megapixels=max_megapixels).decode(file)
     opened = Gallery.open(gallery, thumbnails=False)
@@ -256,10 +265,10 @@ def search(
     start = time.perf_counter()
     if picture is not None:
         of = of or searcher.found_by_image
-        hits, lost, unseen = searcher.search_image(picture, k, of, rerank=rerank, words=limit), "", []
+        hits, lost, unseen = searcher.search_image(picture, k, of, rerank=rerank, **limits), "", []
     else:
         of = of or "images"
-        hits = searcher.search_text(words, k, of, rerank=rerank, words=limit)
+        hits = searcher.search_text(words, k, of, rerank=rerank, **limits)
         kept, lost = searcher.encoder.split_at_context(words)
         unseen = searcher.encoder.unseen_words(kept)
     seconds = time.perf_counter() - start

@@ -247,6 +247,16 @@ def test_search_with_words(gallery: Path) -> None:
     assert all(hit["item_id"] in table for hit in found["hits"])
 
 
+def test_search_among_the_images_with_some_labels(gallery: Path) -> None:
+    labels = {pair.image_id: set(pair.labels or ()) for pair in load_pairs(SOURCE)}
+    one, other = sorted(next(each for each in labels.values() if len(each) > 1))[:2]
+    for wanted in ({one}, {one, other}):
+        options = [each for label in sorted(wanted) for each in ("--label", label)]
+        found = json.loads(pairscope("search", gallery, "a dog", *options, "-k", 100, "--json").stdout)
+        expected = {image_id for image_id, own in labels.items() if wanted <= own}
+        assert {hit["item_id"] for hit in found["hits"]} == expected
+
+
 def test_search_with_an_image_file(gallery: Path, picture: Path) -> None:
     found = json.loads(pairscope("search", gallery, picture, "--json").stdout)
     assert found["of"] == "captions"
@@ -371,6 +381,8 @@ def test_search_reports_a_query_that_is_too_long(gallery: Path) -> None:
         (["no such photo.jpg"], "no such file"),
         (["dog", "-k", "0"], "0 results"),
         (["dog", "--words", "3-8"], "search captions"),
+        (["dog", "--label", "no such"], "has the label 'no such'"),
+        (["dog", "--label", "tree", "--of", "captions"], "Only images can be filtered by label"),
         (["dog", "--words", "8-3", "--of", "captions"], "write 3-8"),
         (["dog", "--words", "few", "--of", "captions"], "'few' is no number of words"),
         (["dog", "--model", f"{MODEL}x"], "Did you mean"),
