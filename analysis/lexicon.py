@@ -1,6 +1,5 @@
 """Word lists, and the content of a caption in terms of them, for galleries without known truth."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -111,8 +110,4 @@ def nouns(caption: str) -> tuple[str, ...]:
 def _tagger() -> Any:
     from textblob.en.taggers import PatternTagger  # a third of a second to import
 
-    tagger = PatternTagger()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # textblob does not close the file of its lexicon
-        tagger.tag("a dog")
-    return tagger
+    return PatternTagger()
