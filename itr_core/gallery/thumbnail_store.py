@@ -84,7 +84,8 @@ class ThumbnailStore:
             with self._lock:
                 self._rests_until = time.monotonic() + REST_SECONDS
             why = " ".join(str(error).split())[:300]
-            reason = "did not answer in time" if isinstance(error, TimeoutError) else f"failed ({why})"
+            late = isinstance(error, TimeoutError | httpx.TimeoutException)
+            reason = "did not answer in time" if late else f"failed ({why})"
             raise self._failure(name, reason) from error
         if (len(content), sha256(content).hexdigest()) != (stamp.size, stamp.sha256):
             raise self._failure(name, "has another file than the gallery's manifest lists")
