@@ -133,11 +133,12 @@ def follow(tmp_path: Path, run: Run) -> Callable[[str, dict[str, str]], Path]:
         root = tmp_path / "packages"
         for package in ("itr_core", "analysis", "ui"):
             shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
-        of_all = [path for path in (ROOT / "tests").glob("*.py") if not path.name.startswith("test_")]
-        helpers = [path.relative_to(ROOT) for path in (*of_all, *(ROOT / "tests/ui").glob("*.py"))]
-        for file in ("app.py", "pyproject.toml", *helpers):
-            (root / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / file, root / file)
+        helpers = [path for path in (ROOT / "tests").glob("*.py") if not path.name.startswith("test_")]
+        helpers += (ROOT / "tests/ui").glob("*.py")
+        for path in (ROOT / "app.py", ROOT / "pyproject.toml", *helpers):
+            copied = root / path.relative_to(ROOT)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copied)
         (root / "assets").symlink_to(ROOT / "assets")
         for file, folder in places.items():
             (root / folder).mkdir(parents=True, exist_ok=True)

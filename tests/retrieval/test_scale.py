@@ -1,5 +1,10 @@
-"""A gallery of 100,000 images, with the statistics of a real one, is opened and searched by the app."""
+"""A gallery of 100,000 images, with the statistics of a real one, is opened and searched by the app.
 
+PAIRSCOPE_SCALE sets another number of images; a million need 10 GB of memory.
+"""
+
+import os
+import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,7 +31,7 @@ from ui.web.galleries import Galleries
 
 pytestmark = [pytest.mark.slow, pytest.mark.scale, pytest.mark.timeout(1_800)]
 
-N, BLOCK, K = 100_000, 50_000, 10
+N, BLOCK, K = int(os.environ.get("PAIRSCOPE_SCALE", "100000")), 50_000, 10
 CAPTIONED = 50_000
 """Images with a caption; all images share the thumbnails of the gallery that they are mixed from."""
 QUERIES = [
@@ -44,10 +49,16 @@ def encoder() -> DualEncoder:
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory, encoder: DualEncoder) -> Path:
+def small(tmp_path_factory: pytest.TempPathFactory, encoder: DualEncoder) -> Gallery:
+    folder = tmp_path_factory.mktemp("galleries") / "small"
+    return Gallery.build(load_pairs("picturebook:gallery@400"), encoder, folder)
+
+
+@pytest.fixture(scope="module")
+def gallery(small: Gallery) -> Path:
     """Mix the images, and captions of some of them, from pairs of images and of their captions."""
-    folder, rng = tmp_path_factory.mktemp("galleries") / "large", np.random.default_rng(0)
-    small = Gallery.build(load_pairs("picturebook:gallery@400"), encoder, folder)
+    folder, rng = small.path.parent / "large", np.random.default_rng(0)
+    shutil.copytree(small.path, folder)
     _, first = np.unique(small.image_of_caption, return_index=True)
     embeddings, texts = np.array(small.image_embeddings), np.array(small.text_embeddings)[first]
     about, thumbnails = small.manifest, np.array(small.column("thumbnail"))
@@ -121,17 +132,21 @@ def recall(searcher: Searcher, queries: np.ndarray, best: np.ndarray) -> float:
     return sum(f"{row}.jpg" in some for some, rows in pairs for row in rows) / best.size
 
 
-def test_100_000_images_are_searched_with_bounded_time_and_memory(
-    gallery: Path, encoder: DualEncoder, record_property: Record
+def test_many_images_are_searched_with_bounded_time_and_memory(
+    gallery: Path, small: Gallery, encoder: DualEncoder, record_property: Record
 ) -> None:
     queries, process = encoder.encode_texts(QUERIES), psutil.Process()
+    Searcher(small, encoder).search_text(QUERIES[0])  # imports what a search needs
     flat = flat_search(np.load(gallery / "image_embeddings.npy", mmap_mode="r"), queries)
-    before, start = own_memory(process), time.perf_counter()
+    before = own_memory(process)
+    alone = Searcher(Gallery.open(gallery), encoder)
+    alone.search_text(QUERIES[0])
+    memory = (own_memory(process) - before) / flat.memory
+    start = time.perf_counter()
     galleries = Galleries([str(gallery)], None)
     searcher = galleries.searcher(galleries.names[0], timeout=1_800)
     searcher.search_text(QUERIES[0])
     record_property("seconds to the first search", round(time.perf_counter() - start))
-    memory = (own_memory(process) - before) / flat.memory
     exact = seconds_of(searcher.search_embedding, queries) / flat.seconds
     even = partial(searcher.search_embedding, labels=["even"])
     even(queries[0])
@@ -140,7 +155,7 @@ def test_100_000_images_are_searched_with_bounded_time_and_memory(
     assert recall(searcher, queries, flat.rows) > 0.99  # another sum can order two results differently
     assert exact < 1.5
     assert filtered < 3
-    assert memory < 2.5
+    assert memory < 1.5
 
     save_indexes(searcher.gallery)
     indexed = Searcher(searcher.gallery, encoder)
