@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from itr_core.errors import GalleryError
-from itr_core.vocabulary import word_count
+from itr_core.vocabulary import word_counts
 
 if TYPE_CHECKING:
     from analysis.gallery_analysis import GalleryAnalysis
@@ -42,7 +42,7 @@ def colouring(analysis: "GalleryAnalysis", by: By) -> Mapping[str, np.ndarray] |
     if by == "length":
         if not analysis.captions:
             raise GalleryError("This gallery has no captions, so there is no length to colour by.")
-        words = np.array([word_count(caption) for caption in analysis.captions], float)
+        words = word_counts(analysis.captions).astype(float)
         image_of_caption = analysis.gallery.image_of_caption
         counts = np.bincount(image_of_caption, minlength=n)
         sums = np.bincount(image_of_caption, words, n)

@@ -9,7 +9,7 @@ from itr_core.metrics import CUTOFFS, CosineSimilarity, ranks
 from itr_core.metrics.bootstrap import image_bootstrap
 from itr_core.metrics.sampling import sample_rows
 from itr_core.system.progress import Progress
-from itr_core.vocabulary import word_count
+from itr_core.vocabulary import word_counts
 
 STARTS = (1, 3, 5, 9, 11, 13, 16, 25)
 """Smallest number of words of each bucket. The bounds 8, 10, 12 and 15 are those of AsCL's Fig. 5."""
@@ -116,7 +116,7 @@ def truncated(
 
 def buckets(captions: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name ("5-8") and the rows of every bucket of captions, shortest captions first."""
-    return buckets_of_lengths(np.array([word_count(caption) for caption in captions]))
+    return buckets_of_lengths(word_counts(captions))
 
 
 def buckets_of_lengths(words: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

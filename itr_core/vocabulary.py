@@ -36,6 +36,11 @@ def word_count(text: str) -> int:
     return len(text.split())
 
 
+def word_counts(texts: Sequence[str]) -> np.ndarray:
+    """Return the `word_count` of each text, int64."""
+    return np.fromiter(map(word_count, texts), dtype=np.int64, count=len(texts))
+
+
 def unseen_words(text: str, seen: Collection[str]) -> list[str]:
     """Return the words of a text that are not among those seen, in order and without repetition.
 

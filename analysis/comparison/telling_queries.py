@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.comparison.agreement import rank_biased_overlap
 from analysis.comparison.compared import Compared
-from itr_core.vocabulary import word_count
+from itr_core.vocabulary import word_counts
 
 WORDS = 8
 """Number of words up to which a caption is preferred to longer ones."""
@@ -28,7 +28,7 @@ def telling_queries(models: Sequence[Compared], captions: Sequence[str], most: i
     found = np.array([model.found for model in models])
     spread = np.nan_to_num(found.max(axis=0) - found.min(axis=0))
     agreement = np.min([rank_biased_overlap(a.first, b.first) for a, b in pairwise(models)], axis=0)
-    long = np.array([word_count(caption) > WORDS for caption in captions])
+    long = word_counts(captions) > WORDS
     chosen: dict[str, int] = {}
     for row in np.lexsort([agreement, -spread, long]).tolist():
         if len(chosen) == most:

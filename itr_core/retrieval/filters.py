@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from itr_core.errors import QueryError, did_you_mean
-from itr_core.vocabulary import word_count
+from itr_core.vocabulary import word_counts
 
 Words = tuple[int | None, int | None]
 """Fewest and most words of a caption, both included; None for no limit on this side."""
@@ -95,11 +95,6 @@ class Filters:
                 f"No caption of this gallery has {_text(words)} words: choose from {least} to {longest}."
             )
         return Among(rows, words=bounds)
-
-
-def word_counts(captions: Sequence[str]) -> np.ndarray:
-    """Return the number of words of each caption, int64."""
-    return np.fromiter(map(word_count, captions), dtype=np.int64, count=len(captions))
 
 
 def word_range(text: str) -> Words:

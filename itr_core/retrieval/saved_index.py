@@ -15,7 +15,6 @@ import numpy as np
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.retrieval.approximate import FEWEST, ApproximateIndex, Settings, build_approximate
-from itr_core.retrieval.filters import word_counts
 from itr_core.retrieval.index import ExactIndex, Index
 from itr_core.retrieval.index_records import (
     PARTS,
@@ -35,6 +34,7 @@ from itr_core.retrieval.index_records import (
 from itr_core.retrieval.milvus import MilvusIndex, MilvusSettings, build_in_milvus
 from itr_core.retrieval.milvus_connection import MilvusConnection
 from itr_core.system.files import cache_dir, sha256, whole_file
+from itr_core.vocabulary import word_counts
 
 FAISS, MILVUS = "faiss", "milvus:"
 _QUERIES = 400
