@@ -10,7 +10,6 @@ is 1 if a verdict is bad.
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 from case_checks import COLOURS, Case, colours, reads, refuses, runs
+from soak import free_port
 
 MODEL = "picturebook-vit/none"
 
@@ -213,10 +213,7 @@ def beside_a_file(gallery: str) -> tuple[str, bool]:
 
 def mistyped() -> tuple[str, bool]:
     """The app ends with one line that names the path."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "ui.cli", "demo", "--gallery", "nowhere", "--port", port]
+    command = [sys.executable, "-m", "ui.cli", "demo", "--gallery", "nowhere", "--port", str(free_port())]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, env=environment)

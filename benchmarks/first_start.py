@@ -9,7 +9,6 @@ environment with `requirements.txt` and name its interpreter with `--python`.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from gradio_queue import App
 from playwright.sync_api import Request, sync_playwright
 from reporting import ResultsOption, report
 from results import Column, Range, Row, Table
-from soak import megabytes
+from soak import free_port, megabytes
 
 ROOT = Path(__file__).parents[1]
 GALLERY_GOAL = 15  # seconds
@@ -61,9 +60,7 @@ def main(
 
 def first_start(python: str) -> dict[str, float]:
     """Start the app once; return the seconds of all `STEPS` and the megabytes of all `SIZES`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as cache:
         command = [python, "app.py", "--port", str(port)]
         environment = os.environ | NO_NETWORK | {"PAIRSCOPE_CACHE": cache}

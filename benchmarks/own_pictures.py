@@ -6,7 +6,6 @@ The pictures are as large as the page sends photos: JPEG files of 1,024 x 768 pi
 gallery with a starter model. While the pictures are embedded, a second visitor searches the demo gallery.
 """
 
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from gradio_queue import App
 from PIL import Image
 from reporting import ResultsOption, report
 from results import Column, Row, Table
+from soak import free_port
 
 ROOT = Path(__file__).parents[1]
 GOAL = 30  # seconds
@@ -33,9 +33,7 @@ def main(
     results: ResultsOption = None,
 ) -> None:
     """Time a visitor's own pictures."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "app.py", "--port", str(port), "--rate", "0", "--model", "starter:infonce"]
     files = [photo(number) for number in range(pictures)]

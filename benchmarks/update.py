@@ -8,35 +8,25 @@ open_clip takes part of either time, so it is measured too. The ratio is of proc
 on the machine hardly changes.
 """
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
+from cold_query import run
 from PIL import Image, ImageOps
 from reporting import ResultsOption, report
 from results import Column, Row, Table
 
 from itr_core import load_pairs
 
-ROOT = Path(__file__).parents[1]
 GOAL = 0.05
 START, FIRST, ANEW = "start: torch and open_clip imported", "first build", "build anew"
 UPDATE, SAME = "update, 1 % of the pictures changed", "update, nothing changed"
 SETTLED = 2.1
 """Seconds after which a file's time of change tells whether it has changed."""
-
-
-class Cost(NamedTuple):
-    """Time and processor time in seconds."""
-
-    seconds: float
-    processor: float
 
 
 def main(
@@ -57,25 +47,26 @@ def main(
         time.sleep(SETTLED)
         build = ["-m", "ui.cli", "build", str(folder), "--out", str(gallery), "--no-map"]
         imports = "-c", "import torch, open_clip"
-        measured = {FIRST: cost(*build, "--model", model), SAME: cost("-m", "ui.cli", "update", str(gallery))}
-        changed, starts = change(folder), [cost(*imports)]
-        measured[UPDATE] = cost("-m", "ui.cli", "update", str(gallery))
-        starts.append(cost(*imports))
-        measured[ANEW] = cost(*build, "--model", model)
-        starts.append(cost(*imports))
-        measured[START] = sorted(starts, key=lambda each: each.processor)[1]
+        measured = {FIRST: run(*build, "--model", model), SAME: run("-m", "ui.cli", "update", str(gallery))}
+        changed, starts = change(folder), [run(*imports)]
+        measured[UPDATE] = run("-m", "ui.cli", "update", str(gallery))
+        starts.append(run(*imports))
+        measured[ANEW] = run(*build, "--model", model)
+        starts.append(run(*imports))
+        measured[START] = sorted(starts, key=lambda each: each[1])[1]
     columns = {
         "seconds": Column(title="time", unit="s", format=".1f"),
         "processor": Column(title="processor time", unit="s", format=".1f"),
         "ratio": Column(title="without the start, of a build", format=".3f"),
         "goal": Column(title="goal", format=".2f"),
     }
-    start = measured[START].processor
+    start, build_anew = measured[START][1], measured[ANEW][1]
     rows = []
     for title in (START, FIRST, UPDATE, ANEW, SAME):
-        cells = measured[title]._asdict()
+        seconds, processor, _ = measured[title]
+        cells = {"seconds": seconds, "processor": processor}
         if title in (UPDATE, ANEW):
-            cells["ratio"] = (cells["processor"] - start) / (measured[ANEW].processor - start)
+            cells["ratio"] = (processor - start) / (build_anew - start)
         rows.append(Row(title=title, cells=cells | ({"goal": GOAL} if title == UPDATE else {})))
     report(
         "update", {"seconds": Table(columns=columns, rows=rows)}, results, [f"{changed} pictures changed."]
@@ -98,16 +89,6 @@ def change(folder: Path) -> int:
             ImageOps.mirror(image).save(path)
     time.sleep(SETTLED)
     return len(files[::100])
-
-
-def cost(*arguments: str) -> Cost:
-    """Return what a Python process takes."""
-    start, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True)
-    after = os.times()
-    user = after.children_user - before.children_user
-    system = after.children_system - before.children_system
-    return Cost(time.perf_counter() - start, user + system)
 
 
 if __name__ == "__main__":
