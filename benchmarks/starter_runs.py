@@ -86,7 +86,7 @@ CONTINUED: dict[str, Any] = {
     "captions_per_image": 2,
     "max_steps": 1500,
     "lr": 3e-4,
-    "eval_every": 500,
+    "eval_every": 1500,
     "save_every": 100,
     "seed": 3,
 }
