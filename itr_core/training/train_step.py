@@ -25,7 +25,8 @@ from itr_core.training.optimiser import Part, make_optimiser, parts_of, set_lear
 from itr_core.training.weight_average import moving_average
 
 MAX_LOGIT_SCALE = math.log(100)
-"""CLIP, section 2.5: a larger scale makes training unstable. SigLIP, with a bias, has no such limit."""
+"""Limit of a learned scale: a larger one makes training unstable (CLIP, section 2.5). SigLIP, with a bias,
+has no such limit."""
 
 
 class TrainStep:
@@ -146,7 +147,7 @@ class TrainStep:
         scale: Any = self.encoder.model.logit_scale
         if all(map(math.isfinite, values.values())):
             self.optimiser.step()
-            if not hasattr(self.encoder.model, "logit_bias") or self.encoder.model.logit_bias is None:
+            if scale.requires_grad and getattr(self.encoder.model, "logit_bias", None) is None:
                 with torch.no_grad():
                     scale.clamp_(0, MAX_LOGIT_SCALE)
             if self.average:

@@ -78,13 +78,14 @@ def test_temperature_is_at_least_a_hundredth(world: Path, train_step: TrainStep)
     assert values["temperature"] == pytest.approx(0.01)
 
 
-def test_a_fixed_temperature_stays(world: Path) -> None:
-    config = TrainConfig("infonce", "x", "tiny/none", temperature=0.5, crop=0.0, warmup=0.0)
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_a_fixed_temperature_stays(world: Path, temperature: float) -> None:
+    config = TrainConfig("infonce", "x", "tiny/none", temperature=temperature, crop=0.0, warmup=0.0)
     encoder = load_encoder("tiny/none", device="cpu")
     step = TrainStep(config, encoder, make_method("infonce"), Accelerator(cpu=True))
     loaded = batches(world, step)
     temperatures = [step.update([loaded[number]], number, 10)["temperature"] for number in range(3)]
-    assert temperatures == pytest.approx([0.5] * 3)
+    assert temperatures == pytest.approx([temperature] * 3)
 
 
 def test_every_weight_is_in_one_group_with_its_learning_rate_and_weight_decay() -> None:
