@@ -35,13 +35,14 @@ def several_batches() -> Iterator[None]:
     """
     threads = torch.get_num_threads()
     number = min(threads, STREAMS)
-    with ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(threads // number,)) as pool:
-        token = _streams.set(_Streams(pool, number) if number > 1 else None)
-        try:
+    pool = ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(threads // number,))
+    token = _streams.set(_Streams(pool, number) if number > 1 else None)
+    try:
+        with pool:
             yield
-        finally:
-            _streams.reset(token)
-    torch.set_num_threads(threads)  # new threads of the process take the number that was set last
+    finally:
+        _streams.reset(token)
+        torch.set_num_threads(threads)  # new threads of the process take the number that was set last
 
 
 def map_batches(
