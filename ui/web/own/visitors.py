@@ -54,9 +54,9 @@ class Visitors:
         Raises:
             FullError: The server stores as many sets as it may.
         """
-        self.remove(visitor)
-        with self._lock:
-            if len(self._own) >= MOST_VISITORS:
+        with self._lock:  # in one step: two pages of the visitor may begin at the same time
+            before = self._own.get(visitor)
+            if before is None and len(self._own) >= MOST_VISITORS:
                 raise FullError
             own = OwnPictures(_folder() / secrets.token_urlsafe(16))
             self._own[visitor] = own
@@ -64,7 +64,9 @@ class Visitors:
             if self._sweeper is None:
                 self._sweeper = threading.Thread(target=self._sweep_forever, name="own sweep", daemon=True)
                 self._sweeper.start()
-            return own
+        if before:
+            before.remove()
+        return own
 
     def of(self, visitor: str) -> OwnPictures | None:
         """Return the pictures of a visitor, if there are any, and keep them for another `LIFETIME`."""

@@ -1,6 +1,7 @@
 """A visitor's own pictures on disk: their bounds, their gallery, and their end."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -182,3 +183,11 @@ def test_visitors_have_one_set_each_and_their_number_is_bounded(
     assert all_visitors.of("eve") is None
     all_visitors.remove("bob")
     all_visitors.begin("eve")
+
+
+def test_pages_that_begin_at_the_same_time_leave_one_set(all_visitors: Visitors, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        sets = list(pool.map(lambda _: all_visitors.begin("ann"), range(8)))
+    assert [folder.name for folder in tmp_path.iterdir()] == [
+        own.key for own in sets if own is all_visitors.of("ann")
+    ]
