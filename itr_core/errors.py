@@ -53,6 +53,15 @@ class QueryError(PairscopeError):
     """A query is invalid."""
 
 
+def reason_of(error: BaseException) -> str:
+    r"""Return the first line of the message of an error of a library, or its type if it has no message.
+
+    >>> reason_of(OSError("no route to host\nat 10.0.0.1")), reason_of(TimeoutError())
+    ('no route to host', 'TimeoutError')
+    """
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]
+
+
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """Return ' Did you mean X?' with the most similar known name, else the list of known names.
 

@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
 )
 
-from itr_core.errors import ModelError
+from itr_core.errors import ModelError, reason_of
 from itr_core.system.files import sha256
 
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
@@ -71,8 +71,7 @@ class Repository:
         return path
 
     def _unreachable(self, name: str, error: Exception) -> ModelError:
-        reason = str(error).strip().splitlines()[0]
         return ModelError(
-            f"Cannot download {name} of the hub repository {self}: {reason} (check name and network, "
-            "or download the files and use local-dir:PATH)."
+            f"Cannot download {name} of the hub repository {self}: {reason_of(error)} (check name and "
+            "network, or download the files and use local-dir:PATH)."
         )

@@ -50,7 +50,7 @@ from itr_core.encoders.open_clip_config import read_config
 from itr_core.encoders.tokenizer import set_language
 from itr_core.encoders.tokenizer_files import TOKENIZER_FILES, stage_tokenizer
 from itr_core.encoders.transformers_config import TEXT_TOWER, stage_text_tower
-from itr_core.errors import ModelError, did_you_mean
+from itr_core.errors import ModelError, did_you_mean, reason_of
 
 WORDS_FILE = "words.txt"
 _OPTIONAL_FILES = (WORDS_FILE, HEADS_FILE, TEXT_TOWER, *TOKENIZER_FILES)
@@ -319,16 +319,16 @@ def _loaded(
 @contextmanager
 def _as_model_error(spec: str, remedy: str) -> Iterator[None]:
     """Convert any exception of open_clip to a `ModelError`, and suppress what it logs before it raises."""
-    logging.disable(logging.ERROR)
+    disabled = logging.root.manager.disable  # what the program has chosen
+    logging.disable(max(disabled, logging.ERROR))
     try:
         yield
     except ModelError:
         raise
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"Cannot load the model {spec!r}: {reason} ({remedy}).") from error
+        raise ModelError(f"Cannot load the model {spec!r}: {reason_of(error)} ({remedy}).") from error
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(disabled)
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -41,7 +41,7 @@ from safetensors.torch import load_file
 
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.limits import limit_aspect_ratio
-from itr_core.errors import ImageError, ModelError, SourceError, did_you_mean
+from itr_core.errors import ImageError, ModelError, SourceError, did_you_mean, reason_of
 from itr_core.features.image_rows import ImageRows, StoredImages, cached_features, features_from_file
 from itr_core.features.row_cache import Chunk, cached_rows
 from itr_core.pairs import PairSet
@@ -359,5 +359,6 @@ def _loading(modality: str, spec: str, remedy: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"Cannot load the {modality} teacher {spec}: {reason} ({remedy}).") from error
+        raise ModelError(
+            f"Cannot load the {modality} teacher {spec}: {reason_of(error)} ({remedy})."
+        ) from error

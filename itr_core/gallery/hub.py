@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from itr_core.errors import GalleryError
+from itr_core.errors import GalleryError, reason_of
 from itr_core.gallery.manifest import ITEMS, NAME, is_gallery
 from itr_core.system.files import cache_dir, replace_folder, temporary
 
@@ -49,9 +49,8 @@ def local_gallery(spec: str) -> str:
             shutil.rmtree(part / ".cache", ignore_errors=True)  # of the client
             replace_folder(part, folder)
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise GalleryError(
-            f"{spec} cannot be downloaded: {reason} Check the name and the network; for a private gallery, "
-            "log in with `hf auth login` or set HF_TOKEN."
+            f"{spec} cannot be downloaded ({reason_of(error)}). Check the name and the network; for a "
+            "private gallery, log in with `hf auth login` or set HF_TOKEN."
         ) from error
     return str(folder)

@@ -24,7 +24,7 @@ import torch
 
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.starter_embeddings import StarterEmbeddings
-from itr_core.errors import GalleryError, PairscopeError
+from itr_core.errors import GalleryError, PairscopeError, reason_of
 from itr_core.gallery.content import Content
 from itr_core.gallery.image_workers import prepared_in_threads, preparing_processes
 from itr_core.gallery.shards import Shards
@@ -130,8 +130,7 @@ class RayEngine:
                             )
                         yield row["shard"]
                 except RayError as error:
-                    reason = str(error).strip().partition("\n")[0]
-                    raise GalleryError(f"The Ray cluster failed ({reason}). {_RESUME}") from error
+                    raise GalleryError(f"The Ray cluster failed ({reason_of(error)}). {_RESUME}") from error
 
 
 class _Work:
@@ -242,10 +241,9 @@ def _connected(address: str | None) -> Iterator[None]:
             include_dashboard=None if address else False,
         )
     except (OSError, RuntimeError, ValueError, RayError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise GalleryError(
-            f"The Ray cluster {address or 'of this machine'} cannot be reached: {reason} Start its head with "
-            "`ray start --head`, and pass the address that this prints with --ray-address."
+            f"The Ray cluster {address or 'of this machine'} cannot be reached ({reason_of(error)}). Start "
+            "its head with `ray start --head`, and pass the address that this prints with --ray-address."
         ) from error
     try:
         yield

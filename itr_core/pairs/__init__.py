@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from itr_core.errors import PairscopeError, SourceError
+from itr_core.errors import PairscopeError, SourceError, reason_of
 from itr_core.pairs.columns import check_roles
 from itr_core.pairs.decoding import decode_image
 from itr_core.pairs.file_options import FileOptions
@@ -109,7 +109,7 @@ def load_pairs(
     except PairscopeError:
         raise
     except Exception as error:  # of a library, on data that nobody thought of
-        reason = str(error).strip().partition("\n")[0]
+        reason = reason_of(error)
         raise SourceError(f"{spec}: cannot be read ({type(error).__name__}: {reason}).") from error
     pairs.options = {name: options[name] for name in options if name in given}
     pairs.options |= {} if limit is None else {"limit": limit}

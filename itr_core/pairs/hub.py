@@ -7,7 +7,7 @@ way: `hub:./FOLDER:split`.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from itr_core.errors import DISK_FULL, SourceError
+from itr_core.errors import DISK_FULL, SourceError, reason_of
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_table import pairs_of_table
@@ -125,7 +125,7 @@ def _find(name: str, split: str | None, source: str) -> _Found:
 def _explain(error: Exception) -> str:
     from datasets.exceptions import DatasetNotFoundError
 
-    reason = str(error.__cause__ or error).strip().partition("\n")[0]
+    reason = reason_of(error.__cause__ or error)
     if "scripts are no longer supported" in reason:
         return (
             "this data set is a loading script, which `datasets` no longer runs. Add @refs/convert/parquet "

@@ -3,7 +3,7 @@
 from glob import escape, glob
 from pathlib import Path
 
-from itr_core.errors import SourceError
+from itr_core.errors import SourceError, reason_of
 from itr_core.pairs.columns import Columns
 from itr_core.pairs.file_options import FileOptions
 from itr_core.pairs.from_table import pairs_of_table
@@ -49,7 +49,7 @@ def load(
             "parquet", data_files=usable, split="train", cache_dir=str(cache_dir("datasets"))
         )
     except Exception as error:  # exceptions of pyarrow, wrapped by those of datasets
-        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        reason = reason_of(error.__cause__ or error)
         if type(error.__cause__).__name__ == "CastError":
             reason = "the columns of the files differ; pass one file, or a glob of equal ones"
         raise SourceError(f"{source}: cannot be read as one parquet table ({reason}).") from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from itr_core.errors import ImageError, PairscopeError, SourceError
+from itr_core.errors import ImageError, PairscopeError, SourceError, reason_of
 from itr_core.system.files import cache_dir, whole_file
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def reading(file: str) -> Iterator[None]:
     except PairscopeError:
         raise
     except Exception as error:  # of pyarrow, fsspec, huggingface_hub and httpx
-        reason = str(error).strip().partition("\n")[0]
+        reason = reason_of(error)
         if type(error).__name__ == "ArrowInvalid":
             raise SourceError(
                 f"{file} is no complete parquet file ({reason}). Read another revision of the data set "

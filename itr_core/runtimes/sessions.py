@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from itr_core.errors import ModelError
+from itr_core.errors import ModelError, reason_of
 
 Session = Callable[[Any], "np.ndarray[Any, Any]"]
 SUFFIXES = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
@@ -26,9 +26,7 @@ def open_session(path: Path, runtime: str, precision: str) -> Session:
             f"The runtime {runtime} is not installed: pip install 'pairscope[{runtime}]'"
         ) from error
     except RuntimeError as error:
-        raise ModelError(
-            f"{path} cannot be loaded ({str(error).splitlines()[0]}). Export it again."
-        ) from error
+        raise ModelError(f"{path} cannot be loaded ({reason_of(error)}). Export it again.") from error
 
 
 def _onnx(path: Path) -> Session:

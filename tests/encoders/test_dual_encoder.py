@@ -326,6 +326,15 @@ def test_unusable_specs_are_named(spec: str, message: str, caplog: pytest.LogCap
     assert logging.root.manager.disable == logging.NOTSET
 
 
+def test_what_a_program_logs_is_as_before_a_model_was_loaded() -> None:
+    logging.disable(logging.CRITICAL)
+    try:
+        load_encoder("small-vit/none", device="cpu")
+        assert logging.root.manager.disable == logging.CRITICAL
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def test_a_dual_encoder_is_an_encoder(encoder: DualEncoder) -> None:
     implemented: Encoder = encoder  # checked by mypy; here: no member is missing
     members = [name for name in vars(Encoder) if not name.startswith("_")]
