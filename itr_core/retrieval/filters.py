@@ -3,13 +3,15 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property, reduce
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from itr_core.errors import QueryError, did_you_mean
 from itr_core.vocabulary import word_counts
 
+Of = Literal["images", "captions"]
+"""What is searched."""
 Words = tuple[int | None, int | None]
 """Fewest and most words of a caption, both included; None for no limit on this side."""
 
@@ -54,11 +56,11 @@ class Filters:
         """Number of words of each caption, int64."""
         return word_counts(self._captions)
 
-    def among(self, of: str, labels: Collection[str] = (), words: Words | None = None) -> Among | None:
+    def among(self, of: Of, labels: Collection[str] = (), words: Words | None = None) -> Among | None:
         """Return what a search is limited to; None without a limit.
 
         Args:
-            of: 'images' or 'captions'.
+            of: what is searched.
             labels: only images that have all of these.
             words: only captions of so many words.
 
@@ -79,7 +81,7 @@ class Filters:
             return None
         return Among(reduce(np.intersect1d, (self.labels[each] for each in labels)), tuple(labels))
 
-    def _of_length(self, words: Words, of: str) -> Among:
+    def _of_length(self, words: Words, of: Of) -> Among:
         fewest, most = _checked(words)
         if of != "captions":
             raise QueryError(

@@ -4,7 +4,7 @@ import logging
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from typing import Literal
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -12,14 +12,14 @@ from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.gallery.manifest import IMAGES, ITEMS, TEXTS
 from itr_core.retrieval.approximate import Settings
+from itr_core.retrieval.filters import Of
 from itr_core.retrieval.milvus import MilvusSettings, drop
 from itr_core.retrieval.milvus_connection import MilvusConnection
 from itr_core.system.files import cache_dir, whole_file
 
 log = logging.getLogger(__name__)
 
-Of = Literal["images", "captions"]
-PARTS: tuple[Of, ...] = ("images", "captions")
+PARTS: tuple[Of, ...] = get_args(Of)
 _FORMAT = 3
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from itr_core.gallery import Gallery
+from itr_core.retrieval.filters import Of
 from itr_core.retrieval.index import Index
-from itr_core.retrieval.index_records import Of, usable_records
+from itr_core.retrieval.index_records import usable_records
 from itr_core.retrieval.saved_index import open_index
 
 

@@ -15,12 +15,12 @@ import numpy as np
 from itr_core.errors import GalleryError
 from itr_core.gallery import Gallery
 from itr_core.retrieval.approximate import FEWEST, ApproximateIndex, Settings, build_approximate
+from itr_core.retrieval.filters import Of
 from itr_core.retrieval.index import ExactIndex, Index
 from itr_core.retrieval.index_records import (
     PARTS,
     FileRecord,
     MilvusRecord,
-    Of,
     collection_name,
     delete_index,
     earlier_indexes,

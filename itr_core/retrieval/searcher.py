@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from PIL import Image
@@ -12,7 +12,7 @@ from PIL import Image
 from itr_core.errors import GalleryError, QueryError, did_you_mean
 from itr_core.gallery import Gallery
 from itr_core.retrieval.composed import changed_picture, minus_query
-from itr_core.retrieval.filters import Among, Filters, Words
+from itr_core.retrieval.filters import Among, Filters, Of, Words
 from itr_core.retrieval.opened_indexes import OpenedIndexes
 from itr_core.retrieval.query_text import normalised
 from itr_core.retrieval.reranker import Reranker, Rescore
@@ -26,8 +26,6 @@ MAX_RESULTS = 100
 """Largest number of results of one search."""
 CANDIDATES = 100
 """Number of best results by cosine that re-ranking orders again."""
-
-Of = Literal["images", "captions"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ui.cli.output import print_json, print_table, progress_bar
 if TYPE_CHECKING:
     from itr_core.gallery import Gallery
     from itr_core.retrieval.approximate import Settings
-    from itr_core.retrieval.index_records import Of
+    from itr_core.retrieval.filters import Of
     from itr_core.retrieval.milvus import MilvusSettings
 
 ENGINES_HELP = (

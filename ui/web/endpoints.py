@@ -13,8 +13,8 @@ from gradio_client.utils import python_type_to_json_schema
 
 from analysis.probes.explanation import explain
 from itr_core.errors import QueryError
-from itr_core.retrieval.filters import word_range
-from itr_core.retrieval.searcher import Hit, Of, Searcher
+from itr_core.retrieval.filters import Of, word_range
+from itr_core.retrieval.searcher import Hit, Searcher
 from ui.web.analysis.jobs import awaited
 from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import as_gradio_error

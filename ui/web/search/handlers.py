@@ -16,8 +16,8 @@ from itr_core.errors import QueryError
 from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.scene_code import decode as decode_scene
 from itr_core.retrieval.composed import split_minus
-from itr_core.retrieval.filters import word_range
-from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Of, Searcher
+from itr_core.retrieval.filters import Of, word_range
+from itr_core.retrieval.searcher import MAX_RESULTS, Hit, Searcher
 from ui.web import html
 from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import message_of
