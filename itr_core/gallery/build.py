@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from errno import EACCES, EPERM, EROFS
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
@@ -19,7 +18,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from itr_core.encoders.starter_embeddings import StarterEmbeddings
-from itr_core.errors import GalleryError
+from itr_core.errors import NOT_ALLOWED, GalleryError
 from itr_core.gallery.content import Content, items_of, skipped_of
 from itr_core.gallery.earlier import EarlierGallery, EarlierImage
 from itr_core.gallery.image_workers import PreparedImage, UnusableImage, prepared_images
@@ -273,7 +272,7 @@ def _bytes_needed(pairs: "PairSet", encoder: "Encoder", tokens: bool) -> int:
 
 def _cannot_write(error: OSError, path: Path, part: Path, need: int) -> str:
     why = f"The gallery {path} cannot be written ({error.strerror or error})."
-    if error.errno in (EACCES, EPERM, EROFS):
+    if error.errno in NOT_ALLOWED:
         return f"{why} Choose a folder with write permission."
     free = shutil.disk_usage(next(folder for folder in part.parents if folder.exists())).free
     return (

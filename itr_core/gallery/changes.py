@@ -48,5 +48,6 @@ def changes(gallery: Gallery, pairs: PairSet) -> Changes:
             added.append(image_id)
         elif not same_file or before.get(image_id, now) != now:
             changed.append(image_id)
-    removed = list(before.keys() - pairs.image_ids)
+    present = set(pairs.image_ids)
+    removed = [image_id for image_id in before if image_id not in present]
     return Changes(added, changed, removed, len(pairs) - len(added) - len(changed))

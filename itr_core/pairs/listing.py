@@ -28,7 +28,7 @@ def list_folder(root: Path, options: FileOptions, report: Report) -> list[Entry]
     Raises:
         SourceError: `root` cannot be listed, or is a gallery.
     """
-    if is_gallery(root):
+    if _looks_like_gallery(root):
         raise SourceError(
             f"{root} is a gallery. Search it with `pairscope search`; a source is the folder of its images."
         )
@@ -41,7 +41,7 @@ def list_folder(root: Path, options: FileOptions, report: Report) -> list[Entry]
     return sorted(files, key=lambda entry: entry.path.parts)
 
 
-def is_gallery(folder: Path) -> bool:
+def _looks_like_gallery(folder: Path) -> bool:
     """Tell whether a folder is a gallery of Pairscope, which may be damaged."""
     return (folder / "thumbnails").is_dir() and any((folder / name).is_file() for name in _GALLERY)
 
@@ -87,7 +87,7 @@ class _Walk:
         real = os.path.realpath(folder)
         if real in self.visited:
             self.report.skip(f"{path}/", "a folder that is read already, by another path")
-        elif is_gallery(folder):
+        elif _looks_like_gallery(folder):
             self.report.changed("Galleries, whose thumbnails are not photos, passed over", f"{path}/")
         elif len(path.parts) > _MAX_DEPTH:
             self.report.skip(f"{path}/", f"more than {_MAX_DEPTH} folders deep")
