@@ -11,7 +11,7 @@ help:           ## list the targets
 demo: .venv/installed      ## install, then serve the app on the built-in world at http://127.0.0.1:7860
 	$(BIN)/python app.py
 
-test: .venv/installed-dev  ## install, then run every test, browser tests included (a browser is found or fetched)
+test: .venv/installed-dev  ## install, then run the tests that take seconds, in a browser too (one is found or fetched)
 	$(BIN)/python tests/ui/browser.py
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from itr_core.methods.base import NEEDS
+
 EXAMPLES = Path(__file__).parent / "examples"
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -17,6 +19,11 @@ def test_a_guide_shows_the_files_that_are_tested(guide: str) -> None:
     page = (DOCS / "how-to" / f"add-a-{guide}.md").read_text(encoding="utf-8")
     files = {path.name for path in (EXAMPLES / guide).iterdir() if path.is_file()}
     assert {name for name in files if f'--8<-- "{guide}/{name}"' in page} == files
+
+
+def test_the_guide_to_methods_names_all_that_a_method_can_need() -> None:
+    page = (DOCS / "how-to" / "add-a-method.md").read_text(encoding="utf-8")
+    assert [need for need in sorted(NEEDS) if f"`{need}`" not in page] == []
 
 
 @pytest.mark.slow
