@@ -60,8 +60,8 @@ class GalleryAnalysis:
     results of the demo gallery are shipped (`analysis.ready_made`).
 
     The geometry and the maps exist for every gallery. Methods that need pairs raise GalleryError if the
-    gallery has fewer than two images or no caption. Slow
-    methods take `progress`; an exception that it raises ends the work.
+    gallery has fewer than two images or no caption. Slow methods take `progress`; an exception that it
+    raises ends the work.
 
     Args:
         gallery: The gallery.

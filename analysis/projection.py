@@ -260,11 +260,10 @@ def _optimised(
         )
         try:
             return fitted.fit_transform(start)  # with a neighbour graph, umap only reads the number of rows
-        except (
-            BaseException
-        ):  # of `on_epoch`: tqdm keeps its lock, for which all later progress bars would wait
+        except BaseException:  # of `on_epoch`
             from tqdm.auto import tqdm
 
+            # tqdm keeps its lock, for which all later progress bars would wait.
             with suppress(AssertionError, RuntimeError):  # the error came from elsewhere
                 tqdm.get_lock().release()
             raise

@@ -3,8 +3,8 @@
     python benchmarks/geometry_cost.py
 
 The peer is the formula over all pairs of 4,000 rows, whose time is extrapolated by the square of the number.
-Embeddings are random unit vectors of 512 dimensions. Times are processor time of one
-thread. Each size has a process of its own, whose peak memory includes its arrays.
+Embeddings are random unit vectors of 512 dimensions. Times are processor time of one thread. Each size has a
+process of its own, whose peak memory includes its arrays.
 """
 
 import os

@@ -59,16 +59,17 @@ def evaluate(
         against: another model, to compare with on the same queries.
 
     Returns:
-        Every metric by name: the keys of `itr_core.metrics.retrieval_metrics`, and others with their
-            protocol as prefix, such as `exact_t2i_map_at_r` and `reranked_rsum`. Recalls, precisions and
-            shares are in percent, correlations in [-1, 1]. Further keys are `model`, `source`, `n_images`,
-            `n_captions`, `model_sha256`, `source_sha256`, `code_version`, `skipped` (a list of reasons,
-            each naming its image), and `rows`, one per
-            metric: `protocol`, `direction`, `metric`, `value`, `low` and `high` (95 % interval, see
-            `itr_core.metrics.bootstrap`; None without queries), `queries`, and the provenance. With
-            `against`, rows also have `against`, `against_sha256`, `against_value`, `difference` (value minus
-            `against_value`), `difference_low`, `difference_high` and the two-sided `p`. With `database`,
-            they have `database` and `database_sha256`.
+        Every metric by name, those of `itr_core.metrics.retrieval_metrics` and others with their protocol as
+        prefix, such as `exact_t2i_map_at_r` and `reranked_rsum`. Recalls, precisions and shares are in
+        percent, correlations in [-1, 1]. Further keys are `model`, `source`, `n_images`, `n_captions`,
+        `model_sha256`, `source_sha256`, `code_version`, `skipped` (a list of reasons, each naming its image),
+        and `rows`.
+
+        `rows` has one entry per metric with `protocol`, `direction`, `metric`, `value`, `low` and `high` (the
+        95 % interval, see `itr_core.metrics.bootstrap`; None without queries), `queries`, and the provenance.
+        With `against`, rows also have `against`, `against_sha256`, `against_value`, `difference` (value minus
+        `against_value`), `difference_low`, `difference_high` and the two-sided `p`. With `database`, they
+        have `database` and `database_sha256`.
 
     Raises:
         PairscopeError: an unknown protocol.

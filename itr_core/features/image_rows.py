@@ -160,8 +160,8 @@ def features_from_file(spec: str, n: int, of: str = "images") -> StoredImages:
 
     Args:
         spec: `FILE.npy`, an array (n, f), or (n, R, f) of R regions; or `FILE.safetensors:KEY`. The latter
-            contains floats (n, f) under KEY, or quantised features: uint8
-            (n, f) under KEY_q and factors (f,) under KEY_scale.
+            contains floats (n, f) under KEY, or quantised features: uint8 (n, f) under KEY_q and factors (f,)
+            under KEY_scale.
         n: number of rows that the source requires.
         of: what the rows describe, for the error message: 'images' or 'captions'.
 

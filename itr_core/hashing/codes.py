@@ -104,9 +104,8 @@ def train_codes(
     Deviations from the paper:
         The weight of the structure term is 0.01, so that the sum over a batch becomes a mean. The authors
         use 1, on embeddings that were trained with labels. On embeddings of contrastive training the labels
-        then
-        have no effect: label mAP of the codes is not above that of untrained codes. We use the last weights;
-        the authors keep those with the best validation result.
+        then have no effect: label mAP of the codes is not above that of untrained codes. We use the last
+        weights; the authors keep those with the best validation result.
     """
     if bits <= 0 or bits % 8:
         raise PairscopeError(f"bits={bits}: must be a positive multiple of 8, such as 32.")

@@ -24,10 +24,9 @@ def ranks(similarity: Rows | ArrayLike, image_of_caption: ArrayLike) -> tuple[np
             including none.
 
     Returns:
-        T2I ranks (n_captions,): the rank of the image of each caption among all images. I2T ranks
-            (n_images,):
-        the rank of the best caption of each image among the captions of other images, NaN without captions.
-        Both float64.
+        T2I ranks (n_captions,), the rank of the image of each caption among all images, and I2T ranks
+        (n_images,), the rank of the best caption of each image among the captions of other images, NaN
+        without captions; both float64.
 
     Raises:
         ValueError: inconsistent shapes, an index out of range, or NaN in the similarity.

@@ -56,9 +56,8 @@ def dcl_loss(
 
     Deviations from the paper:
         Reconstructed: the abstract of CODER states the purpose of the weights, not their formula. "hal" is
-            the
-        local term of HAL, as USER (Zhang et al. 2023) uses it with queues. The global weights of HAL (hubness
-        in the memory bank) would need a product of the bank with itself at every step.
+        the local term of HAL, as USER (Zhang et al. 2023) uses it with queues. The global weights of HAL
+        (hubness in the memory bank) would need a product of the bank with itself at every step.
 
     >>> s = torch.tensor([[0.3, 0.5, -0.1], [0.0, 0.4, 0.2]])
     >>> loss = dcl_loss(torch.tensor([0.8, 0.6]), s, torch.ones(2, 3, dtype=torch.bool), 0.1, "exp", 5.0)
