@@ -133,8 +133,8 @@ class TrainConfig(BaseModel):
     statistics of a part. Default: the whole batch."""
     local_loss: bool = False
     """With several processes (torchrun), each computes the loss of its own rows against the gathered rows of
-    all. The gradients stay the same; time and memory of the similarities are divided by the number of
-    processes. For infonce and siglip, whose losses are sums over rows."""
+    all. The gradients stay the same. Each of W processes computes 2/W of the similarities for infonce and 1/W
+    for siglip; the losses of the other methods are no sums over rows."""
     accumulate: int = Field(default=1, gt=0)
     """Batches per optimiser step. Accumulation averages the gradients, but adds no negatives."""
     gradient_checkpointing: bool = False

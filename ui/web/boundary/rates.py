@@ -8,6 +8,7 @@ from typing import NamedTuple
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ui.web.boundary.bodies import UPLOAD_ROUTE
 from ui.web.boundary.visitors import is_this_machine, visitor
 
 
@@ -35,9 +36,8 @@ class TokenBuckets:
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
-        self._buckets: OrderedDict[str, tuple[float, float]] = (
-            OrderedDict()
-        )  # tokens and the time they are of
+        # key -> tokens, and the time at which there were so many
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, key: str, now: float | None = None) -> float:
         """Take a token and return 0; if there is none, return the seconds until there is one."""
@@ -80,7 +80,7 @@ class Rates:
 
     def _wait(self, scope: Scope) -> float:
         address = visitor(scope)
-        if scope["path"] == "/gradio_api/upload":
+        if scope["path"] == UPLOAD_ROUTE:
             return self.upload.wait(address)
         if not is_this_machine(scope) and (seconds := self.address.wait(address)):
             return seconds
