@@ -1,6 +1,6 @@
 """Who sends a request: the address of the client, which named proxies may pass on."""
 
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -10,21 +10,25 @@ _FORWARDED = (b"x-forwarded-", b"forwarded", b"x-gradio-server")
 
 def visitor(scope: Scope) -> str:
     """Return the address that limits count by; of IPv6, the network of 64 bits that one customer gets."""
+    address = _address(scope)
+    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
+
+
+def is_this_machine(scope: Scope) -> bool:
+    """Return whether the client runs on the server's own machine, without a proxy that passes it on."""
+    address = _address(scope)
+    return not isinstance(address, str) and address.is_loopback
+
+
+def _address(scope: Scope) -> IPv4Address | IPv6Address | str:
+    """Return the address of the client; a text that is no address as it is."""
     host = str((scope.get("client") or ("unknown",))[0])
     try:
         address = ip_address(host)
     except ValueError:
         return host
-    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else host
-
-
-def is_this_machine(scope: Scope) -> bool:
-    """Return whether the client runs on the server's own machine, without a proxy that passes it on."""
-    host = str((scope.get("client") or ("unknown",))[0])
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    # A proxy that listens to both names IPv4 clients as ::ffff:1.2.3.4: all of them are in one IPv6 network.
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 class ForwardedHeaders:

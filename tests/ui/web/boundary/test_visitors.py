@@ -49,3 +49,6 @@ def test_visitors_are_counted_by_address() -> None:
     assert visitor({"client": ("2001:db8::1", 1)}) == visitor({"client": ("2001:db8::2", 2)})
     assert visitor({"client": ("9.9.9.1", 1)}) != visitor({"client": ("9.9.9.2", 1)})
     assert visitor({"client": None}) == "unknown"
+    mapped = [{"client": (f"::ffff:{address}", 1)} for address in ("9.9.9.1", "9.9.9.2", "127.0.0.1")]
+    assert [visitor(scope) for scope in mapped] == ["9.9.9.1", "9.9.9.2", "127.0.0.1"]
+    assert [is_this_machine(scope) for scope in mapped] == [False, False, True]
