@@ -101,7 +101,7 @@ class CompareHandlers:
         thumbnail = thumbnail_url(gallery.thumbnail(request.item)) if request.item else ""
         heading = "Pictures like yours" if request.own else "Pictures like this one"
         if request.words:
-            heading = f"Pictures for “{_shortened(request.words)}”"
+            heading = f"Pictures for “{html.shortened(request.words)}”"
         return Answer(
             {
                 "wanted": address, "link": request.link(), "query": request.words, "picture": thumbnail,
@@ -165,8 +165,3 @@ def _status(request: Request, comparison: Comparison, size: int, noise: NoiseBan
         link=request.link(), truth=truth, rate=RATE,
         limit=None if noise is None else noise.limit(request.words),
     )  # fmt: skip
-
-
-def _shortened(text: str, longest: int = 80) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= longest else text[: longest - 1] + "…"

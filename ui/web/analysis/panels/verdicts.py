@@ -173,9 +173,8 @@ def _owner(headers: Mapping[str, str], session_hash: str) -> Owner:
     values = {name: unquote(each.value) for name, each in cookies.items()}
     # A browser that takes no cookies, as in a frame of another site, is told apart until the page is closed.
     visitor = values.get(_VISITOR) or session_hash
-    digest = hashlib.sha256(visitor.encode()).hexdigest()[
-        :16
-    ]  # the cookie itself would let others be this one
+    # Not the cookie itself, which would let whoever reads it be this visitor.
+    digest = hashlib.sha256(visitor.encode()).hexdigest()[:16]
     return Owner(f"visitor:{digest}" if visitor else "", values.get(_SESSION, "")[: SESSION_NAME[-1]])
 
 
