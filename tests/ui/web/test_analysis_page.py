@@ -174,8 +174,11 @@ def searcher(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
     return Searcher(Gallery.build(load_pairs("picturebook:gallery@12"), encoder, path), encoder)
 
 
+LONG = "images:" + "9" * 5000
+
+
 @pytest.mark.parametrize(
-    "key", ["images:12", "images:-1", "images:1e1", "captions:60", "x:0", "", None, 7, "images:٣"]
+    "key", ["images:12", "images:-1", "images:1e1", "captions:60", "x:0", "", None, 7, "images:٣", LONG]
 )
 def test_invalid_points_are_refused(searcher: Searcher, key: object) -> None:
     with pytest.raises(QueryError, match="no point"):

@@ -21,9 +21,10 @@ def parse(key: Any, analysis: GalleryAnalysis) -> tuple[str, int]:
     """Return ("images" or "captions", row); QueryError if the gallery has no such point."""
     modality, _, row = str(key).partition(":")
     sizes = {"images": len(analysis.images), "captions": len(analysis.captions)}
-    if modality not in sizes or not row.isascii() or not row.isdecimal() or int(row) >= sizes[modality]:
+    number = int(row) if row.isascii() and row.isdecimal() and len(row) < 16 else None
+    if number is None or number >= sizes.get(modality, 0):
         raise QueryError(f"There is no point {str(key)[:40]!r} on this map.")
-    return modality, int(row)
+    return modality, number
 
 
 def key_of_card(analysis: GalleryAnalysis, item: Any, query: Any) -> str:
