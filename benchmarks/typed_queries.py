@@ -1,7 +1,7 @@
 """A fixed list of queries as people type them, with exact truth in the demo gallery, and its measure."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +84,3 @@ def kind_of(meaning: Meaning) -> str:
 def _meaning(entry: dict[str, Any]) -> Meaning:
     things = tuple(Variable(**each) for each in entry.pop("things", ()))
     return Meaning(things, tuple(Relation(*each) for each in entry.pop("relations", ())), **entry)
-
-
-def as_entry(meaning: Meaning) -> dict[str, Any]:
-    """Return a meaning as plain values without what is not stated."""
-    usual = {"least": 1, "most": None}
-    things = [
-        {k: v for k, v in asdict(each).items() if v is not None and usual.get(k) != v}
-        for each in meaning.things
-    ]
-    setting = {name: getattr(meaning, name) for name in ("place", "time", "weather")}
-    relations = [[each.name, each.a, each.b] for each in meaning.relations]
-    entry = {"things": things, "relations": relations, **setting}
-    return {name: value for name, value in entry.items() if value}

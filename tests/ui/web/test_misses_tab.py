@@ -15,6 +15,7 @@ from analysis.misses.causes import confusion
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError, QueryError
 from itr_core.gallery import Gallery
+from itr_core.gallery.build import VERDICTS
 from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
 from ui.web.analysis.panels import miss_cards, probe_card
@@ -34,7 +35,7 @@ def searcher(configs: Path, tmp_path_factory: pytest.TempPathFactory) -> Searche
 @pytest.fixture
 def analysis(searcher: Searcher) -> Iterator[GalleryAnalysis]:
     yield GalleryAnalysis(searcher.gallery)
-    miss_cards.verdicts_path(GalleryAnalysis(searcher.gallery)).unlink(missing_ok=True)
+    (searcher.gallery.path / VERDICTS).unlink(missing_ok=True)
 
 
 # ---- panels
@@ -64,7 +65,7 @@ def test_the_last_verdict_on_a_miss_counts(analysis: GalleryAnalysis) -> None:
     html, verdicts = miss_cards.saved_verdicts(analysis)
     assert verdicts == {miss: "actually right"}
     assert re.search(r"<b>1</b> verdict: 1 actually right\.", html)
-    lines = miss_cards.verdicts_path(analysis).read_text().splitlines()
+    lines = (analysis.gallery.path / VERDICTS).read_text().splitlines()
     assert [json.loads(line)["verdict"] for line in lines] == ["unclear", "actually right"]
     cards = miss_cards.cards(analysis, "small", analysis.misses().head(1), verdicts)
     assert re.findall(r'aria-pressed="true">([^<]*)', cards) == ["actually right"]
@@ -81,7 +82,7 @@ def test_the_last_verdict_on_a_miss_counts(analysis: GalleryAnalysis) -> None:
 def test_verdicts_on_unknown_misses_are_refused(analysis: GalleryAnalysis, sent: tuple[Any, ...]) -> None:
     with pytest.raises(QueryError, match="no such miss"):
         miss_cards.judge(analysis, *sent)
-    assert not miss_cards.verdicts_path(analysis).exists()
+    assert not (analysis.gallery.path / VERDICTS).exists()
 
 
 def test_an_unknown_verdict_is_refused(analysis: GalleryAnalysis) -> None:
@@ -108,7 +109,7 @@ def test_a_verdict_that_cannot_be_saved_gives_the_reason(analysis: GalleryAnalys
 
 
 def test_a_damaged_file_of_verdicts_is_reported(analysis: GalleryAnalysis) -> None:
-    miss_cards.verdicts_path(analysis).write_text('{"verdict": "<b>"}\n')
+    (analysis.gallery.path / VERDICTS).write_text('{"verdict": "<b>"}\n')
     html, verdicts = miss_cards.saved_verdicts(analysis)
     assert verdicts == {}
     assert "1 line of the file cannot be read: line 1." in html

@@ -1,7 +1,6 @@
 """Misses: filters, HTML of their cards and confusions, and the verdicts of people."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -10,7 +9,6 @@ from analysis.gallery_analysis import GalleryAnalysis
 from analysis.misses.causes import ALL_CAUSES, confusion, most_confident, shares, worst
 from analysis.misses.verdicts import JUDGEMENTS, Miss
 from itr_core.errors import QueryError
-from itr_core.gallery.build import VERDICTS
 from ui.web import html
 from ui.web.analysis.panels import verdicts
 from ui.web.analysis.panels.verdicts import SETTINGS
@@ -105,11 +103,6 @@ def judge(analysis: GalleryAnalysis, direction: Any, query: Any, found: Any, ver
     if not (known & (table["found"] == miss.found)).any():
         raise QueryError("This gallery has no such miss.")
     verdicts.judge(analysis, miss, str(verdict))
-
-
-def verdicts_path(analysis: GalleryAnalysis) -> Path:
-    """Return the file of the verdicts on a gallery."""
-    return analysis.gallery.path / VERDICTS
 
 
 def parse_bar(key: Any) -> tuple[str, str]:
