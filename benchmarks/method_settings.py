@@ -84,6 +84,7 @@ def conditions(setting: Setting, data: Path, folder: Path, *, write: bool = Fals
         settings = PIXELS | {name: towers[name] for name in ("model", "source", "validation")}
     else:
         settings = settings_of("features", data, folder) | {"captions_per_image": 2}
+    settings["labels"] = "concepts"  # Flickr8k has none of its own
     reported = Source(settings["validation"], settings.get("validation_features"))
     settings |= hold_out(settings, folder, write=write)
     held_out = Source(settings["validation"], settings.get("validation_features"))

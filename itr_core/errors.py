@@ -62,8 +62,14 @@ def reason_of(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).partition("\n")[0]
 
 
+MOST_LISTED = 100
+"""Known names that a message lists, at most; timm has over a thousand models."""
+
+
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """Return ' Did you mean X?' with the most similar known name, else the list of known names.
+
+    A list of more than `MOST_LISTED` names is left out.
 
     >>> did_you_mean("infonse", ["infonce", "cusa"])
     " Did you mean 'infonce'?"
@@ -72,4 +78,6 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     nearest = get_close_matches(value, names, n=1)
     if nearest:
         return f" Did you mean {nearest[0]!r}?"
+    if len(names) > MOST_LISTED:
+        return f" None of the {len(names):,} known names is similar."
     return f" Known: {', '.join(names)}." if names else ""

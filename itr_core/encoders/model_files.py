@@ -22,10 +22,15 @@ class ModelFiles:
 
     Args:
         source: a folder, or `ORG/REPO[@REVISION]` on the hub.
+
+    Raises:
+        ModelError: The source is neither.
     """
 
     def __init__(self, source: str) -> None:
         folder = Path(source).expanduser()
+        if not folder.is_dir() and source.startswith(("/", ".", "~")):
+            raise ModelError(f"There is no folder {source!r}; check the path, or write ORG/REPO of the hub.")
         self._folder = folder if folder.is_dir() else None
         self._repository = None if self._folder else Repository(source)
         self._source = source

@@ -26,6 +26,7 @@ import timm
 import torch
 import transformers
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from itr_core.encoders.hub import Repository
@@ -73,8 +74,7 @@ def open_towers(rest: str, *, seed: int) -> LoadedModel:
         raise ModelError(f"'towers:{rest}' names no two towers; write {FORM}.")
     name = match["image"]
     options = _options(match["options"])
-    if not timm.is_model(name):
-        raise ModelError(f"timm has no image model {name!r}.{did_you_mean(name, timm.list_models())}")
+    require_image_model(name)
     pretrained = timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
     vision = _vision(name, pretrained, options)
     image_file = Path(match["file"]).expanduser() if match["file"] else _weights_of_timm(name, pretrained)
@@ -93,7 +93,7 @@ def open_towers(rest: str, *, seed: int) -> LoadedModel:
         "preprocess_cfg": _preprocessing(pretrained, options),
     }
     model, tokenizer = _build(config, text, seed)
-    _load_image_weights(model.visual.trunk, image_file, name)
+    load_image_weights(model.visual.trunk, image_file, name)
     _load_text_weights(model.text, text)
     spec = (
         f"towers:timm:{name}{'@' + match['file'] if match['file'] else ''}+hf:{text.source}{match['options']}"
@@ -188,8 +188,30 @@ def _weights_of_timm(name: str, pretrained: Any) -> Path:
     return found
 
 
-def _load_image_weights(trunk: Any, path: Path, name: str) -> None:
-    given, own = load_file(path), trunk.state_dict()
+def require_image_model(name: str) -> None:
+    """Raise ModelError if timm has no architecture of this name; a repository of the hub is not looked up."""
+    if ":" not in name and not timm.is_model(name):
+        raise ModelError(f"timm has no image model {name!r}.{did_you_mean(name, timm.list_models())}")
+
+
+def load_image_weights(trunk: Any, path: Path, name: str) -> None:
+    """Load weights from a safetensors file into an image model of timm.
+
+    Args:
+        trunk: the model, without a classifier.
+        path: the file; further weights in it are left out, because files usually include a classifier.
+        name: name of the architecture, for the error message.
+
+    Raises:
+        ModelError: the file cannot be read, or a weight is missing or has another shape.
+    """
+    try:
+        given = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"Cannot read the weights {path} of timm:{name} ({error}). Copy or download the file again."
+        ) from error
+    own = trunk.state_dict()
     for key, weight in own.items():
         if key not in given and not key.endswith("num_batches_tracked"):
             raise ModelError(
@@ -201,7 +223,6 @@ def _load_image_weights(trunk: Any, path: Path, name: str) -> None:
                 f"{path} does not fit timm:{name}: {key} has the shape {tuple(given[key].shape)}, the tower "
                 f"needs {tuple(weight.shape)}. Name the architecture that the file is for."
             )
-    # Further weights are left out: files usually include a classifier.
     trunk.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
 
 

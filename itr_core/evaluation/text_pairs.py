@@ -51,7 +51,8 @@ def read_text_pairs(paths: Sequence[Path]) -> list[TextPairs]:
         The sets; a file has its name without suffix, or none if it is the only path.
 
     Raises:
-        SourceError: a file or a line cannot be read, a folder has no such set, or a name occurs twice.
+        SourceError: a file or a line cannot be read, a folder has no such set, a set has no pair with a
+            score, or a name occurs twice.
 
     References:
         Conneau & Kiela, SentEval, LREC 2018. All files of a year are correlated as one set, the setting
@@ -91,7 +92,7 @@ def tab_separated(path: Path, columns: int | None = None) -> Iterator[tuple[int,
 
 def _of_file(path: Path, named: bool) -> TextPairs:
     rows = ((one, other, _number(path, line, score)) for line, (one, other, score) in tab_separated(path, 3))
-    return _text_pairs(path.stem if named else "", rows)
+    return _text_pairs(path, path.stem if named else "", rows)
 
 
 def _of_folder(folder: Path) -> list[TextPairs]:
@@ -100,13 +101,13 @@ def _of_folder(folder: Path) -> list[TextPairs]:
     years = {found[1]: each for each in folders if (found := _YEAR.fullmatch(each.name))}
     sets = [
         _text_pairs(
-            year, chain.from_iterable(map(_scored_texts, sorted(years[year].glob("STS.input.*.txt"))))
+            of_year, year, chain.from_iterable(map(_scored_texts, sorted(of_year.glob("STS.input.*.txt"))))
         )
-        for year in sorted(years)
+        for year, of_year in sorted(years.items())
     ]
     for table in _TABLES:
         files = [each / table.file for each in folders if each.name == table.folder]
-        sets += [_text_pairs(table.name, _rows(file, table)) for file in files if file.is_file()]
+        sets += [_text_pairs(file, table.name, _rows(file, table)) for file in files if file.is_file()]
     if not sets:
         raise SourceError(
             f"{folder}: no set of text pairs. Expected STS12-en-test/STS.input.*.txt with STS.gs.*.txt (to "
@@ -140,11 +141,17 @@ def _rows(path: Path, table: _Table) -> Iterator[tuple[str, str, float]]:
 
 def _number(path: Path, line: int, score: str) -> float:
     try:
-        return float(score)
-    except ValueError as error:
-        raise SourceError(f"{path}, line {line}: {score!r} is not a number.") from error
+        number = float(score)
+    except ValueError:
+        number = np.nan
+    if not np.isfinite(number):
+        raise SourceError(f"{path}, line {line}: {score!r} is not a number.")
+    return number
 
 
-def _text_pairs(name: str, rows: Iterable[tuple[str, str, float]]) -> TextPairs:
-    first, second, scores = ([*column] for column in zip(*rows, strict=True))
+def _text_pairs(path: Path, name: str, rows: Iterable[tuple[str, str, float]]) -> TextPairs:
+    scored = [*rows]
+    if not scored:
+        raise SourceError(f"{path}: no pair of texts has a score. Copy or download the set again.")
+    first, second, scores = ([*column] for column in zip(*scored, strict=True))
     return TextPairs(name, first, second, np.array(scores))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from open_clip.utils import to_2tuple
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -25,6 +25,8 @@ from itr_core.system.files import cache_dir
 from itr_core.system.workers import load_in_order
 
 CHUNK, BATCH = 64, 256
+SOURCE_KEY = "source_sha256"
+"""Metadata key of a .safetensors file of rows: the fingerprint of the source that they were computed from."""
 
 
 class ImageRows(Protocol):
@@ -155,28 +157,37 @@ def cached_features(pairs: PairSet, encoder: DualEncoder, *, workers: int, progr
     return StoredImages(rows.values, rows.unusable)
 
 
-def features_from_file(spec: str, n: int, of: str = "images") -> StoredImages:
+def features_from_file(spec: str, pairs: PairSet, of: str = "images") -> StoredImages:
     """Read features from a .safetensors or .npy file.
 
     Args:
         spec: `FILE.npy`, an array (n, f), or (n, R, f) of R regions; or `FILE.safetensors:KEY`. The latter
             contains floats (n, f) under KEY, or quantised features: uint8 (n, f) under KEY_q and factors (f,)
             under KEY_scale.
-        n: number of rows that the source requires.
-        of: what the rows describe, for the error message: 'images' or 'captions'.
+        pairs: the source whose rows they are.
+        of: what the n rows describe: 'images' or 'captions'.
 
     Raises:
-        SourceError: The file cannot be read, does not contain KEY, or does not have n rows.
+        SourceError: The file cannot be read, does not contain KEY, does not have n rows, or says
+            (`SOURCE_KEY`) that its rows are of another source or in another order.
     """
+    n = len(pairs) if of == "images" else sum(map(len, pairs.captions))
     if spec.endswith(".npy"):
         return StoredImages(_checked(read_array(Path(spec)), spec, n, of), {})
     path, _, key = spec.rpartition(":")
     try:
+        with safe_open(path, "np") as file:
+            source = (file.metadata() or {}).get(SOURCE_KEY)
         arrays = load_file(path)
     except (OSError, SafetensorError) as error:
         raise SourceError(
             f"Cannot read the features {spec!r} ({error}); write FILE.safetensors:KEY or FILE.npy."
         ) from error
+    if source not in (None, pairs.fingerprint):
+        raise SourceError(
+            f"{path} has rows of the source {source[:12]}, but {pairs.source} is {pairs.fingerprint[:12]}: "
+            f"other {of}, or the same in another order. Compute the rows again for this source."
+        )
     if f"{key}_q" in arrays and f"{key}_scale" in arrays:
         values = arrays[f"{key}_q"] * arrays[f"{key}_scale"]
     elif key in arrays:

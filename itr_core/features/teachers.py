@@ -35,14 +35,19 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from safetensors.torch import load_file
 
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.limits import limit_aspect_ratio
+from itr_core.encoders.towers import load_image_weights, require_image_model
 from itr_core.errors import ImageError, ModelError, SourceError, did_you_mean, reason_of
-from itr_core.features.image_rows import ImageRows, StoredImages, cached_features, features_from_file
+from itr_core.features.image_rows import (
+    SOURCE_KEY,
+    ImageRows,
+    StoredImages,
+    cached_features,
+    features_from_file,
+)
 from itr_core.features.row_cache import Chunk, cached_rows
 from itr_core.pairs import PairSet
 from itr_core.system.files import cache_dir, sha256, whole_file
@@ -54,8 +59,6 @@ PLAIN_TEXT = "plain-text:"
 PLAIN_TEXT_WORDS = 64
 LSA_DIMS = 256
 IMAGE_BATCH, TEXT_BATCH = 64, 512
-SOURCE = "source_sha256"
-"""Metadata key of precomputed rows: the fingerprint of the source that they were computed from."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,11 @@ def open_teachers(
 
 
 def check_teachers(image_spec: str | None, text_spec: str | None) -> None:
-    """Check the kinds of two teachers, their files and packages, without loading a model.
+    """Check the kinds of two teachers, their names, files and packages, without loading a model.
 
     Raises:
-        ModelError: A kind is unknown, a file is missing, or a package is not installed.
+        ModelError: A kind or a model of timm is unknown, a file is missing, a folder has no weights, or a
+            package is not installed.
     """
     text_spec = (text_spec or TEXT_TEACHER).removeprefix(PLAIN_TEXT)
     for modality, spec in (("image", image_spec or IMAGE_TEACHER), ("text", text_spec)):
@@ -118,11 +122,21 @@ def check_teachers(image_spec: str | None, text_spec: str | None) -> None:
         default, other = _OWN[modality]
         if not (spec == default or (rest and kind in (other, *_BOTH))):
             raise _unknown(modality, spec)
+        if kind == "precomputed" and ":" not in rest:
+            raise ModelError(f"The teacher {spec} names no KEY; write precomputed:FILE.safetensors:KEY.")
         file = {"timm": rest.partition("@")[2], "precomputed": rest.rpartition(":")[0]}.get(kind)
         if file and not Path(file).is_file():
             raise _no_file(file, spec, "no such file")
-        if kind == "sentence-transformers" and find_spec("sentence_transformers") is None:
-            raise _no_package(spec)
+        if kind == "timm":
+            require_image_model(rest.partition("@")[0])
+        if kind == "sentence-transformers":
+            if find_spec("sentence_transformers") is None:
+                raise _no_package(spec)
+            if Path(rest).is_dir() and not any(Path(rest).rglob("*.safetensors")):
+                raise ModelError(
+                    f"The folder {rest!r} of the teacher {spec} has no weights (*.safetensors). Copy or "
+                    "download the whole model into it."
+                )
 
 
 def save_teachers(path: Path, pairs: PairSet, image: np.ndarray, text: np.ndarray) -> None:
@@ -137,7 +151,7 @@ def save_teachers(path: Path, pairs: PairSet, image: np.ndarray, text: np.ndarra
         text: (m, t_t), one row per caption.
     """
     with whole_file(path) as part:
-        save_file({"image": image, "text": text}, part, metadata={SOURCE: pairs.fingerprint})
+        save_file({"image": image, "text": text}, part, metadata={SOURCE_KEY: pairs.fingerprint})
 
 
 def _open(teacher: Teacher, of: str, n: int, pairs: PairSet, progress: bool) -> np.ndarray:
@@ -169,7 +183,7 @@ def _image_teacher(
             ["open_clip", teacher.fingerprint], lambda start: _each_image(pairs, start, teacher.encode_images)
         )
     if kind == "precomputed":
-        return _precomputed(rest, pairs, len(pairs), "images")
+        return _precomputed(rest, pairs, "images")
     raise _unknown("image", spec)
 
 
@@ -201,7 +215,7 @@ def _text_teacher(spec: str, pairs: PairSet, texts: list[str], device: torch.dev
             ["open_clip", teacher.fingerprint], lambda start: _each_text(texts, start, teacher.encode_texts)
         )
     if kind == "precomputed":
-        return _precomputed(rest, pairs, len(texts), "captions")
+        return _precomputed(rest, pairs, "captions")
     raise _unknown("text", spec)
 
 
@@ -235,9 +249,8 @@ def _timm(rest: str, pairs: PairSet, device: torch.device) -> Teacher:
 
         with _loading("image", f"timm:{rest}", "without a network, use timm:NAME@FILE.safetensors"):
             model = timm.create_model(name, pretrained=not file, num_classes=0)
-            missing = model.load_state_dict(load_file(file), strict=False).missing_keys if file else []
-            if missing:  # unexpected weights are accepted: files usually include a classifier
-                raise ModelError(f"{file} is no weights file of timm's {name}: it has no {missing[0]!r}.")
+            if file:
+                load_image_weights(model, Path(file), name)
         model.eval().to(device)
         settings = timm.data.resolve_model_data_config(model)
         transform = timm.data.create_transform(**settings, is_training=False)
@@ -268,23 +281,12 @@ def _sentence_transformer(name: str, texts: list[str], device: torch.device) -> 
     return Teacher([spec, *map(sha256, files)], rows)
 
 
-def _precomputed(rest: str, pairs: PairSet, n: int, of: str) -> Teacher:
+def _precomputed(rest: str, pairs: PairSet, of: str) -> Teacher:
     path, _, key = rest.rpartition(":")
     digest = _sha256(path, f"precomputed:{rest}")
-    try:
-        with safe_open(path, "np") as file:
-            source = (file.metadata() or {}).get(SOURCE)
-    except SafetensorError as error:
-        raise SourceError(f"Cannot read the teacher precomputed:{rest}: {error}.") from error
-    if source not in (None, pairs.fingerprint):
-        raise SourceError(
-            f"{path} contains a teacher's rows of the source {source[:12]}, but {pairs.source} is "
-            f"{pairs.fingerprint[:12]}: other {of}, or the same in another order. Compute the rows again for "
-            "this source."
-        )
     return Teacher(
         ["precomputed", digest, key],
-        lambda start: [(features_from_file(rest, n, of).values[start:], {})],
+        lambda start: [(features_from_file(rest, pairs, of).values[start:], {})],
     )
 
 

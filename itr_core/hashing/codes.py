@@ -1,5 +1,7 @@
 """Binary codes of images and captions, the second stage of CRCGS: layers, loss and training."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -77,6 +79,17 @@ def code_loss(
     return structure * kept + sharing * shared + rounding * rounded
 
 
+def check_code_options(lengths: Sequence[int], structure: float) -> None:
+    """Raise PairscopeError if no length is given, one is no positive multiple of 8, or `structure` is < 0."""
+    if not lengths:
+        raise PairscopeError("bits=[]: name at least one length, such as 32.")
+    for bits in lengths:
+        if bits <= 0 or bits % 8:
+            raise PairscopeError(f"bits={bits}: must be a positive multiple of 8, such as 32.")
+    if not 0 <= structure < np.inf:
+        raise PairscopeError(f"structure={structure}: must be a number of at least 0.")
+
+
 def train_codes(
     image: np.ndarray,
     text: np.ndarray,
@@ -99,7 +112,7 @@ def train_codes(
         steps: number of batches, each of at most 100 pairs.
 
     Raises:
-        PairscopeError: `bits` is not a positive multiple of 8.
+        PairscopeError: see `check_code_options`.
 
     Deviations from the paper:
         The weight of the structure term is 0.01, so that the sum over a batch becomes a mean. The authors
@@ -107,8 +120,7 @@ def train_codes(
         then have no effect: label mAP of the codes is not above that of untrained codes. We use the last
         weights; the authors keep those with the best validation result.
     """
-    if bits <= 0 or bits % 8:
-        raise PairscopeError(f"bits={bits}: must be a positive multiple of 8, such as 32.")
+    check_code_options([bits], structure)
     values = [torch.from_numpy(rows.astype(np.float32)) for rows in (image, text, labels)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

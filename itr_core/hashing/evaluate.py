@@ -9,7 +9,7 @@ import numpy as np
 from itr_core.encoders.dual_encoder import DualEncoder
 from itr_core.errors import SourceError
 from itr_core.features.image_rows import ImageRows, embed_source, encode_rows, images_of_source
-from itr_core.hashing.codes import STRUCTURE, BinaryHead, train_codes
+from itr_core.hashing.codes import STRUCTURE, BinaryHead, check_code_options, train_codes
 from itr_core.metrics import CosineSimilarity, label_map
 from itr_core.metrics.similarity import HammingSimilarity
 from itr_core.pairs import PairSet
@@ -57,9 +57,12 @@ def evaluate_codes(
         `code_version`, `skipped`.
 
     Raises:
-        PairscopeError: a wrong number of bits; a source without such labels, or with fewer than two usable
-            images; only one of `queries` and `database`; queries without a label of the database.
+        PairscopeError: a wrong number of bits or a negative weight; a source without such labels, or with
+            fewer than two usable images; only one of `queries` and `database`; queries without a label of the
+            database.
     """
+    lengths = [bits] if isinstance(bits, int) else list(bits)
+    check_code_options(lengths, structure)
     skipped = [
         f"{name}: {reason}" for each in (pairs, queries, database) if each for name, reason in each.skipped
     ]
@@ -105,7 +108,6 @@ def evaluate_codes(
             "i2t": label_map(rows(asked_v, stored_t), asked.has_label, stored.of_captions, n_query=n_query),
         }
 
-    lengths = [bits] if isinstance(bits, int) else list(bits)
     codes = {
         str(length): measured(
             train_codes(

@@ -1,6 +1,7 @@
 """Training objectives, one file per paper; `METHODS` maps their names to classes."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,8 @@ def make_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
             the `presets` of a member; its options apply where no other value is given.
 
     Raises:
-        ModelError: an unknown method, preset or option, or an option of another type than its default.
+        ModelError: an unknown method, preset or option, an option of another type than its default, or a
+            value outside its range.
     """
     known = {part: _options(part) for part in _parts(name)}
     options = _with_preset(name, options or {})
@@ -45,11 +47,19 @@ def make_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
         number = isinstance(defaults[0], float) and isinstance(value, int) and not isinstance(value, bool)
         if not number and type(value) is not type(defaults[0]):
             raise ModelError(f"{option}={value!r}: the method {name!r} needs a value like {defaults[0]!r}.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ModelError(f"{option}={value}: the method {name!r} needs a finite number.")
     members = {
         part: METHODS[part](**{option: value for option, value in options.items() if option in own})
         for part, own in known.items()
     }
     return Combined(members) if len(members) > 1 else next(iter(members.values()))
+
+
+def preset_needs_labels(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether the option `preset` names a setting for labelled data, such as CRCGS's "coco"."""
+    members = (METHODS[part] for part in _parts(name) if options.get("preset") in METHODS[part].presets)
+    return any("labels" in member.needs for member in members)
 
 
 def _parts(name: str) -> list[str]:
@@ -69,9 +79,10 @@ def _with_preset(name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     presets = {preset: own for part in _parts(name) for preset, own in METHODS[part].presets.items()}
     given = dict(options)
     preset = given.pop("preset")
-    if preset not in presets:
-        known = f"one of {', '.join(presets)}" if presets else "the method has none"
-        raise ModelError(f"preset={preset!r}: no such preset; {known}.{did_you_mean(str(preset), presets)}")
+    if not presets:
+        raise ModelError(f"preset={preset!r}: the method {name!r} has no presets. Leave preset out.")
+    if not isinstance(preset, str) or preset not in presets:
+        raise ModelError(f"preset={preset!r}: no such preset.{did_you_mean(str(preset), presets)}")
     return {**presets[preset], **given}
 
 
@@ -83,5 +94,5 @@ def _options(part: str) -> dict[str, Any]:
 
 __all__ = [
     "CODER", "CRCGS", "CUSA", "METHODS", "AsCL", "Combined", "InfoNCE", "Method", "Setup", "SigLIP",
-    "make_method",
+    "make_method", "preset_needs_labels",
 ]  # fmt: skip

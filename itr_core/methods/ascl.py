@@ -13,7 +13,7 @@ from itr_core.batch import EncoderOutput, PairBatch, TextOutput, join
 from itr_core.encoders.heads import LocalRole, Roles
 from itr_core.encoders.token_similarity import local_similarity
 from itr_core.errors import ModelError, did_you_mean
-from itr_core.methods.base import Method, Setup
+from itr_core.methods.base import Method, Setup, require_at_least
 from itr_core.methods.components import caption_augmentation
 from itr_core.methods.components.caption_augmentation import noise_tokens
 
@@ -52,7 +52,7 @@ class AsCL(Method):
             `truncate`, because both make almost the same captions.
         filter_mode: treatment of a T- that scores above the true caption: "zero" (its score becomes 0 and
             stays in the sum) or "drop" (it is removed from the sum).
-        w_i, w_pos: weights of the two losses.
+        w_i, w_pos: weights of the two losses, >= 0.
         heads: number of attention heads in S_local; must divide d.
 
     The preset "acf" has the values of the authors' code of ACF-R+. With cached features, add u1=0.
@@ -97,8 +97,10 @@ class AsCL(Method):
         super().__init__()
         if not 0 <= u1 <= 1:
             raise ModelError(f"u1={u1}: the weight of the local similarity must be from 0 to 1.")
-        if tau < 0:
+        if not tau >= 0:
             raise ModelError(f"tau={tau}: must be above 0, or 0 for the learned temperature of the encoder.")
+        require_at_least(0, w_i=w_i, w_pos=w_pos)
+        require_at_least(1, heads=heads)
         self.u1, self.tau, self.attention_heads = u1, tau, heads
         self.negatives = _known("negatives", negatives, OPERATIONS)
         self.filter_mode = _known("filter_mode", filter_mode, ("zero", "drop"))
@@ -268,6 +270,11 @@ def is_false_negative(similarity: Tensor, noised: Tensor) -> Tensor:
 
 def _operations(operations: str, negatives: str, positives: Sequence[str]) -> list[str]:
     known = OPERATIONS[negatives]
+    if not known and operations != "all":
+        raise ModelError(
+            f"operations={operations!r}: with negatives='none' there are none. Leave operations out, or set "
+            "negatives=token or negatives=feature."
+        )
     contradiction = negatives == "token" and "truncate" in positives
     if operations == "all":
         return [name for name in known if not (contradiction and name == "drop")]

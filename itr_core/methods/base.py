@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.encoders.heads import Roles
+from itr_core.errors import ModelError
 
 if TYPE_CHECKING:
     from itr_core.pairs.pairset import Triple
@@ -34,6 +35,20 @@ the encoder, and a learned bias of the logits."""
 
 INFONCE = "infonce"
 """Name of the InfoNCE term between the two embeddings; all methods that use InfoNCE share it."""
+
+
+def require_at_least(least: float, **options: float) -> None:
+    """Raise ModelError for the first option whose value is not at least `least`."""
+    for name, value in options.items():
+        if not value >= least:  # NaN is not
+            raise ModelError(f"{name}={value}: must be at least {least}.")
+
+
+def require_positive(**options: float) -> None:
+    """Raise ModelError for the first option whose value is not above 0."""
+    for name, value in options.items():
+        if not value > 0:
+            raise ModelError(f"{name}={value}: must be above 0.")
 
 
 @dataclass(frozen=True)

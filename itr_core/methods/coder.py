@@ -11,7 +11,7 @@ from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.encoders.concept_branch import ConceptBranch, attention_divergence
 from itr_core.encoders.heads import ConceptRole, Roles
 from itr_core.errors import ModelError, did_you_mean
-from itr_core.methods.base import Method, Setup
+from itr_core.methods.base import Method, Setup, require_at_least
 from itr_core.methods.components.dcl import SCHEMES, symmetric_dcl
 from itr_core.methods.components.momentum_queue import MomentumQueue, PairEmbeddings
 from itr_core.methods.components.online_clusters import OnlineClusters
@@ -112,17 +112,13 @@ class CODER(Method):
         super().__init__()
         if scheme not in SCHEMES:
             raise ModelError(f"scheme={scheme!r}: unknown weighting scheme.{did_you_mean(scheme, SCHEMES)}")
-        for option, value, least in (
-            ("queue", queue, AUTOMATIC),
-            ("sharpness", sharpness, 0),
-            ("clusters", clusters, 2),
-            ("lambda_c", lambda_c, 0),
-            ("lambda_p", lambda_p, 0),
-            ("lambda_kl", lambda_kl, 0),
-            ("lambda_s", lambda_s, AUTOMATIC),
-        ):
-            if value < least:
-                raise ModelError(f"{option}={value}: must be at least {least}.")
+        require_at_least(0, sharpness=sharpness, lambda_c=lambda_c, lambda_p=lambda_p, lambda_kl=lambda_kl)
+        require_at_least(AUTOMATIC, queue=queue)
+        require_at_least(2, clusters=clusters)
+        if not (lambda_s >= 0 or lambda_s == AUTOMATIC):
+            raise ModelError(
+                f"lambda_s={lambda_s}: must be at least 0, or -1 to choose it on the validation data."
+            )
         if not 0 <= momentum <= 1:
             raise ModelError(f"momentum={momentum}: must be between 0 and 1.")
         if not queue and not batch_negatives:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from itr_core.batch import EncoderOutput, PairBatch
-from itr_core.errors import ModelError
-from itr_core.methods.base import INFONCE, Method, Setup
+from itr_core.methods.base import INFONCE, Method, Setup, require_at_least, require_positive
 from itr_core.methods.components.generators import Generator, fit
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.components.shared_label import shared_label_loss
@@ -142,11 +141,11 @@ class CRCGS(Method):
     authors' code on these data sets. The authors train with Adam, a learning rate of 1e-4 and batches of 80.
 
     Args:
-        w_infonce: weight of InfoNCE; 0 for the paper's objective, which does not have it.
-        w_t, w_c, w_ss, w_ta: weights of the terms. The authors use w_ss = 0.001 (COCO, MIRFLICKR) and 40
-            (NUS-WIDE); select it on validation data.
-        phi, alpha_pair, beta_inv: weights within L_o. If all are 0, labels are used only for the support
-            sets.
+        w_infonce: weight of InfoNCE, >= 0; 0 for the paper's objective, which does not have it.
+        w_t, w_c, w_ss, w_ta: weights of the terms, >= 0. The authors use w_ss = 0.001 (COCO, MIRFLICKR) and
+            40 (NUS-WIDE); select it on validation data.
+        phi, alpha_pair, beta_inv: weights within L_o, >= 0. If all are 0, labels are used only for the
+            support sets.
         nce_temperature, support_temperature: T and T_s, dimensionless, > 0.
         intra, inter, direct: which of the three contrasts are computed.
         noise_count: N of the prior c = (B - 1) / N. 0: the number of batches of B pairs in the training
@@ -154,8 +153,8 @@ class CRCGS(Method):
             and so is, for a small c, the gradient that draws a student to its own teacher code.
         learn_bias: learn an offset of log c, which starts at 0.
         use_adv: add L_ta.
-        code_dim: h, number of dimensions of the codes and the students.
-        generator_width: number of hidden units of the generators.
+        code_dim: h, number of dimensions of the codes and the students, >= 1.
+        generator_width: number of hidden units of the generators, >= 1.
 
     References:
         Zhang et al., Image-Text Retrieval via Contrastive Learning with Auxiliary Generative Features and
@@ -221,9 +220,11 @@ class CRCGS(Method):
         generator_width: int = 512,
     ) -> None:
         super().__init__()
-        for option, value, least in (("w_infonce", w_infonce, 0), ("noise_count", noise_count, -1)):
-            if value < least:
-                raise ModelError(f"{option}={value}: must be at least {least}.")
+        require_at_least(0, w_infonce=w_infonce, w_t=w_t, w_c=w_c, w_ss=w_ss, w_ta=w_ta)
+        require_at_least(0, phi=phi, alpha_pair=alpha_pair, beta_inv=beta_inv)
+        require_positive(nce_temperature=nce_temperature, support_temperature=support_temperature)
+        require_at_least(1, code_dim=code_dim, generator_width=generator_width)
+        require_at_least(-1, noise_count=noise_count)
         self.intra, self.inter, self.direct, self.use_adv = intra, inter, direct, use_adv
         self.nce_temperature, self.support_temperature = nce_temperature, support_temperature
         self.noise_count, self.code_dim, self.generator_width = noise_count, code_dim, generator_width

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.encoders.heads import Roles, UniModalRole
 from itr_core.errors import ModelError, did_you_mean
-from itr_core.methods.base import INFONCE, Method, Setup
+from itr_core.methods.base import INFONCE, Method, Setup, require_at_least, require_positive
 from itr_core.methods.components.info_nce import symmetric_info_nce
 
 SOFT_LABELS = ("each", "add", "dot")
@@ -82,11 +82,8 @@ class CUSA(Method):
         ):
             if value not in known:
                 raise ModelError(f"{name}={value!r}: unknown value.{did_you_mean(value, known)}")
-        for name, weight in (("alpha", alpha), ("beta", beta)):
-            if weight < 0:
-                raise ModelError(f"{name}={weight}: must be at least 0.")
-        if tau_s <= 0:
-            raise ModelError(f"tau_s={tau_s}: must be above 0.")
+        require_at_least(0, alpha=alpha, beta=beta)
+        require_positive(tau_s=tau_s)
         self.weights = {INFONCE: 1.0, "cusa_csa": alpha, "cusa_usa": beta}
         self.tau_s, self.soft_labels, self.con_reduction = tau_s, soft_labels, con_reduction
         self.cross_temperature = Temperature(tau_init, 0.10, 0.99)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError
-from itr_core.methods.base import INFONCE, Method
+from itr_core.methods.base import INFONCE, Method, require_at_least
 from itr_core.methods.components.info_nce import symmetric_info_nce
 
 
@@ -46,9 +46,7 @@ class InfoNCE(Method):
 
     def __init__(self, *, siblings: float = 0.0, hard_negatives: float = 0.0) -> None:
         super().__init__()
-        for name, weight in {"siblings": siblings, "hard_negatives": hard_negatives}.items():
-            if weight < 0:
-                raise ModelError(f"{name}={weight}: must be at least 0.")
+        require_at_least(0, siblings=siblings, hard_negatives=hard_negatives)
         if hard_negatives:
             self.needs = frozenset({"false_captions"})
         terms = {"infonce_siblings": siblings, "infonce_hard": hard_negatives}

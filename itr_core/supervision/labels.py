@@ -59,8 +59,9 @@ def source_labels(pairs: PairSet, names: Sequence[str] = ()) -> tuple[list[str],
     names = [*names] or sorted({name for own in pairs.labels or () for name in own})
     if not any(pairs.labels or ()):
         raise SourceError(
-            f"{pairs.source} has no labels. Add a column of labels (`labels`, or --columns labels=NAME), or "
-            f"use pseudo-labels: --labels concepts ({CONCEPTS} words of the captions) or --labels clusters."
+            f"{pairs.source} has no labels. Add a column of labels (`labels`, or --columns labels=NAME; for "
+            "COCO, instances_*.json beside the captions), or use pseudo-labels: --labels concepts "
+            f"({CONCEPTS} words of the captions) or --labels clusters."
         )
     column = {name: index for index, name in enumerate(names)}
     matrix = np.zeros((len(pairs), len(names)), np.bool_)

@@ -53,7 +53,8 @@ class TrainConfig(BaseModel):
     """Options of the method, as NAME=VALUE."""
     labels: Literal["auto", "source", "concepts", "clusters"] = "auto"
     """Labels, for methods that need them: those of the source, the concepts named in its captions, or
-    clusters of its caption embeddings. auto takes the first of these that is available."""
+    clusters of its caption embeddings. auto takes the first of these that is available; with a preset of
+    CRCGS, whose data sets have labels, only those of the source."""
     image_teacher: str | None = None
     """Image teacher, for methods that need teachers: timm:NAME, timm:NAME@FILE.safetensors, open_clip:SPEC or
     precomputed:FILE.safetensors:KEY. Default: 'features', the image features of the model before training or

@@ -48,7 +48,9 @@ def check_method_inputs(
 
         check_teachers(image_teacher, text_teacher)
     if triples and not Path(triples).is_file():
-        raise SourceError(f"triples={triples!r}: no such file.")
+        raise SourceError(
+            f"triples={triples!r}: no such file. Name a tab-separated file of head, relation and tail."
+        )
 
 
 @dataclass

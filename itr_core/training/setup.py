@@ -27,7 +27,7 @@ from itr_core.features.image_rows import (
     features_from_file,
     features_of_source,
 )
-from itr_core.methods import Method, Setup, make_method
+from itr_core.methods import Method, Setup, make_method, preset_needs_labels
 from itr_core.pairs import SOURCE_OPTIONS, PairSet, load_pairs, options_of
 from itr_core.training.config import TrainConfig
 from itr_core.training.method_inputs import MethodInputs, check_method_inputs
@@ -210,7 +210,7 @@ def open_images(
     if features == "source":
         stored, name = features_of_source(pairs), pairs.source
     else:
-        stored, name = features_from_file(features, len(pairs)), features
+        stored, name = features_from_file(features, pairs), features
     check_width(encoder, stored.values.shape, name)
     return stored
 
@@ -304,8 +304,19 @@ def load_sources(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
     """Load the training pairs and the validation pairs, and check what can be checked at once."""
     options = {name: getattr(config, name) for name in SOURCE_OPTIONS}
     pairs = load_pairs(config.source, **options, limit=config.limit)
+    method = make_method(config.method, config.options)
+    if (
+        config.labels == "auto"
+        and not any(pairs.labels or ())
+        and preset_needs_labels(config.method, config.options)
+    ):
+        raise SourceError(
+            f"preset={config.options['preset']!r} is a setting for data with labels, and {pairs.source} has "
+            "none. Choose data with labels, or train on pseudo-labels with --labels concepts or --labels "
+            "clusters."
+        )
     check_method_inputs(
-        make_method(config.method, config.options),
+        method,
         pairs,
         labels=config.labels,
         image_teacher=config.image_teacher,

@@ -200,6 +200,10 @@ def test_roberta_has_room_for_fewer_tokens_than_positions(written: Path, tmp_pat
         ("timm:test_vit+hf:TEXT", r"no weights for timm:test_vit.*@FILE"),
         ("timm:test_vit+hf:TEXT,size=32", r"size=32 does not fit test_vit, which takes 160 pixels"),
         ("timm:test_efficientnet@IMAGE+hf:gone/away", r"gone/away has no config\.json"),
+        (
+            "timm:test_efficientnet@IMAGE+hf:/gone/away",
+            r"no folder '/gone/away'; check the path, or write ORG",
+        ),
         ("timm:test_efficientnet@IMAGE+hf:TEXT,dim=0", r"dim=0 is refused: .*greater than or equal to 1"),
         ("timm:test_efficientnet@IMAGE+hf:TEXT,width=8", r"no option 'width'"),
         ("timm:test_efficientnet@IMAGE+hf:TEXT,image=big", r"image=big is refused: .*'linear' or 'mlp'"),

@@ -80,6 +80,9 @@ def test_the_folder_of_one_set(tmp_path: Path) -> None:
         ),
         ("STS/STSBenchmark/sts-test.csv", ["a\tb"], "line 1: 2 columns, expected at least 7"),
         ("SICK/SICK_test_annotated.txt", ["head", "6\ta\tb"], "line 2: 3 columns, expected at least 4"),
+        ("sts.tsv", ["a dog\ta puppy\tnan"], "line 1: 'nan' is not a number"),
+        ("SICK/SICK_test_annotated.txt", ["head"], r"annotated\.txt: no pair of texts has a score\. Copy or"),
+        ("STS/STS16-en-test/STS.gs.headlines.txt", ["", ""], "STS16-en-test: no pair of texts has a score"),
     ],
 )
 def test_unusable_files_are_named(tmp_path: Path, file: str, lines: list[str], message: str) -> None:

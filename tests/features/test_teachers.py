@@ -19,8 +19,14 @@ from typer.testing import CliRunner
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.errors import ModelError, PairscopeError, SourceError
 from itr_core.features import teachers
-from itr_core.features.image_rows import DecodedImages, StoredImages, cached_features, cached_pixels
-from itr_core.features.teachers import open_teachers, save_teachers
+from itr_core.features.image_rows import (
+    DecodedImages,
+    StoredImages,
+    cached_features,
+    cached_pixels,
+    features_from_file,
+)
+from itr_core.features.teachers import check_teachers, open_teachers, save_teachers
 from itr_core.pairs import PairSet, load_pairs
 from itr_core.training import train
 from ui.cli import app
@@ -196,8 +202,18 @@ def test_errors_of_timm_teachers_name_the_cause(pairs: PairSet, encoder: DualEnc
         embed(pairs, encoder, "timm:test_vit")
     with pytest.raises(ModelError, match=r"Cannot read the file 'no\.safetensors'.*No such file"):
         embed(pairs, encoder, "timm:test_vit@no.safetensors")
-    with pytest.raises(ModelError, match="is no weights file of timm's test_convnext: it has no"):
+    with pytest.raises(
+        ModelError, match=r"does not fit timm:test_convnext: it has no .*Name the architecture"
+    ):
         embed(pairs, encoder, f"timm:test_convnext@{weights}")
+    other = load_file(weights)
+    name = next(name for name in other if name.endswith("qkv.weight"))
+    save_file(other | {name: other[name][:3]}, weights)
+    with pytest.raises(ModelError, match=rf"does not fit timm:test_vit: {name} has the shape \(3, "):
+        embed(pairs, encoder, f"timm:test_vit@{weights}")
+    weights.write_bytes(b"no tensors")
+    with pytest.raises(ModelError, match=r"Cannot read the weights .* of timm:test_vit .*download the file"):
+        embed(pairs, encoder, f"timm:test_vit@{weights}")
 
 
 def test_open_clip_models_are_image_and_text_teachers(pairs: PairSet, encoder: DualEncoder) -> None:
@@ -324,6 +340,8 @@ def test_rows_of_another_source_are_refused(
         embed(pairs, encoder, f"precomputed:{file}:image")
     with pytest.raises(SourceError, match=message):
         embed(pairs, encoder, text=f"precomputed:{file}:text")
+    with pytest.raises(SourceError, match=rf"{message}: other images, or the same in another order"):
+        features_from_file(f"{file}:image", pairs)  # --image-features
     with pytest.raises(PairscopeError, match=message):
         train(
             "cusa", f"folder:{world}", model="tiny/none", vocab_size=300, out=tmp_path / "out",
@@ -343,8 +361,29 @@ def test_unreadable_rows_are_named(pairs: PairSet, encoder: DualEncoder, tmp_pat
     with pytest.raises(SourceError, match="values that are not finite"):
         embed(pairs, encoder, f"precomputed:{file}:image")
     file.write_bytes(b"no tensors")
-    with pytest.raises(SourceError, match="Cannot read the teacher precomputed:"):
+    with pytest.raises(SourceError, match=r"Cannot read the features '.*rows\.safetensors:image'"):
         embed(pairs, encoder, f"precomputed:{file}:image")
+
+
+def test_what_takes_no_time_is_checked_before_images_are_decoded(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers", reason="pip install 'pairscope[teachers]'")
+    with pytest.raises(
+        ModelError, match=r"timm has no image model 'nonsuch'\. None of the 1,\d+ known names"
+    ):
+        check_teachers("timm:nonsuch", None)
+    with pytest.raises(ModelError, match=r"no image model 'test_vit7'\. Did you mean 'test_vit"):
+        check_teachers("timm:test_vit7", None)
+    with pytest.raises(
+        ModelError, match=r"precomputed:rows names no KEY; write precomputed:FILE\.safetensors:KEY"
+    ):
+        check_teachers("precomputed:rows", None)
+    (tmp_path / "config.json").write_text("{}")
+    spec = f"sentence-transformers:{tmp_path}"
+    for each in (spec, f"plain-text:{spec}"):
+        with pytest.raises(ModelError, match=r"The folder .* has no weights \(\*\.safetensors\)\. Copy or"):
+            check_teachers(None, each)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    check_teachers("timm:test_vit", spec)
 
 
 @pytest.mark.parametrize(

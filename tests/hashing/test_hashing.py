@@ -163,6 +163,21 @@ def test_code_lengths_that_are_no_multiple_of_8_are_refused(bits: int) -> None:
         train_codes(image, text, labels, bits, seed=0, steps=1)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bits": 12}, "bits=12: must be a positive multiple of 8"),
+        ({"bits": [32, 0]}, "bits=0: must be a positive multiple of 8"),
+        ({"bits": []}, r"bits=\[\]: name at least one length"),
+        ({"structure": -0.5}, r"structure=-0\.5: must be a number of at least 0"),
+        ({"structure": math.nan}, "structure=nan: must be a number of at least 0"),
+    ],
+)
+def test_options_are_checked_before_anything_is_embedded(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PairscopeError, match=message):
+        evaluate_codes(None, None, **options)  # type: ignore[arg-type]  # neither is used
+
+
 # -- a model on a source ---------------------------------------------------------------------------------
 
 

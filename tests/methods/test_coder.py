@@ -297,6 +297,15 @@ def test_finite_for_one_pair_and_at_the_ends_of_the_temperature(scheme: str, sca
     assert all(present(weight.grad).isfinite().all() for weight in trained)
 
 
+def test_inputs_are_not_modified() -> None:
+    method, (out, batch) = coder(lambda_kl=1.0), step(0, [0, 0, 1, 2])
+    keys = present(out.momentum)
+    given = out.image, out.text, keys.image, keys.text, batch.image_id, present(batch.concepts)
+    before = [tensor.clone() for tensor in given]
+    method(out, batch)
+    assert all(map(torch.equal, given, before))
+
+
 def test_order_of_the_batch_does_not_matter() -> None:
     order = [2, 0, 3, 1]
     terms = []
@@ -448,7 +457,7 @@ def test_learns(world: Path, tmp_path: Path) -> None:
     [
         ({"scheme": "zscor"}, r"scheme='zscor': unknown weighting scheme\. Did you mean 'zscore'"),
         ({"queue": -2}, "queue=-2: must be at least -1"),
-        ({"lambda_s": -2.0}, r"lambda_s=-2\.0: must be at least -1"),
+        ({"lambda_s": -0.5}, r"lambda_s=-0\.5: must be at least 0, or -1 to choose it on the validation"),
         ({"clusters": 1}, "clusters=1: must be at least 2"),
         ({"sharpness": -0.5}, r"sharpness=-0\.5: must be at least 0"),
         ({"lambda_p": -1.0}, r"lambda_p=-1\.0: must be at least 0"),

@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError, SourceError
-from itr_core.methods import CRCGS, Setup, make_method
+from itr_core.methods import CRCGS, Setup, make_method, preset_needs_labels
 from itr_core.methods.components.generators import Generator, fit
 from itr_core.methods.components.info_nce import symmetric_info_nce
 from itr_core.methods.components.shared_label import shared_label_loss
@@ -323,6 +323,14 @@ def test_every_term_is_finite_and_passes_gradients(ids: list[int]) -> None:
     assert present(out.image.grad).any()
 
 
+def test_inputs_are_not_modified() -> None:
+    method, (out, batch) = made(**EVERYTHING), some_batch([0, 0, 3, 7])
+    given = out.image, out.text, batch.image_id, present(batch.labels)
+    before = [tensor.clone() for tensor in given]
+    method(out, batch)
+    assert all(map(torch.equal, given, before))
+
+
 def test_order_of_the_batch_does_not_matter() -> None:
     method = made(**EVERYTHING)
     one = method(*some_batch([0, 0, 3, 7]))
@@ -369,12 +377,6 @@ def test_a_preset_is_the_objective_of_the_paper(preset: str) -> None:
 def test_without_infonce_a_combination_has_that_of_the_other() -> None:
     assert make_method("crcgs+infonce", {"w_infonce": 0.0}).weights["infonce"] == 1
     assert "infonce" not in make_method("crcgs", {"w_infonce": 0.0}).weights
-
-
-@pytest.mark.parametrize(("option", "least"), [("w_infonce", 0), ("noise_count", -1)])
-def test_options_below_their_least_value_are_refused(option: str, least: int) -> None:
-    with pytest.raises(ModelError, match=f"{option}={least - 1}.*: must be at least {least}"):
-        make_method("crcgs", {option: least - 1})
 
 
 def test_flags_choose_the_contrasts() -> None:
@@ -514,6 +516,19 @@ def test_trains_and_resumes_exactly(
         assert one.keys() == other.keys()
         assert not [key for key in one if not torch.equal(one[key], other[key])]
     assert load_file(whole / "state.safetensors")["method/image_codes"].any()
+
+
+@pytest.mark.usefixtures("configs")
+def test_a_preset_needs_labels_of_the_source_or_chosen_pseudo_labels(world: Path, tmp_path: Path) -> None:
+    source, out = f"folder:{world}", tmp_path / "out"
+    preset = settings(options={"preset": "mirflickr", "code_dim": 16, "generator_width": 16}, max_steps=1)
+    with pytest.raises(
+        SourceError, match=r"preset='mirflickr' is .* and folder:.* has none\..*--labels concepts"
+    ):
+        train("crcgs", source, out=out, **preset)
+    assert not out.exists()
+    assert log(train("crcgs", source, out=out, labels="concepts", **preset))
+    assert not preset_needs_labels("ascl+crcgs", {"preset": "acf"})  # of AsCL, which needs no labels
 
 
 @pytest.mark.usefixtures("configs")

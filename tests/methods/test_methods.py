@@ -1,5 +1,7 @@
 """Methods by name: options and combinations."""
 
+import inspect
+import math
 from typing import Any
 
 import numpy as np
@@ -90,11 +92,61 @@ def test_options_reach_every_member_that_has_them() -> None:
         ("loud", {"alpha": "much"}, r"alpha='much': the method 'loud' needs a value like 0\.5"),
         ("loud", {"both": 1}, r"both=1: .* like True"),
         ("loud", {"alpha": True}, r"alpha=True: .* like 0\.5"),
+        ("loud", {"alpha": math.nan}, "alpha=nan: the method 'loud' needs a finite number"),
+        ("loud+own", {"alpha": math.inf}, r"alpha=inf: the method 'loud\+own' needs a finite number"),
+        ("loud", {"preset": "coco"}, "preset='coco': the method 'loud' has no presets"),
+        ("crcgs", {"preset": "cocoo"}, r"preset='cocoo': no such preset\. Did you mean 'coco'"),
+        ("crcgs", {"preset": ["coco"]}, r"preset=\['coco'\]: no such preset"),
     ],
 )
 def test_a_bad_name_or_option_is_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         make_method(name, options)
+
+
+@pytest.mark.parametrize(
+    ("method", "bounds"),
+    [
+        ("ascl", {"u1": (0, 1), "tau": (0, None), "w_i": (0, None), "w_pos": (0, None), "heads": (1, None)}),
+        (
+            "coder",
+            {
+                **dict.fromkeys(("sharpness", "lambda_c", "lambda_p", "lambda_kl"), (0, None)),
+                "momentum": (0, 1),
+                "queue": (-1, None),
+                "clusters": (2, None),
+                "lambda_s": (0, None),
+            },
+        ),
+        (
+            "crcgs",
+            {
+                **dict.fromkeys(
+                    ("w_infonce", "w_t", "w_c", "w_ss", "w_ta", "phi", "alpha_pair", "beta_inv"), (0, None)
+                ),
+                **dict.fromkeys(("nce_temperature", "support_temperature"), (1e-9, None)),
+                "noise_count": (-1, None),
+                "code_dim": (1, None),
+                "generator_width": (1, None),
+            },
+        ),
+        ("cusa", {"alpha": (0, None), "beta": (0, None), "tau_s": (1e-9, None), "tau_init": (0.1, 0.99)}),
+        ("infonce", {"siblings": (0, None), "hard_negatives": (0, None)}),
+        ("siglip", {}),
+    ],
+)
+def test_every_number_has_a_range(method: str, bounds: dict[str, tuple[float, float | None]]) -> None:
+    parameters = inspect.signature(METHODS[method].__init__).parameters.values()
+    defaults = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+    numbers = {name: value for name, value in defaults.items() if type(value) in (int, float)}
+    assert numbers.keys() == bounds.keys()
+    for name, (least, most) in bounds.items():
+        number = type(numbers[name])
+        make_method(method, {name: number(least)})
+        too_small = number(least) - (0.5 if number is float else 1)
+        for value in [too_small] if most is None else [too_small, most + 0.5]:
+            with pytest.raises(ModelError, match=rf"{name}={value}: .*must be"):
+                make_method(method, {name: value})
 
 
 def test_infonce_counts_once_or_not_at_all() -> None:

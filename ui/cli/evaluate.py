@@ -106,7 +106,7 @@ def evaluate(
     results = measure(
         open_runtime(model, runtime, device, heads=heads),
         pairs,
-        features_from_file(image_features, len(pairs)).values if image_features else None,
+        features_from_file(image_features, pairs).values if image_features else None,
         protocols=protocol or ["standard"],
         rerank=rerank,
         u1=u1,
