@@ -172,7 +172,7 @@ def measure(checkpoint: Path, settings: dict[str, Any]) -> dict[str, Measurement
     """
     encoder, pairs = load_encoder(f"local-dir:{checkpoint}"), load_pairs(settings["validation"])
     spec = settings.get("validation_features")
-    images: ImageRows = features_from_file(spec, len(pairs)) if spec else DecodedImages(pairs, encoder)
+    images: ImageRows = features_from_file(spec, pairs) if spec else DecodedImages(pairs, encoder)
     embeddings, _ = encode_rows(encoder, images, np.arange(len(pairs)))
     captions, image_of_caption = pairs.flat_captions()
     t2i, i2t = ranks(CosineSimilarity(embeddings, encoder.encode_texts(captions)), image_of_caption)

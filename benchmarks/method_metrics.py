@@ -56,7 +56,7 @@ def measure(model: Path, pairs: PairSet, features: str | None) -> Queries:
     """
     encoder = load_encoder(f"local-dir:{model}", device="cpu")
     stored = (
-        features_from_file(features, len(pairs))
+        features_from_file(features, pairs)
         if features
         else cached_features(pairs, encoder, workers=0, progress=False)
     )

@@ -99,8 +99,17 @@ class StoredImages:
         self.are_pixels = values.dtype == np.uint8
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """See `ImageRows.read`; returns all requested rows, the unusable ones too."""
+        """See `ImageRows.read`; returns all requested rows, the unusable ones too.
+
+        Raises:
+            SourceError: features are not finite.
+        """
         values = np.array(self.values[rows], np.uint8 if self.are_pixels else np.float32)
+        if not self.are_pixels and not (finite := np.isfinite(values).reshape(len(values), -1).all(1)).all():
+            raise SourceError(
+                f"The features of row {rows[~finite][0]} (counted from 0) are not all finite numbers. "
+                "Compute the features again."
+            )
         return torch.from_numpy(values), rows
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.errors import ModelError, SourceError
 from itr_core.evaluation import evaluate
-from itr_core.features.image_rows import cached_features, cached_pixels
+from itr_core.features.image_rows import StoredImages, cached_features, cached_pixels
 from itr_core.metrics import retrieval_metrics
 from itr_core.pairs import load_pairs
 from itr_core.training import train
@@ -106,6 +106,16 @@ def test_the_command_evaluates_features_of_a_file(world: Path, tmp_path: Path) -
     assert "has shape (3, 32); the source has 64 images" in " ".join(few.stderr.split())
     none = CliRunner().invoke(app, [*asked, f"{tmp_path}/none.npy"])
     assert "not a NumPy array of numbers" in " ".join(none.stderr.split())
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 2)], ids=["images", "regions"])
+def test_features_that_are_not_finite_are_named(shape: tuple[int, ...]) -> None:
+    values = np.zeros((5, *shape), np.float32)
+    values[3, ..., 1] = np.nan
+    images = StoredImages(values, {})
+    assert len(images.read(np.array([0, 4, 2]))[0]) == 3
+    with pytest.raises(SourceError, match=r"The features of row 3 .* not all finite numbers\. Compute"):
+        images.read(np.array([0, 3]))
 
 
 def test_a_new_projection_with_a_bias_maps_the_mean_feature_to_zero(
