@@ -179,11 +179,11 @@ class CRCGS(Method):
         The pretraining of the generators is reconstructed: the code only shows that it uses L1. g^t is the
         code of the mean caption of an image, not of the caption in the batch. One code per image and modality
         in half precision is therefore enough (100 MB of state for 100,000 images), and no generator runs
-        during training. By default log c has a learned offset. The mean in L_ss is clamped to at least 1e-6;
-        rows without labels are skipped. The critics are updated once in the same step as the students,
-        instead of three times before it, by the same optimiser with the same gradient clipping: the term
-        "crcgs_critic" has gradients only for the critics, "crcgs_adversary" only for everything else. The
-        critics output one logit instead of two.
+        during training. By default log c has a learned offset. The mean in L_ss is clamped to at least 1e-6.
+        Rows without labels are skipped in L_ss and in the second term of L_o. The critics are updated once in
+        the same step as the students, instead of three times before it, by the same optimiser with the same
+        gradient clipping: the term "crcgs_critic" has gradients only for the critics, "crcgs_adversary" only
+        for everything else. The critics output one logit instead of two.
     """
 
     needs = frozenset({"labels"})

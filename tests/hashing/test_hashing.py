@@ -45,13 +45,15 @@ def loss_as_published(
         c = [(v[i] + t[i]) / 2 for i in range(len(v))]
         hv, ht, hc = ([head(x[None])[0] for x in rows] for rows in (v, t, c))
     n, structure, sharing, rounding = len(v), 0.0, 0.0, 0.0
+    labelled = [i for i in range(n) if y[i].any()]
     for i in range(n):
         rounding += ((hc[i] - hc[i].sign()) ** 2).sum().item() / n
         for j in range(n):
             structure += (half_cos(c[i], c[j]) - half_cos(hc[i], hc[j])) ** 2 / n
-            for one, other in ((hv, hv), (hv, ht), (ht, ht)):
+            for one, other in ((hv, hv), (hv, ht), (ht, ht)) if {i, j} <= {*labelled} else ():
                 theta = half_cos(one[i], other[j])
-                sharing += (math.log(1 + math.exp(theta)) - (theta if y[i] @ y[j] > 0 else 0)) / n**2
+                loss = math.log(1 + math.exp(theta)) - (theta if y[i] @ y[j] > 0 else 0)
+                sharing += loss / len(labelled) ** 2
     return a * structure + b * sharing + g * rounding
 
 

@@ -213,19 +213,28 @@ def test_support_loss_is_symmetric_and_bounded() -> None:
 
 
 def shared_as_published(v: Tensor, t: Tensor, y: Tensor) -> float:
+    v, t, y = (rows[y.any(1)] for rows in (v, t, y))  # the authors' data have no rows without labels
     total = 0.0
     for one, other in ((v, v), (v, t), (t, t)):
         for a in range(len(v)):
             for b in range(len(v)):
                 theta = cos(one[a], other[b]) / 2
                 total += math.log(1 + math.exp(theta)) - (theta if (y[a] @ y[b]) > 0 else 0)
-    return total / len(v) ** 2
+    return total / max(len(v), 1) ** 2
 
 
 @given(st.integers(0, 999), st.integers(1, 6))
 def test_shared_label_loss_equals_the_double_loop(seed: int, n: int) -> None:
     (v, t), y = rows(seed, n), some_labels(seed, n)
     assert shared_label_loss(v, t, y).item() == pytest.approx(shared_as_published(v, t, y), abs=1e-9)
+
+
+def test_rows_without_labels_are_not_pushed_from_their_own_pair() -> None:
+    v, t = (x.requires_grad_() for x in rows(9, 3))
+    y = torch.tensor([[1.0, 0], [0, 0], [1, 1]], dtype=torch.float64)
+    shared_label_loss(v, t, y).backward()
+    assert present(v.grad).any(dim=1).tolist() == present(t.grad).any(dim=1).tolist() == [True, False, True]
+    assert shared_label_loss(v, t, torch.zeros_like(y)).item() == 0
 
 
 def test_gradient_of_the_shared_label_loss() -> None:
