@@ -1,5 +1,6 @@
 """Write the towers of a model for a runtime, with what serving needs, as one folder."""
 
+import importlib.util
 import shutil
 import sys
 import tempfile
@@ -15,12 +16,15 @@ from itr_core.encoders import DualEncoder
 from itr_core.encoders.encoder import Pixels
 from itr_core.encoders.model_specs import local_weights
 from itr_core.errors import ModelError
-from itr_core.runtimes.manifest import Export, WeightFile
+from itr_core.runtimes.manifest import NAME, Export, WeightFile
 from itr_core.runtimes.preparation import TextIds
 from itr_core.runtimes.store import finish_export
 from itr_core.runtimes.tokenizer_export import exported_tokenizer
 from itr_core.runtimes.towers import ImageModule, text_module
 from itr_core.system.files import cache_dir, sweep, temporary, writing
+
+_LIBRARIES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino", "nncf")}
+"""What each runtime needs: torch writes ONNX, which OpenVINO converts, and `nncf` quantises."""
 
 
 def export(
@@ -41,9 +45,16 @@ def export(
         calibration: for int8, training images that `prepare` returned, and their captions.
 
     Raises:
-        ModelError: The model or the precision cannot be exported, or a library is missing.
+        ModelError: The model or the precision cannot be exported, a library is missing, or `folder` has other
+            files than an export.
         WriteError: The folder or the cache cannot be written.
     """
+    if folder.exists() and not (folder / NAME).is_file() and (folder.is_file() or any(folder.iterdir())):
+        raise ModelError(f"{folder} exists and is no export; choose another folder, or move this one.")
+    if missing := [name for name in _LIBRARIES[runtime] if importlib.util.find_spec(name) is None]:
+        raise ModelError(
+            f"An export for {runtime} needs {' and '.join(missing)}: pip install 'pairscope[{runtime}]'"
+        )
     if runtime == "onnx" and precision == "bf16":
         raise ModelError("ONNX Runtime cannot run bf16 on CPUs: use --precision int8 or --runtime openvino.")
     if precision == "int8" and not (calibration[0] and calibration[1]):
@@ -97,10 +108,6 @@ def export(
 
 def _write(module: torch.nn.Module, example: Any, path: Path, about: Export, calibration: list[Any]) -> None:
     """Write one tower as `path` with the suffixes of the runtime."""
-    try:
-        import onnx  # noqa: F401 - torch.onnx needs it
-    except ImportError as error:
-        raise ModelError(f"Exporting needs onnx: pip install 'pairscope[{about.runtime}]'") from error
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:  # deleted with the part of a killed export
         file = Path(scratch) / "tower.onnx"
         axes = {0: "batch", 1: "length"} if path.name == "text" and about.any_length else {0: "batch"}

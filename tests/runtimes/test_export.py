@@ -229,6 +229,35 @@ def test_a_missing_runtime_names_its_extra(
         ExportedEncoder(exported["clip", runtime].folder).encode_texts(["a dog"])
 
 
+@pytest.mark.parametrize("library", ["onnx", "openvino", "nncf"])
+def test_a_library_that_an_export_needs_is_missed_before_it_begins(
+    encoders: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ModelError, match=rf"needs {library}: pip install 'pairscope\[openvino\]'"):
+        export(encoders["clip"], tmp_path / "export", "openvino")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_other_files_is_not_replaced(encoders: Any, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
+    for folder in (tmp_path, tmp_path / "photo.jpg"):
+        with pytest.raises(ModelError, match="exists and is no export; choose another folder"):
+            export(encoders["clip"], folder, "onnx")
+    assert (tmp_path / "photo.jpg").read_bytes() == b"a photo"
+
+
+def test_a_source_that_is_missing_is_told_before_the_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("itr_core.runtimes.export.export", lambda *_, **__: pytest.fail("exported"))
+    out, source = str(tmp_path / "export"), str(tmp_path / "nosuch")
+    for options in (["--check", source], ["--precision", "int8", "--calibrate", source]):
+        refused = CliRunner().invoke(app, ["export", "starter:infonce", "--out", out, *options])
+        assert refused.exit_code == 2
+        assert source in refused.stderr.replace("\n", "")
+
+
 def test_tokens_need_torch(exported: Any) -> None:
     with pytest.raises(ModelError, match="--runtime torch"):
         exported["clip", "onnx"].encode_texts(["a dog"], tokens=True)

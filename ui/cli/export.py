@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from itr_core.errors import ModelError
+from itr_core.system.garbage import without_search
 from ui.cli.options import MODEL_HELP, SOURCE_HELP, Json
 from ui.cli.output import print_json, print_table, print_warning
 
@@ -47,25 +48,29 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a model for OpenVINO or ONNX Runtime, and measure whether it retrieves as well as in torch."""
-    from itr_core.encoders.dual_encoder import load_encoder
-    from itr_core.evaluation.admission import measure_export
-    from itr_core.pairs import load_pairs
-    from itr_core.runtimes.export import export as write
-    from itr_core.runtimes.store import folder_of
+    with without_search():
+        from itr_core.encoders.dual_encoder import load_encoder
+        from itr_core.evaluation.admission import measure_export
+        from itr_core.evaluation.evaluate import decodable
+        from itr_core.pairs import load_pairs
+        from itr_core.runtimes.export import export as write
+        from itr_core.runtimes.store import folder_of
 
     if model.startswith("starter:"):
         check, calibrate = check or "picturebook:val", calibrate or "picturebook:train"
     if calibrate and (calibrate == check or calibrate.endswith((":test", ":val"))):
         raise ModelError(f"--calibrate {calibrate}: calibrate on training images, not on those of a test.")
-    encoder = load_encoder(model, device="cpu").fuse()
+    with without_search():
+        encoder = load_encoder(model, device="cpu").fuse()
+    pairs = load_pairs(check) if check else None  # a wrong one is told now, not after the export
+    training = load_pairs(calibrate, limit=CALIBRATION_IMAGES) if precision == "int8" and calibrate else None
+    images, captions, kept = [], [], list[int]()
+    if training:
+        images = [encoder.prepare(image) for image in decodable(training, kept, [])]
+        captions = [caption for row in kept for caption in training.captions[row][:1]]
     folder = out or folder_of(model, runtime, precision)
-    images, captions = [], []
-    if precision == "int8" and calibrate:
-        pairs = load_pairs(calibrate, limit=CALIBRATION_IMAGES)
-        images = [encoder.prepare(pairs.image(row)) for row in range(len(pairs))]
-        captions = [caption for each in pairs.captions for caption in each[:1]]
     write(encoder, folder, runtime, precision, calibration=(images, captions))
-    found = measure_export(folder, encoder, load_pairs(check)) if check else None
+    found = measure_export(folder, encoder, pairs) if pairs else None
     if as_json:
         print_json({"path": str(folder), "check": found.model_dump() if found else None})
     elif found:
