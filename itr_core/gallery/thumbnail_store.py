@@ -31,6 +31,10 @@ _NAME = re.compile(rf"{THUMBNAILS}/((?:[\w-]+/)*[\w-]+\.\w+)", re.ASCII)
 """Names that a build gives; any other, such as one with `..`, could lead out of the prefix."""
 
 
+class _WrongFileError(ImageError):
+    """The store answers, but not with the thumbnail."""
+
+
 class ThumbnailStore:
     """Files under a prefix, which are compared with a manifest; several threads may use one store.
 
@@ -78,7 +82,9 @@ class ThumbnailStore:
         try:
             content = task.result(SECONDS)
         except FileNotFoundError:
-            raise self._failure(name, "has no such file") from None
+            raise self._failure(name, "has no such file", _WrongFileError) from None
+        except PermissionError:  # S3 says so of files that are not there, too
+            raise self._failure(name, "refuses to give this file", _WrongFileError) from None
         except Exception as error:  # of fsspec, its file systems and httpx, or the time limit
             task.cancel()
             with self._lock:
@@ -88,9 +94,34 @@ class ThumbnailStore:
             reason = "did not answer in time" if late else f"failed ({why})"
             raise self._failure(name, reason) from error
         if (len(content), sha256(content).hexdigest()) != (stamp.size, stamp.sha256):
-            raise self._failure(name, "has another file than the gallery's manifest lists")
+            raise self._failure(name, "has another file than the gallery's manifest lists", _WrongFileError)
         self._keep(name, content)
         return content
+
+    def check(self) -> None:
+        """Read the first and the last thumbnail, so that a wrong prefix is told at once.
+
+        A store that does not answer is only named in the log: it is asked again when a thumbnail is needed.
+
+        Raises:
+            GalleryError: The store answers, and has neither.
+        """
+        names = [name for name in self._files if _NAME.fullmatch(name)]
+        self._silent_until = time.monotonic() + REST_SECONDS  # what is wrong is raised
+        for name in dict.fromkeys((*names[:1], *names[-1:])):
+            try:
+                self.read(name)
+                return
+            except _WrongFileError as error:
+                wrong = error
+            except ImageError as error:
+                log.warning("%s gives no thumbnails now: %s.", self._prefix, error)
+                return
+        if names:
+            raise GalleryError(
+                f"{self._prefix} is not where the thumbnails are. {wrong}. The prefix stands for the folder "
+                f"{THUMBNAILS} of the gallery: {names[0].removeprefix(THUMBNAILS + '/')} must follow it."
+            )
 
     def _keep(self, name: str, content: bytes) -> None:
         with self._lock:
@@ -99,14 +130,14 @@ class ThumbnailStore:
             while self._cached_bytes > CACHE_BYTES:
                 self._cached_bytes -= len(self._cache.popitem(last=False)[1])
 
-    def _failure(self, name: str, reason: str) -> ImageError:
+    def _failure(self, name: str, reason: str, kind: type[ImageError] = ImageError) -> ImageError:
         with self._lock:
             silent = time.monotonic() < self._silent_until
             if not silent:
                 self._silent_until = time.monotonic() + REST_SECONDS
         if not silent:  # not for every thumbnail of a page
             log.warning("%s: the store of thumbnails %s %s.", name, self._prefix, reason)
-        return ImageError(f"{name} is away: the store of the thumbnails {reason.partition(' (')[0]}")
+        return kind(f"{name} is away: the store of the thumbnails {reason.partition(' (')[0]}")
 
 
 def _is_http(prefix: str) -> bool:
@@ -128,6 +159,8 @@ def _of_address(prefix: str) -> Callable[[str], bytes]:
         answer = client.get(f"{prefix}/{name}")
         if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
             raise FileNotFoundError(name)
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise PermissionError(name)
         return answer.raise_for_status().content
 
     weakref.finalize(fetch, client.close)

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from itr_core.errors import GalleryError, ImageError
 from itr_core.gallery import Gallery
 from itr_core.gallery.manifest import Stamp
-from itr_core.gallery.thumbnail_store import ThumbnailStore
+from itr_core.gallery.thumbnail_store import REST_SECONDS, SECONDS, ThumbnailStore
 from tests.galleries import unit, write_gallery
 from tests.stores import StoreServer, served_store
 
@@ -34,6 +33,15 @@ def gallery(tmp_path: Path) -> Gallery:
 def server(gallery: Gallery) -> Iterator[StoreServer]:
     with served_store(gallery.path.parent / "moved") as server:
         yield server
+
+
+class Clock:
+    """Stands for `time` where the test says how late it is."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 def red(gallery: Gallery, row: int) -> int:
@@ -77,25 +85,47 @@ def test_files_that_the_manifest_does_not_list_are_refused(
 def test_a_store_that_is_away_is_not_waited_for_again_at_once(
     gallery: Gallery, server: StoreServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("itr_core.gallery.thumbnail_store.SECONDS", 0.3)
-    monkeypatch.setattr("itr_core.gallery.thumbnail_store.REST_SECONDS", 2.0)
+    clock = Clock()
+    monkeypatch.setattr("itr_core.gallery.thumbnail_store.time", clock)
     opened = Gallery.open(gallery.path, thumbnails_at=server.prefix)
     assert red(opened, 0) == pytest.approx(0, abs=4)
-    server.delay = 3
-    start = time.monotonic()
+    server.delay = SECONDS + 2
     for row in range(1, N):
         with pytest.raises(ImageError, match="is away: the store of the thumbnails d"):
             opened.decoded_thumbnail(row)
-    assert time.monotonic() - start < 2
     assert len(server.requests) == 2
     assert [record.levelno for record in caplog.records if record.name.endswith("store")] == [logging.WARNING]
     assert red(opened, 0) == pytest.approx(0, abs=4)  # kept in memory
-    server.delay = 0
-    time.sleep(2.2)
+    server.delay, clock.now = 0, REST_SECONDS + 1
     assert red(opened, 1) == pytest.approx(8, abs=4)
     server.status = 500
     with pytest.raises(ImageError, match="is away: the store of the thumbnails failed"):
         opened.decoded_thumbnail(2)
+
+
+def test_a_wrong_prefix_is_told_before_a_thumbnail_is_needed(
+    gallery: Gallery, server: StoreServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def check(prefix: str) -> None:
+        ThumbnailStore(prefix, gallery.manifest.files).check()
+
+    check(server.prefix)
+    check(str(tmp_path / "moved"))
+    (tmp_path / "moved" / "0.webp").unlink()
+    check(server.prefix)  # one that is missing is no wrong prefix
+    for wrong in (f"{server.prefix}/thumbnails", str(tmp_path), str(tmp_path / "nosuch")):
+        with pytest.raises(GalleryError, match=rf"{wrong} is not where .* no such file.*0\.webp must follow"):
+            check(wrong)
+    server.status = 403
+    with pytest.raises(GalleryError, match="refuses to give this file"):
+        check(server.prefix)
+    server.status, server.content = 200, b"<html>Sign in</html>"
+    with pytest.raises(GalleryError, match="has another file"):
+        check(server.prefix)
+    assert not caplog.records
+    server.status = 503
+    check(server.prefix)  # it may come back
+    assert f"{server.prefix} gives no thumbnails now" in caplog.text
 
 
 def test_memory_for_thumbnails_is_limited(

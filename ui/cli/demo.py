@@ -10,7 +10,7 @@ import typer
 
 from itr_core.errors import PairscopeError
 from itr_core.system.garbage import without_search
-from ui.cli.options import Exact, Thumbnails, parse_thumbnails
+from ui.cli.options import Exact, RuntimeName, Thumbnails, parse_thumbnails
 from ui.cli.output import PrintableFormatter
 
 GALLERY_VARIABLE, MODEL_VARIABLE = "PAIRSCOPE_GALLERY", "PAIRSCOPE_MODEL"
@@ -41,7 +41,7 @@ def demo(
         ),
     ] = None,
     runtime: Annotated[
-        str | None,
+        RuntimeName | None,
         typer.Option(
             envvar="PAIRSCOPE_RUNTIME",
             metavar="torch|onnx|openvino",

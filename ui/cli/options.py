@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,8 +22,9 @@ MODEL_HELP = (
 Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda[:n] or mps. Default: the best available.")]
+RuntimeName = Literal["torch", "onnx", "openvino"]
 Runtime = Annotated[
-    str | None,
+    RuntimeName | None,
     typer.Option(
         metavar="torch|onnx|openvino",
         help="What runs the model: torch, or an export of it (`pairscope export`). Default: torch.",
@@ -50,10 +52,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 
 
 def parse_thumbnails(values: Sequence[str], galleries: Sequence[str]) -> dict[str, str]:
-    """Parse the values of --thumbnails into the prefix of each gallery.
+    """Parse the values of --thumbnails into the prefix of each gallery, and look for thumbnails there.
 
     Raises:
-        PairscopeError: A value is not of the form GALLERY=PREFIX, or names none of these galleries.
+        PairscopeError: A value is not of the form GALLERY=PREFIX, names none of these galleries, or the
+            thumbnails are not there.
     """
     parsed = {}
     for value in values:
@@ -64,6 +67,12 @@ def parse_thumbnails(values: Sequence[str], galleries: Sequence[str]) -> dict[st
                 f"{did_you_mean(gallery, galleries)}"
             )
         parsed[gallery] = prefix
+    if parsed:
+        from itr_core.gallery.manifest import Manifest
+        from itr_core.gallery.thumbnail_store import ThumbnailStore  # imports httpx
+
+        for gallery, prefix in parsed.items():
+            ThumbnailStore(prefix, Manifest.read(Path(gallery)).files).check()
     return parsed
 
 

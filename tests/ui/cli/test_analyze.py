@@ -144,6 +144,9 @@ def test_a_report_shows_thumbnails_that_were_moved(folder: Path, report: str, tm
         refused = pairscope("analyze", gallery, "--thumbnails", wrong)
         assert refused.exit_code == 2
         assert "write GALLERY=PREFIX" in " ".join(refused.stderr.split())
+    refused = pairscope("analyze", gallery, "--thumbnails", f"{gallery}={tmp_path}")
+    assert refused.exit_code == 2
+    assert f"{tmp_path} is not where the thumbnails are" in " ".join(refused.stderr.split())
     moved = f"{gallery}={tmp_path / 'elsewhere'}"
     done = pairscope("analyze", gallery, "--thumbnails", moved, "--out", tmp_path / "report.html")
     assert done.exit_code == 0, done.output

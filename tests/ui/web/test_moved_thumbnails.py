@@ -61,6 +61,7 @@ def test_pictures_come_from_the_app_and_searches_go_on_without_the_store(
         )
         assert pictures.evaluate_all("all => all.map((each) => each.naturalWidth)") == [224] * 4
 
+    store.requests.clear()  # of the start, which looks for a thumbnail
     show("/?q=a+red+car&k=4")
     assert len(store.requests) == 4
     show("/?q=a+red+car&k=4")
