@@ -132,7 +132,7 @@ def open_model(
         raise ModelError(
             f"No model {spec!r}: it is neither a checkpoint folder nor one of starter:METHOD, "
             "NAME/PRETRAINED, hf-hub:ORG/REPO, local-dir:PATH, transformers:ORG/REPO, "
-            "towers:timm:NAME+hf:ORG/REPO."
+            "sentence-transformers:ORG/REPO, towers:timm:NAME+hf:ORG/REPO."
             f"{_nearest(name, open_clip.list_models())}"
         )
     if not slash:

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from itr_core.encoders.starter_embeddings import StarterEmbeddings
-from itr_core.errors import NOT_ALLOWED, GalleryError
+from itr_core.errors import DISK_FULL, NOT_ALLOWED, GalleryError
 from itr_core.gallery.content import Content, items_of, skipped_of
 from itr_core.gallery.earlier import EarlierGallery, EarlierImage
 from itr_core.gallery.image_workers import PreparedImage, UnusableImage, prepared_images
@@ -274,6 +274,8 @@ def _cannot_write(error: OSError, path: Path, part: Path, need: int) -> str:
     why = f"The gallery {path} cannot be written ({error.strerror or error})."
     if error.errno in NOT_ALLOWED:
         return f"{why} Choose a folder with write permission."
+    if error.errno and error.errno not in DISK_FULL:
+        return f"{why} Choose another folder."
     free = shutil.disk_usage(next(folder for folder in part.parents if folder.exists())).free
     return (
         f"{why} It needs about {need / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free. Free disk space and "

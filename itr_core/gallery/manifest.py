@@ -153,7 +153,8 @@ class Manifest(BaseModel):
                 moved = (
                     ""
                     if (root / THUMBNAILS).is_dir()
-                    else "If its thumbnails were moved, name their place with --thumbnails. Else: "
+                    else "If its thumbnails were moved, name their place with --thumbnails, or copy them "
+                    "back for an update. Else: "
                 )
                 raise GalleryError(
                     f"The gallery {folder} is damaged: {damaged[0]}{more}. {moved}"
@@ -225,7 +226,8 @@ def _command_to_build(folder: Path) -> str:
     """Return the remedy for a path that is no gallery: what is there is most likely a source."""
     if not folder.exists():
         return f"Build one: pairscope build SOURCE --out {quote(str(folder))}"
-    out = folder.with_name(f"{folder.stem or 'photos'}-gallery")
+    named = folder.resolve() if folder.name in ("", "..") else folder
+    out = named.parent / f"{named.stem or 'photos'}-gallery"
     return (
         f"If it contains pictures, build a gallery of them: pairscope build {quote(str(folder))} "
         f"--out {quote(str(out))}"

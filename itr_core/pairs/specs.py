@@ -38,9 +38,9 @@ def parse_spec(spec: str, schemes: Iterable[str]) -> tuple[str, str]:
     if (is_archive(path) or path.suffix.lower() in UNREAD_SUFFIXES) and "://" not in name:
         return "archive", name
     if path.is_file():
+        other = f", not a {path.suffix} file" if path.suffix else ""
         raise SourceError(
-            f"{spec}: a source is a folder, an archive, or a .parquet, {', '.join(TABLES)} file, "
-            f"not a {path.suffix} file."
+            f"{spec}: a source is a folder, an archive, or a .parquet, {', '.join(TABLES)} file{other}."
         )
     if colon:
         raise SourceError(f"Unknown kind of source {scheme!r} in {spec!r}.{did_you_mean(scheme, schemes)}")

@@ -6,7 +6,6 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from itr_core.errors import GalleryError
 
@@ -32,7 +31,7 @@ class MilvusConnection:
         uri: the same, the file as an absolute path.
 
     Raises:
-        GalleryError: `uri` is neither, or contains a password.
+        GalleryError: `uri` is neither, or contains what could be secret.
     """
 
     def __init__(self, uri: str) -> None:
@@ -43,10 +42,10 @@ class MilvusConnection:
                     "milvus:FILE.db for Milvus Lite on this machine."
                 )
             uri = str(Path(os.path.expanduser(uri)).absolute())
-        elif "@" in urlsplit(uri).netloc:
+        elif "@" in uri or "?" in uri:
             raise GalleryError(
-                "The URI of Milvus contains a user or a password, which would be stored. Leave them out, and "
-                f"set the environment variable {TOKEN} to USER:PASSWORD."
+                "The URI of Milvus contains a user, a password or a query, which would be stored. Leave them "
+                f"out, and set the environment variable {TOKEN} to USER:PASSWORD."
             )
         self.uri = uri
         self._client: MilvusClient | None = None

@@ -121,13 +121,17 @@ def milvus_of(engine: str) -> MilvusConnection | None:
     """Return the Milvus of an engine, without connecting to it; None for faiss.
 
     Raises:
-        GalleryError: There is no such engine.
+        GalleryError: There is no such engine, or no folder for its file.
     """
     if engine == FAISS:
         return None
     if not engine.startswith(MILVUS):
         raise GalleryError(f"There is no index engine {engine!r}. Choose {FAISS} or {MILVUS}URI.")
-    return MilvusConnection(engine.removeprefix(MILVUS))
+    milvus = MilvusConnection(engine.removeprefix(MILVUS))
+    folder = Path(milvus.uri).parent
+    if not milvus.uri.startswith("http") and not folder.is_dir():
+        raise GalleryError(f"{engine}: there is no folder {folder}. Create it, or name another file.")
+    return milvus
 
 
 def distinct_captions(captions: Iterable[Sequence[str]]) -> dict[str, int]:

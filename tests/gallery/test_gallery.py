@@ -265,6 +265,10 @@ def test_a_folder_that_is_no_gallery_is_never_replaced(
     for path in (tmp_path, tmp_path / "photo.jpg"):
         with pytest.raises(GalleryError, match="is no gallery"):
             Gallery.build(few, encoder, path)
+    with pytest.raises(
+        GalleryError, match=r"cannot be written \(Not a directory\)\. Choose another folder\."
+    ):
+        Gallery.build(few, encoder, tmp_path / "photo.jpg" / "gallery")
     assert (tmp_path / "photo.jpg").read_bytes() == b"a photo"
     (tmp_path / "empty").mkdir()
     assert len(Gallery.build(few, encoder, tmp_path / "empty")) == 7

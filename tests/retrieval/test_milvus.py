@@ -229,6 +229,8 @@ def test_a_file_of_milvus_lite_is_searched_and_tells_who_else_opens_it(tmp_path:
         ("milvus", "There is no index engine 'milvus'"),
         ("milvus:localhost:19530", "milvus:http://HOST"),
         ("milvus:https://ann:secret@host:19530", TOKEN),
+        ("milvus:https://host:19530?token=secret", TOKEN),
+        ("milvus:/nosuch/index.db", "there is no folder /nosuch"),
     ],
 )
 def test_engines_that_are_none(tmp_path: Path, engine: str, message: str) -> None:

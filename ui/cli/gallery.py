@@ -141,7 +141,8 @@ def update(
     try:
         pairs = load_pairs(source or before.manifest.source, **before.manifest.options)
     except SourceError as error:
-        raise SourceError(f"{error} If it is elsewhere now: pairscope update {gallery} SOURCE") from error
+        remedy = "" if source else f" If it is elsewhere now: pairscope update {gallery} SOURCE"
+        raise SourceError(f"{error}{remedy}") from error
     for note in pairs.notes:
         print_warning(note)
     found = changes(before, pairs)

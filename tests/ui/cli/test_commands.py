@@ -52,6 +52,22 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_a_folder_that_is_no_gallery_is_named_with_a_place_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    monkeypatch.chdir(photos)
+    for named, out in (
+        (".", f"{photos}-gallery"),
+        (str(photos), f"{photos}-gallery"),
+        ("/", "/photos-gallery"),
+    ):
+        refused = pairscope("update", named)
+        assert refused.exit_code == 2
+        assert f"pairscope build {named} --out {out}" in " ".join(refused.stderr.split())
+
+
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("picture") / "photo.png"

@@ -86,3 +86,16 @@ def test_a_folder_that_was_moved_is_named(photos: Path, tmp_path: Path) -> None:
     found = pairscope("update", gallery, moved, "--json")
     assert json.loads(found.stdout)["unchanged"] == 6
     assert pairscope("update", gallery).exit_code == 0  # it knows the new folder
+
+
+def test_a_wrong_source_and_moved_thumbnails_are_named(photos: Path, tmp_path: Path) -> None:
+    gallery, missing = tmp_path / "gallery", tmp_path / "missing"
+    pairscope("build", photos, "--out", gallery, "--no-map")
+    refused = pairscope("update", gallery, missing)
+    assert refused.exit_code == 2
+    assert "no such file or folder" in refused.stderr
+    assert "elsewhere" not in refused.stderr  # a source was named
+    shutil.move(gallery / "thumbnails", tmp_path / "moved")
+    refused = pairscope("update", gallery)
+    assert refused.exit_code == 2
+    assert "copy them back for an update" in " ".join(refused.stderr.split())
