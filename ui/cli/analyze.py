@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from itr_core.system.garbage import without_search
 from ui.cli.options import Thumbnails, parse_thumbnails
 from ui.cli.output import print_json, print_line, print_table, print_warning, progress_bar
 
@@ -31,10 +32,11 @@ def analyze(
     as_json: Annotated[bool, typer.Option("--json", help="Print every table as JSON.")] = False,
 ) -> None:
     """Measure galleries side by side: recall, geometry, query length and causes of misses, with intervals."""
-    from analysis.gallery_analysis import GalleryAnalysis
-    from analysis.tables import named, tables
-    from itr_core.gallery import Gallery
-    from itr_core.system.files import whole_file
+    with without_search():
+        from analysis.gallery_analysis import GalleryAnalysis
+        from analysis.tables import named, tables
+        from itr_core.gallery import Gallery
+        from itr_core.system.files import whole_file
 
     moved = parse_thumbnails(thumbnails or (), [str(folder) for folder in galleries])
     opened = [Gallery.open(folder, thumbnails_at=moved.get(str(folder))) for folder in galleries]

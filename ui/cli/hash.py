@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from itr_core.system.garbage import without_search
 from ui.cli.options import MODEL_HELP, Device, Json, Source
 from ui.cli.output import print_json, print_table, report_skipped
 from ui.cli.source_options import SourceOptions, with_source_options
@@ -45,8 +46,9 @@ def hash_codes(
 
     mAP@n_query is taken over as many ranks as there are query images, as in the literature.
     """
-    from itr_core.encoders.dual_encoder import load_encoder
-    from itr_core.hashing.evaluate import evaluate_codes
+    with without_search():
+        from itr_core.encoders.dual_encoder import load_encoder
+        from itr_core.hashing.evaluate import evaluate_codes
 
     pairs = options.open(source)
     lengths = bits or [32]

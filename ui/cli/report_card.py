@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from itr_core.errors import PairscopeError
+from itr_core.system.garbage import without_search
 from ui.cli.options import MODEL_HELP, Device, Json
 from ui.cli.output import print_json, print_line, print_table, progress_bar
 
@@ -28,13 +29,14 @@ def report_card(
     """
     if out is not None and out.suffix not in (".svg", ".png"):
         raise PairscopeError(f"--out {out}: the name of the picture must end in .svg or .png.")
-    from analysis.report_card.measure import CHANCE, CHANCE_OF_BOTH, report_card, verdict
-    from analysis.report_card.picture import card_png, card_svg
-    from itr_core.encoders.dual_encoder import load_encoder
-    from itr_core.picturebook.source import WORLD_VERSION
-    from itr_core.system.files import whole_file
+    with without_search():
+        from analysis.report_card.measure import CHANCE, CHANCE_OF_BOTH, report_card, verdict
+        from analysis.report_card.picture import card_png, card_svg
+        from itr_core.encoders.dual_encoder import load_encoder
+        from itr_core.picturebook.source import WORLD_VERSION
+        from itr_core.system.files import whole_file
 
-    encoder = load_encoder(model, device=device).fuse()
+        encoder = load_encoder(model, device=device).fuse()
     with progress_bar("Encoding pictures") as progress:
         card = report_card(encoder, questions=questions, seed=seed, progress=progress)
     if out is not None:
