@@ -21,11 +21,11 @@ test-slow: .venv/installed-dev  ## the tests that take minutes, and a table of t
 $(SUITES): test-%: .venv/installed-dev
 	$(BIN)/python -m pytest -m $*
 
-bench: .venv/installed-dev  ## speed and memory against peers, into benchmarks/results and its README; QUICK=1: under 5 minutes, only printed
+bench: .venv/installed-dev  ## speed and memory against peers, into benchmarks/results and its README; QUICK=1: under 5 minutes, only printed; PEER=DIR: with clip-retrieval
 ifdef QUICK
 	$(BIN)/python benchmarks/bench.py --quick
 else
-	$(BIN)/python benchmarks/bench.py --results benchmarks/results
+	$(BIN)/python benchmarks/bench.py --results benchmarks/results $(if $(PEER),--peer $(PEER))
 	$(BIN)/python benchmarks/render.py
 endif
 

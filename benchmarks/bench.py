@@ -43,7 +43,7 @@ _GROWTH = (
     *("--pictures", "1000", "--pictures", "10000", "--pictures", "100000", "--pictures", "1000000"),
 )
 SUITE = (
-    Part("text_encoding", ("--threads", "1"), ("--threads", "1", "--rounds", "3")),
+    Part("text_encoding", ("--threads", "1", "--runtime", "openvino"), ("--threads", "1", "--rounds", "3")),
     Part(
         "image_encoding",
         ("--runtime", "openvino"),
@@ -68,6 +68,9 @@ def main(
     only: Annotated[
         list[str] | None, typer.Option(help="Run only this benchmark of the suite. Repeat for several.")
     ] = None,
+    peer: Annotated[
+        Path | None, typer.Option(help="Folder with clip-retrieval, see clip_retrieval_peer.py.")
+    ] = None,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the result files; by default none are kept.")
     ] = None,
@@ -87,6 +90,8 @@ def main(
             script = f"benchmarks/{part.script}.py"
             typer.echo(f"== {part.script}")
             command = [sys.executable, script, *arguments, "--results", str(folder.resolve())]
+            if peer and part.script == "http_search":
+                command += ["--peer", str(peer.resolve())]
             if subprocess.run(command, cwd=ROOT, check=False).returncode:
                 failed.append(part.script)
         typer.echo(goal_table(load_all(folder)))

@@ -1,11 +1,12 @@
-"""Measure the first start of the app with an empty cache and without a network, as on a Space.
+"""Measure the first start of the app, with an empty cache and no network as on a Space, and the next one.
 
     python benchmarks/first_start.py
 
 Seconds from the command until the page is served, until the demo gallery of 2,000 images can be searched,
 and until a first search is answered; then the memory of the app, and what a browser loads for the search
-page. All addresses of other hosts lead to a closed port. To measure a fresh installation, make a virtual
-environment with `requirements.txt` and name its interpreter with `--python`.
+page. The next start finds the cache of the first one and is compared with the import of gradio, torch and
+open_clip alone. All addresses of other hosts lead to a closed port. To measure a fresh installation, make a
+virtual environment with `requirements.txt` and name its interpreter with `--python`.
 """
 
 import os
@@ -42,43 +43,73 @@ def main(
     """Measure the first start of the app with an empty cache and without a network."""
     runs = [first_start(python) for _ in range(starts)]
 
-    def row(step: str, title: str, name: str, **goal: float) -> Row:
-        values = [run[step] for run in runs]
-        return Row(title=title, cells={name: Range(minimum=min(values), maximum=max(values)), **goal})
+    def span(name: str) -> Range:
+        values = [run[name] for run in runs]
+        return Range(minimum=min(values), maximum=max(values))
 
     seconds = {
         "seconds": Column(title="time", unit="s"),
         "goal": Column(title="goal", unit="s", format=".0f"),
     }
     goals = {"gallery": {"goal": GALLERY_GOAL}}
-    steps = [row(step, title, "seconds", **goals.get(step, {})) for step, title in STEPS.items()]
+    steps = [
+        Row(title=title, cells={"seconds": span(step), **goals.get(step, {})})
+        for step, title in STEPS.items()
+    ]
     size = {"size": Column(title="size", unit="MB")}
-    sizes = [row(step, title, "size") for step, title in SIZES.items()]
-    tables = {"seconds": Table(columns=seconds, rows=steps), "size": Table(columns=size, rows=sizes)}
+    sizes = [Row(title=title, cells={"size": span(name)}) for name, title in SIZES.items()]
+    again = {
+        "seconds": Column(title="time, next start", unit="s"),
+        "ratio": Column(title="of the imports", format=".2f"),
+    }
+    starts_again = [
+        Row(title="import of gradio, torch and open_clip", cells={"seconds": span("imports")}),
+        Row(title=STEPS["search"], cells={"seconds": span("again"), "ratio": span("ratio")}),
+    ]
+    tables = {
+        "seconds": Table(columns=seconds, rows=steps),
+        "size": Table(columns=size, rows=sizes),
+        "again": Table(columns=again, rows=starts_again),
+    }
     report("first_start", tables, results, [f"Starts: {starts}, with an empty cache and no network."])
 
 
 def first_start(python: str) -> dict[str, float]:
+    """Start the app with an empty cache, and again.
+
+    Returns:
+        What `started` returns; `again`, the seconds until the second app has answered a search; `imports`,
+        those of the import of gradio, torch and open_clip; and `ratio`, that of these two.
+    """
+    with tempfile.TemporaryDirectory() as cache:
+        found = started(python, Path(cache))
+        again = started(python, Path(cache))["search"]
+    start = time.perf_counter()
+    subprocess.run([python, "-c", "import gradio, torch, open_clip"], check=True)
+    imports = time.perf_counter() - start
+    return found | {"again": again, "imports": imports, "ratio": again / imports}
+
+
+def started(python: str, cache: Path) -> dict[str, float]:
     """Start the app once; return the seconds of all `STEPS` and the megabytes of all `SIZES`."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as cache:
-        command = [python, "app.py", "--port", str(port)]
-        environment = os.environ | NO_NETWORK | {"PAIRSCOPE_CACHE": cache}
-        start = time.perf_counter()
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as app:
-            try:
-                while not _serves(port):
-                    _wait(app)
-                served = time.perf_counter() - start
-                while not list(Path(cache).glob("galleries/picturebook-*/manifest.json")):
-                    _wait(app)
-                built = time.perf_counter() - start
-                App(f"http://127.0.0.1:{port}").search("a red car")
-                answered = time.perf_counter() - start
-                memory = megabytes(app.pid)
-                loaded = bytes_of_page(f"http://127.0.0.1:{port}")
-            finally:
-                app.terminate()
+    command = [python, "app.py", "--port", str(port)]
+    environment = os.environ | NO_NETWORK | {"PAIRSCOPE_CACHE": str(cache)}
+    start = time.perf_counter()
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as app:
+        try:
+            while not _serves(port):
+                _wait(app)
+            served = time.perf_counter() - start
+            while not list(cache.glob("galleries/picturebook-*/manifest.json")):
+                _wait(app)
+            built = time.perf_counter() - start
+            App(f"http://127.0.0.1:{port}").search("a red car")
+            answered = time.perf_counter() - start
+            memory = megabytes(app.pid)
+            loaded = bytes_of_page(f"http://127.0.0.1:{port}")
+        finally:
+            app.terminate()
     return {
         "page": served, "gallery": built, "search": answered, "memory": memory, "bytes": loaded / 1e6
     }  # fmt: skip
