@@ -26,7 +26,7 @@ def test_every_page_is_what_the_results_say() -> None:
 
 
 def test_the_readme_is_an_index() -> None:
-    assert len(README.read_text(encoding="utf-8").splitlines()) <= 80
+    assert len(GENERATED.sub("", README.read_text(encoding="utf-8")).splitlines()) <= 40  # beside the tables
 
 
 def test_every_result_is_shown_on_a_page() -> None:
