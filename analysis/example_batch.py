@@ -52,7 +52,7 @@ def example_batch(gallery: Gallery, *, seed: int = 0) -> ExampleBatch:
     drawn = np.random.default_rng(seed).permutation(np.unique(owners))[:_EXAMINED]
     captions = np.array([_caption(gallery, image) for image in drawn.tolist()], np.int64)
     if len(drawn) < PAIRS:
-        raise GalleryError(f"An example batch needs {PAIRS} images with captions; {len(drawn)} are there.")
+        raise GalleryError(f"An example batch needs {PAIRS} pictures with captions; {len(drawn)} are there.")
     true = _true(gallery, drawn, captions)
     similarity = gallery.image_embeddings[drawn] @ gallery.text_embeddings[captions].T
     first, *second = _alike(true, similarity) or [0]
@@ -60,7 +60,7 @@ def example_batch(gallery: Gallery, *, seed: int = 0) -> ExampleBatch:
     _add_unlike(chosen, np.argsort(-similarity[:, first], kind="stable"), HARD, true)
     _add_unlike(chosen, range(len(drawn)), PAIRS - 1 - HARD, true)
     if len(chosen) < PAIRS + len(second):
-        raise GalleryError(f"This gallery has no {PAIRS} images whose captions are true of no other of them.")
+        raise GalleryError(f"This gallery has no {PAIRS} pictures whose captions are true of no other one.")
     order = [first, *chosen[1 + len(second) :], *second]
     images, texts, twin = drawn[order], captions[order], "scene" if second else ""
     others = np.setdiff1d(np.flatnonzero(owners == images[0]), texts[:1])

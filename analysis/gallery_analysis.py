@@ -121,8 +121,8 @@ class GalleryAnalysis:
         if n >= 2 and m:
             return ""
         return (
-            f"This gallery has {n:,} {'image' if n == 1 else 'images'} and {m:,} "
-            f"{'caption' if m == 1 else 'captions'}. Measuring retrieval needs at least two images and one "
+            f"This gallery has {n:,} {'picture' if n == 1 else 'pictures'} and {m:,} "
+            f"{'caption' if m == 1 else 'captions'}. Measuring retrieval needs at least two pictures and one "
             "caption."
         )
 

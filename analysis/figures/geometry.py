@@ -61,7 +61,7 @@ def similarities(tables: Mapping[str, pd.DataFrame], *, dark: bool = False) -> g
             plot.add_trace(area, row=row, col=1)
     area_height = 36 + 180 * len(tables)
     plot.update_layout(
-        template=template(dark), title="Cosine similarity of captions and images", height=area_height + 150,
+        template=template(dark), title="Cosine similarity of captions and pictures", height=area_height + 150,
         margin={"t": 102, "b": 48}, legend={"y": 1 + 28 / area_height},  # above the first model's name
     )  # fmt: skip
     plot.update_yaxes(title_text="density", rangemode="tozero")

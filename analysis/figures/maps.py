@@ -17,6 +17,8 @@ MARKS: dict[str, dict[str, Any]] = {
     "images": {"symbol": "diamond", "size": 7, "opacity": 0.9},
 }
 """Modality -> its markers. Captions come first, so that images are drawn on top of them."""
+NAMES = {"captions": "captions", "images": "pictures"}
+"""Modality -> its name in the legend."""
 _VARIANTS = ("", "-open", "-open-dot", "-dot")
 """Endings of symbols, for categories beyond the number of colours."""
 _EDGE = {"width": 0.5, "color": "rgba(255, 255, 255, 0.6)"}
@@ -90,12 +92,12 @@ def _parts(
 ) -> list[tuple[str, np.ndarray | slice, dict[str, Any]]]:
     """Return the traces of a modality: name in the legend, points, and marker colour."""
     if values is None:
-        return [(modality, slice(None), {"color": COLOURS[list(MARKS).index(modality)]})]
+        return [(NAMES[modality], slice(None), {"color": COLOURS[list(MARKS).index(modality)]})]
     if is_numeric_dtype(values):
-        return [(modality, slice(None), {"color": values, "coloraxis": "coloraxis"})]
+        return [(NAMES[modality], slice(None), {"color": values, "coloraxis": "coloraxis"})]
     names = values.astype(str)
     return [
-        (f"{category}, {modality}", np.flatnonzero(names == category), _marker(modality, index))
+        (f"{category}, {NAMES[modality]}", np.flatnonzero(names == category), _marker(modality, index))
         for index, category in enumerate(categories)
         if (names == category).any()
     ]

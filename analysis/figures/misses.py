@@ -67,9 +67,9 @@ def confusion(table: pd.DataFrame, concept: str, *, dark: bool = False) -> go.Fi
         z=counts.to_numpy(), x=counts.columns, y=counts.index,
         colorscale=[(0, look.faint(0)), (1, look.colour)],
         text=counts.astype(str).replace("0", "").to_numpy(), texttemplate="%{text}", showscale=False,
-        hovertemplate="caption %{y}, image %{x}: %{z} misses<extra></extra>", xgap=1, ygap=1,
+        hovertemplate="caption %{y}, picture %{x}: %{z} misses<extra></extra>", xgap=1, ygap=1,
     )  # fmt: skip
     plot.add_trace(cells)
-    plot.update_xaxes(title_text="image", type="category", showgrid=False)
+    plot.update_xaxes(title_text="picture", type="category", showgrid=False)
     plot.update_yaxes(title_text="caption", type="category", autorange="reversed", showgrid=False)
     return plot

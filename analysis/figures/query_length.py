@@ -19,7 +19,7 @@ def by_length(tables: Mapping[str, pd.DataFrame], k: int = 1, *, dark: bool = Fa
         dark: for a dark page.
     """
     title = f"T2I R@{k} by number of words"
-    return _figure(tables, "bucket", "true_images", k, title, "true of %{y:.1f} images", dark)
+    return _figure(tables, "bucket", "true_images", k, title, "true of %{y:.1f} pictures", dark)
 
 
 def truncated(tables: Mapping[str, pd.DataFrame], k: int = 1, *, dark: bool = False) -> go.Figure:
@@ -31,7 +31,9 @@ def truncated(tables: Mapping[str, pd.DataFrame], k: int = 1, *, dark: bool = Fa
         dark: for a dark page.
     """
     title = f"T2I R@{k} with the first words of every caption"
-    return _figure(tables, "words", "sharing", k, title, "captions of %{y:.1f} images begin like this", dark)
+    return _figure(
+        tables, "words", "sharing", k, title, "captions of %{y:.1f} pictures begin like this", dark
+    )
 
 
 def _figure(
@@ -65,7 +67,7 @@ def _figure(
         )  # fmt: skip
         plot.add_trace(bars, row=len(heights), col=1)
     if known:
-        plot.update_yaxes(title_text=images.replace("_", " "), type="log", dtick=1, row=2, col=1)
+        plot.update_yaxes(title_text="pictures", type="log", dtick=1, row=2, col=1)
     plot.update_yaxes(title_text="queries", row=len(heights), col=1)
     plot.update_layout(template=template(dark), title=title, height=520, hovermode="x unified")
     plot.update_xaxes(title_text="words in the query", row=len(heights), col=1)

@@ -20,16 +20,16 @@ GEOMETRY: dict[str, Metric] = {
             "squared distance",
             (0, 4),
             "lower",
-            "Mean squared Euclidean distance of a caption to its own image.",
+            "Mean squared Euclidean distance of a caption to its own picture.",
             _WANG,
         ),
         Metric(
             "uniformity_images",
-            "Uniformity of images",
+            "Uniformity of pictures",
             "",
             (None, 0),
             "lower",
-            _UNIFORMITY.format("images"),
+            _UNIFORMITY.format("pictures"),
             _WANG,
         ),
         Metric(
@@ -47,7 +47,7 @@ GEOMETRY: dict[str, Metric] = {
             "",
             (None, 0),
             "lower",
-            _UNIFORMITY.format("images and captions together"),
+            _UNIFORMITY.format("pictures and captions together"),
             _WANG,
         ),
         Metric(
@@ -56,7 +56,7 @@ GEOMETRY: dict[str, Metric] = {
             _DISTANCE,
             (0, 2),
             "",
-            "Distance between the mean image embedding and the mean caption embedding.",
+            "Distance between the mean picture embedding and the mean caption embedding.",
             "Liang et al., NeurIPS 2022, arXiv:2203.02053",
         ),
         Metric(
@@ -65,7 +65,7 @@ GEOMETRY: dict[str, Metric] = {
             _DISTANCE,
             (0, 2),
             "lower",
-            "Mean distance of a caption to its own image.",
+            "Mean distance of a caption to its own picture.",
             _ASCL,
         ),
         Metric(
@@ -74,17 +74,17 @@ GEOMETRY: dict[str, Metric] = {
             _DISTANCE,
             (0, 2),
             "higher",
-            "Mean distance of a caption to the images of other captions.",
+            "Mean distance of a caption to the pictures of other captions.",
             _ASCL,
         ),
         Metric(
             "hubness_images",
-            "Hubness of images",
+            "Hubness of pictures",
             "",
             (None, None),
             "lower",
-            "Skewness of the number of captions that have an image among their 10 nearest images. 0: all "
-            "images are found equally often; above 1: a few images are found for many captions.",
+            "Skewness of the number of captions that have a picture among their 10 nearest pictures. 0: all "
+            "pictures are found equally often; above 1: a few pictures are found for many captions.",
             _HUBS,
         ),
         Metric(
@@ -93,17 +93,17 @@ GEOMETRY: dict[str, Metric] = {
             "",
             (None, None),
             "lower",
-            "Skewness of the number of images that have a caption among their 10 nearest captions. 0: all "
-            "captions are found equally often; above 1: a few captions are found for many images.",
+            "Skewness of the number of pictures that have a caption among their 10 nearest captions. 0: all "
+            "captions are found equally often; above 1: a few captions are found for many pictures.",
             _HUBS,
         ),
         Metric(
             "effective_rank_images",
-            "Effective rank of images",
+            "Effective rank of pictures",
             "dimensions",
             (1, None),
             "higher",
-            "Number of dimensions that the image embeddings use: exp of the entropy of their normalised "
+            "Number of dimensions that the picture embeddings use: exp of the entropy of their normalised "
             "singular values. At most the dimension of the space.",
             _RANK,
         ),
@@ -148,4 +148,4 @@ def missing(name: str, images: int, captions: int) -> str:
     least_images, least_captions = _NEEDS.get(name, (1, 1))
     if captions < least_captions:
         return f"needs {least_captions} captions" if least_captions > 1 else "needs captions"
-    return f"needs {least_images} images" if images < least_images else ""
+    return f"needs {least_images} pictures" if images < least_images else ""

@@ -55,5 +55,5 @@ def test_photos_get_a_second_caption_of_the_same_picture_as_false_negative(tmp_p
 
 def test_too_few_images_are_refused(tmp_path: Path) -> None:
     pairs, encoder = load_pairs("picturebook:gallery@5"), load_encoder("starter:infonce")
-    with pytest.raises(GalleryError, match="needs 8 images with captions; 5 are there"):
+    with pytest.raises(GalleryError, match="needs 8 pictures with captions; 5 are there"):
         example_batch(Gallery.build(pairs, encoder, tmp_path / "gallery"))

@@ -19,7 +19,7 @@ def maps() -> dict[str, Map]:
 
 def test_modalities_differ_in_symbol_and_colour(maps: dict[str, Map]) -> None:
     captions, images = embedding_map(maps).data
-    assert (captions.name, images.name) == ("captions", "images")
+    assert (captions.name, images.name) == ("captions", "pictures")
     assert captions.marker.symbol != images.marker.symbol
     assert captions.marker.color != images.marker.color
     assert list(images.x) == [0, 2, 4]
@@ -59,5 +59,5 @@ def test_numbers_share_one_colour_scale(maps: dict[str, Map]) -> None:
 
 def test_a_query_is_a_star_on_the_map_of_one_modality(maps: dict[str, Map]) -> None:
     points, query = embedding_map({"images": maps["images"]}, query=np.array([7.0, 8.0]), dark=True).data
-    assert points.name == "images"
+    assert points.name == "pictures"
     assert (query.marker.symbol, list(query.x), list(query.y)) == ("star", [7], [8])

@@ -314,7 +314,7 @@ def test_a_picture_finds_pictures_in_a_gallery_without_captions(tmp_path: Path) 
     analysed = pairscope("analyze", tmp_path / "g", "--out", tmp_path / "report.html")
     assert analysed.exit_code == 0, analysed.output
     assert "needs captions" in analysed.stdout
-    assert "2 images and 0 captions" in analysed.stderr
+    assert "2 pictures and 0 captions" in analysed.stderr
     assert "map-g" in (tmp_path / "report.html").read_text()
 
 

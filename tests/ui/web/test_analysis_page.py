@@ -55,7 +55,7 @@ def test_all_measures_of_both_galleries_are_shown_with_an_explanation(page: Page
     page.goto(f"{app_url}/analysis")
     rows = page.locator("#measures tbody tr")
     expect(rows).to_have_count(11)
-    expect(rows.first).to_contain_text("Mean squared Euclidean distance of a caption to its own image")
+    expect(rows.first).to_contain_text("Mean squared Euclidean distance of a caption to its own picture")
     expect(rows.first.locator("td")).to_have_count(2)
     expect(page.locator("#plane .legendtext")).to_have_text(["picturebook", "nasty"])
     page.locator("#compared [title^=Remove]").nth(1).click()
@@ -109,7 +109,7 @@ def test_a_point_of_the_map_shows_its_caption_on_hover_and_opens_on_click(page: 
     page.locator("#map-details .captions button").first.click()
     expect(page.locator(".map-point h2")).to_contain_text("“")
     expect(page.locator(".map-point .here")).to_have_count(1)
-    page.get_by_role("link", name="Search with this image").click()
+    page.get_by_role("link", name="Search with this picture").click()
     expect(page.locator("#results .captions li").first).to_be_visible()
 
 
@@ -117,7 +117,7 @@ def test_a_point_of_the_map_shows_its_caption_on_hover_and_opens_on_click(page: 
 def test_a_lasso_selects_images(page: Page, app_url: str) -> None:
     open_map(page, app_url)
     page.get_by_label("Map of").click()
-    page.get_by_role("option", name="images", exact=True).click()
+    page.get_by_role("option", name="pictures", exact=True).click()
     expect(page.locator("#map .legendtext")).to_have_count(0)  # a single trace has no legend
     page.locator("#map [data-title='Lasso Select']").click()
     frame = box(page, f"{MAP} .nsewdrag")
@@ -128,7 +128,7 @@ def test_a_lasso_selects_images(page: Page, app_url: str) -> None:
     for x, y in ((right, top), (right, bottom), (left, bottom), (left, top)):
         page.mouse.move(x, y, steps=5)
     page.mouse.up()
-    expect(page.locator("#map-details .status")).to_contain_text("80 images and 0 captions selected")
+    expect(page.locator("#map-details .status")).to_contain_text("80 pictures and 0 captions selected")
     expect(page.locator("#map-details .cards li")).to_have_count(map_points.MOST_IMAGES)
 
 
@@ -190,7 +190,7 @@ def test_a_selection_counts_its_images_and_captions(searcher: Searcher) -> None:
     html = map_points.details(
         analysis, searcher, ["images:3", "captions:15", "captions:16", "images:0"], "small"
     )
-    assert "2 images and 2 captions selected" in html
+    assert "2 pictures and 2 captions selected" in html
     assert html.count("data-item") == 2  # captions 15 and 16 belong to image 3
     with pytest.raises(QueryError, match="No point"):
         map_points.details(analysis, searcher, [], "small")

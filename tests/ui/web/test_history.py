@@ -159,7 +159,7 @@ def test_back_retraces_the_steps_on_the_analysis_page(page: Page, app_url: str) 
     retrace(
         page,
         [
-            tab("Map", "#map .gtitle"), choose("Map of", "images$"), choose("Colour by", "length"),
+            tab("Map", "#map .gtitle"), choose("Map of", "pictures$"), choose("Colour by", "length"),
             open_point,
             click("#map-details .cards button"), tab("Query length", "#length .gtitle"),
             lambda: page.get_by_label("R@10").check(), open_length, tab("Misses", "#misses .misses > li"),

@@ -88,25 +88,25 @@ def test_overview_shows_what_each_gallery_has(tabs: dict[str, Tab]) -> None:
     assert plotted(plane) == ["drawings"]
     assert similarities is not None
     assert "needs captions" in table
-    assert "6 images and 0 captions" in table
+    assert "6 pictures and 0 captions" in table
     plane, similarities, table = last(tabs["overview"].show(["photos"]))
     assert (plane, similarities) == (None, None)
-    assert "Uniformity of images" in table
+    assert "Uniformity of pictures" in table
 
 
 @pytest.mark.parametrize("kind", ["natural", "truncated"])
 def test_query_length_shows_the_galleries_with_captions(tabs: dict[str, Tab], kind: str) -> None:
     _, note, value, _ = last(tabs["length"].show(BOTH, kind, 1, ""))
     assert plotted(value) == ["drawings"]
-    assert "6 images and 0 captions" in note
-    with pytest.raises(QueryError, match="6 images and 0 captions"):
+    assert "6 pictures and 0 captions" in note
+    with pytest.raises(QueryError, match="6 pictures and 0 captions"):
         last(tabs["length"].show(["photos"], kind, 1, ""))
 
 
 def test_no_old_plot_stays_below_an_error(galleries: Galleries, tabs: dict[str, Tab]) -> None:
     show = page._handler(galleries, tabs["length"])
     note, _, *emptied = last(show(gr.Request(), ["photos"], "natural", 1, ""))
-    assert "6 images and 0 captions" in note
+    assert "6 pictures and 0 captions" in note
     assert emptied == [""] * 3
     assert "Select a gallery" in last(show(gr.Request(), [], "natural", 1, ""))[0]
     with pytest.raises(QueryError, match="Select a gallery"):
@@ -119,14 +119,14 @@ def test_every_map_of_photos_shows_the_photos(tabs: dict[str, Tab], kind: str, c
     _, _, value, _ = last(tabs["map"].show(BOTH, kind, colour, "a dog", ""))
     assert plotted(value) == ["images", "query"]
     assert "NaN" not in json.dumps(value["figure"])
-    assert "between the images most similar to it" in value["caption"]
+    assert "between the pictures most similar to it" in value["caption"]
     assert ("no captions, so the map" in value["caption"]) == (kind in ("centred", "captions"))
     assert ("has no labels" in value["caption"]) == (colour == "category")
 
 
 def test_misses_and_probes_say_what_they_need(tabs: dict[str, Tab]) -> None:
     outputs = last(tabs["misses"].show(["photos"], "", "", "", "worst"))
-    assert "6 images and 0 captions" in outputs.problem
+    assert "6 pictures and 0 captions" in outputs.problem
     assert outputs.causes is None
     with pytest.raises(QueryError, match="no captions"):
         last(tabs["probes"].show(["photos"], "a dog", ""))

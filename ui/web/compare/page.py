@@ -10,7 +10,7 @@ from ui.web.compare.handlers import CompareHandlers
 from ui.web.compare.noise import SETTINGS
 from ui.web.endpoints import AT_ONCE
 from ui.web.galleries import Galleries
-from ui.web.search.picture_box import BOXES, picture_box
+from ui.web.search.picture_box import BOXES, PLACEHOLDER, picture_box
 
 _HERE = Path(__file__).parent
 _SCRIPTS = (*BOXES, _HERE / "votes.js", _HERE / "address.js")
@@ -38,7 +38,7 @@ def compare_page(galleries: Galleries) -> None:
         with gr.Column(scale=1, min_width=260):
             picture = picture_box(
                 label="Compare with a picture", sources=["upload", "clipboard"],
-                height=214, elem_id="picture", buttons=[],
+                height=214, elem_id="picture", buttons=[], placeholder=PLACEHOLDER,
             )  # fmt: skip
     status = gr.HTML(elem_id="status")
     results = gr.HTML(elem_id="results")

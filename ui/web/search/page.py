@@ -7,7 +7,7 @@ import gradio as gr
 from ui.web.galleries import Galleries
 from ui.web.own.panel import own_panel
 from ui.web.search.handlers import SearchHandlers
-from ui.web.search.picture_box import BOXES, picture_box
+from ui.web.search.picture_box import BOXES, PLACEHOLDER, picture_box
 from ui.web.search.why.sheet import why_sheet
 
 COUNTS = (12, 24, 48)
@@ -38,7 +38,7 @@ def search_page(galleries: Galleries) -> None:
         with gr.Column(scale=1, min_width=260):
             picture = picture_box(
                 label="Search with a picture", sources=["upload", "clipboard", "webcam"],
-                height=214, elem_id="picture", buttons=[],
+                height=214, elem_id="picture", buttons=[], placeholder=PLACEHOLDER,
             )  # fmt: skip
     own_panel(galleries)
     status = gr.HTML(elem_id="status")

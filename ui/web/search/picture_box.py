@@ -13,6 +13,8 @@ from ui.web.boundary.uploads import UPLOADS
 
 BOXES = tuple(Path(__file__).with_name(name) for name in ("picture_box.js", "query_box.js"))
 """Scripts of a page that has this input, with the id `picture`, and a box for words with the id `query`."""
+PLACEHOLDER = "Drop a picture here\nor click to choose one"
+"""What such an input says while it is empty."""
 UPLOAD_SIDE = 1024
 """Large JPEG uploads are decoded at a fraction of their size, but not below this shorter side in pixels."""
 

@@ -92,7 +92,7 @@ def test_arrow_keys_trace_rows_and_columns(shared: Page, app_url: str) -> None:
 
 def test_hostile_captions_stay_text(shared: Page, app_url: str) -> None:
     open_tool(shared, app_url, "matrix&g=nasty", ".matrix-tool")
-    expect(shared.locator("#matrix .state")).to_contain_text("needs 8 images with captions; 3 are there")
+    expect(shared.locator("#matrix .state")).to_contain_text("needs 8 pictures with captions; 3 are there")
     assert shared.evaluate("window.hacked") is None
 
 

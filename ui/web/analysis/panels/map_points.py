@@ -78,15 +78,15 @@ def _point(analysis: GalleryAnalysis, searcher: Searcher, modality: str, row: in
     of_image = np.flatnonzero(image_of_caption == image)
     ranks = [None] * len(of_image) if analysis.unpaired else analysis.ranks()[0][of_image]
     if modality == "images":
-        heading = "Image"
+        heading = "Picture"
         nearest = searcher.search_item(item, NEIGHBOURS, of="images")
-        neighbours = html.pictures(nearest, "Nearest images", action="open this") if nearest else ""
+        neighbours = html.pictures(nearest, "Nearest pictures", action="open this") if nearest else ""
         if analysis.captions:
             neighbours += html.captions(searcher.search_item(item, NEIGHBOURS), "Nearest captions")
     else:
         heading = f"“{analysis.captions[row]}”"
         nearest = searcher.search_text(analysis.captions[row], NEIGHBOURS)
-        neighbours = html.pictures(nearest, "Nearest images", action="open this")
+        neighbours = html.pictures(nearest, "Nearest pictures", action="open this")
     return html.render(
         "map_point.html",
         image=_hit(analysis, image),

@@ -17,9 +17,9 @@ DIRECTIONS = {"t2i": "T2I", "i2t": "I2T"}
 ORDERS = {"worst": worst, "most_confident": most_confident}
 MEANING = {
     "false negative": "The result found first is also correct, but not annotated as a pair.",
-    "near-duplicate": "The image found first and the correct image look the same.",
+    "near-duplicate": "The picture found first and the correct picture look the same.",
     "hub": "The result found first is the first result of far more queries than expected by chance.",
-    "wrong object": "The caption names an object that the image does not show.",
+    "wrong object": "The caption names an object that the picture does not show.",
     "wrong attribute": "The object is there, but its colour, pattern, size or state differs.",
     "wrong count": "The object is there, but the number differs.",
     "wrong setting": "The place, the time of day or the weather differs.",

@@ -23,7 +23,7 @@ KINDS = {
 """Labels of those kinds of probes whose names are not clear by themselves."""
 FIT = {"shortest": "cover", "squash": "fill", "longest": "contain"}
 """open_clip's resize modes as values of CSS's object-fit."""
-NO_CAPTION = "That image has no such caption."
+NO_CAPTION = "That picture has no such caption."
 
 
 class ProbeCard:
@@ -103,7 +103,7 @@ def find(analysis: GalleryAnalysis, searcher: Searcher, query: str) -> tuple[int
     row = analysis.gallery.row(hit.item_id) if hit else int(rows[0])
     if not captions[row]:
         raise QueryError(
-            f"The image {items['image_id'].iat[row]} has no caption, so there is nothing to probe."
+            f"The picture {items['image_id'].iat[row]} has no caption, so there is nothing to probe."
         )
     return row, captions[row].index(hit.caption) if hit else _longest(captions[row])
 

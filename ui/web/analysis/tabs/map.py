@@ -21,9 +21,9 @@ from ui.web.galleries import Galleries, first
 from ui.web.html import CLICKS, event_value
 
 KINDS: dict[str, Kind] = {
-    "images and captions": "joint",
+    "pictures and captions": "joint",
     "both, gap removed": "centred",
-    "images": "images",
+    "pictures": "images",
     "captions": "captions",
 }
 COLOURS: dict[str, By] = {
@@ -36,7 +36,7 @@ COLOURS: dict[str, By] = {
 RESULTS = {"rank": ["ranks"], "cause": ["misses"]}
 """Colour -> results that it needs."""
 CAPTION = (
-    "Diamonds are images, discs are captions. Neighbours have similar embeddings; directions and long "
+    "Diamonds are pictures, discs are captions. Neighbours have similar embeddings; directions and long "
     "distances have no meaning. Click a point to open it, or select several with the lasso."
 )
 
@@ -148,18 +148,19 @@ def _plot(
     What the gallery does not have, such as captions or labels, is left out, and the caption says so.
     """
     from analysis.colouring import TITLES, colouring
-    from analysis.figures.maps import embedding_map
+    from analysis.figures.maps import NAMES, embedding_map
 
     maps = analysis.map(kind, method)
     near = "captions" if "captions" in maps else "images"
     sentences = [CAPTION]
     if kind not in ("joint", analysis.kind_of_map(kind)):
-        sentences.append("This gallery has no captions, so the map shows its images.")
-    sentences += [f"The embeddings of all {name} are equal." for name, each in maps.items() if each.equal]
+        sentences.append("This gallery has no captions, so the map shows its pictures.")
+    equal = [NAMES[name] for name, each in maps.items() if each.equal]
+    sentences += [f"The embeddings of all {name} are equal." for name in equal]
     star = None
     if query is not None:
         star = maps[near].place(query)[0]
-        sentences.append(f"The star is the query, between the {near} most similar to it.")
+        sentences.append(f"The star is the query, between the {NAMES[near]} most similar to it.")
     try:
         values = colouring(analysis, colour)
     except GalleryError as error:

@@ -95,7 +95,7 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     """Add the tab's components and event handlers; it shows one gallery at a time."""
     with gr.Row(elem_classes="choices"):
         direction = gr.Dropdown(
-            [("T2I and I2T", ""), ("T2I: captions to images", "t2i"), ("I2T: images to captions", "i2t")],
+            [("T2I and I2T", ""), ("T2I: captions to pictures", "t2i"), ("I2T: pictures to captions", "i2t")],
             value="", label="Direction", elem_id="misses-direction",
         )  # fmt: skip
         cause = gr.Dropdown([("all", "")], value="", label="Cause", elem_id="misses-cause")

@@ -19,9 +19,9 @@ from ui.web.galleries import Galleries
 
 PLANE = (
     "Lower left is better: pairs are close together, and the embeddings spread evenly over the sphere. "
-    "Bars are 95 % intervals over images."
+    "Bars are 95 % intervals over pictures."
 )
-SIMILARITIES = "Less overlap: captions separate their image from the others better."
+SIMILARITIES = "Less overlap: captions separate their picture from the others better."
 
 
 def overview_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:

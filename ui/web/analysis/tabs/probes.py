@@ -18,11 +18,11 @@ from ui.web.galleries import Galleries
 from ui.web.html import event_value
 
 IMPORTANCE = (
-    "Decrease of the cosine when the word is removed. Below 0: the image fits better without the word."
+    "Decrease of the cosine when the word is removed. Below 0: the picture fits better without the word."
 )
 ACCURACY = (
-    "How often the true caption scores higher than the changed one, on 500 images per gallery. "
-    "Dotted line: chance (50 %). Bars: 95 % intervals over images."
+    "How often the true caption scores higher than the changed one, on 500 pictures per gallery. "
+    "Dotted line: chance (50 %). Bars: 95 % intervals over pictures."
 )
 # A word shows the patches it fits by darkening the others. A caption asks the server for its own card.
 CLICKS = """
@@ -70,7 +70,7 @@ def probes_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
 def _one_image(galleries: Galleries, selected: gr.Dropdown) -> Tab:
     with gr.Row(elem_classes="choices"):
         query = gr.Textbox(
-            label="Find an image by words or by its id", value="", placeholder="two dogs in a meadow",
+            label="Find a picture by words or by its id", value="", placeholder="two dogs in a meadow",
             elem_id="probes-query", max_length=10_000, scale=2,
         )  # fmt: skip
         surprise = gr.Button("Surprise me", elem_id="probes-surprise", min_width=170, scale=0)

@@ -22,11 +22,11 @@ RESULTS = {
 }
 """Kind of queries -> the result that it needs, and what its computation does."""
 CAPTIONS = {
-    "natural": "Recall of captions by their number of words. The number of images that a caption is true of "
-    "explains why short ones fail: if 20 images match, the annotated one comes first 1 time in 20 by chance. "
-    "Click a point to see its queries.",
+    "natural": "Recall of captions by their number of words. The number of pictures that a caption is true "
+    "of explains why short ones fail: if 20 pictures match, the annotated one comes first 1 time in 20 by "
+    "chance. Click a point to see its queries.",
     "truncated": "Recall of the first words of every caption, so that only the length differs "
-    "(AsCL, Fig. 5), and the number of images with a caption that begins with these words.",
+    "(AsCL, Fig. 5), and the number of pictures with a caption that begins with these words.",
 }
 
 
