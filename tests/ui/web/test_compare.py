@@ -221,7 +221,11 @@ def test_measures_have_paired_differences_and_queries_that_changed(handlers: Com
 def test_the_noise_band_comes_from_two_models_that_differ_in_their_seed(handlers: CompareHandlers) -> None:
     address = "?q=a+dog&m=first&m=second"
     seeds = CompareHandlers(handlers.galleries, ("starter:infonce", "starter:cusa"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ui.web.compare.handlers.noise_band", lambda *_: None)
+        assert "is being measured" in seeds.show(address, None).status
     list(seeds.measure(address))
+    assert "is being measured" not in seeds.show(address, None).status
     assert "two seeds" in seeds.show(address, None).results
     assert "Noise band: on 97 % of queries" in seeds.show(address, None).status
     assert seeds.show(address, None).address["noise"]

@@ -84,6 +84,15 @@ def test_a_blind_comparison_is_resolved_by_the_vote(page: Page, app_url: str) ->
     expect(page.locator("#measures table")).to_be_visible()
 
 
+def test_a_browser_that_keeps_nothing_counts_votes_until_the_page_is_closed(page: Page, app_url: str) -> None:
+    page.add_init_script("""Storage.prototype.getItem = Storage.prototype.setItem = () => {
+      throw new DOMException('denied', 'SecurityError');
+    };""")
+    open_page(page, app_url, "?q=a+dog&blind=1")
+    page.get_by_role("button", name="No difference").click()
+    expect(page.locator("#tally")).to_have_text("Your votes: no difference 1")
+
+
 def test_the_picture_of_the_visitor_is_compared(page: Page, app_url: str, tmp_path: Path) -> None:
     Image.new("RGB", (200, 160), "green").save(tmp_path / "green.png")
     open_page(page, app_url)

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Literal
 from urllib.request import urlopen
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from tests.ui.web.test_analysis_page import MAP, point
@@ -82,6 +84,44 @@ def test_nothing_is_animated_for_people_who_want_less_motion(page: Page, app_url
       return [transitionDuration, animationDuration].flatMap((text) => text.split(',').map(parseFloat));
     })""")
     assert max(durations) <= 0.001
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_progress_has_the_colour_of_the_theme(
+    page: Page, app_url: str, scheme: Literal["light", "dark"]
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    open_ready(page, app_url, "?q=a+ship&g=picturebook")
+    page.evaluate("""() => {
+      const bar = '<progress value="1" max="2"></progress>';
+      document.querySelector('#status').innerHTML = `<div class="status">${bar}</div>`;
+    }""")
+    bar = Image.open(BytesIO(page.locator("#status progress").screenshot())).convert("RGB")
+    at = [bar.getpixel((bar.width * part // 4, bar.height // 2)) for part in (1, 3)]
+    wanted = page.evaluate("""() => ['--ps-accent', '--ps-line'].map((name) => {
+      const probe = document.querySelector('#status').appendChild(document.createElement('i'));
+      probe.style.color = `var(${name})`;
+      return getComputedStyle(probe).color.match(/[0-9]+/g).slice(0, 3).map(Number);
+    })""")
+    assert [list(colour) for colour in at] == wanted
+
+
+def test_the_keys_of_the_stage_are_explained_where_there_are_keys(
+    page: Page, phone: BrowserContext, app_url: str
+) -> None:
+    tab = phone.new_page()
+    for each in (page, tab):
+        open_ready(each, app_url, "stage?item=gallery-000001.png")
+        expect(each.locator(".stage-hint")).to_contain_text("Drag a thing")
+    expect(page.locator(".stage-keys")).to_be_visible()
+    expect(tab.locator(".stage-keys")).to_be_hidden()
+
+
+def test_a_link_begins_where_the_lines_above_it_begin(page: Page, app_url: str) -> None:
+    open_ready(page, app_url, "stage?item=gallery-000001.png")
+    left = "node => node.getBoundingClientRect().left"
+    link, heading = page.locator(".stage-search"), page.locator(".stage-heading")
+    assert link.evaluate(left) == heading.evaluate(left)
 
 
 def test_a_phone_shows_two_results_in_the_first_view(phone: BrowserContext, app_url: str) -> None:

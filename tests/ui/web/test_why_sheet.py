@@ -79,6 +79,14 @@ def test_a_link_to_a_sheet_opens_it_and_hostile_ones_get_a_note(page: Page, app_
     assert page.evaluate("window.hacked") is None
 
 
+def test_a_server_that_does_not_answer_is_said_in_the_sheet(page: Page, app_url: str) -> None:
+    open_page(page, f"{app_url}/{QUERY}")
+    page.route("**/component_server/**", lambda route: route.abort())
+    page.locator("#results button[data-why]").first.click()
+    expect(page.locator(f"{SHEET} .note")).to_have_text("The server did not answer. Try again.")
+    expect(page.locator(SHEET)).not_to_contain_text("Ranking")
+
+
 def test_hostile_captions_stay_text_in_the_sheet(page: Page, app_url: str, nasty: str) -> None:
     open_page(page, f"{app_url}/?g=nasty&q=<b>green</b>")
     open_sheet(page)

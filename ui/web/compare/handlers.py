@@ -94,7 +94,9 @@ class CompareHandlers:
             if not (queries := examples(gallery)):
                 raise QueryError("Type a few words to compare the models.")
             request = replace(request, words=queries[0])
-        noise = noise_band(self.galleries, request.names[0], self.seeds) if request.words else None
+        first = request.names[0]
+        noise = noise_band(self.galleries, first, self.seeds) if request.words else None
+        measuring = noise is None and bool(seed_pair(self.galleries, first, self.seeds))
         find = finder(request, _image(request, picture))
         comparison = compare(self.galleries, request, find, noise)
         truth = truth_of(self.galleries, request)
@@ -111,7 +113,7 @@ class CompareHandlers:
                 "noise": noise is not None,
             },
             request.names,
-            _status(request, comparison, len(gallery), noise, truth is not None),
+            _status(request, comparison, len(gallery), noise, measuring, truth is not None),
             view.columns(comparison, request, gallery, heading, truth, self.labels),
         )  # fmt: skip
 
@@ -158,10 +160,12 @@ def _image(request: Request, key: str | None) -> Image.Image | None:
     return decoded(key)
 
 
-def _status(request: Request, comparison: Comparison, size: int, noise: NoiseBand | None, truth: bool) -> str:
+def _status(
+    request: Request, comparison: Comparison, size: int, noise: NoiseBand | None, measuring: bool, truth: bool
+) -> str:
     return html.render(
         "compare_status.html",
         milliseconds=1000 * comparison.seconds, size=size, models=len(request.names), request=request,
         link=request.link(), truth=truth, rate=RATE,
-        limit=None if noise is None else noise.limit(request.words),
+        limit=None if noise is None else noise.limit(request.words), measuring=measuring,
     )  # fmt: skip

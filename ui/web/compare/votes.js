@@ -1,8 +1,19 @@
 // The votes of blind comparisons, kept in this tab only: [{query, models, vote}].
-const votes = () => JSON.parse(sessionStorage.getItem('blind-votes') ?? '[]');
+let given = [];
+try {
+  given = JSON.parse(sessionStorage.getItem('blind-votes') ?? '[]');
+} catch {
+  // the browser keeps nothing for this site: the votes are forgotten with this page
+}
+const votes = () => given;
 
 function count(query, models, vote) {
-  sessionStorage.setItem('blind-votes', JSON.stringify([...votes(), {query, models: models.join(' | '), vote}]));
+  given = [...given, {query, models: models.join(' | '), vote}];
+  try {
+    sessionStorage.setItem('blind-votes', JSON.stringify(given));
+  } catch {
+    // see above
+  }
 }
 
 function tally() {

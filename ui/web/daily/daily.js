@@ -47,7 +47,6 @@ export async function mount({element, props, server}) {
       return;
     }
     game = found;
-    played = load();
     form.inert = false;
     say('');
     one('.synthetic').hidden = !game.synthetic;
@@ -57,8 +56,17 @@ export async function mount({element, props, server}) {
     const link = one('.other-day');
     link.textContent = game.day === game.today ? 'Play yesterday’s picture' : 'Play today’s picture';
     link.search = game.day === game.today ? `?open=daily&day=${before}` : '?open=daily';
+    await resume();
+  }
+
+  // Shows what the browser has kept of the game.
+  async function resume() {
+    const now = game;
+    played = load();
     draw();
-    if (played.end) finish(await ask(server.reveal, game.day));
+    if (!played.end) return;
+    const found = await ask(server.reveal, now.day);
+    if (game === now) finish(found);
   }
 
   function draw() {
@@ -117,7 +125,9 @@ export async function mount({element, props, server}) {
     const words = input.value.trim();
     if (!words) return say('Type what the picture may show.');
     form.inert = true;
-    const found = await ask(server.guess, [game.day, words]);
+    const asked = game;
+    const found = await ask(server.guess, [asked.day, words]);
+    if (game !== asked) return; // another day was opened meanwhile
     form.inert = false;
     if (!found) return input.focus();
     const last = played.guesses.at(-1);
@@ -133,8 +143,9 @@ export async function mount({element, props, server}) {
   });
   one('.give-up').addEventListener('click', async () => {
     if (!game) return;
-    const found = await ask(server.reveal, game.day);
-    if (!found) return;
+    const asked = game;
+    const found = await ask(server.reveal, asked.day);
+    if (!found || game !== asked) return;
     played.end = 'given up';
     keep();
     say('');
@@ -143,5 +154,6 @@ export async function mount({element, props, server}) {
   one('.copy').addEventListener('click', async () => {
     await navigator.clipboard.writeText(share()).then(() => say('Copied.'), () => say('Select the line above and copy it.'));
   });
+  addEventListener('storage', ({key}) => game && key === STORE + game.day && resume()); // of another tab
   register('daily', {show});
 }

@@ -36,7 +36,10 @@ export function mount({element, props, server}) {
       setTimeout(() => wanted === state.gallery && load(), 700);
       return;
     }
-    if (answer.error) return say(answer.error);
+    if (answer.error) {
+      one('.matrix-tool').ariaBusy = 'false';
+      return say(answer.error);
+    }
     [batch, loaded] = [answer, wanted];
     say('');
     one('.synthetic').style.visibility = batch.synthetic ? '' : 'hidden'; // keeps its place

@@ -36,9 +36,8 @@ sets.addEventListener('change', () => {
   choose((own.find((each) => each.model === chosen().model) ?? own[0]).name);
 });
 models.addEventListener('change', () => choose(models.value));
-const photos = element.querySelector('.photos');
-photos.hidden = !props.photos;
-photos.addEventListener('click', () => choose(props.photos));
+// Without photos among the sets, About says how to use some.
+element.querySelector('.photos').addEventListener('click', () => (props.photos ? choose(props.photos) : showAbout()));
 
 // Pages write the address themselves, which triggers no event.
 for (const name of ['pushState', 'replaceState']) {
@@ -78,10 +77,11 @@ askForOwn();
 const about = element.querySelector('dialog');
 const setFragment = (hash) => history.replaceState(history.state, '', location.pathname + location.search + hash);
 const openAbout = () => location.hash === '#about' && !about.open && about.showModal();
-element.querySelector('.open-about').addEventListener('click', () => {
+const showAbout = () => {
   setFragment('#about');
   openAbout();
-});
+};
+element.querySelector('.open-about').addEventListener('click', showAbout);
 about.addEventListener('close', () => location.hash === '#about' && setFragment(''));
 addEventListener('hashchange', openAbout);
 openAbout();

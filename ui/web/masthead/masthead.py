@@ -33,7 +33,8 @@ def add_masthead(galleries: Galleries, pages: Iterable[str], page: str) -> None:
     gr.HTML(
         html.render(
             "masthead.html",
-            icon=serve_file(ICON), paths=paths, page=page, sets=galleries.sets, **about(galleries),
+            icon=serve_file(ICON), paths=paths, page=page, sets=galleries.sets, photos=photos,
+            **about(galleries),
         ),
         js_on_load=_JS,
         apply_default_css=False,

@@ -3,6 +3,7 @@ const {own, first, most} = props; // name of the visitor's gallery, name of the 
 const LARGE = 300_000, SIDE = 1024; // bytes from which a photo is sent smaller, and its longer side in pixels
 const PART_BYTES = 8e6, PART_FILES = 40; // of one request
 const INTERRUPTED = 'Another page of yours is sending pictures, or this was interrupted. Drop them again.';
+const UNREACHED = 'The server cannot be reached. Drop your pictures again in a moment.';
 const find = (selector) => element.querySelector(selector);
 const [drop, work, ready, problem, skipped] =
   ['.own-drop', '.own-work', '.own-ready', '.own-problem', '.own-skipped'].map(find);
@@ -15,7 +16,9 @@ const shown = () => new URLSearchParams(location.search).get('g') || first;
 const count = (n, one, more = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : more}`;
 
 async function request(path, settings = {}) {
-  const answer = await fetch(path, settings);
+  const answer = await fetch(path, settings).catch((error) => { // the browser's own words say less
+    throw error.name === 'AbortError' ? error : new Error(UNREACHED);
+  });
   if (answer.status === 429) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * (answer.headers.get('Retry-After') || 1)));
     return request(path, settings);

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from analysis.picture_of_the_day import hidden_row
 from ui.web.boundary.served import thumbnail_url
@@ -104,3 +104,20 @@ def test_a_game_is_kept_shared_and_given_up(page: Page, app_url: str, tmp_path: 
     expect(page.get_by_role("heading", name="This was the picture")).to_be_focused()
     page.goto(f"{app_url}/learn?open=daily&day=2999-01-01")
     expect(page.locator(".daily-note")).to_contain_text("until today")
+
+
+@pytest.mark.ui
+def test_two_tabs_play_the_same_game(chromium: Browser, app_url: str) -> None:
+    visitor = chromium.new_context()
+    visitor.set_default_timeout(60_000)
+    one, other = visitor.new_page(), visitor.new_page()
+    for tab in (one, other):
+        tab.goto(f"{app_url}/learn?open=daily")
+        expect(tab.locator(".daily .task")).to_contain_text("80 pictures")
+    for count, tab in enumerate((one, other, one), 1):
+        box = tab.get_by_label("Your description")
+        box.fill("zebra")
+        box.press("Enter")
+        for each in (one, other):
+            expect(each.locator(".daily-guesses li")).to_have_count(count)
+    visitor.close()

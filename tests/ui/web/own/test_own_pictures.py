@@ -107,6 +107,15 @@ def test_the_work_can_be_cancelled_and_survives_a_reload(
     state_is(page, "none")
 
 
+def test_a_server_that_cannot_be_reached_is_said_in_words(
+    page: Page, app_url: str, photos: list[Path]
+) -> None:
+    page.route("**/own/pictures?*", lambda route: route.abort())
+    choose(page, app_url, photos)
+    expect(page.locator(".own-problem")).to_contain_text("The server cannot be reached. Drop your pictures")
+    expect(page.locator(".own-drop")).to_be_visible()
+
+
 def test_the_reason_is_shown_if_no_picture_can_be_used(page: Page, app_url: str, tmp_path: Path) -> None:
     (tmp_path / "words.jpg").write_text("no picture")
     choose(page, app_url, [tmp_path / "words.jpg"])

@@ -54,6 +54,7 @@ function fail(message) {
   line.className = 'note';
   line.setAttribute('role', 'alert');
   line.textContent = message;
+  part(':scope > .hint')?.remove(); // that it is being computed
   part('.note')?.remove();
   dialog.append(line);
 }
