@@ -118,7 +118,7 @@ function view() {
   if (!shown.own) return;
   viewOwn(shown.own);
   viewCaptions(shown.captions, shown.own);
-  part('.stage-time').textContent = `${Math.round(shown.milliseconds)} ms`;
+  part('.stage-time').textContent = `drawn and ranked in ${Math.round(shown.milliseconds)} ms`;
 }
 
 // What a screen reader says after an edit: the edit, the captions that it made true or false, and the rank.
