@@ -101,7 +101,13 @@ async function describe(point, at) {
   const tip = document.createElement('div');
   tip.className = 'tip';
   element.querySelector('figure').append(tip);
-  const {caption, thumbnail} = await descriptions.get(key);
+  const described = await descriptions.get(key).catch(() => null);
+  if (!described) { // the server is busy or gone: the next visit of the point asks again
+    descriptions.delete(key);
+    tip.remove();
+    return;
+  }
+  const {caption, thumbnail} = described;
   if (thumbnail) tip.append(Object.assign(document.createElement('img'), {src: thumbnail, alt: ''}));
   tip.append(Object.assign(document.createElement('p'), {textContent: caption}));
   const frame = element.querySelector('figure').getBoundingClientRect();

@@ -28,7 +28,8 @@ export async function mount({element, props, server}) {
   }
 
   async function ask(call, argument) {
-    const found = await call(argument).catch(() => ({error: 'The server did not answer. Try again.'}));
+    const answer = await call(argument).catch(() => null);
+    const found = answer ?? {error: 'The server did not answer. Try again.'};
     if (found.error) say(found.error);
     return found.error ? null : found;
   }

@@ -28,7 +28,7 @@ export function mount({element, props, server}) {
     const wanted = state.gallery;
     if (wanted === loaded) return draw();
     one('.matrix-tool').ariaBusy = 'true';
-    const answer = await server.batch(wanted).catch(() => ({error: 'The server did not answer. Reload the page.'}));
+    const answer = (await server.batch(wanted).catch(() => null)) ?? {error: 'The server did not answer. Reload the page.'};
     if (wanted !== state.gallery) return; // another gallery was chosen meanwhile
     if (answer.waiting) {
       const [done, total] = answer.waiting;

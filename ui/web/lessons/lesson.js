@@ -218,7 +218,7 @@ export async function mount({element, props, server}) {
     if (wanted === loaded) return;
     loaded = wanted;
     const box = one('.lesson-tool');
-    const data = await server.data([gallery, seed]).catch(() => ({error: 'The server did not answer. Reload the page.'}));
+    const data = (await server.data([gallery, seed]).catch(() => null)) ?? {error: 'The server did not answer. Reload the page.'};
     if (wanted !== loaded) return;
     if (data.waiting) {
       box.textContent = `The gallery is being built: ${data.waiting[0]} of ${data.waiting[1] || '?'} pictures.`;

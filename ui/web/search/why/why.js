@@ -40,13 +40,10 @@ async function open() {
   if (number === latest && words) addPatches(words);
 }
 
-// A server that is busy or gone answers with an error of Gradio's.
+// A server that is busy or gone answers with an error of Gradio's, or with nothing.
 async function ask(name, request) {
-  try {
-    return await server[name](request);
-  } catch {
-    return {error: 'The server did not answer. Try again.'};
-  }
+  const answer = await server[name](request).catch(() => null);
+  return answer ?? {error: 'The server did not answer. Try again.'};
 }
 
 function fail(message) {
