@@ -117,7 +117,7 @@ def test_no_old_plot_stays_below_an_error(galleries: Galleries, tabs: dict[str, 
 @pytest.mark.parametrize("colour", ["modality", "category", "length", "rank", "cause"])
 def test_every_map_of_photos_shows_the_photos(tabs: dict[str, Tab], kind: str, colour: str) -> None:
     _, _, value, _ = last(tabs["map"].show(BOTH, kind, colour, "a dog", ""))
-    assert plotted(value) == ["images", "query"]
+    assert plotted(value) == ["pictures", "query"]
     assert "NaN" not in json.dumps(value["figure"])
     assert "between the pictures most similar to it" in value["caption"]
     assert ("no captions, so the map" in value["caption"]) == (kind in ("centred", "captions"))
