@@ -258,7 +258,7 @@ def test_a_gallery_without_captions_has_maps_of_the_images(tmp_path: Path) -> No
     analysis.prepare()
     assert cached(analysis.gallery) == ["geometry", "pca-images", "umap-images"]
     assert analysis.map("joint").keys() == {"images"}
-    with pytest.raises(GalleryError, match="30 images and 0 captions"):
+    with pytest.raises(GalleryError, match="30 pictures and 0 captions"):
         analysis.metrics()
 
 

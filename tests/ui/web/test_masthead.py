@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.server import served_app
 
@@ -56,15 +56,14 @@ def test_synthetic_pictures_are_called_so_and_photos_are_offered(page: Page, app
     assert "item" not in page.url
 
 
-def test_without_photos_about_says_how_to_use_some(page: Page, tmp_path: Path) -> None:
-    with served_app(tmp_path / "log.txt", "picturebook:gallery@8") as url:
+def test_without_photos_about_says_how_to_use_some(chromium: Browser, tmp_path: Path) -> None:
+    with served_app(tmp_path / "log.txt", "picturebook:gallery@8") as url, chromium.new_page() as page:
         page.goto(f"{url}/learn")
         page.get_by_role("button", name="Use photos").click()
         about = page.get_by_role("dialog", name="About Pairscope")
         expect(about).to_contain_text("To search photos, drop some of yours on the page Search")
         page.keyboard.press("Escape")
         expect(about).to_be_hidden()
-        page.goto("about:blank")  # the page asks for nothing once the app has ended
 
 
 def test_theme_and_type_size_stay_and_are_there_before_the_page(page: Page, app_url: str) -> None:
