@@ -29,19 +29,22 @@ class MilvusConnection:
 
     Attributes:
         uri: the same, the file as an absolute path.
+        file: the file of Milvus Lite; None for a server.
 
     Raises:
         GalleryError: `uri` is neither, or contains what could be secret.
     """
 
     def __init__(self, uri: str) -> None:
+        self.file: Path | None = None
         if not uri.startswith(("http://", "https://")):
             if not uri.endswith(".db"):
                 raise GalleryError(
                     f"milvus:{uri} names no Milvus. Write milvus:http://HOST:19530 for a server, or "
                     "milvus:FILE.db for Milvus Lite on this machine."
                 )
-            uri = str(Path(os.path.expanduser(uri)).absolute())
+            self.file = Path(os.path.expanduser(uri)).absolute()
+            uri = str(self.file)
         elif "@" in uri or "?" in uri:
             raise GalleryError(
                 "The URI of Milvus contains a user, a password or a query, which would be stored. Leave them "
@@ -96,7 +99,7 @@ class MilvusConnection:
             )
         except MilvusException as error:
             reason = error.message
-            if not self.uri.startswith("http"):
+            if self.file:
                 reason += "; one process at a time can open a file, `milvus-lite server` serves it to several"
             raise self._failure(reason, start) from error
 

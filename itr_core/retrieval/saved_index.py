@@ -128,9 +128,10 @@ def milvus_of(engine: str) -> MilvusConnection | None:
     if not engine.startswith(MILVUS):
         raise GalleryError(f"There is no index engine {engine!r}. Choose {FAISS} or {MILVUS}URI.")
     milvus = MilvusConnection(engine.removeprefix(MILVUS))
-    folder = Path(milvus.uri).parent
-    if not milvus.uri.startswith("http") and not folder.is_dir():
-        raise GalleryError(f"{engine}: there is no folder {folder}. Create it, or name another file.")
+    if milvus.file and not milvus.file.parent.is_dir():
+        raise GalleryError(
+            f"{engine}: there is no folder {milvus.file.parent}. Create it, or name another file."
+        )
     return milvus
 
 

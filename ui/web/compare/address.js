@@ -52,8 +52,8 @@ function showModes() {
   find('[data-mode=blind]').hidden = blind;
   find('[data-mode=open]').hidden = !blind;
   find('[data-mode=next]').hidden = !parameters.has('vote');
-  find('[data-mode=votes]').hidden = !votes().length;
-  find('#tally').textContent = blind && parameters.has('vote') && votes().length ? tally() : '';
+  find('[data-mode=votes]').hidden = !votes.length;
+  find('#tally').textContent = blind && parameters.has('vote') && votes.length ? tally() : '';
 }
 
 // The same picture is marked in all columns while it is pointed at or has the focus.

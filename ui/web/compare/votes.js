@@ -1,16 +1,15 @@
 // The votes of blind comparisons, kept in this tab only: [{query, models, vote}].
-let given = [];
+let votes = [];
 try {
-  given = JSON.parse(sessionStorage.getItem('blind-votes') ?? '[]');
+  votes = JSON.parse(sessionStorage.getItem('blind-votes') ?? '[]');
 } catch {
   // the browser keeps nothing for this site: the votes are forgotten with this page
 }
-const votes = () => given;
 
 function count(query, models, vote) {
-  given = [...given, {query, models: models.join(' | '), vote}];
+  votes = [...votes, {query, models: models.join(' | '), vote}];
   try {
-    sessionStorage.setItem('blind-votes', JSON.stringify(given));
+    sessionStorage.setItem('blind-votes', JSON.stringify(votes));
   } catch {
     // see above
   }
@@ -18,14 +17,14 @@ function count(query, models, vote) {
 
 function tally() {
   const numbers = new Map();
-  for (const {vote} of votes()) numbers.set(vote, (numbers.get(vote) ?? 0) + 1);
+  for (const {vote} of votes) numbers.set(vote, (numbers.get(vote) ?? 0) + 1);
   return `Your votes: ${[...numbers].map((each) => each.join(' ')).join(', ')}`;
 }
 
 // A text that a spreadsheet would take for a formula is quoted with a '.
 function saveVotes() {
   const cell = (value) => `"${value.replaceAll('"', '""').replace(/^[=+\-@\t\r]/, "'$&")}"`;
-  const rows = [['query', 'models', 'vote'], ...votes().map(({query, models, vote}) => [query, models, vote])];
+  const rows = [['query', 'models', 'vote'], ...votes.map(({query, models, vote}) => [query, models, vote])];
   const text = rows.map((row) => `${row.map(cell).join(',')}\r\n`).join('');
   const href = URL.createObjectURL(new Blob([text], {type: 'text/csv'}));
   Object.assign(document.createElement('a'), {href, download: 'pairscope-votes.csv'}).click();
