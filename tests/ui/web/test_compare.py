@@ -218,6 +218,17 @@ def test_measures_have_paired_differences_and_queries_that_changed(handlers: Com
     assert "rankings/ranks.csv?m=first&amp;m=second" in measures
 
 
+def test_measures_do_not_wait_for_the_noise_band(
+    handlers: CompareHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(*_: object) -> None:
+        raise AssertionError("the models of the noise band are waited for")
+
+    monkeypatch.setattr("ui.web.compare.handlers.seed_pair", wait)
+    *_, (_, _, measures) = handlers.measure("?q=a&m=first&m=second")
+    assert "rSum" in measures
+
+
 def test_the_noise_band_comes_from_two_models_that_differ_in_their_seed(handlers: CompareHandlers) -> None:
     address = "?q=a+dog&m=first&m=second"
     seeds = CompareHandlers(handlers.galleries, ("starter:infonce", "starter:cusa"))
@@ -225,6 +236,9 @@ def test_the_noise_band_comes_from_two_models_that_differ_in_their_seed(handlers
         patch.setattr("ui.web.compare.handlers.noise_band", lambda *_: None)
         assert "is being measured" in seeds.show(address, None).status
     list(seeds.measure(address))
+    *progress, last = seeds.measure_noise(address)
+    assert last == ""
+    assert all("seeds differ" in each for each in progress)
     assert "is being measured" not in seeds.show(address, None).status
     assert "two seeds" in seeds.show(address, None).results
     assert "Noise band: on 97 % of queries" in seeds.show(address, None).status

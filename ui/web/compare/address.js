@@ -56,6 +56,11 @@ function showModes() {
   find('#tally').textContent = blind && parameters.has('vote') && votes.length ? tally() : '';
 }
 
+// While other models are loaded, the measures of the last ones are not shown.
+function showMeasures(shown) {
+  for (const id of ['#telling', '#measures']) find(id).hidden = !shown;
+}
+
 // The same picture is marked in all columns while it is pointed at or has the focus.
 function mark(item) {
   for (const each of document.querySelectorAll('#results .on')) each.classList.remove('on');
@@ -88,6 +93,7 @@ addEventListener('popstate', () => {
 watch('value', () => {
   const answered = props.value;
   if (answered.wanted !== wanted) return;
+  showMeasures(!answered.loading);
   if (answered.loading) {
     setTimeout(() => answered.wanted === wanted && answer(), 700);
     return;

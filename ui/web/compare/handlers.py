@@ -142,13 +142,18 @@ class CompareHandlers:
         telling = view.telling([each.compared() for each in analyses.values()], captions)
         shown = "" if request.hidden else view.measures(analyses, self.labels)
         yield "", telling, shown
+
+    @show_errors(lambda message: "")  # `measure` has shown it
+    def measure_noise(self, address: str) -> Iterator[str]:
+        """Measure how much two seeds of one method differ, after `measure`. Yields the progress."""
+        request = parse_request(address, self.galleries.all_names, self.default)
         pair = seed_pair(self.galleries, request.names[0], self.seeds)
         for progress in self.galleries.await_ready(pair):
-            yield html.waiting(*progress), telling, shown
+            yield html.waiting(*progress)
         for name, work in awaited(self.galleries, pair, "compared"):
             what = "Measuring how much two seeds differ, for the noise band"
-            yield html.render("computing.html", what=what, name=name, work=work), telling, shown
-        yield "", telling, shown
+            yield html.render("computing.html", what=what, name=name, work=work)
+        yield ""
 
 
 def _image(request: Request, key: str | None) -> Image.Image | None:

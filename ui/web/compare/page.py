@@ -21,7 +21,8 @@ def compare_page(galleries: Galleries) -> None:
     """Add the page's components and event handlers to the open Blocks.
 
     The browser keeps the address of the comparison that is wanted (see `address.js`). One event answers it
-    with all columns; a second one measures all captions, which takes longer the first time.
+    with all columns; a second one measures all captions, which takes longer the first time. The noise band is
+    measured by an event of its own, so that measures of other models need not wait for it.
     """
     handlers = CompareHandlers(galleries, SETTINGS.seeds)
     with gr.Row(elem_id="search-form"):
@@ -43,6 +44,7 @@ def compare_page(galleries: Galleries) -> None:
     status = gr.HTML(elem_id="status")
     results = gr.HTML(elem_id="results")
     progress = gr.HTML(elem_id="progress", elem_classes="optional")
+    band = gr.HTML(elem_id="band", elem_classes="optional")
     telling = gr.HTML(elem_id="telling")
     measures = gr.HTML(elem_id="measures")
     address = gr.HTML(html_template="", js_on_load=_ADDRESS_JS, elem_id="address")
@@ -55,6 +57,9 @@ def compare_page(galleries: Galleries) -> None:
     address.measure(
         handlers.measure, address, [progress, telling, measures], js="() => [window.pairscope.measuring()]",
         trigger_mode="always_last", api_visibility="private", show_progress="hidden", concurrency_limit=None,
+    ).then(
+        handlers.measure_noise, address, band, js="() => [window.pairscope.measuring()]",
+        api_visibility="private", show_progress="hidden", concurrency_limit=None,
     ).then(None, js="() => window.pairscope.measured()", api_visibility="private")  # fmt: skip
     # The server never sets the box: see `ui.web.search.page`.
     address.picture(None, None, picture, js="() => window.pairscope.picture()", api_visibility="private")
