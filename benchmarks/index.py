@@ -40,6 +40,14 @@ INDEX = (
         "results.md#starter-models",
     ),
     Benchmark(
+        "typed queries in the demo gallery",
+        "goals set before training",
+        "starter.py typed --drawn",
+        "{starter_typed/typed/all/starter:infonce} % of the true images among the first 12, goal "
+        "{starter_typed/typed/all/goal}",
+        "results.md#typed-queries",
+    ),
+    Benchmark(
         "retrieval by each method on Picturebook",
         "InfoNCE, same budget",
         "methods.py run picturebook --out DIR",
@@ -101,6 +109,14 @@ INDEX = (
         "4,096 pairs: {large_batch/loss/4,096/blocks_memory} MiB instead of "
         "{large_batch/loss/4,096/open_clip_memory}",
         "results.md#large-batches",
+    ),
+    Benchmark(
+        "the page Compare, and its noise band",
+        "goals of 60 and 120 ms; two seeds of one method",
+        "comparison.py GALLERY GALLERY",
+        "{comparison/milliseconds/2 models/p50} ms for two models; two seeds called different in {comparison/"
+        "noise/starter:infonce-continued and starter:infonce-continued-2/all} % of queries, goal 5",
+        "results.md#comparison-of-models",
     ),
     Benchmark(
         "opening the analysis page",

@@ -57,7 +57,7 @@ IGNORED = {
 """Keys and columns that cannot be the same in two runs."""
 
 STARTERS = (
-    "infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa",
+    "infonce", "infonce-continued", "infonce-continued-2", "crcgs", "coder", "ascl", "cusa",
     "small", "small-untrained", "small-hot", "small-cold", "small-batch-8", "small-no-colours",
 )  # fmt: skip
 PROTOCOLS = ("standard", "exact", "uni-modal", "labels")

@@ -7,6 +7,7 @@ python benchmarks/starter.py measure starter:infonce      # prints the figures o
 
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from starter_runs import (
     without_colours,
 )
 from train_command import train_command
+from typed_queries import GOALS as TYPED_GOALS
 from typed_queries import found_of_true, read_queries
 from yardstick import GOALS, TITLES, yardstick
 
@@ -205,17 +207,27 @@ def measure(
                 },
             )
         )
-    columns = {spec: Column(title=spec) for spec in specs} | {"goal": Column(title="goal", format=".0f")}
-    rows = []
-    for name, title in TITLES.items():
-        goal = {"goal": GOALS[name]} if name in GOALS else {}
-        rows.append(Row(title=title, cells={**cells[name], **goal}))
+    small = [spec for spec in specs if spec.startswith("starter:small")]
+    large = [spec for spec in specs if spec not in small]
     exact_columns = {name: Column(title=title) for name, title in EXACT.items()}
     tables = {
-        "yardstick": Table(columns=columns, rows=rows),
+        "yardstick": _of_yardstick(cells, large, GOALS),
+        "small": _of_yardstick(cells, small, {}),
         "exact": Table(title="model", columns=exact_columns, rows=exact),
     }
     report("starters", tables, results)
+
+
+def _of_yardstick(cells: dict[str, dict[str, float]], specs: list[str], goals: Mapping[str, float]) -> Table:
+    """Return the figures of some models beside the goals."""
+    columns = {spec: Column(title=spec) for spec in specs}
+    if goals:
+        columns["goal"] = Column(title="goal", format=".0f")
+    rows = []
+    for name, title in TITLES.items():
+        found = {spec: cells[name][spec] for spec in specs}
+        rows.append(Row(title=title, cells=found | ({"goal": goals[name]} if name in goals else {})))
+    return Table(columns=columns, rows=rows)
 
 
 @app.command()
@@ -241,8 +253,12 @@ def typed(
         for title, pairs in counts.items():
             found, true = map(sum, zip(*pairs, strict=True))
             rows.setdefault(title, {"queries": len(pairs)})[spec] = 100 * found / true
-    columns = {"queries": Column(title="queries", format=".0f")} | {
-        spec: Column(title=spec) for spec in specs
+    for title in rows.keys() & TYPED_GOALS.keys():
+        rows[title]["goal"] = TYPED_GOALS[title]
+    columns = {
+        "queries": Column(title="queries", format=".0f"),
+        **{spec: Column(title=spec) for spec in specs},
+        "goal": Column(title="goal", format=".0f"),
     }
     order = sorted(rows, key=lambda title: (title == "all", title.endswith(("hand", "rule"))))
     table = Table(title="kind", columns=columns, rows=[Row(title=t, cells=rows[t]) for t in order])

@@ -1,9 +1,9 @@
 """Measure alignment, uniformity, modality gap and rSum of galleries, with intervals.
 
-for NAME in infonce infonce-continued crcgs coder ascl cusa; do
+for NAME in infonce infonce-continued infonce-continued-2 crcgs coder ascl cusa; do
     pairscope build picturebook:test --model starter:$NAME --out $NAME
 done
-python benchmarks/starter_geometry.py infonce infonce-continued crcgs coder ascl cusa
+python benchmarks/starter_geometry.py infonce infonce-continued infonce-continued-2 crcgs coder ascl cusa
 """
 
 from pathlib import Path

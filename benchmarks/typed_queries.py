@@ -18,6 +18,11 @@ from itr_core.picturebook.typed_queries import typed_queries
 FILE = Path(__file__).with_suffix(".yaml")
 SHOWN = 12
 """Images of the first page of results."""
+GOALS = {
+    "all": 90.0, "class word": 85.0, "count": 80.0, "negation": 80.0, "relation": 70.0, "state": 80.0,
+    "synonym": 85.0,
+}  # fmt: skip
+"""Kind of query -> percentage that a model should find of the true images, set before training."""
 
 
 @dataclass(frozen=True, slots=True)

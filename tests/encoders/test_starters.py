@@ -24,9 +24,14 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 def test_every_method_has_a_starter() -> None:
     assert set(STARTER_NAMES) == {
-        "infonce", "infonce-continued", "crcgs", "coder", "ascl", "cusa",
+        "infonce", "infonce-continued", "infonce-continued-2", "crcgs", "coder", "ascl", "cusa",
         "small", "small-untrained", "small-hot", "small-cold", "small-batch-8", "small-no-colours",
     }  # fmt: skip
+
+
+def test_all_starters_have_other_weights() -> None:
+    weights = {(STARTERS / name / "open_clip_model.safetensors").read_bytes() for name in STARTER_NAMES}
+    assert len(weights) == len(STARTER_NAMES)
 
 
 def test_weights_are_small_and_the_card_has_the_training_command(folder: Path) -> None:
