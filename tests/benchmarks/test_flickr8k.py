@@ -99,6 +99,7 @@ def test_a_gallery_of_real_photos_finds_each_of_them(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # three trainings
 def test_the_benchmark_reaches_its_figure(data: Path, tmp_path: Path) -> None:
     script = ROOT / "benchmarks" / "flickr8k.py"
     subprocess.run(
