@@ -33,6 +33,10 @@ _TAGS = """
   .gradio-container > .main {{ width: 100%; max-width: 1180px !important; margin: 0 auto !important; }}
   html[data-large] {{ font-size: 137.5%; }}
   html[data-large] .gradio-container > .main {{ max-width: 1500px !important; }}
+  @media (max-width: 640px) {{
+    html[data-large] {{ font-size: 120%; }}
+    html[data-large] .masthead nav a {{ padding-inline: .1rem !important; }}
+  }}
   body.dark {{ background: var(--bg-dark); color: var(--col-dark); }}
 </style>
 """

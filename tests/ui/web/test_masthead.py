@@ -88,6 +88,23 @@ def test_theme_and_type_size_stay_and_are_there_before_the_page(page: Page, app_
     assert not page.evaluate("document.body.classList.contains('dark')")
 
 
+def test_large_type_fits_the_width_of_a_phone(page: Page, app_url: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{app_url}/analysis")
+    page.get_by_role("button", name="Large type").click()
+    brand, *others = page.locator(
+        ".masthead h1 a, .masthead .tools button, .masthead nav a, .masthead form"
+    ).all()
+    expect(page.locator("#tabs [role=tab]").first).to_be_visible()
+    for each in (brand, *others):
+        left, right = each.evaluate("e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]")
+        assert 0 <= left < right <= 390
+    name = "(e => e.scrollWidth - e.clientWidth)(document.querySelector('.masthead h1'))"
+    assert page.evaluate(name) <= 0  # the name is not cut off
+    tabs = page.locator("#tabs .tab-container:not(.visually-hidden) [role=tab]")
+    assert tabs.evaluate_all("all => Math.max(...all.map(e => e.scrollWidth - e.clientWidth))") <= 0
+
+
 def test_about_opens_by_keyboard_and_link_and_names_figures_versions_and_licence(
     page: Page, app_url: str
 ) -> None:
