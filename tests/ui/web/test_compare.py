@@ -84,7 +84,7 @@ def handlers(tmp_path_factory: pytest.TempPathFactory) -> CompareHandlers:
     folder = tmp_path_factory.mktemp("galleries")
     pictures = load_pairs("picturebook:gallery@24")
     Gallery.build(pictures, load_encoder("starter:infonce"), folder / "first")
-    Gallery.build(pictures, load_encoder("starter:cusa"), folder / "second")
+    Gallery.build(pictures, load_encoder("starter:small"), folder / "second")
     Gallery.build(pictures.select(range(6)), load_encoder("starter:infonce"), folder / "others")
     galleries = Galleries([str(folder / name) for name in ("first", "second", "others")], None)
     for name in galleries.names:
@@ -231,7 +231,7 @@ def test_measures_do_not_wait_for_the_noise_band(
 
 def test_the_noise_band_comes_from_two_models_that_differ_in_their_seed(handlers: CompareHandlers) -> None:
     address = "?q=a+dog&m=first&m=second"
-    seeds = CompareHandlers(handlers.galleries, ("starter:infonce", "starter:cusa"))
+    seeds = CompareHandlers(handlers.galleries, ("starter:infonce", "starter:small"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ui.web.compare.handlers.noise_band", lambda *_: None)
         assert "is being measured" in seeds.show(address, None).status

@@ -8,13 +8,12 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from itr_core.errors import QueryError
+from ui.web.search.picture_box import OWN_PICTURE
 
 MODELS = range(2, 7)
 """Numbers of models that are compared."""
 COUNT, MOST = 12, 48
 """Pictures per model: default and limit."""
-OWN_PICTURE = "own"
-"""Value of the parameter `picture`: the picture of the visitor, which is in no link."""
 _SEED = re.compile(r"\d{1,6}")
 
 

@@ -39,13 +39,11 @@ from ui.web.search.confidence import line_on_photos, line_on_picture, line_on_qu
 from ui.web.search.examples import HARD, examples
 from ui.web.search.links import parameters
 from ui.web.search.marks import caption_marks, options_of, picture_marks
-from ui.web.search.picture_box import decoded
+from ui.web.search.picture_box import OWN_PICTURE, decoded
 
 DEFAULT_COUNT = 12
 FEWEST = 4
 """Pictures that are shown even if they are unlikely to match."""
-OWN_PICTURE = "own"
-"""Value of the parameter `picture`: the picture of the visitor, which is in no link."""
 
 
 class Answer(NamedTuple):

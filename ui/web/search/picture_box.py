@@ -15,6 +15,8 @@ BOXES = tuple(Path(__file__).with_name(name) for name in ("picture_box.js", "que
 """Scripts of a page that has this input, with the id `picture`, and a box for words with the id `query`."""
 PLACEHOLDER = "Drop a picture here\nor click to choose one"
 """What such an input says while it is empty."""
+OWN_PICTURE = "own"
+"""Value of an address's parameter `picture`: the picture of the visitor, which is in no link."""
 UPLOAD_SIDE = 1024
 """Large JPEG uploads are decoded at a fraction of their size, but not below this shorter side in pixels."""
 
