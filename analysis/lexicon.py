@@ -56,14 +56,20 @@ class Content:
     """Content of a caption, without the order of words.
 
     Attributes:
+        caption: its text.
         things: stem -> word, of content words in no list.
-        objects: stem -> word, of those things that are heads of noun phrases (`nouns`).
         values: (concept, first synonym) of the listed words.
     """
 
+    caption: str
     things: Mapping[str, str]
-    objects: Mapping[str, str]
     values: frozenset[tuple[str, str]]
+
+    @property
+    def objects(self) -> Mapping[str, str]:
+        """Stem -> word, of the things that are heads of noun phrases (`nouns`, which takes the most time)."""
+        heads = {stem(word) for word in nouns(self.caption)}
+        return {root: word for root, word in self.things.items() if root in heads}
 
     def says(self, other: "Content") -> bool:
         """Return true if this contains everything that `other` contains."""
@@ -85,8 +91,7 @@ def content(caption: str) -> Content:
             found.add(values()[root])
         elif word not in stop_words() and len(word) > 1:
             things.setdefault(root, word)
-    heads = {stem(word) for word in nouns(caption)}
-    return Content(things, {root: word for root, word in things.items() if root in heads}, frozenset(found))
+    return Content(caption, things, frozenset(found))
 
 
 @lru_cache(maxsize=1 << 16)
