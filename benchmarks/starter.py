@@ -208,13 +208,13 @@ def measure(
             )
         )
     small = [spec for spec in specs if spec.startswith("starter:small")]
-    large = [spec for spec in specs if spec not in small]
+    tables = {}
+    if large := [spec for spec in specs if spec not in small]:
+        tables["yardstick"] = _of_yardstick(cells, large, GOALS)
+    if small:
+        tables["small"] = _of_yardstick(cells, small, {})
     exact_columns = {name: Column(title=title) for name, title in EXACT.items()}
-    tables = {
-        "yardstick": _of_yardstick(cells, large, GOALS),
-        "small": _of_yardstick(cells, small, {}),
-        "exact": Table(title="model", columns=exact_columns, rows=exact),
-    }
+    tables["exact"] = Table(title="model", columns=exact_columns, rows=exact)
     report("starters", tables, results)
 
 
