@@ -43,7 +43,11 @@ _GROWTH = (
     *("--pictures", "1000", "--pictures", "10000", "--pictures", "100000", "--pictures", "1000000"),
 )
 SUITE = (
-    Part("text_encoding", ("--threads", "1", "--runtime", "openvino"), ("--threads", "1", "--rounds", "3")),
+    Part(
+        "text_encoding",
+        ("--threads", "1", "--runtime", "openvino", "--int8"),
+        ("--threads", "1", "--rounds", "3"),
+    ),
     Part(
         "image_encoding",
         ("--runtime", "openvino"),

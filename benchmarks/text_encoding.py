@@ -1,6 +1,6 @@
 """Time text encoding against open_clip's own tokenizer and `encode_text`.
 
-    python benchmarks/text_encoding.py --threads 1 --runtime openvino
+    python benchmarks/text_encoding.py --threads 1 --runtime openvino --int8
 
 Both encode the same strings to unit vectors: a batch of 64 captions of 8 to 14 words, and single queries. The
 weights of the default model are random, because speed does not depend on them. The two implementations
@@ -20,6 +20,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from image_encoding import exported
 from reporting import ResultsOption, report
 from results import Column, Row, Table
 from timing import alternate, median_ratio
@@ -73,9 +74,12 @@ def main(
     runtime: Annotated[
         str | None, typer.Option(help="Also time an fp32 export, for openvino or onnx.")
     ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Also time an int8 export for the runtime.")] = False,
     results: ResultsOption = None,
 ) -> None:
     """Time text encoding against open_clip's own tokenizer and `encode_text`."""
+    if int8 and not runtime:
+        raise typer.BadParameter("--int8 needs --runtime.")
     if threads is not None:
         torch.set_num_threads(threads)
         if hasattr(os, "sched_setaffinity"):  # an export uses all cores that its process may use
@@ -87,6 +91,8 @@ def main(
         if runtime:
             export(encoder, Path(scratch) / "export", runtime)
             timed[f", {runtime}"] = ExportedEncoder(Path(scratch) / "export")
+            if int8:
+                timed[f", {runtime} in int8"] = exported(encoder, Path(scratch) / "int8", runtime)
         for suffix, ours in timed.items():
             batch = compare(encoder, texts, rounds, ours)
             single = [compare(encoder, [text], rounds, ours) for text in texts[:8]]
