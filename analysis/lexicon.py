@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -65,7 +65,7 @@ class Content:
     things: Mapping[str, str]
     values: frozenset[tuple[str, str]]
 
-    @property
+    @cached_property
     def objects(self) -> Mapping[str, str]:
         """Stem -> word, of the things that are heads of noun phrases (`nouns`, which takes the most time)."""
         heads = {stem(word) for word in nouns(self.caption)}

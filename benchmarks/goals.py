@@ -80,7 +80,7 @@ GOALS = (
         "at least",
         6,
         "times as fast",
-        "the weights are stored as int8 and converted to float32 for each query",
+        "int8 takes half the time of float32, although its weights have a quarter of the bytes",
     ),
     Goal(
         "text encoding, batch of 64",

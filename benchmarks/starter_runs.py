@@ -78,7 +78,7 @@ QUERIES_STAGE: dict[str, Any] = {
     "seed": 11,
 }
 # On typed queries, too: on captions alone the models would forget how people type. On cached features of the
-# image tower, whose last projection is trained: a step takes a quarter of the time.
+# image tower, whose last projection is trained: a step takes less time.
 CONTINUED: dict[str, Any] = {
     "model": "starter:infonce",
     "source": "picturebook:train+queries@20000",

@@ -229,6 +229,17 @@ def test_measures_do_not_wait_for_the_noise_band(
     assert "rSum" in measures
 
 
+def test_an_error_of_the_models_of_the_noise_band_is_shown(
+    handlers: CompareHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise QueryError("The gallery 'seed' could not be opened.")
+
+    monkeypatch.setattr("ui.web.compare.handlers.seed_pair", fail)
+    [shown] = handlers.measure_noise("?q=a&m=first&m=second")
+    assert "could not be opened" in shown
+
+
 def test_the_noise_band_comes_from_two_models_that_differ_in_their_seed(handlers: CompareHandlers) -> None:
     address = "?q=a+dog&m=first&m=second"
     seeds = CompareHandlers(handlers.galleries, ("starter:infonce", "starter:small"))

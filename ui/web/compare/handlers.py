@@ -143,11 +143,12 @@ class CompareHandlers:
         shown = "" if request.hidden else view.measures(analyses, self.labels)
         yield "", telling, shown
 
-    @show_errors(lambda message: "")  # `measure` has shown it
+    @show_errors(html.note)
     def measure_noise(self, address: str) -> Iterator[str]:
         """Measure how much two seeds of one method differ, after `measure`. Yields the progress."""
         request = parse_request(address, self.galleries.all_names, self.default)
-        pair = seed_pair(self.galleries, request.names[0], self.seeds)
+        loaded = all(map(self.galleries.loaded, request.names))  # if not, `measure` has said why
+        pair = seed_pair(self.galleries, request.names[0], self.seeds) if loaded else []
         for progress in self.galleries.await_ready(pair):
             yield html.waiting(*progress)
         for name, work in awaited(self.galleries, pair, "compared"):

@@ -59,7 +59,7 @@ def compare_page(galleries: Galleries) -> None:
         trigger_mode="always_last", api_visibility="private", show_progress="hidden", concurrency_limit=None,
     ).then(
         handlers.measure_noise, address, band, js="() => [window.pairscope.measuring()]",
-        api_visibility="private", show_progress="hidden", concurrency_limit=None,
+        trigger_mode="always_last", api_visibility="private", show_progress="hidden", concurrency_limit=None,
     ).then(None, js="() => window.pairscope.measured()", api_visibility="private")  # fmt: skip
     # The server never sets the box: see `ui.web.search.page`.
     address.picture(None, None, picture, js="() => window.pairscope.picture()", api_visibility="private")
