@@ -12,9 +12,8 @@ from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import show_errors
 from ui.web.galleries import Galleries
 from ui.web.html import raw
-from ui.web.learn.panel import Panel, module
+from ui.web.learn.panel import LONGEST_TEXT, Panel, module
 
-LONGEST_GUESS = 200
 _show_errors = show_errors(lambda message: {"error": message})
 
 
@@ -36,7 +35,7 @@ def add_daily(galleries: Galleries) -> None:
         Path(__file__).with_name("daily.js"),
         raw("learn_daily.html"),
         server_functions=[start, guess, reveal],
-        longest=LONGEST_GUESS,
+        longest=LONGEST_TEXT,
         elem_id="daily",
     )
 
@@ -114,9 +113,9 @@ def _day_and_words(asked: Any) -> tuple[Any, str]:
     if not (isinstance(asked, list) and len(asked) == 2 and isinstance(asked[1], str)):
         raise QueryError("A guess is a day and a text.")
     day, words = asked
-    if len(words) > LONGEST_GUESS:
+    if len(words) > LONGEST_TEXT:
         raise QueryError(
-            f"This guess has {len(words)} characters. Use at most {LONGEST_GUESS}: a sentence is enough."
+            f"This guess has {len(words)} characters. Use at most {LONGEST_TEXT}: a sentence is enough."
         )
     return day, words
 

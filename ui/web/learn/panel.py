@@ -9,6 +9,8 @@ import gradio as gr
 from ui.web.boundary.served import serve_file
 from ui.web.galleries import Galleries
 
+LONGEST_TEXT = 1000
+"""Characters of a text that a visitor sends, at most. Captions of Picturebook have up to 400."""
 _START = """
 import(new URL(props.module, document.baseURI)).then((module) => module.mount({element, props, server}));
 """

@@ -16,7 +16,7 @@ from ui.web.boundary.served import thumbnail_url
 from ui.web.errors import show_errors
 from ui.web.galleries import Galleries
 from ui.web.html import raw
-from ui.web.learn.panel import Panel, module
+from ui.web.learn.panel import LONGEST_TEXT, Panel, module
 from ui.web.lessons.lesson import CONTENT, ORDER, Lesson, read_lesson
 
 TOOLS_OF_THE_PAGE = ("matrix",)
@@ -29,7 +29,6 @@ HIDABLE = {
     "teacher": "this form",
 }
 """Controls that a teacher's link can hide."""
-LONGEST_TEXT = 300
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 _Data = Callable[[GalleryAnalysis, Searcher, int], dict[str, Any]]
 

@@ -42,7 +42,7 @@ export function mount(box, {data, encode, acted}) {
     });
     return button;
   });
-  const input = element('input', {type: 'text', id: 'towers-words', maxLength: 300, placeholder: 'your own words'});
+  const input = element('input', {type: 'text', id: 'towers-words', maxLength: 1000, placeholder: 'your own words'});
   const note = element('p', {className: 'tool-note', role: 'status'});
   const form = controls(element('label', {className: 'grow', htmlFor: 'towers-words'}, 'Your own words ', input), element('button', {type: 'submit', textContent: 'Encode'}));
   form.addEventListener('submit', async () => {

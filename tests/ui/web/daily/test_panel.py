@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from analysis.picture_of_the_day import hidden_row
+from analysis.picture_of_the_day import FIRST_DAY, hidden_row
 from ui.web.boundary.served import thumbnail_url
 from ui.web.daily.panel import DailyGame
 from ui.web.galleries import Galleries
@@ -29,27 +29,31 @@ def game(galleries: Galleries) -> DailyGame:
     return DailyGame(galleries)
 
 
-def hidden(galleries: Galleries) -> tuple[str, str]:
-    """Return the address and the full caption of the picture of today."""
-    gallery = galleries.searcher("picturebook").gallery
-    item = gallery.items.iloc[hidden_row(datetime.now(UTC).date(), gallery.items["image_id"].tolist())]
-    return thumbnail_url(gallery.path / item["thumbnail"]), item["captions"][-1]
-
-
 def test_the_address_is_sent_only_when_it_is_found_or_given_up(galleries: Galleries, game: DailyGame) -> None:
-    address, caption = hidden(galleries)
-    answers = [game.start("")]
-    for words in ("a ship at night", "a dog", "snow", "two cats on a sofa"):
-        found = game.guess(["", words])
-        assert found["rank"] > 1 or found["answer"]
-        answers += [found] if found["rank"] > 1 else []
-    assert len(answers) > 2
-    assert address not in json.dumps(answers)
-    solved = game.guess(["", caption])
-    assert solved["rank"] == 1
-    assert all(true for _, true in solved["facts"])
-    assert solved["answer"] == game.reveal("")["answer"]
-    assert solved["answer"]["url"] == address
+    gallery = galleries.searcher("picturebook").gallery
+    addresses = [thumbnail_url(gallery.path / each) for each in gallery.items["thumbnail"]]
+    ids = gallery.items["image_id"].tolist()
+    day_of = {hidden_row(day, ids): day.isoformat() for day in (FIRST_DAY + timedelta(n) for n in range(200))}
+    assert len(day_of) == len(gallery)
+    for row, day in day_of.items():
+        answers = [game.start(day)]
+        for words in ("a ship at night", "a dog", "snow", "two cats on a sofa"):
+            found = game.guess([day, words])
+            assert found["rank"] > 1 or found["answer"]
+            answers += [found] if found["rank"] > 1 else []
+        assert len(answers) > 2
+        assert addresses[row] not in json.dumps(answers)
+        solved = game.guess([day, gallery.items["captions"][row][-1]])
+        assert solved["rank"] == 1
+        assert all(true for _, true in solved["facts"])
+        assert solved["answer"] == game.reveal(day)["answer"]
+        assert solved["answer"]["url"] == addresses[row]
+
+
+def test_without_a_day_the_game_is_that_of_today(game: DailyGame) -> None:
+    today = game.start("")["today"]
+    assert game.start("")["day"] == today
+    assert game.reveal("") == game.reveal(today)
 
 
 def test_the_same_day_is_the_same_game(game: DailyGame) -> None:
@@ -57,17 +61,19 @@ def test_the_same_day_is_the_same_game(game: DailyGame) -> None:
     assert days[0] == days[2]
 
 
-TOMORROW = (datetime.now(UTC).date() + timedelta(2)).isoformat()
+DAY = "2026-01-02"
+"""A day whose picture the words of the browser tests do not find."""
+LATER = (datetime.now(UTC).date() + timedelta(2)).isoformat()
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ([TOMORROW, "a dog"], "until today"),
+        ([LATER, "a dog"], "until today"),
         (["1999-01-01", "a dog"], "from 2026-01-01"),
         (["<script>", "a dog"], "Write a day as 2026-01-31"),
         ([None, "   "], "The query is empty"),
-        (["", "x" * 300], "300 characters"),
+        (["", "x" * 1001], "1001 characters"),
         (["", 7], "A guess is a day and a text"),
         ("a dog", "A guess is a day and a text"),
     ],
@@ -85,7 +91,7 @@ def test_the_game_fits_any_text(game: DailyGame) -> None:
 def test_a_game_is_kept_shared_and_given_up(page: Page, app_url: str, tmp_path: Path) -> None:
     sent: list[str] = []
     page.on("response", lambda r: sent.append(r.text()) if "component_server" in r.url else None)
-    page.goto(f"{app_url}/learn?open=daily")
+    page.goto(f"{app_url}/learn?open=daily&day={DAY}")
     expect(page.locator(".daily .task")).to_contain_text("80 pictures")
     box = page.get_by_label("Your description")
     for count, words in enumerate(("<b>a red car</b>", "zebra"), 1):
@@ -112,7 +118,7 @@ def test_two_tabs_play_the_same_game(chromium: Browser, app_url: str) -> None:
     visitor.set_default_timeout(60_000)
     one, other = visitor.new_page(), visitor.new_page()
     for tab in (one, other):
-        tab.goto(f"{app_url}/learn?open=daily")
+        tab.goto(f"{app_url}/learn?open=daily&day={DAY}")
         expect(tab.locator(".daily .task")).to_contain_text("80 pictures")
     for count, tab in enumerate((one, other, one), 1):
         box = tab.get_by_label("Your description")
