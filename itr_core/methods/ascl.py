@@ -167,7 +167,7 @@ class AsCL(Method):
             noise = [cast(TextOutput, out.negative)]
         elif self.negatives == "feature":
             noise = [self._noise(text) for text in texts]
-        all_similarities = self._similarity(out, join([*texts, *noise])).split(len(out.text), dim=1)
+        all_similarities = self._similarity(out, [*texts, *noise]).split(len(out.text), dim=1)
         similarities, noised = all_similarities[: len(texts)], all_similarities[len(texts) :] or [None]
         terms = {
             name: asymmetric_contrast(similarity, untrue, scale, batch.image_id, self.filter_mode)
@@ -183,9 +183,10 @@ class AsCL(Method):
         """Return the local similarity, if it was trained."""
         return Roles(local=LocalRole(u1=self.u1, attention_heads=self.attention_heads) if self.u1 else None)
 
-    def _similarity(self, out: EncoderOutput, text: TextOutput) -> Tensor:
-        """Compute S of the B images and N captions, (B, N)."""
-        global_similarity = F.normalize(out.image, dim=-1) @ F.normalize(text.text, dim=-1).T
+    def _similarity(self, out: EncoderOutput, texts: Sequence[TextOutput]) -> Tensor:
+        """Compute S of the B images and the N captions of all `texts`, (B, N)."""
+        text = F.normalize(torch.cat([each.text for each in texts]), dim=-1)
+        global_similarity = F.normalize(out.image, dim=-1) @ text.T
         if not self.u1:
             return global_similarity
         if out.image_tokens is None:
@@ -193,7 +194,8 @@ class AsCL(Method):
                 f"u1={self.u1}: the local similarity of AsCL compares words with image patches, which cached "
                 "image features do not have. Train from pixels (without --image-features), or set u1=0."
             )
-        tokens, mask = cast(Tensor, text.tokens), cast(Tensor, text.mask)
+        joined = join(texts)
+        tokens, mask = cast(Tensor, joined.tokens), cast(Tensor, joined.mask)
         local = local_similarity(out.image_tokens, tokens, mask, heads=self.attention_heads)
         return self.u1 * local + (1 - self.u1) * global_similarity
 
