@@ -189,3 +189,20 @@ def test_absurd_links_show_a_page_or_a_note(page: Page, app_url: str, link: str)
         "(ready) => [...document.querySelectorAll(ready)].some((each) => each.checkVisibility())", arg=ready
     )
     assert page.get_by_text("unexpected error").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "links", "leads_to"),
+    [
+        ("?q=a+ship", "#status a.link", "/"),
+        ("compare?q=a+ship", "a.link", "/compare"),
+        ("learn", "a[data-learn]", "/learn"),
+        ("learn?open=daily", "a[data-learn]", "/learn"),
+    ],
+)
+def test_a_link_leads_to_its_page_without_the_script_of_the_page(
+    page: Page, app_url: str, address: str, links: str, leads_to: str
+) -> None:
+    page.goto(f"{app_url}/{address}")
+    expect(page.locator(links).locator("visible=true").first).to_be_visible()
+    assert page.locator(links).evaluate_all("all => [...new Set(all.map((a) => a.pathname))]") == [leads_to]

@@ -203,6 +203,16 @@ def test_an_impossible_edit_says_why(stage: Page) -> None:
     expect(stage.locator(".stage-said")).to_contain_text("would hide too much of each other")
 
 
+def test_an_edit_without_an_answer_is_sent_again(stage: Page) -> None:
+    before = code(stage)
+    stage.route(re.compile("/component_server"), lambda route: route.fulfill(json=None), times=1)
+    stage.get_by_role("radio", name="night").check()
+    expect(stage.locator(".stage-note")).to_contain_text("Trying again")
+    expect(stage.locator(STEPS)).to_have_count(2)
+    expect(stage.get_by_role("radio", name="night")).to_be_checked()
+    assert code(stage) != before
+
+
 def test_leaving_while_an_answer_is_on_its_way_changes_nothing_elsewhere(stage: Page) -> None:
     held: list[Route] = []
 

@@ -3,7 +3,7 @@ const STORE = 'pairscope.daily.';
 const SQUARES = [[10, '🟨'], [100, '🟧'], [1000, '🟥'], [Infinity, '⬛']]; // by rank, for ranks that do not solve
 
 export async function mount({element, props, server}) {
-  const {register, record} = await import(new URL(props.learn, document.baseURI));
+  const {answerOf, register, record} = await import(new URL(props.learn, document.baseURI));
   const one = (selector) => element.querySelector(selector);
   const [input, form, note, list] = ['#daily-guess', '.daily-form', '.daily-note', '.daily-guesses'].map(one);
   let wanted = null; // day of the address; '' is today
@@ -28,8 +28,7 @@ export async function mount({element, props, server}) {
   }
 
   async function ask(call, argument) {
-    const answer = await call(argument).catch(() => null);
-    const found = answer ?? {error: 'The server did not answer. Try again.'};
+    const found = await answerOf(call(argument));
     if (found.error) say(found.error);
     return found.error ? null : found;
   }

@@ -73,3 +73,8 @@ function render() {
   for (const each of before) if (!shown.includes(each)) panels.get(each)?.hide?.();
   for (const each of shown) panels.get(each)?.show(parameters());
 }
+
+// Waits for an answer of the server. One that is busy or gone answers with an error of Gradio's, or with nothing.
+export async function answerOf(call) {
+  return (await call.catch(() => null)) ?? {error: 'The server did not answer. Try again, or reload the page.'};
+}

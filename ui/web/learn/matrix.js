@@ -1,5 +1,5 @@
 // Matrix and temperature: one request for the cosines of a batch; everything else is computed here.
-import {acted, record, register} from './learn.js';
+import {acted, answerOf, record, register} from './learn.js';
 import {hardestShares, infoNce, logSoftmax} from './objective.js';
 
 const LETTERS = 'ABCDEFGH';
@@ -28,7 +28,7 @@ export function mount({element, props, server}) {
     const wanted = state.gallery;
     if (wanted === loaded) return draw();
     one('.matrix-tool').ariaBusy = 'true';
-    const answer = (await server.batch(wanted).catch(() => null)) ?? {error: 'The server did not answer. Reload the page.'};
+    const answer = await answerOf(server.batch(wanted));
     if (wanted !== state.gallery) return; // another gallery was chosen meanwhile
     if (answer.waiting) {
       const [done, total] = answer.waiting;

@@ -40,7 +40,7 @@ export function csv(lessons) {
 }
 
 export async function mount({element, props, server}) {
-  const {acted, register, set} = await import(new URL(props.learn, document.baseURI));
+  const {acted, answerOf, register, set} = await import(new URL(props.learn, document.baseURI));
   const {lesson} = props;
   const one = (selector) => element.querySelector(selector);
   const panel = `lesson-${lesson.name}`;
@@ -218,7 +218,7 @@ export async function mount({element, props, server}) {
     if (wanted === loaded) return;
     loaded = wanted;
     const box = one('.lesson-tool');
-    const data = (await server.data([gallery, seed]).catch(() => null)) ?? {error: 'The server did not answer. Reload the page.'};
+    const data = await answerOf(server.data([gallery, seed]));
     if (wanted !== loaded) return;
     if (data.waiting) {
       box.textContent = `The gallery is being built: ${data.waiting[0]} of ${data.waiting[1] || '?'} pictures.`;
@@ -236,7 +236,7 @@ export async function mount({element, props, server}) {
     const {mount: mountTool} = await import(`./${lesson.tool}.js`);
     box.replaceChildren();
     box.ariaBusy = 'false';
-    tool = mountTool(box, {data, encode: (text) => server.encode([gallery, text]), acted: (values) => acted(lesson.tool, values)});
+    tool = mountTool(box, {data, encode: (text) => answerOf(server.encode([gallery, text])), acted: (values) => acted(lesson.tool, values)});
     start();
     draw();
   }

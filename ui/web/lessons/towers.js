@@ -47,7 +47,7 @@ export function mount(box, {data, encode, acted}) {
   const form = controls(element('label', {className: 'grow', htmlFor: 'towers-words'}, 'Your own words ', input), element('button', {type: 'submit', textContent: 'Encode'}));
   form.addEventListener('submit', async () => {
     if (!input.value.trim()) return;
-    const found = await encode(input.value).catch(() => ({error: 'The server did not answer.'}));
+    const found = await encode(input.value);
     note.textContent = found.error ?? '';
     if (found.error) return;
     [text, caption] = [found.text, -1];

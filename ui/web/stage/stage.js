@@ -56,17 +56,14 @@ async function send() {
   inFlight = waiting.shift();
   const asked = inFlight;
   const now = visit;
-  let answer = null;
-  try {
-    answer = await server.stage({...wanted, edit: asked.edit ?? null});
-  } catch {
+  // A server that is busy or gone answers with an error of Gradio's, or with nothing.
+  const answer = await server.stage({...wanted, edit: asked.edit ?? null}).catch(() => null);
+  inFlight = null;
+  if (!answer) {
     if (now === visit) {
       viewNotes(['The server did not answer, perhaps because of too many edits at once. Trying again.']);
       waiting.unshift(asked);
     }
-  }
-  inFlight = null;
-  if (!answer) {
     setTimeout(send, 1500);
     return;
   }

@@ -151,3 +151,16 @@ def test_the_panels_pass_the_checks_of_axe(
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
         assert found.violations_count == 0, f"{panel}: {found.generate_report()}"
     page.close()
+
+
+@pytest.mark.parametrize("nothing", [True, False])
+def test_a_server_that_does_not_answer_is_named_below_own_words(
+    page: Page, app_url: str, nothing: bool
+) -> None:
+    page.goto(f"{app_url}/learn?open=lesson-dual-encoder")
+    words = page.get_by_label("Your own words")
+    expect(words).to_be_visible()
+    page.route("**/component_server/**", lambda route: route.fulfill(json=None) if nothing else route.abort())
+    words.fill("a red car")
+    words.press("Enter")
+    expect(page.locator("#learn-lesson-dual-encoder .tool-note")).to_contain_text("did not answer")
