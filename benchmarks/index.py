@@ -119,6 +119,36 @@ INDEX = (
         "results.md#comparison-of-models",
     ),
     Benchmark(
+        "marks of the search page",
+        "what the generator of the queries meant",
+        "query_truth.py",
+        "{query_truth/marks/500 typed queries/right} % of the marks are right, of {query_truth/marks/500 typed "
+        "queries/understood} % of the queries",
+        "results.md#marks-of-the-search-page",
+    ),
+    Benchmark(
+        "edits on the page Stage",
+        "goals of 150 and 300 ms; of 1 s with ten visitors",
+        "stage.py GALLERY",
+        "{stage/edits/one visitor/median} ms, 95 % below {stage/edits/one visitor/p95}; with ten visitors 95 % "
+        "below {stage/edits/ten visitors/p95}",
+        "results.md#stage",
+    ),
+    Benchmark(
+        "the tools of the page Learn",
+        "goal of 50 frames per second",
+        "learn_page.py URL",
+        "{learn_page/times/30 pages at once/frames} frames per second",
+        "results.md#learn-page",
+    ),
+    Benchmark(
+        "a visitor's own pictures",
+        "goal of 30 s",
+        "own_pictures.py",
+        "200 photos can be searched after {own_pictures/seconds/200 pictures searchable/seconds} s",
+        "results.md#own-pictures",
+    ),
+    Benchmark(
         "opening the analysis page",
         "goal of 2 s",
         "analysis_page.py GALLERY",
