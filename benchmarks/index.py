@@ -122,16 +122,16 @@ INDEX = (
         "marks of the search page",
         "what the generator of the queries meant",
         "query_truth.py",
-        "{query_truth/marks/500 typed queries/right} % of the marks are right, of {query_truth/marks/500 typed "
-        "queries/understood} % of the queries",
+        "{query_truth/marks/500 typed queries/right} % of the marks are right, of "
+        "{query_truth/marks/500 typed queries/understood} % of the queries",
         "results.md#marks-of-the-search-page",
     ),
     Benchmark(
         "edits on the page Stage",
         "goals of 150 and 300 ms; of 1 s with ten visitors",
         "stage.py GALLERY",
-        "{stage/edits/one visitor/median} ms, 95 % below {stage/edits/one visitor/p95}; with ten visitors 95 % "
-        "below {stage/edits/ten visitors/p95}",
+        "{stage/edits/one visitor/median} ms, 95 % below {stage/edits/one visitor/p95}; with ten visitors "
+        "95 % below {stage/edits/ten visitors/p95}",
         "results.md#stage",
     ),
     Benchmark(

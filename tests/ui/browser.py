@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PATIENCE = 120_000
+"""Milliseconds that a test waits for a page: the machine may be busy."""
 
 
 def find_browser() -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.ui.browser import find_browser
+from tests.ui.browser import PATIENCE, find_browser
 from tests.ui.server import served_app
 
 
@@ -46,7 +46,7 @@ def chromium() -> Iterator[Browser]:
     path = find_browser()
     if path is None:
         pytest.fail("No browser: `python tests/ui/browser.py` finds or fetches one.")
-    expect.set_options(timeout=60_000)  # the machine may be busy
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -62,7 +62,7 @@ def page(chromium: Browser, app_url: str) -> Iterator[Page]:
     page.on("request", lambda r: None if r.url.startswith(home) else faults.append(f"foreign {r.url}"))
     page.on("response", lambda r: faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     page.on("pageerror", lambda error: faults.append(f"error {error}"))
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE)
     yield page
     page.close()
     assert faults == []
@@ -74,7 +74,7 @@ def shared(chromium: Browser) -> Iterator[Page]:
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE)
     yield page
     page.close()
     assert errors == []
