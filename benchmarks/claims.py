@@ -237,8 +237,8 @@ def _judged(claim: Claim, results: Mapping[str, Result]) -> tuple[str, str]:
 def outcome(difference: Estimate, claimed: int) -> str:
     """Return whether a claim holds.
 
-    An interval over images alone is too narrow to show that a claim holds. But if it contains 0, a wider one
-    does, too.
+    An interval over images alone is too narrow to show that a claim or its opposite holds. But if it contains
+    0, a wider one does, too.
 
     Args:
         difference: the difference, with its interval.
@@ -246,6 +246,7 @@ def outcome(difference: Estimate, claimed: int) -> str:
     """
     if difference.low is None or difference.high is None:
         return "undecided: no interval"
-    if (difference.low if claimed > 0 else -difference.high) <= 0:
-        return "not held"
-    return "held" if difference.trainings else "undecided: the interval is over images alone"
+    low, high = sorted((claimed * difference.low, claimed * difference.high))
+    if low > 0:
+        return "held" if difference.trainings else "undecided: the interval is over images alone"
+    return "the opposite was measured" if high < 0 and difference.trainings else "not shown"

@@ -15,11 +15,12 @@ RESULTS = load_all()
     [
         (0.1, 2.0, 5, 1, "held"),
         (-2.0, -0.1, 5, -1, "held"),
-        (-0.1, 2.0, 5, 1, "not held"),
-        (-2.0, -0.1, 5, 1, "not held"),
-        (0.1, 2.0, 5, -1, "not held"),
+        (-0.1, 2.0, 5, 1, "not shown"),
+        (-2.0, -0.1, 5, 1, "the opposite was measured"),
+        (0.1, 2.0, 5, -1, "the opposite was measured"),
         (0.1, 2.0, None, 1, "undecided: the interval is over images alone"),
-        (-0.1, 2.0, None, 1, "not held"),
+        (-0.1, 2.0, None, 1, "not shown"),
+        (-2.0, -0.1, None, 1, "not shown"),
         (None, None, None, 1, "undecided: no interval"),
     ],
 )
@@ -50,7 +51,7 @@ def test_the_first_measured_figure_counts() -> None:
     assert "over images alone" in row
     later = Measurement(value=250, difference=Estimate(value=-1, low=-2, high=1, trainings=5))
     row = claims_table({"old": result(earlier), "new": result(later)}, [claim]).splitlines()[-1]
-    assert row.endswith("coder: rSum -1.0 [-2.0, +1.0] (`new`) | not held |")
+    assert row.endswith("coder: rSum -1.0 [-2.0, +1.0] (`new`) | not shown |")
     without = Measurement(value=250)
     assert "not measured yet" in claims_table({"new": result(without)}, [claim])
 
