@@ -46,13 +46,13 @@ def main(
 ) -> None:
     """Write assets/NAME.webp for each picture."""
     sys.path.insert(0, str(ROOT))
-    from tests.ui.browser import find_browser  # the tests use the same browser
+    from tests.ui.browser import PATIENCE, find_browser  # the tests use the same browser
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         for name, shot in SHOTS.items():
             page = browser.new_page(viewport={"width": WIDTH, "height": shot.height})
-            page.set_default_timeout(120_000)
+            page.set_default_timeout(PATIENCE)
             page.goto(f"{url}/{shot.address}")
             page.wait_for_selector(shot.ready)
             shot.prepare(page)
