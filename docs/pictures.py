@@ -4,14 +4,13 @@ Each page is opened at its address in headless Chromium, as a visitor sees it.
 """
 
 import sys
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 1180
@@ -20,23 +19,20 @@ QUALITY = 82
 
 
 class Shot(NamedTuple):
-    """One picture: of which address, when the page is ready, and what is done before."""
+    """One picture: of which address, with a selector of what shows that the page is ready."""
 
     address: str
     ready: str
     height: int
-    prepare: Callable[[Page], object] = lambda page: None
-
-
-def _choose_the_dog(page: Page) -> None:
-    page.locator(".stage-things button").first.click()
+    click: str = ""
+    """Selector of what is clicked before."""
 
 
 MODELS = "m=picturebook&m=picturebook+%28cusa%29&m=picturebook+%28small%29"
 SHOTS = {
     "screenshot": Shot("?q=three+penguins", "#results .cards .mark", 1080),
     "compare": Shot(f"compare?q=three+penguins&{MODELS}", "#measures table", 1240),
-    "stage": Shot("stage", ".stage-bars li", 980, _choose_the_dog),
+    "stage": Shot("stage", ".stage-bars li", 980, ".stage-things button"),
     "analysis": Shot("analysis?tab=map&map=joint&colour=cause&open=images:12", ".map-point", 1080),
 }
 
@@ -55,7 +51,8 @@ def main(
             page.set_default_timeout(PATIENCE)
             page.goto(f"{url}/{shot.address}")
             page.wait_for_selector(shot.ready)
-            shot.prepare(page)
+            if shot.click:
+                page.locator(shot.click).first.click()
             page.wait_for_timeout(5000)  # pictures are loaded, plots and lines drawn
             picture = Image.open(BytesIO(page.screenshot()))
             picture.convert("RGB").save(ROOT / "assets" / f"{name}.webp", quality=QUALITY, method=6)

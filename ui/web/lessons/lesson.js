@@ -236,7 +236,8 @@ export async function mount({element, props, server}) {
     const {mount: mountTool} = await import(`./${lesson.tool}.js`);
     box.replaceChildren();
     box.ariaBusy = 'false';
-    tool = mountTool(box, {data, encode: (text) => answerOf(server.encode([gallery, text])), acted: (values) => acted(lesson.tool, values)});
+    const encode = (text) => answerOf(server.encode([gallery, text]));
+    tool = mountTool(box, {data, encode, longest: props.longest, acted: (values) => acted(lesson.tool, values)});
     start();
     draw();
   }

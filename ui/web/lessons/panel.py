@@ -81,6 +81,7 @@ def _add(galleries: Galleries, *, name: str, lesson: Lesson) -> None:
         lesson={"name": name, **_shown(lesson)},
         hidable=HIDABLE,
         most_seed=MOST_SEED,
+        longest=LONGEST_TEXT,
         elem_id=f"lesson-player-{name}",
     )
 

@@ -17,7 +17,7 @@ const SVG = `<svg viewBox="0 28 560 206" role="img" aria-label="Image tower and 
   <g class="strip" transform="translate(24 68)"></g><g class="strip" transform="translate(344 68)"></g>
 </svg>`;
 
-export function mount(box, {data, encode, acted}) {
+export function mount(box, {data, encode, longest, acted}) {
   const count = Math.min(8, data.pictures.length);
   let picture = 0, text = data.texts[0], caption = 0;
   const drawing = element('div', {className: 'towers'});
@@ -42,7 +42,7 @@ export function mount(box, {data, encode, acted}) {
     });
     return button;
   });
-  const input = element('input', {type: 'text', id: 'towers-words', maxLength: 1000, placeholder: 'your own words'});
+  const input = element('input', {type: 'text', id: 'towers-words', maxLength: longest, placeholder: 'your own words'});
   const note = element('p', {className: 'tool-note', role: 'status'});
   const form = controls(element('label', {className: 'grow', htmlFor: 'towers-words'}, 'Your own words ', input), element('button', {type: 'submit', textContent: 'Encode'}));
   form.addEventListener('submit', async () => {

@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.ui.browser import PATIENCE
+from ui.web.learn.panel import LONGEST_TEXT
 from ui.web.lessons.lesson import CONTENT, ORDER, Action, Lesson, Range, read_lesson
 
 pytestmark = pytest.mark.ui
@@ -160,7 +161,7 @@ def test_a_server_that_does_not_answer_is_named_below_own_words(
 ) -> None:
     page.goto(f"{app_url}/learn?open=lesson-dual-encoder")
     words = page.get_by_label("Your own words")
-    expect(words).to_be_visible()
+    expect(words).to_have_attribute("maxlength", str(LONGEST_TEXT))
     page.route("**/component_server/**", lambda route: route.fulfill(json=None) if nothing else route.abort())
     words.fill("a red car")
     words.press("Enter")
