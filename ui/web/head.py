@@ -24,6 +24,11 @@ _TAGS = """
 <meta property="og:image" content="{{{{ config.root }}}}/{picture}" />
 <meta name="twitter:card" content="summary_large_image" />
 <script>{display}</script>
+<script>
+  // Gradio's client closes its connection on this event, takes it for lost, and reloads the page after two
+  // seconds, which cancels the visit of a page that has not answered by then. The browser closes it anyway.
+  addEventListener('beforeunload', (event) => event.stopImmediatePropagation());
+</script>
 <style>
   /* Before Gradio adds the style sheet, so that nothing moves when it does. */
   html {{ overflow-y: scroll; }}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.ui.web.test_analysis_page import MAP, point
 
@@ -206,3 +206,23 @@ def test_a_link_leads_to_its_page_without_the_script_of_the_page(
     page.goto(f"{app_url}/{address}")
     expect(page.locator(links).locator("visible=true").first).to_be_visible()
     assert page.locator(links).evaluate_all("all => [...new Set(all.map((a) => a.pathname))]") == [leads_to]
+
+
+def test_a_link_leads_to_a_slow_page_in_the_middle_of_a_search(page: Page, app_url: str) -> None:
+    page.goto(f"{app_url}/?q=a+ship")
+    expect(page.locator("#results .cards button").first).to_be_visible()
+    page.route("**/queue/data*", lambda _: None)  # the answer to the search never comes
+    slow: list[Route] = []
+
+    def hold(route: Route) -> None:
+        slow.append(route)
+
+    page.route("**/learn*", hold)
+    page.locator("#query textarea").fill("two dogs")
+    with page.expect_request("**/queue/data*"):
+        page.locator("#query textarea").press("Enter")
+    page.get_by_role("link", name="Learn").first.dispatch_event("click")  # `click` waits for the next page
+    page.wait_for_timeout(5_000)  # Gradio's client asks every two seconds for a connection, and reloads then
+    slow[0].continue_()
+    page.wait_for_url("**/learn*")
+    expect(page.locator("a[data-learn]").first).to_be_visible()
