@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 TOKEN = "PAIRSCOPE_MILVUS_TOKEN"
 """Environment variable with the token, or USER:PASSWORD, of servers that ask for one."""
+_IS_AWAY = "does not answer ({}). Start it, make the index again (pairscope index)"
+_REFUSES = f"refuses access ({{}}). Set the environment variable {TOKEN} to the token or USER:PASSWORD"
 _CONNECT_SECONDS = 3
 _LONG_SECONDS, _REST_SECONDS = 1, 5
 """After a failure that took so long, Milvus is not asked for a while: searches would queue up for it."""
@@ -82,6 +84,7 @@ class MilvusConnection:
 
     def _connect(self) -> "MilvusClient":
         try:
+            import grpc
             from pymilvus import MilvusClient, MilvusException
         except ImportError:
             raise GalleryError("Milvus needs its client: pip install 'pairscope[milvus]'.") from None
@@ -101,10 +104,13 @@ class MilvusConnection:
             reason = error.message
             if self.file:
                 reason += "; one process at a time can open a file, `milvus-lite server` serves it to several"
+            cause = error.__cause__
+            if isinstance(cause, grpc.Call) and cause.code() is grpc.StatusCode.UNAUTHENTICATED:
+                raise self._failure(cause.details(), start, _REFUSES) from error
             raise self._failure(reason, start) from error
 
-    def _failure(self, reason: str, start: float) -> GalleryError:
-        self._failed = " ".join(reason.split())[:300]
+    def _failure(self, reason: str, start: float, says: str = _IS_AWAY) -> GalleryError:
+        self._failed = says.format(" ".join(reason.split())[:300])
         if (now := time.monotonic()) > start + _LONG_SECONDS:
             self._rests_until = now + _REST_SECONDS
         error = self._error()
@@ -112,9 +118,6 @@ class MilvusConnection:
         return error
 
     def _error(self) -> GalleryError:
-        error = GalleryError(
-            f"Milvus at {self.uri} does not answer ({self._failed}). Start it, make the index again "
-            "(pairscope index), or search without it (--exact)."
-        )
+        error = GalleryError(f"Milvus at {self.uri} {self._failed}, or search without it (--exact).")
         error.add_note("The index of this gallery does not answer. The server's log has the details.")
         return error

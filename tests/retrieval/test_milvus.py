@@ -1,4 +1,4 @@
-"""Indexes in Milvus, on a server (`milvus-lite server`) and in a file, find what an exact search finds."""
+"""Indexes in Milvus find what an exact search finds: on a server, on that of Milvus Lite, and in a file."""
 
 import multiprocessing
 import os
@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ lite = pytest.importorskip("milvus_lite.server_manager", reason="pip install 'pa
 N = 400
 IMAGES, CAPTIONS = pairs(N, 16)
 LABELS = ["red", 'the "best"', "back\\slash", "café, 'x' {y}"]
-URI = str
 
 
 @pytest.fixture(autouse=True)
@@ -43,32 +42,67 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "indexes"
 
 
-@contextmanager
-def served(folder: Path, port: int) -> Iterator[URI]:
-    """Serve a folder until the context ends; `port` is free."""
-    command = ["-m", "milvus_lite", "server", "--data-dir", str(folder), "--port", str(port)]
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL) as process:
-        try:
-            for _ in range(600):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URI]:
-    with served(tmp_path_factory.mktemp("milvus"), free_port()) as uri:
-        yield uri
+class Lite:
+    """`milvus-lite server`, which asks for no token."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._command = ["-m", "milvus_lite", "server", "--data-dir", str(folder), "--port", str(self.port)]
+
+    def start(self) -> None:
+        self._process = subprocess.Popen([sys.executable, *self._command], stdout=subprocess.DEVNULL)
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    break
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Standalone:
+    """A server of Milvus that asks for a token; a machine can run one at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        milvus = pytest.importorskip("milvus", reason="pip install milvus")
+        port = free_port()
+        self.uri = f"http://127.0.0.1:{port}"
+        config = milvus.MilvusServerConfig(data_dir=str(folder), proxy_port=port)
+        config.set("authorization_enabled", True)
+        self._server = milvus.MilvusServer(config)
+
+    def start(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # it leaves a socket open if a port is in use
+            self._server.start()
+        self._server.config.resolve = lambda: None  # if it is started again, on the same ports
+
+    def kill(self) -> None:
+        self._server.server_proc.kill()
+        self._server.stop()
+
+
+Server = Lite | Standalone
+
+
+@pytest.fixture(scope="module", params=[Lite, pytest.param(Standalone, marks=pytest.mark.slow)])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server: Server = request.param(tmp_path_factory.mktemp("milvus"))
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        if isinstance(server, Standalone):
+            patch.setenv(TOKEN, "root:Milvus")  # the password of a new server
+        yield server
+    server.kill()
 
 
 def gallery_of(folder: Path, images: np.ndarray = IMAGES) -> Gallery:
@@ -85,14 +119,14 @@ def in_milvus(gallery: Gallery, rows: np.ndarray | None = None) -> MilvusIndex:
 
 
 def test_a_flat_index_finds_the_same_as_an_exact_search(
-    tmp_path: Path, server: URI, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("itr_core.retrieval.index._FEW", 0)  # filters, too, are Milvus's
     gallery, seen = gallery_of(tmp_path / "gallery"), list[tuple[int, int]]()
-    made = save_indexes(gallery, lambda *each: seen.append(each), engine=f"milvus:{server}")
+    made = save_indexes(gallery, lambda *each: seen.append(each), engine=f"milvus:{server.uri}")
     assert {of: each.recall for of, each in made.items()} == {"images": 1, "captions": 1}
     assert seen[-1] == (N + N // 2, N + N // 2)
-    assert engine_of(gallery) == f"milvus:{server}"
+    assert engine_of(gallery) == f"milvus:{server.uri}"
     texts = np.arange(0, N, 2)
     for index, exact, queries in (
         (in_milvus(gallery), ExactIndex(IMAGES), CAPTIONS[:20]),
@@ -122,19 +156,19 @@ def test_a_flat_index_finds_the_same_as_an_exact_search(
 
 
 def test_a_graph_finds_99_percent_with_texts_as_queries(
-    tmp_path: Path, server: URI, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("itr_core.retrieval.milvus.FEWEST", N)
     images, captions = IMAGES[:, ::-1], CAPTIONS[:, ::-1]  # other embeddings than those of other tests
     gallery = gallery_of(tmp_path / "gallery", images)
-    made = save_indexes(gallery, engine=f"milvus:{server}")
+    made = save_indexes(gallery, engine=f"milvus:{server.uri}")
     index = in_milvus(gallery)
     assert index.approximate
     assert made["images"] == index.settings
     assert recall(index, captions, exact_rows(images, None, captions, 10)) >= 0.99
 
 
-def killed(folder: Path, uri: URI) -> None:
+def killed(folder: Path, uri: str) -> None:
     def kill(done: int, total: int) -> None:
         if done == 300:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -144,18 +178,18 @@ def killed(folder: Path, uri: URI) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_killed_insertion_goes_on_where_it_was(tmp_path: Path, server: URI) -> None:
+def test_a_killed_insertion_goes_on_where_it_was(tmp_path: Path, server: Server) -> None:
     gallery = gallery_of(tmp_path / "gallery", IMAGES[::-1])
-    process = multiprocessing.get_context("spawn").Process(target=killed, args=(gallery.path, server))
+    process = multiprocessing.get_context("spawn").Process(target=killed, args=(gallery.path, server.uri))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
     opened = OpenedIndexes(gallery, np.arange(0, N, 2), exact=False)
     assert isinstance(opened.index("images"), ExactIndex)  # until the collection is complete
     assert not opened.outdated()
-    assert engine_of(gallery) == f"milvus:{server}"
+    assert engine_of(gallery) == f"milvus:{server.uri}"
     seen: list[int] = []
-    save_indexes(gallery, lambda done, total: seen.append(done), engine=f"milvus:{server}")
+    save_indexes(gallery, lambda done, total: seen.append(done), engine=f"milvus:{server.uri}")
     assert seen[0] == N  # the first 300 were there
     assert opened.outdated()
     opened.renew()
@@ -165,17 +199,17 @@ def test_a_killed_insertion_goes_on_where_it_was(tmp_path: Path, server: URI) ->
 
 
 def test_a_collection_is_used_again_and_deleted_when_the_gallery_has_other_embeddings(
-    tmp_path: Path, server: URI
+    tmp_path: Path, server: Server
 ) -> None:
     gallery = gallery_of(tmp_path / "gallery", IMAGES**3)
-    save_indexes(gallery, engine=f"milvus:{server}")
-    client = pymilvus.MilvusClient(server)
+    save_indexes(gallery, engine=f"milvus:{server.uri}")
+    client = pymilvus.MilvusClient(server.uri, token=os.environ.get(TOKEN, ""))
     before = set(client.list_collections())
     seen: list[int] = []
-    save_indexes(gallery, lambda done, total: seen.append(done), engine=f"milvus:{server}")
+    save_indexes(gallery, lambda done, total: seen.append(done), engine=f"milvus:{server.uri}")
     assert seen == [N, N + N // 2]  # nothing is inserted
     other = gallery_of(tmp_path / "gallery", IMAGES**5)
-    save_indexes(other, engine=f"milvus:{server}")
+    save_indexes(other, engine=f"milvus:{server.uri}")
     after = set(client.list_collections())
     assert len(before - after) == len(after - before) == 1
     client.drop_collection(in_milvus(other).collection)
@@ -192,31 +226,47 @@ def test_an_index_in_a_file_stays_if_milvus_is_away(tmp_path: Path, monkeypatch:
     assert isinstance(open_index(gallery, "images"), ApproximateIndex)
 
 
-def test_searches_name_the_server_that_is_away_and_the_remedy(tmp_path: Path) -> None:
-    gallery, port = gallery_of(tmp_path / "gallery"), free_port()
-    with served(tmp_path / "milvus", port) as uri:
-        save_indexes(gallery, engine=f"milvus:{uri}")
-        index = in_milvus(gallery)
-        assert index.search(CAPTIONS[:1], 3)[1].shape == (1, 3)
+def test_searches_name_the_server_that_is_away_and_the_remedy(tmp_path: Path, server: Server) -> None:
+    gallery = gallery_of(tmp_path / "gallery", IMAGES**7)
+    save_indexes(gallery, engine=f"milvus:{server.uri}")
+    index = in_milvus(gallery)
+    expected = ExactIndex(IMAGES**7).search(CAPTIONS[:1], 3)[1]
+    np.testing.assert_array_equal(index.search(CAPTIONS[:1], 3)[1], expected)
+    server.kill()
     for opened in (in_milvus(gallery), index):  # not connected, and connected
         start = time.monotonic()
-        with pytest.raises(GalleryError, match=f"Milvus at {uri} does not answer.*--exact") as caught:
+        with pytest.raises(GalleryError, match=f"Milvus at {server.uri} does not answer.*--exact") as caught:
             opened.search(CAPTIONS[:1], 3)
         assert time.monotonic() - start < 20  # 3 s for the connection, 5 s for the search, on an idle machine
-        assert uri not in caught.value.__notes__[0]  # what visitors of the app are told
+        assert server.uri not in caught.value.__notes__[0]  # what visitors of the app are told
         start = time.monotonic()
         with pytest.raises(GalleryError, match="does not answer"):
             opened.search(CAPTIONS[:1], 3)
         assert time.monotonic() - start < 1
-    with served(tmp_path / "milvus", port):
-        time.sleep(5)
-        assert index.search(CAPTIONS[:1], 3)[1].shape == (1, 3)
+    server.start()
+    time.sleep(5)  # while Milvus is not asked
+    np.testing.assert_array_equal(index.search(CAPTIONS[:1], 3)[1], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", [Standalone], indirect=True)
+@pytest.mark.parametrize("token", ["", "root:wrong"])
+def test_a_server_that_refuses_the_token_is_not_taken_for_one_that_is_away(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv(TOKEN, token)
+    with pytest.raises(GalleryError, match=f"{server.uri} refuses access .*auth.*{TOKEN}") as caught:
+        save_indexes(gallery_of(tmp_path / "gallery"), engine=f"milvus:{server.uri}")
+    assert "wrong" not in str(caught.value)
 
 
 def test_a_file_of_milvus_lite_is_searched_and_tells_who_else_opens_it(tmp_path: Path) -> None:
     gallery, file = gallery_of(tmp_path / "gallery"), tmp_path / "milvus.db"
-    with served(file, free_port()), pytest.raises(GalleryError, match="one process at a time"):
+    other = Lite(file)
+    other.start()
+    with pytest.raises(GalleryError, match="one process at a time"):
         save_indexes(gallery, engine=f"milvus:{file}")
+    other.kill()
     save_indexes(gallery, engine=f"milvus:{file}")
     _, rows = in_milvus(gallery).search(CAPTIONS[:5], 10)
     np.testing.assert_array_equal(rows, ExactIndex(IMAGES).search(CAPTIONS[:5], 10)[1])
