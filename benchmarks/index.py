@@ -59,8 +59,7 @@ INDEX = (
         "retrieval by each method on Flickr8k features (dev)",
         "InfoNCE, same budget",
         "methods.py run features --data DATA --out DIR",
-        "rSum of CUSA {methods_flickr8k/main_recall/cusa/rsum.difference} against InfoNCE in earlier "
-        "figures, over photos alone",
+        "rSum of CUSA {methods_features/main_recall/cusa/rsum.difference} against InfoNCE",
         "methods-compared.md#features-of-flickr8k-photos",
     ),
     Benchmark(
