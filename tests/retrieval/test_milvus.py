@@ -264,9 +264,11 @@ def test_a_file_of_milvus_lite_is_searched_and_tells_who_else_opens_it(tmp_path:
     gallery, file = gallery_of(tmp_path / "gallery"), tmp_path / "milvus.db"
     other = Lite(file)
     other.start()
-    with pytest.raises(GalleryError, match="one process at a time"):
-        save_indexes(gallery, engine=f"milvus:{file}")
-    other.kill()
+    try:
+        with pytest.raises(GalleryError, match="one process at a time"):
+            save_indexes(gallery, engine=f"milvus:{file}")
+    finally:
+        other.kill()
     save_indexes(gallery, engine=f"milvus:{file}")
     _, rows = in_milvus(gallery).search(CAPTIONS[:5], 10)
     np.testing.assert_array_equal(rows, ExactIndex(IMAGES).search(CAPTIONS[:5], 10)[1])
