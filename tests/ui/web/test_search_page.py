@@ -169,6 +169,14 @@ def test_the_keyboard_is_enough(page: Page, app_url: str) -> None:
     heading(page, "Matching captions")
 
 
+def test_words_that_are_typed_when_the_first_query_appears_replace_it(page: Page, app_url: str) -> None:
+    page.goto(app_url)
+    expect(page.locator("#query textarea")).to_have_value(re.compile("."))
+    page.keyboard.type("a ship")  # the box has the focus from the start
+    page.keyboard.press("Enter")
+    heading(page, "Pictures for “a ship”")
+
+
 def test_the_focus_goes_to_the_results_of_an_opened_result(page: Page, app_url: str) -> None:
     open_page(page, app_url)
     page.locator(f"{CARDS} button").first.focus()

@@ -19,6 +19,7 @@ function fill(words) {
   if (typing || box().value === words) return;
   box().value = words;
   box().dispatchEvent(new Event('input', {bubbles: true})); // so that Gradio knows the new text
+  if (document.activeElement === box()) box().select(); // what the visitor types next replaces it
 }
 
 // A picture of the visitor is not in the address, but in the browser's history.
