@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.kill]
+
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, dict[str, list[str]]]:
