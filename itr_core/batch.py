@@ -43,6 +43,8 @@ class PairBatch:
     """Token ids of a generated caption that is true of the image, (B, L) int64."""
     negative_text: Tensor | None = field(default=None, metadata=PER_CAPTION)
     """Token ids of a caption that is false of the image, generated or from the source, (B, L) int64."""
+    negative_id: Tensor | None = field(default=None, metadata=PER_CAPTION)
+    """(B,) int64, number of the caption of `negative_text`, if it is from the source; see `Relevance`."""
     labels: Tensor | None = field(default=None, metadata=PER_CAPTION)
     """(B, C) float32, 1 where the image has the label."""
     concepts: Tensor | None = field(default=None, metadata=PER_CAPTION)

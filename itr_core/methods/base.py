@@ -13,7 +13,7 @@ from itr_core.encoders.heads import Roles
 from itr_core.errors import ModelError
 
 if TYPE_CHECKING:
-    from itr_core.pairs.pairset import Triple
+    from itr_core.pairs.pairset import Relevance, Triple
     from itr_core.supervision.concept_graph import ConceptGraph
 
 NEEDS = frozenset(
@@ -22,6 +22,7 @@ NEEDS = frozenset(
         "positive_text",
         "negative_text",
         "false_captions",
+        "relevance",
         "labels",
         "concepts",
         "teachers",
@@ -30,8 +31,8 @@ NEEDS = frozenset(
     }
 )
 """Inputs that a method may request: patch and word tokens, generated captions, captions that the source knows
-to be false, labels, concepts of captions, frozen uni-modal teachers, a second pass through a momentum copy of
-the encoder, and a learned bias of the logits."""
+to be false, which captions are true of which images, labels, concepts of captions, frozen uni-modal
+teachers, a second pass through a momentum copy of the encoder, and a learned bias of the logits."""
 
 INFONCE = "infonce"
 """Name of the InfoNCE term between the two embeddings; all methods that use InfoNCE share it."""
@@ -65,6 +66,9 @@ class Setup:
     """Names of the C columns of `PairBatch.labels`."""
     concepts: "ConceptGraph | None" = None
     """The K concepts of the columns of `PairBatch.concepts`, with their adjacency."""
+    relevance: "Relevance | None" = None
+    """Which captions are true of which images, if the source knows it. Images and captions are numbered as in
+    `PairBatch`."""
     embed: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
     """Embeds the source with the encoder before training. Returns unit vectors of the images (n, d) and, for
     each image, the unit mean of its captions (n, d). Takes as long as one pass over the data."""

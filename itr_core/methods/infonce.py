@@ -6,8 +6,8 @@ from torch import Tensor
 
 from itr_core.batch import EncoderOutput, PairBatch
 from itr_core.errors import ModelError
-from itr_core.methods.base import INFONCE, Method, require_at_least
-from itr_core.methods.components.info_nce import symmetric_info_nce
+from itr_core.methods.base import INFONCE, Method, Setup, require_at_least
+from itr_core.methods.components.info_nce import exact_info_nce, symmetric_info_nce
 
 
 class InfoNCE(Method):
@@ -22,19 +22,24 @@ class InfoNCE(Method):
     same thing together when there are few images. L_hard contrasts a caption t_i with a caption f_i that
     differs in one fact and that the source knows to be false of the image v_i (all of unit norm).
 
+    With `exact_negatives`, L_con(v, t) is `exact_info_nce`: no caption that the source knows to be true of an
+    image is a negative of it, and false captions f are further candidates for all images.
+
     Args:
         siblings: weight of L_con(s, t), >= 0. If it is above 0, every image needs at least two captions in
             the batch (`captions_per_image`).
         hard_negatives: weight of L_hard, >= 0. If it is above 0, the source must have false captions, as
             picturebook:train+queries has.
+        exact_negatives: whether negatives are what the source knows to be false. The source must know which
+            captions are true of which images, as picturebook does.
 
     References:
         Yuksekgonul et al., When and Why Vision-Language Models Behave like Bags-Of-Words, and What to Do
         About It, arXiv:2210.01936, for hard negatives (NegCLIP).
 
     Relations:
-        siblings = hard_negatives = 0 (the default) is plain InfoNCE. L_hard is InfoNCE from image to text
-        with two candidates.
+        siblings = hard_negatives = 0 without exact_negatives (the default) is plain InfoNCE. L_hard is
+        InfoNCE from image to text with two candidates.
 
     Deviations from the paper:
         NegCLIP adds the hard negatives of all captions of the batch to the sum of L_con. Those of other
@@ -44,13 +49,27 @@ class InfoNCE(Method):
 
     weights = {INFONCE: 1.0}  # noqa: RUF012 - never changed in place
 
-    def __init__(self, *, siblings: float = 0.0, hard_negatives: float = 0.0) -> None:
+    def __init__(
+        self, *, siblings: float = 0.0, hard_negatives: float = 0.0, exact_negatives: bool = False
+    ) -> None:
         super().__init__()
         require_at_least(0, siblings=siblings, hard_negatives=hard_negatives)
         if hard_negatives:
-            self.needs = frozenset({"false_captions"})
+            self.needs |= {"false_captions"}
+        if exact_negatives:
+            self.needs |= {"relevance"}
+        self.exact_negatives = exact_negatives
         terms = {"infonce_siblings": siblings, "infonce_hard": hard_negatives}
         self.weights = {INFONCE: 1.0} | {name: weight for name, weight in terms.items() if weight}
+
+    def build(self, setup: Setup) -> None:
+        """Keep which captions are true of which images."""
+        self._relevance = setup.relevance
+
+    @property
+    def has_shares(self) -> bool:
+        """See `Method.has_shares`. The truth of a batch is looked up for all of its pairs at once."""
+        return not self.exact_negatives
 
     def forward(self, out: EncoderOutput, batch: PairBatch) -> dict[str, Tensor]:
         """Return "infonce", and of "infonce_siblings" and "infonce_hard" those that have a weight."""
@@ -62,7 +81,10 @@ class InfoNCE(Method):
 
     def _terms(self, out: EncoderOutput, batch: PairBatch, rows: slice | None = None) -> dict[str, Tensor]:
         scale, ids = out.logit_scale, batch.image_id
-        terms = {INFONCE: symmetric_info_nce(out.image, out.text, scale, ids, rows)}
+        if self.exact_negatives:
+            terms = {INFONCE: self._exact(out, batch)}
+        else:
+            terms = {INFONCE: symmetric_info_nce(out.image, out.text, scale, ids, rows)}
         if "infonce_siblings" in self.weights:
             siblings = sum_of_siblings(out.text, ids)
             terms["infonce_siblings"] = symmetric_info_nce(siblings, out.text, scale, ids, rows)
@@ -72,6 +94,20 @@ class InfoNCE(Method):
                 out.image, out.text, out.negative.text, scale, rows or slice(0, len(ids))
             )
         return terms
+
+    def _exact(self, out: EncoderOutput, batch: PairBatch) -> Tensor:
+        """Compute `exact_info_nce` of the captions and false captions of a batch."""
+        assert self._relevance is not None
+        assert batch.caption_id is not None
+        first_caption = torch.cat([batch.image_id.new_ones(1), batch.image_id.diff()]) != 0
+        numbers, text = batch.caption_id, out.text
+        if out.negative is not None:
+            assert batch.negative_id is not None
+            numbers, text = torch.cat([numbers, batch.negative_id]), torch.cat([text, out.negative.text])
+        images = batch.image_id[first_caption].cpu().numpy()
+        truth = torch.from_numpy(self._relevance.matrix(images, numbers.cpu().numpy())).to(text.device)
+        image_of_caption = first_caption.cumsum(0) - 1
+        return exact_info_nce(out.image[first_caption], text, out.logit_scale, truth, image_of_caption)
 
 
 def hard_negative_loss(image: Tensor, text: Tensor, false: Tensor, scale: Tensor, rows: slice) -> Tensor:

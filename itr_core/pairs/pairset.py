@@ -37,10 +37,19 @@ class Pair:
 
 
 class Relevance(Protocol):
-    """Which captions are true of which images beyond the given pairs, in the order of `flat_captions`."""
+    """Which captions are true of which images beyond the given pairs.
 
-    def matrix(self, images: Images = slice(None)) -> np.ndarray:
-        """Return bool (n_selected_images, n_captions): true where the caption is true of the image."""
+    The m captions are numbered from 0 in the order of `flat_captions`. From m on follow those of
+    `false_captions`, if the source has them: each is false of its own image, but may be true of another one.
+    """
+
+    def matrix(self, images: Images = slice(None), captions: np.ndarray | None = None) -> np.ndarray:
+        """Return bool (n_selected_images, n_captions): true where the caption is true of the image.
+
+        Args:
+            images: selects images.
+            captions: numbers of captions, int64 (n_captions,); None selects the m captions.
+        """
         ...
 
     def grade(self, images: Images = slice(None)) -> np.ndarray:
@@ -212,14 +221,13 @@ class PairSet:
         rows = np.asarray(indices, dtype=np.int64)
         relevance = None
         if self.relevance is not None:
-            image_of_caption = self.flat_captions()[1]
-            starts = np.searchsorted(image_of_caption, rows)
-            columns = [
-                start + offset
-                for start, row in zip(starts, rows, strict=True)
-                for offset in range(len(self.captions[row]))
-            ]
-            relevance = _SelectedRelevance(self.relevance, rows, np.asarray(columns, dtype=np.int64))
+            counts = np.array([len(captions) for captions in self.captions], dtype=np.int64)
+            columns = _numbers(counts, rows)
+            false = np.array([], dtype=np.int64)
+            if self.false_captions is not None:
+                of_false = np.array([sum(map(len, each)) for each in self.false_captions], dtype=np.int64)
+                false = counts.sum() + _numbers(of_false, rows)
+            relevance = _SelectedRelevance(self.relevance, rows, columns, false)
         return PairSet(
             self.dataset.select(rows),
             source=self.source,
@@ -238,12 +246,28 @@ class _SelectedRelevance:
     whole: Relevance
     rows: np.ndarray
     columns: np.ndarray
+    """The numbers of the selected captions in `whole`."""
+    false: np.ndarray
+    """The numbers of the false captions of the selected images in `whole`."""
 
-    def matrix(self, images: Images = slice(None)) -> np.ndarray:
-        return self.whole.matrix(self.rows[images])[:, self.columns]
+    def matrix(self, images: Images = slice(None), captions: np.ndarray | None = None) -> np.ndarray:
+        if captions is None:
+            return self.whole.matrix(self.rows[images])[:, self.columns]
+        return self.whole.matrix(self.rows[images], np.concatenate([self.columns, self.false])[captions])
 
     def grade(self, images: Images = slice(None)) -> np.ndarray:
         return self.whole.grade(self.rows[images])[:, self.columns]
+
+
+def _numbers(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Number the parts of all rows from 0, row by row, and return the numbers of those of some rows.
+
+    Args:
+        counts: (n,), parts of each row.
+        rows: (r,), the selected rows, in any order.
+    """
+    ends = counts.cumsum()
+    return np.concatenate([np.arange(ends[row] - counts[row], ends[row]) for row in rows] or [rows])
 
 
 def _duplicates(source: str, image_ids: list[str]) -> str:

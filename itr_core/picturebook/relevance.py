@@ -58,12 +58,13 @@ class SceneRelevance:
         """The facts of each scene."""
         return [SceneFacts(scene) for scene in self.scenes]
 
-    def matrix(self, images: Rows = _EVERY) -> NDArray[np.bool_]:
-        """Return bool (selected scenes, m): whether the meaning is true of the scene."""
+    def matrix(self, images: Rows = _EVERY, captions: np.ndarray | None = None) -> NDArray[np.bool_]:
+        """Return bool (selected scenes, selected meanings): whether the meaning is true of the scene."""
         rows = np.arange(len(self.scenes))[images]
+        meanings = self.meanings if captions is None else [self.meanings[number] for number in captions]
         described = cache(lambda variable: self._described(variable, rows))
-        result = np.empty((len(self.meanings), len(rows)), bool)
-        for number, meaning in enumerate(self.meanings):
+        result = np.empty((len(meanings), len(rows)), bool)
+        for number, meaning in enumerate(meanings):
             result[number] = self._true(meaning, rows, described)
         return result.T
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from itr_core.errors import SourceError
 from itr_core.pairs.pairset import PairSet
+from itr_core.picturebook import meaning_code, scene_code
 from itr_core.picturebook.caption_builder import Caption
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.ontology import TRIPLES
@@ -22,13 +23,16 @@ from itr_core.picturebook.typed_queries import QUERIES_PER_SCENE, typed_queries
 from itr_core.system.files import cache_dir, whole_file
 
 if TYPE_CHECKING:
-    from pyarrow import Table
+    from pyarrow import Array, Table
 
 WORLD_VERSION = "2026.1"
 """Version of the pictures and captions. A change that draws a scene or words a caption differently needs a
 new version: it is what galleries, caches and resumed runs know the world by (see `_WORLD_IDS`)."""
 _WORLD_IDS = {"2026.1": "b46d0b0fdcd18785"}
 """The identifier of each version in image values and so in fingerprints; never change that of an old one."""
+
+_LAYOUT = 2
+"""Version of the columns of the cached tables."""
 
 _TWIN = "train-twin"
 """What takes the place of the split in the image id of a twin."""
@@ -64,8 +68,9 @@ def load(rest: str, *, limit: int | None = None) -> PairSet:
     count = min(images, limit or images)
     from datasets import Dataset
 
+    columns = ["image", "captions", "image_id", "labels", *(["false_captions"] if extra else [])]
     return PairSet(
-        Dataset(_table(split, count)),
+        Dataset(_table(split, count, *columns)),
         source=f"picturebook:{rest}" if rest else "picturebook",
         decode=draw_row,
         relevance=_SplitTruth(split, count),
@@ -91,39 +96,59 @@ def scene_of_id(image_id: str) -> Scene:
 
 
 class _SplitTruth:
-    """The relevance of a split; its scenes are generated on first use."""
+    """The relevance of a split; scenes and meanings are read on first use."""
 
     def __init__(self, split: str, count: int) -> None:
         self.split, self.count = split, count
 
     @cached_property
-    def _truth(self) -> SceneRelevance:
-        images = [_image(self.split, row) for row in range(self.count)]
-        captions = [caption for image in images for caption in image.captions()[0]]
-        return SceneRelevance([image.scene for image in images], [caption.meaning for caption in captions])
+    def _scenes(self) -> list[Scene]:
+        return [scene_code.decode(text) for text in _table(self.split, self.count, "scene")[0].to_pylist()]
 
-    def matrix(self, images: Rows = slice(None)) -> np.ndarray:
+    @cached_property
+    def _meanings(self) -> tuple["Array", int]:
+        """Texts of the meanings of all captions, then of all false captions, and the number of captions."""
+        from pyarrow import compute, concat_arrays
+
+        columns = _table(self.split, self.count, "meanings", "false_meanings").columns
+        texts = [compute.list_flatten(each, recursive=True).combine_chunks() for each in columns]
+        return concat_arrays(texts), len(texts[0])
+
+    @cached_property
+    def _truth(self) -> SceneRelevance:
+        texts, captions = self._meanings
+        return SceneRelevance(
+            self._scenes, [meaning_code.decode(text) for text in texts[:captions].to_pylist()]
+        )
+
+    def matrix(self, images: Rows = slice(None), captions: np.ndarray | None = None) -> np.ndarray:
         """See `Relevance.matrix`."""
-        return self._truth.matrix(images)
+        if captions is None:
+            return self._truth.matrix(images)
+        scenes = [self._scenes[row] for row in np.arange(self.count)[images]]
+        texts = self._meanings[0].take(captions).to_pylist()
+        return SceneRelevance(scenes, [meaning_code.decode(text) for text in texts]).matrix()
 
     def grade(self, images: Rows = slice(None)) -> np.ndarray:
         """See `Relevance.grade`."""
         return self._truth.grade(images)
 
 
-def _table(split: str, count: int) -> "Table":
-    from pyarrow import field, list_, parquet, schema, string
+def _table(split: str, count: int, *columns: str) -> "Table":
+    """Return columns of the table of a split, which is written on first use."""
+    from pyarrow import list_, parquet, schema, string
 
-    path = cache_dir("picturebook") / f"{split}-{count}-{WORLD_VERSION}.parquet"
+    path = cache_dir("picturebook") / f"{split}-{count}-{WORLD_VERSION}-{_LAYOUT}.parquet"
     if not path.exists():
         texts = list_(string())
-        columns = schema({"image": string(), "captions": texts, "image_id": string(), "labels": texts})
-        if "+" in split:
-            columns = columns.append(field("false_captions", list_(texts)))
-        with whole_file(path) as part, parquet.ParquetWriter(part, columns) as writer:
+        types = dict.fromkeys(("image", "image_id", "scene"), string())
+        types |= dict.fromkeys(("captions", "labels", "meanings"), texts)
+        types |= dict.fromkeys(("false_captions", "false_meanings"), list_(texts))
+        layout = schema(types)
+        with whole_file(path) as part, parquet.ParquetWriter(part, layout) as writer:
             for rows in _rows(split, count):
-                writer.write_table(columns.empty_table().from_pylist(rows, columns))
-    return parquet.read_table(path)
+                writer.write_table(layout.empty_table().from_pylist(rows, layout))
+    return parquet.read_table(path, columns=list(columns))
 
 
 def _rows(split: str, count: int, chunk: int = 10_000) -> Iterator[list[dict[str, Any]]]:
@@ -133,14 +158,18 @@ def _rows(split: str, count: int, chunk: int = 10_000) -> Iterator[list[dict[str
         for index in range(start, min(start + chunk, count)):
             image = _image(split, index)
             captions, false = image.captions()
-            row: dict[str, Any] = {
+            row = {
                 "image": f"{image.id} {world}",
                 "captions": [caption.text for caption in captions],
                 "image_id": image.id,
                 "labels": sorted({thing.kind for thing in image.scene.things}),
+                "false_captions": [[caption.text for caption in each] for each in false],
+                "scene": scene_code.encode(image.scene),
+                "meanings": [meaning_code.encode(caption.meaning) for caption in captions],
+                "false_meanings": [
+                    [meaning_code.encode(caption.meaning) for caption in each] for each in false
+                ],
             }
-            if image.queries:
-                row["false_captions"] = [[caption.text for caption in each] for each in false]
             rows.append(row)
         yield rows
 

@@ -30,14 +30,19 @@ def check_method_inputs(
     """Check what a method needs, as far as this takes no time, before images are decoded or encoded.
 
     Raises:
-        SourceError: the source has no labels, or no captions that are known to be false; or there is no such
-            file of triples.
+        SourceError: the source has no labels, no captions that are known to be false, or does not know which
+            captions are true of which images; or there is no such file of triples.
         ModelError: there is no such teacher.
     """
     if "false_captions" in method.needs and pairs.false_captions is None:
         raise SourceError(
             f"{pairs.source} has no captions that are known to be false, which this method needs. "
             "picturebook:train+queries has them."
+        )
+    if "relevance" in method.needs and pairs.relevance is None:
+        raise SourceError(
+            f"{pairs.source} does not know which captions are true of which images, which this method needs. "
+            "picturebook:train+queries does."
         )
     if "labels" in method.needs and labels == "source":
         from itr_core.supervision.labels import source_labels
@@ -77,9 +82,14 @@ class MethodInputs:
     """Probability of removing each word of a generated positive, in [0, 1). It is that of the captions:
     otherwise the length would tell a generated caption from a caption of the source."""
     _without_captions: frozenset[int] = field(init=False)
+    _first_false: np.ndarray = field(init=False)
+    """(n + 1,) int64, the number of the first false caption of each image, as in `Relevance`."""
 
     def __post_init__(self) -> None:
         self._without_captions = frozenset(row for row, texts in enumerate(self.captions) if not texts)
+        if self.false_captions is not None:
+            counts = [sum(map(len, each)) for each in self.false_captions]
+            self._first_false = sum(map(len, self.captions)) + np.cumsum([0, *counts])
 
     def __call__(
         self,
@@ -118,12 +128,12 @@ class MethodInputs:
                 ]
             )
         if self.false_captions is not None:
-            made["negative_text"] = self.tokenizer(
-                [
-                    self._false_caption(row, anchor, np.random.default_rng([*seed, row, anchor]))
-                    for row, anchor in zip(rows.tolist(), chosen.tolist(), strict=True)
-                ]
-            )
+            false = [
+                self._false_caption(row, anchor, np.random.default_rng([*seed, row, anchor]))
+                for row, anchor in zip(rows.tolist(), chosen.tolist(), strict=True)
+            ]
+            made["negative_text"] = self.tokenizer([text for text, _ in false])
+            made["negative_id"] = torch.tensor([number for _, number in false])
         if self.labels is not None:
             made["labels"] = torch.from_numpy(self.labels[rows].astype(np.float32))
         if self.concepts is not None:
@@ -138,11 +148,19 @@ class MethodInputs:
         text = self.method.positive_text(self.captions[row], anchor, random)
         return drop_words(text, self.word_dropout, random)
 
-    def _false_caption(self, row: int, anchor: int, random: np.random.Generator) -> str:
-        """Draw a false variant of a caption, or of another caption of the image if it has none."""
+    def _false_caption(self, row: int, anchor: int, random: np.random.Generator) -> tuple[str, int]:
+        """Draw a false variant of a caption, or of another caption of the image if it has none.
+
+        Returns:
+            Its text, and its number as in `Relevance`.
+        """
         assert self.false_captions is not None
         of_image = self.false_captions[row]
-        return str(random.choice(of_image[anchor] or [text for each in of_image for text in each]))
+        texts = [text for each in of_image for text in each]
+        first = sum(map(len, of_image[:anchor]))
+        within = range(first, first + len(of_image[anchor])) or range(len(texts))
+        chosen = int(random.choice(len(within)))
+        return texts[within[chosen]], int(self._first_false[row]) + within[chosen]
 
     def _caption_of_another(self, row: int, random: np.random.Generator) -> str:
         """Return a random caption of another image, or of this one if 100 draws find no other."""

@@ -265,10 +265,14 @@ def open_method_inputs(
     check_method_inputs(
         method, pairs, labels=labels, image_teacher=image_teacher, text_teacher=text_teacher, triples=triples
     )
-    inputs = MethodInputs(method, encoder.tokenizer, pairs.captions, word_dropout=word_dropout)
+    inputs = MethodInputs(
+        method,
+        encoder.tokenizer,
+        pairs.captions,
+        false_captions=pairs.false_captions if method.needs & {"false_captions", "relevance"} else None,
+        word_dropout=word_dropout,
+    )
     label_names: list[str] = []
-    if "false_captions" in method.needs:
-        inputs.false_captions = pairs.false_captions
 
     def embed() -> tuple[np.ndarray, np.ndarray]:
         return embed_source(encoder, pairs, images)
@@ -293,6 +297,7 @@ def open_method_inputs(
         triples=pairs.triples,
         labels=label_names,
         concepts=inputs.concepts,
+        relevance=pairs.relevance,
         embed=embed,
         encode_texts=encoder.encode_texts,
         seed=seed,

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,9 +13,9 @@ from torch.nn.functional import cross_entropy, normalize
 
 from itr_core.batch import EncoderOutput, PairBatch, TextOutput
 from itr_core.errors import ModelError
-from itr_core.methods import METHODS, InfoNCE, make_method
+from itr_core.methods import METHODS, InfoNCE, Setup, make_method
 from itr_core.methods.components import info_nce
-from itr_core.methods.components.info_nce import symmetric_info_nce
+from itr_core.methods.components.info_nce import exact_info_nce, symmetric_info_nce
 from itr_core.methods.infonce import sum_of_siblings
 from tests.support import present
 
@@ -71,6 +72,75 @@ def test_a_hard_negative_is_contrasted_with_its_own_caption_only() -> None:
     expected = cross_entropy(10 * two_candidates, torch.zeros(4, dtype=torch.long))
     assert terms["infonce_hard"].item() == pytest.approx(expected.item())
     assert terms["infonce"].item() == symmetric_info_nce(image, text, 10.0, batch.image_id).item()
+
+
+def exact_loop(image: Tensor, text: Tensor, scale: float, truth: Tensor, own: list[int]) -> float:
+    """Compute the sums of `exact_info_nce` term by term."""
+    v, t = (x / x.norm(dim=1, keepdim=True) for x in (image, text))
+    z = [[scale * (a @ b).item() for b in t] for a in v]
+    images, texts = range(len(v)), range(len(t))
+    i2t = [
+        math.log1p(sum(math.exp(z[i][k] - z[i][j]) for k in texts if not truth[i, k]))
+        for j, i in enumerate(own)
+    ]
+    t2i = []
+    for j in texts:
+        of_images = [
+            math.log1p(sum(math.exp(z[k][j] - z[i][j]) for k in images if not truth[k, j]))
+            for i in images
+            if truth[i, j]
+        ]
+        if of_images:
+            t2i.append(sum(of_images) / len(of_images))
+    return (sum(i2t) / len(i2t) + sum(t2i) / len(t2i)) / 2
+
+
+@given(st.integers(0, 9999), st.lists(st.integers(0, 2), min_size=1, max_size=6), st.floats(0.1, 30))
+def test_exact_negatives_equal_the_double_loop(seed: int, own: list[int], scale: float) -> None:
+    (image, _), (text, _) = rows(seed, 3), rows(seed + 1, len(own) + 4)
+    truth = torch.rand(3, len(text), generator=torch.Generator().manual_seed(seed)) < 0.3
+    truth[own, torch.arange(len(own))] = True
+    loss = exact_info_nce(image, text, scale, truth, torch.tensor(own)).item()
+    assert loss == pytest.approx(exact_loop(image, text, scale, truth, own), abs=1e-9)
+
+
+def test_exact_negatives_equal_infonce_where_only_the_pairs_are_true() -> None:
+    image, text = rows(3, 6)
+    exact = exact_info_nce(image, text, 7.0, torch.eye(6).bool(), torch.arange(6)).item()
+    assert exact == pytest.approx(symmetric_info_nce(image, text, 7.0, torch.arange(6)).item())
+
+
+def test_what_is_true_of_an_image_is_no_exact_negative() -> None:
+    """Image 7 has two captions; its first one and the second false caption are true of image 4, too."""
+    image, text = rows(0, 3)
+    image[1] = image[0]
+    false, _ = rows(1, 3)
+    asked: list[tuple[list[int], list[int]]] = []
+    truth = torch.tensor([[1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 1, 0]]).bool()
+
+    class Known:
+        def matrix(
+            self, images: slice | np.ndarray = slice(None), captions: np.ndarray | None = None
+        ) -> np.ndarray:
+            asked.append((np.asarray(images).tolist(), present(captions).tolist()))
+            return truth.numpy()
+
+        def grade(self, images: slice | np.ndarray = slice(None)) -> np.ndarray:
+            raise NotImplementedError
+
+    method = make_method("infonce", {"exact_negatives": True})
+    assert method.needs == {"relevance"}
+    assert not method.has_shares
+    method.build(Setup(dim=5, relevance=Known()))
+    batch = PairBatch(
+        torch.zeros(3, 1), torch.tensor([7, 7, 4]), [""] * 3, torch.tensor([10, 11, 12]),
+        negative_id=torch.tensor([91, 92, 93]),
+    )  # fmt: skip
+    out = EncoderOutput(image, text, torch.tensor(10.0), negative=TextOutput(false))
+    loss = method(out, batch)["infonce"].item()
+    assert asked == [([7, 4], [10, 11, 12, 91, 92, 93])]
+    expected = exact_loop(image[[0, 2]], torch.cat([text, false]), 10, truth, [0, 0, 1])
+    assert loss == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("option", ["siblings", "hard_negatives"])

@@ -25,8 +25,11 @@ class SceneRelevance:
     def grade(self, images: slice | np.ndarray = slice(None)) -> np.ndarray:
         return self.values[images]
 
-    def matrix(self, images: slice | np.ndarray = slice(None)) -> np.ndarray:
-        return self.values[images] > 0.1
+    def matrix(
+        self, images: slice | np.ndarray = slice(None), captions: np.ndarray | None = None
+    ) -> np.ndarray:
+        chosen = self.values[images] > 0.1
+        return chosen if captions is None else chosen[:, captions]
 
 
 @pytest.fixture

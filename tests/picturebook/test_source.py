@@ -70,6 +70,26 @@ def test_a_source_with_queries_has_more_true_captions_and_false_ones(pairs: Pair
     assert pairs.false_captions is None
 
 
+def test_the_truth_of_false_captions_is_known_too() -> None:
+    """Numbers of false captions follow those of the captions, also in a selection."""
+    whole = load_pairs("picturebook:train+twins@6")
+    for pairs in (whole, whole.select([7, 6, 2])):
+        texts, image_of_caption = pairs.flat_captions()
+        false = [
+            (row, text) for row, each in enumerate(present(pairs.false_captions)) for f in each for text in f
+        ]
+        image_of_false = np.array([row for row, _ in false])
+        numbers = np.arange(len(texts) + len(false))
+        truth = present(pairs.relevance).matrix(captions=numbers)
+        assert truth.shape == (len(pairs), len(numbers))
+        np.testing.assert_array_equal(truth[:, : len(texts)], present(pairs.relevance).matrix())
+        assert truth[image_of_caption, numbers[: len(texts)]].all()
+        assert not truth[image_of_false, numbers[len(texts) :]].any()
+        assert truth[:, len(texts) :].any()  # what is false of one image is true of another
+        one = present(pairs.relevance).matrix(np.array([1, 0]), numbers[[-1, 3]])
+        np.testing.assert_array_equal(one, truth[[1, 0]][:, [-1, 3]])
+
+
 def test_only_queries_and_twins_can_follow_a_split() -> None:
     with pytest.raises(SourceError, match=r"only \+queries or \+twins can follow"):
         load_pairs("picturebook:val+typos")

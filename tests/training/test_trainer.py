@@ -171,10 +171,26 @@ def test_hard_negatives_come_from_the_source(tmp_path: Path) -> None:
     )
     rows, chosen = np.array([3, 9, 9]), np.array([0, 7, 12])
     made = inputs(rows, chosen, chosen, ["", "", ""], (0, 0))
-    assert set(made) == {"negative_text"}
+    assert set(made) == {"negative_text", "negative_id"}
     false = present(pairs.false_captions)
+    every = [text for of_image in false for texts in of_image for text in texts]
+    first = len(pairs.flat_captions()[0])
+    assert [every[number - first] for number in made["negative_id"].tolist()] == seen[0]
     assert seen[0][0] in {text for texts in false[3] for text in texts}
     assert seen[0][1] in false[9][7]
     assert seen[0][2] in false[9][12]
     train("infonce", "picturebook:train+queries@32", out=tmp_path / "run", **settings(options=options))
     assert log(tmp_path / "run")[-1]["infonce_hard"] > 0
+
+
+def test_exact_negatives_need_a_source_that_knows_the_truth(world: Path, tmp_path: Path) -> None:
+    options = {"exact_negatives": True}
+    with pytest.raises(SourceError, match=r"does not know which captions are true.*train\+queries"):
+        train("infonce", f"folder:{world}", out=tmp_path / "none", **settings(options=options))
+    losses = {}
+    for exact in (False, True):
+        out = tmp_path / f"{exact}"
+        given = settings(options={"exact_negatives": exact}, captions_per_image=3)
+        train("infonce", "picturebook:train+twins@32", out=out, **given)
+        losses[exact] = [line["infonce"] for line in log(out) if "infonce" in line]
+    assert losses[True] != losses[False]

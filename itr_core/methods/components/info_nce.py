@@ -72,6 +72,54 @@ def symmetric_info_nce(
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
+def exact_info_nce(
+    image: Tensor, text: Tensor, scale: Tensor | float, truth: Tensor, image_of_caption: Tensor
+) -> Tensor:
+    r"""Contrast images and texts whose truth is known: only what is false is a negative.
+
+    With unit vectors v_i and t_j, z_ij = v_i . t_j / tau, T_i the texts that are true of image i, P_j the
+    images of which text j is true, M the number of texts with |P_j| > 0, and i(j) the image of caption j:
+
+        L_i2t = 1/B sum_{j < B} log(1 + sum_{k not in T_i(j)} exp(z_i(j)k - z_i(j)j))
+        L_t2i = 1/M sum_{j : |P_j| > 0} 1/|P_j| sum_{i in P_j} log(1 + sum_{k not in P_j} exp(z_kj - z_ij))
+        L     = (L_i2t + L_t2i) / 2
+
+    Args:
+        image: (I, d), not normalised, one row per image.
+        text: (N, d), not normalised; the first B texts are captions, further ones may be true of any image.
+        scale: (), inverse temperature 1/tau, dimensionless, in (0, 100].
+        truth: (I, N) bool, whether the text is true of the image.
+        image_of_caption: (B,) int64, the image of each caption, of which it is true.
+
+    Returns:
+        Shape (), in nats, >= 0.
+
+    References:
+        Khosla et al., Supervised Contrastive Learning, arXiv:2004.11362, eq. 2, for the mean over positives.
+
+    Relations:
+        Equals `symmetric_info_nce` if each text is true of its own image only and N = I = B.
+
+    Deviations from the paper:
+        The other positives are left out of the sum in the denominator. They would be pushed away.
+
+    >>> unit = torch.eye(2)
+    >>> round(exact_info_nce(unit, unit, 1.0, torch.eye(2).bool(), torch.tensor([0, 1])).item(), 4)
+    0.3133
+    >>> exact_info_nce(unit, unit, 1.0, torch.ones(2, 2).bool(), torch.tensor([0, 1])).item()  # no negatives
+    0.0
+    """
+    logits = scale * F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
+    false = logits.masked_fill(truth, -torch.inf)
+    own = logits[image_of_caption, torch.arange(len(image_of_caption), device=logits.device)]
+    i2t = F.softplus(false.logsumexp(1)[image_of_caption] - own).mean()
+    positives = truth.sum(0)
+    of_texts = (F.softplus(false.logsumexp(0) - logits) * truth).sum(0)[positives > 0] / positives[
+        positives > 0
+    ]
+    return (i2t + of_texts.mean()) / 2
+
+
 def block_info_nce(
     image: Tensor, text: Tensor, scale: Tensor | float, image_id: Tensor, block: int = BLOCK
 ) -> Tensor:

@@ -129,9 +129,11 @@ class _Judged:
         self.cells = np.zeros((n, m), bool)
         self.cells[tuple(np.transpose(true))] = True
 
-    def matrix(self, images: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Rows of the judgments."""
-        return self.cells[images]
+    def matrix(
+        self, images: slice | np.ndarray = slice(None), captions: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Cells of the judgments."""
+        return self.cells[images] if captions is None else self.cells[images][:, captions]
 
     def grade(self, images: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Rows of the judgments as numbers."""
