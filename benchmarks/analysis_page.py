@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from provenance import build_command
 from reporting import ResultsOption, report
 from results import Cell, Column, Range, Row, Table
@@ -44,11 +44,10 @@ def main(
 ) -> None:
     """Time the analysis page in headless Chromium."""
     sys.path.insert(0, str(ROOT))
-    from tests.ui.browser import find_browser  # the tests use the same browser
+    from tests.ui.browser import opened_browser  # the tests use the same browser
 
     rows = []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+    with opened_browser() as chromium:
         for port, folder in enumerate(galleries, FIRST_PORT):
             url = launch([str(folder)], port=port, block=False)
             first, *later = [visit(chromium, url) for _ in range(rounds)]

@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 from gradio_queue import App
-from playwright.sync_api import Request, sync_playwright
+from playwright.sync_api import Request
 from reporting import ResultsOption, report
 from results import Column, Range, Row, Table
 from soak import free_port, megabytes
@@ -118,11 +118,10 @@ def started(python: str, cache: Path) -> dict[str, float]:
 def bytes_of_page(url: str) -> int:
     """Return the bytes that a browser with an empty cache receives until the first results are shown."""
     sys.path.insert(0, str(ROOT))
-    from tests.ui.browser import find_browser  # the tests use the same browser
+    from tests.ui.browser import opened_browser  # the tests use the same browser
 
     requests: list[Request] = []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+    with opened_browser() as chromium:
         page = chromium.new_page()
         page.on(
             "requestfinished",

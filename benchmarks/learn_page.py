@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from reporting import ResultsOption, report
 from results import Column, Range, Row, Table
 
@@ -49,10 +49,9 @@ def main(
 ) -> None:
     """Time the tools of the Learn page in headless Chromium."""
     sys.path.insert(0, str(ROOT))
-    from tests.ui.browser import find_browser  # the tests use the same browser
+    from tests.ui.browser import opened_browser  # the tests use the same browser
 
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+    with opened_browser() as chromium:
 
         def opened(tool: str) -> Page:
             page = chromium.new_page(viewport={"width": 1280, "height": 900})

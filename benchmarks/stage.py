@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import httpx
 import numpy as np
 import typer
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from provenance import build_command
 from reporting import ResultsOption, report
 from results import Column, Row, Table
@@ -70,10 +70,9 @@ def main(
 ) -> None:
     """Time edits of the stage, from the edit to the captions in their new order."""
     sys.path.insert(0, str(ROOT))
-    from tests.ui.browser import find_browser  # the tests use the same browser
+    from tests.ui.browser import opened_browser  # the tests use the same browser
 
-    with served(gallery) as (_, url), sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+    with served(gallery) as (_, url), opened_browser() as chromium:
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(120_000)
         page.goto(f"{url}/stage")

@@ -10,7 +10,6 @@ from typing import Annotated, NamedTuple
 
 import typer
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 1180
@@ -42,10 +41,9 @@ def main(
 ) -> None:
     """Write assets/NAME.webp for each picture."""
     sys.path.insert(0, str(ROOT))
-    from tests.ui.browser import PATIENCE, find_browser  # the tests use the same browser
+    from tests.ui.browser import PATIENCE, opened_browser  # the tests use the same browser
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+    with opened_browser() as browser:
         for name, shot in SHOTS.items():
             page = browser.new_page(viewport={"width": WIDTH, "height": shot.height})
             page.set_default_timeout(PATIENCE)

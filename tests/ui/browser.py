@@ -1,10 +1,16 @@
-"""Find a Chromium-family browser for the tests; run as a script, install one if there is none."""
+"""A Chromium-family browser for tests and benchmarks; run as a script, install one if there is none."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PATIENCE = 120_000
@@ -21,6 +27,24 @@ def find_browser() -> str | None:
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
     return path if Path(path).exists() else None
+
+
+@contextmanager
+def opened_browser() -> Iterator["Browser"]:
+    """Start the browser without a window, and close it at the end.
+
+    Raises:
+        FileNotFoundError: there is no browser.
+    """
+    from playwright.sync_api import sync_playwright
+
+    path = find_browser()
+    if path is None:
+        raise FileNotFoundError("No browser: `python tests/ui/browser.py` finds or fetches one.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 def main() -> int:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.browser import PATIENCE, find_browser
+from tests.ui.browser import PATIENCE, opened_browser
 from tests.ui.server import served_app
 
 
@@ -43,14 +43,9 @@ def app_url(nasty_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = find_browser()
-    if path is None:
-        pytest.fail("No browser: `python tests/ui/browser.py` finds or fetches one.")
     expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with opened_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
