@@ -45,6 +45,7 @@ def app_url(nasty_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def chromium() -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE)
     with opened_browser() as browser:
+        browser.on("context", lambda context: context.set_default_timeout(PATIENCE))
         yield browser
 
 
@@ -57,7 +58,6 @@ def page(chromium: Browser, app_url: str) -> Iterator[Page]:
     page.on("request", lambda r: None if r.url.startswith(home) else faults.append(f"foreign {r.url}"))
     page.on("response", lambda r: faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     page.on("pageerror", lambda error: faults.append(f"error {error}"))
-    page.set_default_timeout(PATIENCE)
     yield page
     page.close()
     assert faults == []
@@ -69,7 +69,6 @@ def shared(chromium: Browser) -> Iterator[Page]:
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_default_timeout(PATIENCE)
     yield page
     page.close()
     assert errors == []

@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.browser import PATIENCE
 from tests.ui.web.test_search_page import CARDS, NOTE, heading, open_page, search
 
 pytestmark = pytest.mark.ui
@@ -65,7 +64,6 @@ def test_null_bytes_in_a_link_are_left_out(page: Page, app_url: str) -> None:
 
 def test_two_tabs_of_a_visitor_do_not_disturb_each_other(chromium: Browser, app_url: str) -> None:
     visitor = chromium.new_context()
-    visitor.set_default_timeout(PATIENCE)
     one, other = visitor.new_page(), visitor.new_page()
     for tab, words in ((one, "a red car"), (other, "a ship")):
         open_page(tab, app_url)

@@ -12,7 +12,6 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
-from tests.ui.browser import PATIENCE
 from tests.ui.web.test_analysis_page import MAP, point
 from ui.web.app import PAGES as APP_PAGES
 
@@ -49,7 +48,6 @@ def open_ready(page: Page, url: str, path: str) -> None:
 def phone(chromium: Browser) -> Iterator[BrowserContext]:
     size = ViewportSize(width=390, height=844)
     context = chromium.new_context(viewport=size, has_touch=True, is_mobile=True)
-    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.browser import PATIENCE
 from tests.ui.server import served_app
 
 pytestmark = pytest.mark.ui
@@ -73,7 +72,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def shared(chromium: Browser) -> Iterator[Page]:
     """One page for all tests, which leave it while it still loads."""
     page = chromium.new_page()
-    page.set_default_timeout(PATIENCE)
     yield page
     page.close()
 

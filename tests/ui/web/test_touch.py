@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.browser import PATIENCE
 from tests.ui.web.test_analysis_page import MAP, point
 
 pytestmark = pytest.mark.ui
@@ -14,7 +13,6 @@ pytestmark = pytest.mark.ui
 @pytest.fixture
 def phone(chromium: Browser) -> Iterator[Page]:
     page = chromium.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    page.set_default_timeout(PATIENCE)
     yield page
     page.close()
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.browser import PATIENCE
 from tests.ui.web.test_search_page import CARDS, heading, open_page, search
 
 pytestmark = pytest.mark.ui
@@ -101,7 +100,6 @@ def test_hostile_captions_stay_text_in_the_sheet(page: Page, app_url: str, nasty
 @pytest.fixture
 def phone(chromium: Browser, app_url: str) -> Iterator[Page]:
     page = chromium.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
-    page.set_default_timeout(PATIENCE)
     yield page
     page.close()
 

@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from analysis.picture_of_the_day import FIRST_DAY, hidden_row
-from tests.ui.browser import PATIENCE
 from ui.web.boundary.served import thumbnail_url
 from ui.web.daily.panel import DailyGame
 from ui.web.galleries import Galleries
@@ -116,7 +115,6 @@ def test_a_game_is_kept_shared_and_given_up(page: Page, app_url: str, tmp_path: 
 @pytest.mark.ui
 def test_two_tabs_play_the_same_game(chromium: Browser, app_url: str) -> None:
     visitor = chromium.new_context()
-    visitor.set_default_timeout(PATIENCE)
     one, other = visitor.new_page(), visitor.new_page()
     for tab in (one, other):
         tab.goto(f"{app_url}/learn?open=daily&day={DAY}")

@@ -9,7 +9,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.ui.browser import PATIENCE
 from ui.web.learn.panel import LONGEST_TEXT
 from ui.web.lessons.lesson import CONTENT, ORDER, Action, Lesson, Range, read_lesson
 
@@ -26,7 +25,6 @@ SLIDE = """(input, end) => {
 def lessons(chromium: Browser, app_url: str) -> Iterator[Page]:
     """Return one page for all lessons; errors of its scripts fail the test that caused them."""
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(PATIENCE)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(f"{app_url}/learn?open=lesson-{ORDER[0]}")
