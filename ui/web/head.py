@@ -24,6 +24,7 @@ _TAGS = """
 <meta property="og:image" content="{{{{ config.root }}}}/{picture}" />
 <meta name="twitter:card" content="summary_large_image" />
 <script>{display}</script>
+<script>{links}</script>
 <script>
   // Gradio's client closes its connection on this event, takes it for lost, and reloads the page after two
   // seconds, which cancels the visit of a page that has not answered by then. The browser closes it anyway.
@@ -45,7 +46,9 @@ _TAGS = """
   body.dark {{ background: var(--bg-dark); color: var(--col-dark); }}
 </style>
 """
-_DISPLAY = Path(__file__).with_name("display.js").read_text(encoding="utf-8")
+_DISPLAY, _LINKS = (
+    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("display.js", "links.js")
+)
 _CHARSET = '<meta charset="utf-8" />'  # has to come first
 _OF_GRADIO = re.compile(r'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>')
 
@@ -71,5 +74,6 @@ def use_own_head() -> None:
     loader = templates.env.loader
     if loader is not None and not isinstance(loader, _OwnHead):
         templates.env.loader = _OwnHead(
-            loader, _TAGS.format(description=DESCRIPTION, picture=picture, display=_DISPLAY)
+            loader,
+            _TAGS.format(description=DESCRIPTION, picture=picture, display=_DISPLAY, links=_LINKS),
         )

@@ -16,20 +16,7 @@ export function mount({props}) {
     event.preventDefault();
     open(link.search);
   });
-  // The browser opens the address itself in a new tab, after one of these events.
-  for (const before of ['pointerdown', 'focusin'])
-    document.addEventListener(before, ({target}) => {
-      const link = target.closest('a[data-learn]');
-      if (link) link.search = withGallery(link.search);
-    });
   render();
-}
-
-// Returns the parameters of another address of the page, with the chosen gallery, as the masthead names it.
-function withGallery(search) {
-  const wanted = new URLSearchParams(search), gallery = parameters().get('g');
-  if (gallery !== null && !wanted.has('g')) wanted.set('g', gallery);
-  return wanted;
 }
 
 // Connects the script of a panel. `show` gets the parameters when the panel opens, and whenever Back, a link or
@@ -41,7 +28,7 @@ export function register(name, panel) {
 
 // Opens another address of the page, such as '?open=matrix&tau=0.2' or '' for the list.
 export function open(search) {
-  const wanted = withGallery(search);
+  const wanted = window.pairscopeWithGallery(search);
   history.pushState(null, '', location.pathname + (wanted.size ? `?${wanted}` : ''));
   render();
   const heading = document.querySelector(shown.length ? `#learn-${shown[0]} h2` : '#learn-list h2');
