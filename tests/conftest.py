@@ -1,9 +1,11 @@
 """Shared fixtures. The environment is set before any test imports a library that reads it."""
 
 import json
+import logging
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -21,6 +23,17 @@ os.environ["OMP_NUM_THREADS"] = "1"  # models as small as the tests' only wait f
 
 hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is not a failure
 hypothesis.settings.load_profile("tests")
+
+
+class _Loggers(dict[str, Any]):
+    """Loggers by name. Pytest reads them before each test, while threads of the app import modules."""
+
+    def values(self) -> Any:
+        """Return a copy, which a new logger does not change."""
+        return list(super().values())
+
+
+logging.root.manager.loggerDict = _Loggers(logging.root.manager.loggerDict)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
