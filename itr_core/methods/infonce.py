@@ -99,14 +99,16 @@ class InfoNCE(Method):
         """Compute `exact_info_nce` of the captions and false captions of a batch."""
         assert self._relevance is not None
         assert batch.caption_id is not None
-        first_caption = torch.cat([batch.image_id.new_ones(1), batch.image_id.diff()]) != 0
+        images, image_of_caption, counts = batch.image_id.unique_consecutive(
+            return_inverse=True, return_counts=True
+        )
+        first_caption = counts.cumsum(0) - counts
         numbers, text = batch.caption_id, out.text
         if out.negative is not None:
             assert batch.negative_id is not None
             numbers, text = torch.cat([numbers, batch.negative_id]), torch.cat([text, out.negative.text])
-        images = batch.image_id[first_caption].cpu().numpy()
-        truth = torch.from_numpy(self._relevance.matrix(images, numbers.cpu().numpy())).to(text.device)
-        image_of_caption = first_caption.cumsum(0) - 1
+        truth = torch.from_numpy(self._relevance.matrix(images.cpu().numpy(), numbers.cpu().numpy()))
+        truth = truth.to(text.device)
         return exact_info_nce(out.image[first_caption], text, out.logit_scale, truth, image_of_caption)
 
 

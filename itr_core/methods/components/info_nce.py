@@ -113,11 +113,10 @@ def exact_info_nce(
     false = logits.masked_fill(truth, -torch.inf)
     own = logits[image_of_caption, torch.arange(len(image_of_caption), device=logits.device)]
     i2t = F.softplus(false.logsumexp(1)[image_of_caption] - own).mean()
-    positives = truth.sum(0)
-    of_texts = (F.softplus(false.logsumexp(0) - logits) * truth).sum(0)[positives > 0] / positives[
-        positives > 0
-    ]
-    return (i2t + of_texts.mean()) / 2
+    of_pairs = F.softplus(false.logsumexp(0) - logits) * truth
+    some = truth.any(0)
+    t2i = (of_pairs.sum(0)[some] / truth.sum(0)[some]).mean()
+    return (i2t + t2i) / 2
 
 
 def block_info_nce(
