@@ -10,11 +10,16 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import httpx
 import psutil
+
+from tests.ui.browser import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PROCESSOR_SECONDS = 120
 """Limit of the start of an app, ten times the usual; the time by the clock depends on other work."""
+HTTP = httpx.Client(timeout=PATIENCE / 1000, limits=httpx.Limits(max_keepalive_connections=0))
+"""A client that waits as long as a busy machine may need; httpx itself waits 5 seconds."""
 
 
 @contextmanager

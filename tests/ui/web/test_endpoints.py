@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.request import urlopen
 
-import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -16,6 +15,7 @@ from mcp.types import TextContent, Tool
 from PIL import Image
 
 from itr_core.system.files import cache_dir
+from tests.ui.server import HTTP
 
 pytestmark = pytest.mark.ui
 
@@ -100,8 +100,8 @@ def test_what_has_a_default_in_python_has_one_here(client: Client, tmp_path: Pat
 def test_a_program_without_a_client_may_leave_arguments_out(app_url: str) -> None:
     def answer(*values: str) -> str:
         address = f"{app_url}/gradio_api/call/search_text"
-        event = httpx.post(address, json={"data": values}).json()["event_id"]
-        return httpx.get(f"{address}/{event}", timeout=60).text
+        event = HTTP.post(address, json={"data": values}).json()["event_id"]
+        return HTTP.get(f"{address}/{event}").text
 
     assert answer("a red car").count('"rank"') == 10
     assert "type a few words" in answer()
@@ -194,4 +194,4 @@ def test_nothing_but_thumbnails_is_served(client: Client, app_url: str) -> None:
     manifests = list(cache_dir("galleries").glob("*/manifest.json"))
     assert manifests
     for path in ("/etc/passwd", __file__, *manifests):
-        assert httpx.get(f"{app_url}/gradio_api/file={path}").status_code in (403, 404)
+        assert HTTP.get(f"{app_url}/gradio_api/file={path}").status_code in (403, 404)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from itr_core.system.files import cache_dir
-from tests.ui.server import ROOT, served_app
+from tests.ui.server import HTTP, ROOT, served_app
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +59,15 @@ def search_by(url: str, picture: Any) -> str:
 
 def call(url: str, endpoint: str, data: list[Any]) -> str:
     body = {"data": data, "session_hash": secrets.token_hex(8)}  # a new session has not used up any limit
-    post = httpx.post(f"{url}/gradio_api/call/{endpoint}", json=body)
+    post = HTTP.post(f"{url}/gradio_api/call/{endpoint}", json=body)
     assert post.status_code == 200, post.text
-    return httpx.get(f"{url}/gradio_api/call/{endpoint}/{post.json()['event_id']}", timeout=60).text
+    return HTTP.get(f"{url}/gradio_api/call/{endpoint}/{post.json()['event_id']}").text
 
 
 def upload(url: str, picture: Path) -> str:
     """Upload a picture and return the key that the server gives it."""
     with picture.open("rb") as file:
-        (key,) = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()
+        (key,) = HTTP.post(f"{url}/gradio_api/upload", files={"files": file}).json()
     return str(key)
 
 
@@ -121,7 +121,7 @@ def test_no_other_argument_names_a_file(url: str, picture: Path) -> None:
 
 
 def test_the_event_of_the_page_does_not_return_a_file(url: str, picture: Path) -> None:
-    config = httpx.get(f"{url}/config").json()
+    config = HTTP.get(f"{url}/config").json()
     box = next(each["id"] for each in config["components"] if each["props"].get("elem_id") == "picture")
     events = [each for each in config["dependencies"] if each["backend_fn"] and box in each["inputs"]]
     assert events
@@ -130,8 +130,8 @@ def test_the_event_of_the_page_does_not_return_a_file(url: str, picture: Path) -
         named = {"path": str(picture)}
         data = [named if each == box else "?picture=own" for each in event["inputs"]]
         body = {"fn_index": event["id"], "data": data, **session}
-        assert httpx.post(f"{url}/gradio_api/queue/join", json=body).status_code == 200
-        answer = httpx.get(f"{url}/gradio_api/queue/data", params=session, timeout=60)
+        assert HTTP.post(f"{url}/gradio_api/queue/join", json=body).status_code == 200
+        answer = HTTP.get(f"{url}/gradio_api/queue/data", params=session)
         assert "not among the uploads" in answer.text
         assert picture.name not in answer.text
 
@@ -140,14 +140,13 @@ def test_a_tool_call_cannot_name_a_file(url: str, picture: Path) -> None:
     """Gradio's MCP server passes its arguments to a client, which uploads the files that they name."""
     for named in ({"path": str(picture), "meta": FILE}, str(picture), "http://127.0.0.1:9/a.png"):
         arguments = {"image": named, "k": 1}
-        answer = httpx.post(
+        answer = HTTP.post(
             f"{url}/gradio_api/mcp/",
             headers={"Accept": "application/json, text/event-stream"},
             json={
                 "jsonrpc": "2.0", "id": 1, "method": "tools/call",
                 "params": {"name": "search_image", "arguments": arguments},
             },
-            timeout=60,
         )  # fmt: skip
         assert "rank" not in answer.text
 
@@ -156,7 +155,7 @@ def test_only_listed_thumbnails_are_served(url: str, picture: Path) -> None:
     """Other files in their folder may be links to other places."""
     answer = search_by(url, {"path": upload(url, picture)})
     address = f"{url}/{json.loads(answer.partition('data: ')[2])[0][0]['thumbnail']}"
-    assert httpx.get(address).status_code == 200
+    assert HTTP.get(address).status_code == 200
     folders = list(cache_dir("galleries").glob("*/thumbnails/000"))
     names = ("link.webp", "other.webp")
     try:
@@ -164,13 +163,13 @@ def test_only_listed_thumbnails_are_served(url: str, picture: Path) -> None:
             (folder / names[0]).symlink_to(picture)
             (folder / names[1]).write_bytes(picture.read_bytes())
         for name in names:
-            assert httpx.get(address.replace(address.rpartition("/")[2], name)).status_code == 404
+            assert HTTP.get(address.replace(address.rpartition("/")[2], name)).status_code == 404
     finally:
         for folder in folders:
             for name in names:
                 (folder / name).unlink(missing_ok=True)
     for escape in ("..%2f..%2fitems.parquet", "/etc/passwd", ""):
-        assert httpx.get(f"{address.rpartition('/')[0]}/{escape}").status_code == 404
+        assert HTTP.get(f"{address.rpartition('/')[0]}/{escape}").status_code == 404
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "2130706433"])
@@ -178,43 +177,43 @@ def test_addresses_are_not_fetched(url: str, internal_server: tuple[str, list[st
     internal, requested = internal_server
     address = f"{internal.replace('127.0.0.1', host)}/secret.png"
     assert "not among the uploads" in search_by(url, {"path": address, "url": address, "meta": FILE})
-    assert httpx.get(f"{url}/gradio_api/file={address}").status_code == 404
+    assert HTTP.get(f"{url}/gradio_api/file={address}").status_code == 404
     assert requested == []
 
 
 def test_an_upload_is_served_by_its_key_only(url: str, picture: Path) -> None:
     key = upload(url, picture)
-    assert httpx.get(f"{url}/gradio_api/file={key}").content == picture.read_bytes()
+    assert HTTP.get(f"{url}/gradio_api/file={key}").content == picture.read_bytes()
     assert hashlib.sha256(picture.read_bytes()).hexdigest() not in key
     for other in (key.partition("/")[0], f"{key}x", str(picture), "/etc/passwd", "../" + key):
-        assert httpx.get(f"{url}/gradio_api/file={other}").status_code == 404
+        assert HTTP.get(f"{url}/gradio_api/file={other}").status_code == 404
 
 
 def test_pages_have_a_heartbeat(url: str) -> None:
     """Its end is the end of the session; Gradio has none for pages that do not need it."""
     for name in ("", "analysis"):
-        assert httpx.get(f"{url}/config", params={"page": name}).json()["connect_heartbeat"]
+        assert HTTP.get(f"{url}/config", params={"page": name}).json()["connect_heartbeat"]
 
 
 def test_an_upload_ends_with_its_session(url: str, picture: Path) -> None:
     kept, used = upload(url, picture), upload(url, picture)
     body = {"data": [{"path": used}, 1, ""], "session_hash": "leaving"}
-    with httpx.stream("GET", f"{url}/gradio_api/heartbeat/leaving") as heartbeat:
+    with HTTP.stream("GET", f"{url}/gradio_api/heartbeat/leaving") as heartbeat:
         lines = heartbeat.iter_lines()  # the connection is closed with this iterator
         assert next(lines) == "data: ALIVE"
-        assert httpx.post(f"{url}/gradio_api/call/search_image", json=body).status_code == 200
-        assert httpx.get(f"{url}/gradio_api/file={used}").status_code == 200
+        assert HTTP.post(f"{url}/gradio_api/call/search_image", json=body).status_code == 200
+        assert HTTP.get(f"{url}/gradio_api/file={used}").status_code == 200
     end = time.monotonic() + 30
-    while httpx.get(f"{url}/gradio_api/file={used}").status_code != 404:
+    while HTTP.get(f"{url}/gradio_api/file={used}").status_code != 404:
         assert time.monotonic() < end
         time.sleep(0.2)
-    assert httpx.get(f"{url}/gradio_api/file={kept}").status_code == 200
+    assert HTTP.get(f"{url}/gradio_api/file={kept}").status_code == 200
 
 
 def test_an_upload_that_is_no_picture_is_not_shown(url: str, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<script>alert(1)</script>")
-    answer = httpx.get(f"{url}/gradio_api/file={upload(url, page)}")
+    answer = HTTP.get(f"{url}/gradio_api/file={upload(url, page)}")
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["content-disposition"].startswith("attachment")
 
@@ -233,12 +232,12 @@ def test_large_uploads_are_refused(url: str, tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(bytes(27_000_000))
     with large.open("rb") as file:
-        answer = httpx.post(f"{url}/gradio_api/upload", files={"files": file}, timeout=60)
+        answer = HTTP.post(f"{url}/gradio_api/upload", files={"files": file})
     assert answer.status_code == 413
 
 
 def test_a_flood_is_refused_with_the_time_to_wait(url: str) -> None:
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, timeout=HTTP.timeout) as client:
 
         def search(session: str | None = None) -> httpx.Response:
             body = {"data": ["a dog", 1, ""], "session_hash": session}

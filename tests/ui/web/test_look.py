@@ -1,6 +1,7 @@
 """What people see of the pages on a desktop and on a phone: contrast, layout, plots, and the head."""
 
 import re
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Literal
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
 from tests.ui.web.test_analysis_page import MAP, point
 from ui.web.app import PAGES as APP_PAGES
@@ -65,6 +66,22 @@ def test_nothing_moves_while_a_page_is_loaded_and_it_passes_the_checks_of_axe(
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
         assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("window.shift") <= 0.05
+
+
+@pytest.mark.parametrize(
+    "path", ["?q=a+ship&g=picturebook", "compare?q=a+ship", "analysis?tab=map&map=images&open=images:3"]
+)
+def test_nothing_moves_when_the_parts_of_a_page_arrive_one_by_one(
+    page: Page, app_url: str, path: str
+) -> None:
+    def arrive_late(route: Route) -> None:
+        time.sleep(0.2)
+        route.continue_()
+
+    page.route("**/assets/*.js", arrive_late)
+    page.add_init_script(SHIFTS)
+    open_ready(page, app_url, path)
+    assert page.evaluate("window.shift") <= 0.01
 
 
 def test_no_page_requests_a_foreign_host(page: Page, app_url: str) -> None:

@@ -23,6 +23,7 @@ def test_the_chosen_model_stays_in_the_address_and_goes_along_to_other_pages(
     page.get_by_label("Model", exact=True).select_option("cusa")
     page.wait_for_url("**/?q=a+ship&k=12&g=picturebook+%28cusa%29")
     expect(page.locator("#status")).to_contain_text("Building the gallery")
+    assert page.locator("#query textarea").input_value() == "a ship"
     expect(page.locator("#status .how b")).to_be_visible(timeout=120_000)
     assert page.locator("#results .score").all_inner_texts() != before
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Analysis").click()

@@ -12,7 +12,7 @@ from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
 from tests.stores import StoreServer, served_store
-from tests.ui.server import served_app
+from tests.ui.server import HTTP, served_app
 
 pytestmark = pytest.mark.ui
 
@@ -77,13 +77,13 @@ def test_pictures_come_from_the_app_and_searches_go_on_without_the_store(
 
 def test_the_route_answers_with_listed_files_only(url: str, gallery: Gallery) -> None:
     name = gallery.column("thumbnail")[0]
-    found = httpx.get(f"{url}/thumbnails/gallery/{name.removeprefix('thumbnails/')}")
+    found = HTTP.get(f"{url}/thumbnails/gallery/{name.removeprefix('thumbnails/')}")
     while found.status_code == 503:  # until the store, which was away, is asked again
-        found = httpx.get(found.url)
+        found = HTTP.get(found.url)
     assert found.headers["content-type"] == "image/webp"
     assert len(found.content) == gallery.manifest.files[name].size
     assert "script-src" in found.headers["content-security-policy"]
-    known = httpx.get(found.url, headers={"If-None-Match": found.headers["etag"]})
+    known = HTTP.get(found.url, headers={"If-None-Match": found.headers["etag"]})
     assert (known.status_code, known.content) == (304, b"")
     for other in ("000/999999.webp", "..%2Fmanifest.json"):
-        assert httpx.get(f"{url}/thumbnails/gallery/{other}").status_code == 404
+        assert HTTP.get(f"{url}/thumbnails/gallery/{other}").status_code == 404

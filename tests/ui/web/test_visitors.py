@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.gallery.manifest import Manifest, stamps
 from tests.ui.server import served_app
+from tests.ui.web.test_look import SHIFTS
 
 pytestmark = pytest.mark.ui
 
@@ -104,6 +105,18 @@ def open_every_tab(page: Page) -> None:
     for tab, shown in SHOWN.items():
         page.get_by_role("tab", name=tab).click()
         expect(page.locator(shown).first).to_be_visible()
+
+
+def test_progress_and_the_button_that_stops_it_move_nothing(visitors: list[Page]) -> None:
+    one, _ = visitors
+    open_map(one)
+    one.evaluate(AS_SOON_AS_STOP_APPEARS, False)
+    choose_map(one, "pictures")
+    one.wait_for_function("stopShown")
+    expect(one.locator("#map-stop")).to_be_hidden(timeout=180_000)
+    one.evaluate(SHIFTS)
+    one.wait_for_timeout(500)  # until the observer has got what there was
+    assert one.evaluate("window.shift") <= 0.005
 
 
 def test_all_tabs_open_after_a_visitor_stopped_a_computation(visitors: list[Page]) -> None:

@@ -39,7 +39,7 @@ def analysis_page(galleries: Galleries) -> None:
     selected = gr.Dropdown(
         galleries.all_names, value=galleries.names[:SELECTED_AT_FIRST], multiselect=True, label="Galleries",
         info="The map shows the first one, Misses and Probes the first one with captions.",
-        elem_id="compared", visible=len(galleries.all_names) > 1,
+        elem_id="compared", visible=len(galleries.all_names) > 1 or "hidden",
     )  # fmt: skip
     status = gr.HTML(elem_id="status", elem_classes="optional")
     tabs, headers, notes = gr.Tabs(elem_id="tabs"), {}, {}

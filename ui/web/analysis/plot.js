@@ -60,14 +60,15 @@ function narrowed(layout, data) {
 async function draw() {
   const area = element.querySelector('.area');
   const value = props.value;
-  element.querySelector('figure').hidden = !value;
+  const plot = element.querySelector('figure');
+  plot.hidden = !value;
   if (!value) return;
-  element.querySelector('figure').setAttribute('aria-label', value.caption);
+  plot.setAttribute('aria-label', value.caption);
   element.querySelector('.caption').textContent = value.caption;
   const {data, layout} = value.figure;
   const fitted = narrowed(themed(layout), data);
   area.style.minHeight = `${fitted.height}px`; // before the library is there, so that nothing moves later
-  Plotly = await load(props.library);
+  Plotly = await load(plot.dataset.library);
   if (props.value !== value) return; // a newer figure is being drawn
   await Plotly.react(area, data, fitted, {
     displaylogo: false, responsive: true, scrollZoom: Boolean(value.meta.zoom),

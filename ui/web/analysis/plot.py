@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _JS = Path(__file__).with_name("plot.js").read_text(encoding="utf-8")
 _TEMPLATE = """
-<figure class="plot" aria-label="">
+<figure class="plot" aria-label="" data-library="{library}">
   <div class="area"></div>
   <figcaption><span class="caption"></span>
     <span class="exports">
@@ -57,9 +57,9 @@ def plot(
         settings: Of `gr.HTML`.
     """
     return gr.HTML(
-        html_template=_TEMPLATE,
+        # Not a prop: `gr.skip()` empties the props of a component that the browser has not built yet.
+        html_template=_TEMPLATE.format(library=serve_file(plotly_js(bundle))),
         js_on_load=_JS,
-        library=serve_file(plotly_js(bundle)),
         server_functions=[describe] if describe else None,
         **settings,
     )

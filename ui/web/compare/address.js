@@ -120,4 +120,4 @@ watch('value', () => {
 const measured = () => { if (query && !props.value.noise && !props.value.hidden) answer(); };
 
 window.pairscope = {search, choose, wanted: () => [wanted, own()], measuring: () => wanted, measured, picture: shownPicture};
-begin();
+begin('#query textarea', '#modes button');

@@ -76,4 +76,4 @@ watch('value', () => {
 });
 
 window.pairscope = {search, choose, wanted: () => [wanted, own()], picture: shownPicture};
-begin();
+begin('#query textarea');

@@ -34,7 +34,10 @@ const choose = (picture) => {
   if (picture && picture.path !== shownPicture()?.path) search({picture: 'own'}, {picture});
 };
 
-function begin() {
+// The browser builds the parts of a page one by one; an answer changes the given ones.
+function begin(...parts) {
+  if (!parts.every((part) => document.querySelector(part))) return setTimeout(begin, 20, ...parts);
+  fill(new URLSearchParams(wanted).get('q') ?? '');
   answer();
   // An event that is triggered before Gradio listens is lost.
   const untilHeard = setInterval(() => props.value ? clearInterval(untilHeard) : trigger('search'), 1000);

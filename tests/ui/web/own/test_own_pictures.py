@@ -126,7 +126,7 @@ def test_the_reason_is_shown_if_no_picture_can_be_used(page: Page, app_url: str,
 
 def test_ids_of_others_are_refused(visitor: httpx.Client, app_url: str) -> None:
     key = send(visitor, {"a.png": b"x"}).json()["set"]
-    with httpx.Client(base_url=app_url) as stranger:
+    with httpx.Client(base_url=app_url, timeout=60) as stranger:
         assert stranger.get("own/state").json() == {"state": "none"}
         assert send(stranger, {"b.png": b"x"}, f"set={key}").status_code == 404
         assert stranger.post(f"own/build?set={key}", json={}).status_code == 404

@@ -55,13 +55,13 @@ def map_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         query = gr.Textbox(
             label="Show a query on the map", value="", placeholder="a dog on a beach", elem_id="map-query"
         )
-        stop = gr.Button("Stop", visible=False, elem_id="map-stop", min_width=80, scale=0)
 
     @show_errors(lambda message: {"caption": message, "thumbnail": ""})
     def describe(hovered: Any) -> dict[str, str]:
         return _describe(galleries, hovered)
 
     progress = gr.HTML(elem_classes="optional", elem_id="map-progress")
+    stop = gr.Button("Stop", visible=False, elem_id="map-stop", elem_classes="stop")
     with gr.Row(elem_id="map-and-details"):
         with gr.Column(scale=5, min_width=340):
             view = plot(elem_id="map", describe=describe, bundle="gl2d")

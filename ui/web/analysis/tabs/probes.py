@@ -130,10 +130,9 @@ def _one_image(galleries: Galleries, selected: gr.Dropdown) -> Tab:
 
 def _accuracy(galleries: Galleries, selected: gr.Dropdown) -> None:
     gr.HTML(html.render("probes_heading.html"))
-    with gr.Row():
-        measure = gr.Button("Measure how often the model notices a change", elem_id="probes-measure")
-        stop = gr.Button("Stop", visible=False, elem_id="probes-stop", min_width=80, scale=0)
+    measure = gr.Button("Measure how often the model notices a change", elem_id="probes-measure")
     progress = gr.HTML(elem_id="probes-progress", elem_classes="optional")
+    stop = gr.Button("Stop", visible=False, elem_id="probes-stop", elem_classes="stop")
     accuracy = plot(elem_id="accuracy")
 
     def steps(names: list[str]) -> Generator[tuple[Any, ...]]:

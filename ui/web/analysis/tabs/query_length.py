@@ -43,9 +43,9 @@ def query_length_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         cutoff = gr.Radio(
             [(f"R@{k}", k) for k in (1, 5, 10)], value=1, label="Recall", container=False, elem_id="length-k"
         )
-        stop = gr.Button("Stop", visible=False, elem_id="length-stop", min_width=80, scale=0)
     curve = plot(elem_id="length")
     progress = gr.HTML(elem_id="length-progress", elem_classes="optional")
+    stop = gr.Button("Stop", visible=False, elem_id="length-stop", elem_classes="stop")
     queries = gr.HTML(elem_id="length-queries")
     opened = gr.Textbox("", visible=False)
 
