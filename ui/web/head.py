@@ -37,16 +37,6 @@ _TAGS = """
   .gradio-container {{ overflow: clip !important; }} /* with hidden, `position: sticky` has no effect */
   .gradio-container > .nav-holder {{ display: none; }} /* the masthead has the links */
   .gradio-container > .main {{ width: 100%; max-width: 1180px !important; margin: 0 auto !important; }}
-  /* The browser builds the parts of a page one by one. The page is seen when they are there, so that none
-     moves another, or after some seconds, if one could not be fetched. */
-  main:not(:has(#masthead)),
-  main:has(#own):not(:has(#query):has(#picture):has(#count)),
-  main:has(#telling):not(:has(#query):has(#picture):has(#models)),
-  main:has(#tabs):not(:has(#compared)),
-  .tabitem:has(#map):not(:has(#map-kind):has(#map-colour):has(#map-query)) {{
-    opacity: 0; animation: ps-seen-anyway 0s 5s forwards;
-  }}
-  @keyframes ps-seen-anyway {{ to {{ opacity: 1; }} }}
   html[data-large] {{ font-size: 137.5%; }}
   html[data-large] .gradio-container > .main {{ max-width: 1500px !important; }}
   @media (max-width: 640px) {{
@@ -55,9 +45,11 @@ _TAGS = """
   }}
   body.dark {{ background: var(--bg-dark); color: var(--col-dark); }}
 </style>
+<style>{parts}</style>
 """
-_DISPLAY, _LINKS = (
-    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("display.js", "links.js")
+_DISPLAY, _LINKS, _PARTS = (
+    Path(__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("display.js", "links.js", "parts.css")
 )
 _CHARSET = '<meta charset="utf-8" />'  # has to come first
 _OF_GRADIO = re.compile(r'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>')
@@ -85,5 +77,7 @@ def use_own_head() -> None:
     if loader is not None and not isinstance(loader, _OwnHead):
         templates.env.loader = _OwnHead(
             loader,
-            _TAGS.format(description=DESCRIPTION, picture=picture, display=_DISPLAY, links=_LINKS),
+            _TAGS.format(
+                description=DESCRIPTION, picture=picture, display=_DISPLAY, links=_LINKS, parts=_PARTS
+            ),
         )

@@ -68,9 +68,15 @@ def test_nothing_moves_while_a_page_is_loaded_and_it_passes_the_checks_of_axe(
     assert page.evaluate("window.shift") <= 0.05
 
 
-@pytest.mark.parametrize(
-    "path", ["?q=a+ship&g=picturebook", "compare?q=a+ship", "analysis?tab=map&map=images&open=images:3"]
-)
+ONE_BY_ONE = [
+    "?q=a+ship&g=picturebook",
+    "compare?q=a+ship",
+    "analysis?tab=map&map=images&open=images:3",
+    "analysis?tab=misses",
+]
+
+
+@pytest.mark.parametrize("path", ONE_BY_ONE)
 def test_nothing_moves_when_the_parts_of_a_page_arrive_one_by_one(
     page: Page, app_url: str, path: str
 ) -> None:
