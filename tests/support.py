@@ -18,7 +18,7 @@ def present(value: T | None) -> T:
     return value
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until a condition is true; fail if it is still false after some time."""
     deadline = time.monotonic() + seconds
     while not condition():

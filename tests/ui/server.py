@@ -38,7 +38,7 @@ def served_app(log: Path, *galleries: str, options: Sequence[str] = ()) -> Itera
             yield url
         finally:
             app.terminate()
-            app.wait(20)
+            app.wait(60)
 
 
 def _await(url: str, app: subprocess.Popen[bytes], log: Path) -> None:

@@ -203,7 +203,7 @@ def test_an_upload_ends_with_its_session(url: str, picture: Path) -> None:
         assert next(lines) == "data: ALIVE"
         assert HTTP.post(f"{url}/gradio_api/call/search_image", json=body).status_code == 200
         assert HTTP.get(f"{url}/gradio_api/file={used}").status_code == 200
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while HTTP.get(f"{url}/gradio_api/file={used}").status_code != 404:
         assert time.monotonic() < end
         time.sleep(0.2)

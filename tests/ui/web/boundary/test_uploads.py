@@ -172,17 +172,17 @@ def run(tmp_path: Path, argument: str) -> tuple["subprocess.Popen[str]", Path]:
 
 def test_uploads_are_deleted_when_the_process_ends_or_the_next_one_starts(tmp_path: Path) -> None:
     process, folder = run(tmp_path, "end")
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert not folder.exists()
     process, folder = run(tmp_path, "wait")
     process.terminate()
-    assert process.wait(20) == -15
+    assert process.wait(60) == -15
     assert not folder.exists()
     process, folder = run(tmp_path, "wait")
     process.kill()
-    process.wait(20)
+    process.wait(60)
     assert folder.exists()
     (tmp_path / f"pairscope-uploads-{os.getpid()}-other").mkdir()
     process, _ = run(tmp_path, "end")
-    process.wait(20)
+    process.wait(60)
     assert [path.name for path in tmp_path.iterdir()] == [f"pairscope-uploads-{os.getpid()}-other"]
