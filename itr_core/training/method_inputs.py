@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from itr_core.errors import SourceError
+from itr_core.errors import ModelError, SourceError
 from itr_core.methods import Method
 from itr_core.training.word_dropout import drop_words
 
@@ -26,13 +26,15 @@ def check_method_inputs(
     image_teacher: str | None,
     text_teacher: str | None,
     triples: str | None,
+    word_dropout: float,
 ) -> None:
     """Check what a method needs, as far as this takes no time, before images are decoded or encoded.
 
     Raises:
         SourceError: the source has no labels, no captions that are known to be false, or does not know which
             captions are true of which images; or there is no such file of triples.
-        ModelError: there is no such teacher.
+        ModelError: there is no such teacher, or words are removed although the method needs to know which
+            captions are true.
     """
     if "false_captions" in method.needs and pairs.false_captions is None:
         raise SourceError(
@@ -43,6 +45,11 @@ def check_method_inputs(
         raise SourceError(
             f"{pairs.source} does not know which captions are true of which images, which this method needs. "
             "picturebook:train+queries does."
+        )
+    if "relevance" in method.needs and word_dropout:
+        raise ModelError(
+            f"word_dropout={word_dropout}: a caption that has lost words may be true of other images, and "
+            "this method needs to know of which. Set word_dropout to 0."
         )
     if "labels" in method.needs and labels == "source":
         from itr_core.supervision.labels import source_labels

@@ -263,7 +263,13 @@ def open_method_inputs(
         PairscopeError: something is missing or cannot be used, see `check_method_inputs`.
     """
     check_method_inputs(
-        method, pairs, labels=labels, image_teacher=image_teacher, text_teacher=text_teacher, triples=triples
+        method,
+        pairs,
+        labels=labels,
+        image_teacher=image_teacher,
+        text_teacher=text_teacher,
+        triples=triples,
+        word_dropout=word_dropout,
     )
     inputs = MethodInputs(
         method,
@@ -327,6 +333,7 @@ def load_sources(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
         image_teacher=config.image_teacher,
         text_teacher=config.text_teacher,
         triples=config.triples,
+        word_dropout=config.word_dropout,
     )
     validation = None
     if config.validation:

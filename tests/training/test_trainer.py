@@ -187,6 +187,13 @@ def test_exact_negatives_need_a_source_that_knows_the_truth(world: Path, tmp_pat
     options = {"exact_negatives": True}
     with pytest.raises(SourceError, match=r"does not know which captions are true.*train\+queries"):
         train("infonce", f"folder:{world}", out=tmp_path / "none", **settings(options=options))
+    with pytest.raises(ModelError, match=r"word_dropout=0\.1: a caption that has lost words"):
+        train(
+            "infonce",
+            "picturebook:train+twins@32",
+            out=tmp_path / "none",
+            **settings(options=options, word_dropout=0.1),
+        )
     losses = {}
     for exact in (False, True):
         out = tmp_path / f"{exact}"
