@@ -326,15 +326,8 @@ def load_sources(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
             "none. Choose data with labels, or train on pseudo-labels with --labels concepts or --labels "
             "clusters."
         )
-    check_method_inputs(
-        method,
-        pairs,
-        labels=config.labels,
-        image_teacher=config.image_teacher,
-        text_teacher=config.text_teacher,
-        triples=config.triples,
-        word_dropout=config.word_dropout,
-    )
+    checked = ("labels", "image_teacher", "text_teacher", "triples", "word_dropout")
+    check_method_inputs(method, pairs, **{name: getattr(config, name) for name in checked})
     validation = None
     if config.validation:
         accepted = options_of(config.validation)
