@@ -23,9 +23,9 @@ class InfoNCE(Method):
     differs in one fact and that the source knows to be false of the image v_i (all of unit norm).
 
     With `exact_negatives`, L_con(v, t) is `exact_info_nce`: no caption that the source knows to be true of an
-    image is a negative of it, and false captions f are further candidates for all images. Nothing keeps
-    general captions of other images below an image's own ones then, so that I2T R@K, which counts them as
-    errors, falls, while more of the images that a text is true of are found.
+    image is a negative of it, and false captions f are further candidates for all images.
+    More of the images that a text is true of are found then. But the own captions of an image need not rank
+    above general captions of other images that are true of it, and I2T R@K counts these as errors: it falls.
 
     Args:
         siblings: weight of L_con(s, t), >= 0. If it is above 0, every image needs at least two captions in

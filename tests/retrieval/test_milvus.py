@@ -242,7 +242,7 @@ def test_searches_name_the_server_that_is_away_and_the_remedy(tmp_path: Path, se
         start = time.monotonic()
         with pytest.raises(GalleryError, match="does not answer"):
             opened.search(CAPTIONS[:1], 3)
-        assert time.monotonic() - start < 2  # it is not tried again at once
+        assert time.monotonic() - start < 1
     server.start()
     time.sleep(5)  # while Milvus is not asked
     np.testing.assert_array_equal(index.search(CAPTIONS[:1], 3)[1], expected)

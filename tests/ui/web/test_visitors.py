@@ -108,7 +108,7 @@ def open_every_tab(page: Page) -> None:
 
 
 def test_progress_and_the_button_that_stops_it_move_nothing(visitors: list[Page]) -> None:
-    """The first test that opens the map: nothing is computed again."""
+    """This test has to come first: a map is computed once."""
     one, _ = visitors
     one.evaluate(AS_SOON_AS_STOP_APPEARS, False)
     open_map(one)
