@@ -24,6 +24,7 @@ import numpy as np
 from analysis.blocks import blocks
 from itr_core.errors import GalleryError
 from itr_core.metrics.sampling import sample_rows
+from itr_core.system.imports import import_lock
 
 FOLDS = 5
 MIN_IMAGES = 20
@@ -67,8 +68,9 @@ class Calibration:
         Raises:
             GalleryError: fewer than 20 images have captions.
         """
-        from sklearn.linear_model import Ridge
-        from sklearn.model_selection import GroupKFold, cross_val_predict
+        with import_lock:
+            from sklearn.linear_model import Ridge
+            from sklearn.model_selection import GroupKFold, cross_val_predict
 
         rows = sample_rows(len(texts), MAX_CAPTIONS, seed, sort=False)  # float32 sums depend on the order
         if len(rows) < len(texts):

@@ -6,6 +6,7 @@ from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
+from itr_core.system.imports import import_lock
 from itr_core.vocabulary import stem, words_of
 
 _LISTS = {
@@ -46,7 +47,8 @@ def listed(concept: str) -> list[str]:
 @cache
 def stop_words() -> frozenset[str]:
     """Return words without content, such as articles and prepositions."""
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
+    with import_lock:
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
 
     return frozenset(ENGLISH_STOP_WORDS) - NEGATIONS
 
@@ -113,6 +115,7 @@ def nouns(caption: str) -> tuple[str, ...]:
 
 @cache
 def _tagger() -> Any:
-    from textblob.en.taggers import PatternTagger  # a third of a second to import
+    with import_lock:
+        from textblob.en.taggers import PatternTagger  # a second to import
 
     return PatternTagger()

@@ -21,6 +21,7 @@ from analysis.blocks import blocks
 from analysis.neighbours import BLOCK_ROWS, nearest
 from itr_core.metrics.sampling import sample_rows
 from itr_core.system.files import cache_dir
+from itr_core.system.imports import import_lock
 from itr_core.system.progress import Progress
 
 MIN_ROWS = 10
@@ -236,7 +237,9 @@ def _optimised(
 ) -> np.ndarray:
     """UMAP of a neighbour graph (n, k) from the points `start` (n, 2)."""
     import torch
-    import umap
+
+    with import_lock:
+        import umap
 
     _keep_compiled()
     threads = torch.get_num_threads()
@@ -275,7 +278,9 @@ def _optimised(
 def _keep_compiled() -> None:
     """Let numba keep umap's compiled functions on disk: compiling takes seconds in every process."""
     import numba
-    from umap import layouts, umap_
+
+    with import_lock:
+        from umap import layouts, umap_
 
     with suppress(OSError, RuntimeError, AttributeError):  # no cache folder, or other functions in a new umap
         folder = cache_dir("numba")

@@ -15,6 +15,8 @@ import snowballstemmer
 from rapidfuzz import process
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 
+from itr_core.system.imports import import_lock
+
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
@@ -69,7 +71,8 @@ def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> li
     >>> content_words([["two dogs and a cat", "a dog runs"], ["the dog is running", "3 cats run"]])
     ['dog', 'run', 'cat']
     """
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
+    with import_lock:
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
 
     forms: dict[str, Counter[str]] = {}
     counts = Counter(word for texts in captions for text in texts for word in words_of(text))

@@ -8,7 +8,11 @@ from difflib import SequenceMatcher
 import numpy as np
 
 from analysis.lexicon import content, listed, nouns, stop_words, values
+from itr_core.metrics.sampling import sample_rows
 from itr_core.vocabulary import stem, words_of
+
+MOST_CAPTIONS = 20_000
+"""Captions in which `object_words` looks for nouns; tagging them takes seconds."""
 
 _OPPOSITES = {
     "left": "right",
@@ -109,12 +113,12 @@ def object_words(captions: Sequence[str], most: int = 200) -> list[str]:
     young dog on a lawn".
 
     Args:
-        captions: any number of captions.
+        captions: captions; of more than `MOST_CAPTIONS`, a sample is read.
         most: largest number of words.
     """
     last: Counter[str] = Counter()
     seen: Counter[str] = Counter()
-    for caption in captions:
+    for caption in (captions[row] for row in sample_rows(len(captions), MOST_CAPTIONS)):
         seen.update(words_of(caption))
         last.update(nouns(caption))
     known = [

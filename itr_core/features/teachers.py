@@ -51,6 +51,7 @@ from itr_core.features.image_rows import (
 from itr_core.features.row_cache import Chunk, cached_rows
 from itr_core.pairs import PairSet
 from itr_core.system.files import cache_dir, sha256, whole_file
+from itr_core.system.imports import import_lock
 
 IMAGE_TEACHER, TEXT_TEACHER = "features", "lsa"
 _OWN = {"image": (IMAGE_TEACHER, "timm"), "text": (TEXT_TEACHER, "sentence-transformers")}
@@ -292,8 +293,9 @@ def _precomputed(rest: str, pairs: PairSet, of: str) -> Teacher:
 
 def _lsa(texts: list[str]) -> np.ndarray:
     """Reduce tf-idf vectors by truncated SVD (Deerwester et al. 1990): -> (m, at most LSA_DIMS)."""
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    with import_lock:
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
 
     try:
         counts = TfidfVectorizer(dtype=np.float32).fit_transform(texts)

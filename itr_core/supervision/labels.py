@@ -7,6 +7,7 @@ import numpy as np
 from itr_core.errors import SourceError, did_you_mean
 from itr_core.pairs import PairSet
 from itr_core.supervision.concept_graph import concept_graph
+from itr_core.system.imports import import_lock
 from itr_core.vocabulary import CONCEPTS, content_words
 
 CLUSTERS = 64
@@ -79,7 +80,8 @@ def _concepts(pairs: PairSet) -> tuple[list[str], np.ndarray]:
 
 
 def _clusters(pairs: PairSet, texts: np.ndarray, seed: int) -> tuple[list[str], np.ndarray]:
-    from sklearn.cluster import MiniBatchKMeans  # seconds to import
+    with import_lock:
+        from sklearn.cluster import MiniBatchKMeans  # seconds to import
 
     captioned = np.flatnonzero(texts.any(axis=1))
     if not len(captioned):

@@ -304,7 +304,7 @@ class Galleries:
 
     def _calibrate(self, slot: _Slot) -> None:
         if slot.analysis is not None:
-            _ = slot.analysis.query_truth  # computed now, so that no visitor waits for it
+            _ = slot.analysis.query_truth, slot.analysis.object_words  # now, so that no visitor waits
             slot.confidence = slot.analysis.confidence()
 
     def _check_experts(self, file: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.lexicon import content
-from analysis.probes.word_edits import negated, object_words, word_diff, word_edits
+from analysis.probes.word_edits import MOST_CAPTIONS, negated, object_words, word_diff, word_edits
 
 
 def edits(caption: str, **options: list[str]) -> dict[str, set[str]]:
@@ -76,6 +76,18 @@ def test_object_words_are_the_last_words_of_noun_phrases() -> None:
     assert object_words(captions) == ["dog", "lawn", "men", "dogs", "boy"]
     assert object_words(captions, most=1) == ["dog"]
     assert object_words(["a person", "it is there", ""]) == []
+
+
+def test_object_words_of_many_captions_take_the_time_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    tagged: list[str] = []
+
+    def nouns(caption: str) -> tuple[str, ...]:
+        tagged.append(caption)
+        return ("dog",)
+
+    monkeypatch.setattr("analysis.probes.word_edits.nouns", nouns)
+    assert object_words(["a dog"] * (MOST_CAPTIONS + 5)) == ["dog"]
+    assert len(tagged) == MOST_CAPTIONS
 
 
 @pytest.mark.parametrize(
