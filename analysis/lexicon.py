@@ -118,4 +118,6 @@ def _tagger() -> Any:
     with import_lock:
         from textblob.en.taggers import PatternTagger  # a second to import
 
-    return PatternTagger()
+        tagger = PatternTagger()
+        tagger.tag("dog")  # reads the lexicon; a second thread would use what is read so far
+    return tagger

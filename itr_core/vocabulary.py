@@ -58,7 +58,6 @@ CONCEPTS = 300
 """Maximum number of concepts, as in CVSE (Wang et al., ECCV 2020)."""
 
 _IRREGULAR = {"children": "child", "people": "person", "feet": "foot", "teeth": "tooth", "mice": "mouse"}
-_english = snowballstemmer.stemmer("english")
 
 
 def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> list[str]:
@@ -136,4 +135,5 @@ def stem(word: str) -> str:
     """
     if word.endswith("men"):
         word = word.removesuffix("men") + "man"
-    return _english.stemWord(_IRREGULAR.get(word, word))
+    one = snowballstemmer.stemmer("english")  # a shared one would mix up the words of several threads
+    return one.stemWord(_IRREGULAR.get(word, word))

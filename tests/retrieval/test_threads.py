@@ -1,6 +1,8 @@
 """Many threads use one encoder, one searcher and one analysis: the answers are those of a single thread."""
 
+import gc
 import random
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,11 +14,17 @@ import pytest
 from PIL import Image
 
 from analysis.gallery_analysis import GalleryAnalysis
+from analysis.lexicon import content
+from analysis.probes.word_edits import word_edits
 from analysis.probes.word_importance import word_importance, word_patch_map
 from itr_core.encoders.dual_encoder import load_encoder
 from itr_core.gallery import Gallery
 from itr_core.pairs import load_pairs
+from itr_core.picturebook.parsing import parse_query
+from itr_core.picturebook.rendering import draw
+from itr_core.picturebook.splits import scene_of
 from itr_core.retrieval.searcher import Searcher
+from itr_core.vocabulary import content_words
 
 THREADS, ROUNDS = 8, 5
 
@@ -85,3 +93,43 @@ def test_a_slow_image_does_not_block_other_threads() -> None:
         yield Image.new("RGB", (64, 64))
 
     assert encoder.encode_images(images()).shape == (1, encoder.dim)
+
+
+def forget() -> None:
+    """Empty the caches of Pairscope's functions, as in a process that has just started."""
+    for each in gc.get_objects():
+        if type(each).__name__ == "_lru_cache_wrapper" and each.__module__.startswith(
+            ("itr_core", "analysis")
+        ):
+            each.cache_clear()
+
+
+def objects(caption: str) -> Any:
+    return content(caption).objects
+
+
+def edits(caption: str) -> Any:
+    return word_edits(caption, np.random.default_rng(0), objects=["cat", "dog"])
+
+
+def drawn(index: int) -> bytes:
+    return draw(scene_of("val", index)).tobytes()
+
+
+def test_first_answers_do_not_depend_on_other_threads() -> None:
+    captions = load_pairs("picturebook:val@40").flat_captions()[0]
+    calls: list[Call] = [partial(content_words, [captions]), *(partial(drawn, index) for index in range(20))]
+    calls += [partial(of, caption) for of in (objects, edits, parse_query) for caption in captions]
+    order = [*range(len(calls))] * THREADS
+    random.Random(0).shuffle(order)
+    interval = sys.getswitchinterval()
+    forget()
+    sys.setswitchinterval(1e-6)  # another thread runs between any two steps of a computation
+    try:
+        with ThreadPoolExecutor(THREADS) as threads:
+            answers = [*threads.map(lambda number: calls[number](), order)]
+    finally:
+        sys.setswitchinterval(interval)
+    forget()
+    expected = [call() for call in calls]
+    assert [number for number, answer in zip(order, answers, strict=True) if answer != expected[number]] == []
