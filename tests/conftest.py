@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(f"{row.suite:8}{row.tests:8}{row.passed:8}{row.failed:8}{row.minutes:9.1f}")
         for figure in slow_suites.figures(reports):
             terminalreporter.line(figure)
+
+
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Let another thread run between any two steps of a computation, instead of every 5 ms."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import gc
 import random
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -116,20 +115,16 @@ def drawn(index: int) -> bytes:
     return draw(scene_of("val", index)).tobytes()
 
 
+@pytest.mark.usefixtures("restless_threads")
 def test_first_answers_do_not_depend_on_other_threads() -> None:
     captions = load_pairs("picturebook:val@40").flat_captions()[0]
     calls: list[Call] = [partial(content_words, [captions]), *(partial(drawn, index) for index in range(20))]
     calls += [partial(of, caption) for of in (objects, edits, parse_query) for caption in captions]
     order = [*range(len(calls))] * THREADS
     random.Random(0).shuffle(order)
-    interval = sys.getswitchinterval()
     forget()
-    sys.setswitchinterval(1e-6)  # another thread runs between any two steps of a computation
-    try:
-        with ThreadPoolExecutor(THREADS) as threads:
-            answers = [*threads.map(lambda number: calls[number](), order)]
-    finally:
-        sys.setswitchinterval(interval)
+    with ThreadPoolExecutor(THREADS) as threads:
+        answers = [*threads.map(lambda number: calls[number](), order)]
     forget()
     expected = [call() for call in calls]
     assert [number for number, answer in zip(order, answers, strict=True) if answer != expected[number]] == []

@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from math import ceil
+from threading import Lock
 from typing import NamedTuple
 
 from starlette.responses import JSONResponse
@@ -32,23 +33,28 @@ MOST_KEYS = 10_000
 
 
 class TokenBuckets:
-    """A token bucket for each key: it holds `burst` tokens and gets `per_second` new ones."""
+    """A token bucket for each key: it holds `burst` tokens and gets `per_second` new ones.
+
+    Several threads may use one object.
+    """
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
+        self._lock = Lock()
         # key -> tokens, and the time at which there were so many
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, key: str, now: float | None = None) -> float:
         """Take a token and return 0; if there is none, return the seconds until there is one."""
-        now = time.monotonic() if now is None else now
-        tokens, then = self._buckets.pop(key, (self._rate.burst, now))
-        tokens = min(self._rate.burst, tokens + (now - then) * self._rate.per_second)
-        allowed = tokens >= 1
-        self._buckets[key] = (tokens - allowed, now)
-        if len(self._buckets) > MOST_KEYS:
-            self._buckets.popitem(last=False)
-        return 0.0 if allowed else (1 - tokens) / self._rate.per_second
+        with self._lock:
+            now = time.monotonic() if now is None else now
+            tokens, then = self._buckets.pop(key, (self._rate.burst, now))
+            tokens = min(self._rate.burst, tokens + (now - then) * self._rate.per_second)
+            allowed = tokens >= 1
+            self._buckets[key] = (tokens - allowed, now)
+            if len(self._buckets) > MOST_KEYS:
+                self._buckets.popitem(last=False)
+            return 0.0 if allowed else (1 - tokens) / self._rate.per_second
 
 
 class Rates:

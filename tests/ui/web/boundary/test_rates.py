@@ -1,6 +1,7 @@
 """A visitor who asks too often waits; the others do not."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,6 +19,14 @@ def test_a_bucket_allows_a_burst_and_then_a_rate() -> None:
     assert buckets.wait("a", now=0.25) == pytest.approx(0.25)
     assert buckets.wait("a", now=0.5) == 0
     assert [buckets.wait("a", now=100) for _ in range(4)] == [0, 0, 0, 0.5]
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_requests_at_the_same_time_share_a_bucket() -> None:
+    buckets = TokenBuckets(Rate(per_second=1, burst=30))
+    with ThreadPoolExecutor(8) as threads:
+        waits = [*threads.map(lambda _: buckets.wait("a", now=0), range(10_000))]
+    assert waits.count(0) == 30
 
 
 def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
