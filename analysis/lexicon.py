@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from itr_core.system.imports import import_lock
-from itr_core.vocabulary import stem, words_of
+from itr_core.vocabulary import english_stop_words, stem, words_of
 
 _LISTS = {
     "colour": "red orange yellow green blue purple/violet pink brown black white grey/gray tan/beige gold",
@@ -46,11 +46,8 @@ def listed(concept: str) -> list[str]:
 
 @cache
 def stop_words() -> frozenset[str]:
-    """Return words without content, such as articles and prepositions."""
-    with import_lock:
-        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
-
-    return frozenset(ENGLISH_STOP_WORDS) - NEGATIONS
+    """Return words without content, such as articles and prepositions, but no negations."""
+    return english_stop_words() - NEGATIONS
 
 
 @dataclass(frozen=True)

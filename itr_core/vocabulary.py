@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import snowballstemmer
@@ -60,6 +60,15 @@ CONCEPTS = 300
 _IRREGULAR = {"children": "child", "people": "person", "feet": "foot", "teeth": "tooth", "mice": "mouse"}
 
 
+@cache
+def english_stop_words() -> frozenset[str]:
+    """Return words without content, such as articles, prepositions and negations."""
+    with import_lock:
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
+
+    return frozenset(ENGLISH_STOP_WORDS)
+
+
 def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> list[str]:
     """Return the most frequent content words of the captions of all images, most frequent first.
 
@@ -70,13 +79,10 @@ def content_words(captions: Sequence[Sequence[str]], size: int = CONCEPTS) -> li
     >>> content_words([["two dogs and a cat", "a dog runs"], ["the dog is running", "3 cats run"]])
     ['dog', 'run', 'cat']
     """
-    with import_lock:
-        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # half a second to import
-
     forms: dict[str, Counter[str]] = {}
     counts = Counter(word for texts in captions for text in texts for word in words_of(text))
     for word, count in sorted(counts.items()):
-        if word not in ENGLISH_STOP_WORDS and word.isalpha() and len(word) > 1:
+        if word not in english_stop_words() and word.isalpha() and len(word) > 1:
             forms.setdefault(stem(word), Counter())[word] += count
     ranked = sorted(forms.values(), key=lambda each: -each.total())
     return [each.most_common(1)[0][0] for each in ranked[:size]]

@@ -304,8 +304,8 @@ class Galleries:
 
     def _calibrate(self, slot: _Slot) -> None:
         if slot.analysis is not None:
-            _ = slot.analysis.query_truth, slot.analysis.object_words  # now, so that no visitor waits
-            slot.confidence = slot.analysis.confidence()
+            _, slot.confidence = slot.analysis.query_truth, slot.analysis.confidence()
+            _ = slot.analysis.object_words  # like the truth, known now, so that no visitor waits for it
 
     def _check_experts(self, file: Path) -> None:
         analyses = filter(None, (self._slots[name].analysis for name in self.names))
