@@ -18,8 +18,20 @@ from tests.ui.browser import PATIENCE
 ROOT = Path(__file__).parents[2]
 PROCESSOR_SECONDS = 120
 """Limit of the start of an app, ten times the usual; the time by the clock depends on other work."""
-HTTP = httpx.Client(timeout=PATIENCE / 1000, limits=httpx.Limits(max_keepalive_connections=0))
-"""A client that waits as long as a busy machine may need; httpx itself waits 5 seconds."""
+
+
+def http_client(url: str = "") -> httpx.Client:
+    """Return a client that busy machines do not disturb.
+
+    It waits as long as the pages' tests do; httpx itself waits 5 seconds. It opens a connection for each
+    request: the server closes an idle one after 5 seconds, maybe while the next request is on its way.
+    """
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(base_url=url, timeout=PATIENCE / 1000, limits=limits)
+
+
+HTTP = http_client()
+"""Shared by tests that keep no cookies."""
 
 
 @contextmanager

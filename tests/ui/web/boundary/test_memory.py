@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from tests.support import wait_until
 from tests.ui.async_calls import run_async
+from tests.ui.server import http_client
 from ui.web.boundary.memory import ENVIRONMENT, Memory
 
 # Gradio tries whether a port is free with a socket that it does not close.
@@ -44,7 +45,7 @@ def blocks() -> Iterator[gr.Blocks]:
 
 @pytest.fixture
 def http(blocks: gr.Blocks) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=blocks.local_api_url, timeout=30) as client:
+    with http_client(blocks.local_api_url) as client:
         yield client
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from itr_core.system.files import cache_dir
-from tests.ui.server import served_app
+from tests.ui.server import http_client, served_app
 
 API = "/gradio_api"
 CLOSED = [
@@ -46,7 +46,7 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         log = tmp_path_factory.mktemp("app") / "log.txt"
         with (
             served_app(log, "picturebook:gallery@8") as url,
-            httpx.Client(base_url=url, timeout=60) as client,
+            http_client(url) as client,
         ):
             yield client
         assert "Traceback" not in log.read_text()

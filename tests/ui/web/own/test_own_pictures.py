@@ -12,6 +12,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from tests.ui.server import http_client
+
 pytestmark = pytest.mark.ui
 
 READY, WORK = ".own-ready", ".own-work"
@@ -32,7 +34,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def visitor(app_url: str) -> Iterator[httpx.Client]:
     """Return a program with cookies of its own."""
-    with httpx.Client(base_url=app_url, timeout=60) as http:
+    with http_client(app_url) as http:
         yield http
         http.post("own/remove")
 
@@ -126,7 +128,7 @@ def test_the_reason_is_shown_if_no_picture_can_be_used(page: Page, app_url: str,
 
 def test_ids_of_others_are_refused(visitor: httpx.Client, app_url: str) -> None:
     key = send(visitor, {"a.png": b"x"}).json()["set"]
-    with httpx.Client(base_url=app_url, timeout=60) as stranger:
+    with http_client(app_url) as stranger:
         assert stranger.get("own/state").json() == {"state": "none"}
         assert send(stranger, {"b.png": b"x"}, f"set={key}").status_code == 404
         assert stranger.post(f"own/build?set={key}", json={}).status_code == 404
