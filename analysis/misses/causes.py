@@ -121,8 +121,11 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Index: `ALL_CAUSES`. Columns: t2i, i2t, in [0, 1].
     """
-    by_direction = pd.crosstab(table["cause"], table["direction"], normalize="columns")
-    return by_direction.reindex(index=list(ALL_CAUSES), columns=["t2i", "i2t"], fill_value=0.0)
+    found = {}
+    for direction in ("t2i", "i2t"):
+        causes = table["cause"].to_numpy()[table["direction"].to_numpy() == direction]
+        found[direction] = [(causes == cause).sum() / max(1, len(causes)) for cause in ALL_CAUSES]
+    return pd.DataFrame(found, index=list(ALL_CAUSES))
 
 
 def confusion(table: pd.DataFrame) -> pd.DataFrame:

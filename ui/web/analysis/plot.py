@@ -31,6 +31,9 @@ _TEMPLATE = """
 </figure>
 """
 
+Value = dict[str, Any]
+"""What `plot_value` returns."""
+
 
 def plotly_js(bundle: str) -> Path:
     """Return the path of one of plotly.js's partial bundles, each a third of the whole library."""
@@ -65,7 +68,7 @@ def plot(
     )
 
 
-def plot_value(figure: "go.Figure", caption: str, name: str, **meta: Any) -> dict[str, Any]:
+def plot_value(figure: "go.Figure", caption: str, name: str, **meta: Any) -> Value:
     """Return a figure as the value of `plot`.
 
     Args:

@@ -1,8 +1,6 @@
 """The tab Map: a projection of the image and caption embeddings, and the position of a query in it."""
 
-import threading
 from collections.abc import Generator
-from functools import lru_cache
 from typing import Any
 
 import gradio as gr
@@ -14,7 +12,8 @@ from itr_core.errors import GalleryError, QueryError
 from ui.web import html
 from ui.web.analysis.jobs import Stop, awaited, working
 from ui.web.analysis.panels import map_points
-from ui.web.analysis.plot import plot, plot_value
+from ui.web.analysis.plot import Value, plot, plot_value
+from ui.web.analysis.shared import shared
 from ui.web.analysis.tab import Tab
 from ui.web.errors import show_errors
 from ui.web.galleries import Galleries, first
@@ -121,11 +120,13 @@ def _steps(
         yield gr.skip(), progress, gr.skip()
     embedding = galleries.searcher(gallery).embed_text(query)[None] if query.strip() else None
 
-    def value_of(method: Method) -> dict[str, Any]:
-        if embedding is not None:
+    def value_of(method: Method) -> Value:
+        def draw() -> Value:
             return _plot(analysis, gallery, kind, colour, method, embedding)
-        with _DRAWING:
-            return _shared_plot(analysis, gallery, kind, colour, method)
+
+        if embedding is not None:
+            return draw()
+        return shared("map", {gallery: analysis}, draw, kind, colour, method)
 
     with working(galleries, gallery, f"umap-{analysis.kind_of_map(kind)}") as work:
         if work.running(0.3):
@@ -141,8 +142,8 @@ def _plot(
     kind: Kind,
     colour: By,
     method: Method,
-    query: np.ndarray | None = None,
-) -> dict[str, Any]:
+    query: np.ndarray | None,
+) -> Value:
     """Return the value of the plot; `query` is the embedding (1, d) of a query to show.
 
     What the gallery does not have, such as captions or labels, is left out, and the caption says so.
@@ -172,9 +173,3 @@ def _plot(
     figure.update_traces(hoverinfo="none", hovertemplate=None)
     figure.update_layout(height=640, legend={"y": -0.02, "yanchor": "top"})
     return plot_value(figure, " ".join(sentences), f"map-{kind}-{method}", zoom=True, gallery=gallery)
-
-
-# All visitors see the same map: it is drawn once, and Gradio, which keeps what it sent in a session, keeps it
-# once.
-_DRAWING = threading.Lock()
-_shared_plot = lru_cache(maxsize=32)(_plot)

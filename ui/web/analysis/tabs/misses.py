@@ -5,14 +5,17 @@ from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
+import pandas as pd
 
+from analysis.gallery_analysis import GalleryAnalysis
 from itr_core.errors import PairscopeError, QueryError
 from ui.web import html
 from ui.web.analysis.address import clear
 from ui.web.analysis.jobs import awaited
 from ui.web.analysis.panels import miss_cards
 from ui.web.analysis.panels.miss_cards import ORDERS, MissFilter
-from ui.web.analysis.plot import plot, plot_value
+from ui.web.analysis.plot import Value, plot, plot_value
+from ui.web.analysis.shared import shared
 from ui.web.analysis.tab import Tab
 from ui.web.errors import message_of, show_errors
 from ui.web.galleries import Galleries
@@ -84,6 +87,19 @@ class Outputs(NamedTuple):
     tally: Any
     cards: Any
     more: Any
+
+
+class Found(NamedTuple):
+    """What all visitors with the same filter see."""
+
+    rows: pd.DataFrame
+    causes: list[tuple[str, str]]
+    """Choices of the filter."""
+    concepts: list[tuple[str, str]]
+    """Choices of the filter."""
+    summary: str
+    plot: Value
+    confusions: str
 
 
 UNCHANGED = Outputs(*[gr.skip()] * len(Outputs._fields))
@@ -177,8 +193,6 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
 
 def _outputs(galleries: Galleries, gallery: str, shown: Shown) -> Outputs:
     """Return all outputs of the tab."""
-    from analysis.figures import misses as figures
-
     if shown.order not in ORDERS:
         raise QueryError(f"Misses have no order {shown.order!r}.")
     analysis = galleries.analysis(gallery)
@@ -187,25 +201,38 @@ def _outputs(galleries: Galleries, gallery: str, shown: Shown) -> Outputs:
             problem=html.note(analysis.unpaired), summary="", causes=None, confusions="", tally="", cards="",
             more=gr.Button(visible=False),
         )  # fmt: skip
-    table = analysis.misses()
     wanted = shown.filter
-    rows = miss_cards.select(table, wanted)
+    found = shared("misses", {gallery: analysis}, lambda: _found(analysis, gallery, wanted), wanted)
     tally, verdicts = miss_cards.saved_verdicts(analysis)
-    of_direction = miss_cards.select(table, MissFilter(wanted.direction))
-    of_cause = miss_cards.select(of_direction, MissFilter(cause=wanted.cause))
     return Outputs(
         direction=wanted.direction,
-        cause=_choice(miss_cards.choices(of_direction, "cause", "all"), wanted.cause),
-        concept=_choice(miss_cards.choices(of_cause, "concept", "any"), wanted.concept),
+        cause=_choice(found.causes, wanted.cause),
+        concept=_choice(found.concepts, wanted.concept),
         confused=shown.confused,
         count=str(shown.number),
-        problem="" if len(rows) else html.note("No misses match this filter."),
-        summary=miss_cards.summary(table, wanted.cause, exact=bool((table["by"] == "truth").any())),
-        causes=plot_value(figures.causes({gallery: table}), CAPTION, "causes-of-misses"),
-        confusions=miss_cards.confusions(table, wanted),
+        problem="" if len(found.rows) else html.note("No misses match this filter."),
+        summary=found.summary,
+        causes=found.plot,
+        confusions=found.confusions,
         tally=tally,
-        cards=miss_cards.cards(analysis, gallery, ORDERS[shown.order](rows, shown.number), verdicts),
-        more=gr.Button(f"Show more of {len(rows):,} misses", visible=len(rows) > shown.number),
+        cards=miss_cards.cards(analysis, gallery, ORDERS[shown.order](found.rows, shown.number), verdicts),
+        more=gr.Button(f"Show more of {len(found.rows):,} misses", visible=len(found.rows) > shown.number),
+    )
+
+
+def _found(analysis: GalleryAnalysis, gallery: str, wanted: MissFilter) -> Found:
+    from analysis.figures import misses as figures
+
+    table = analysis.misses()
+    of_direction = miss_cards.select(table, MissFilter(wanted.direction))
+    of_cause = miss_cards.select(of_direction, MissFilter(cause=wanted.cause))
+    return Found(
+        rows=miss_cards.select(table, wanted),
+        causes=miss_cards.choices(of_direction, "cause", "all"),
+        concepts=miss_cards.choices(of_cause, "concept", "any"),
+        summary=miss_cards.summary(table, wanted.cause, exact=bool((table["by"] == "truth").any())),
+        plot=plot_value(figures.causes({gallery: table}), CAPTION, "causes-of-misses"),
+        confusions=miss_cards.confusions(table, wanted),
     )
 
 

@@ -13,7 +13,8 @@ from analysis.gallery_analysis import GalleryAnalysis
 from analysis.geometry.catalogue import GEOMETRY, missing
 from ui.web import html
 from ui.web.analysis.jobs import awaited
-from ui.web.analysis.plot import plot, plot_value
+from ui.web.analysis.plot import Value, plot, plot_value
+from ui.web.analysis.shared import shared
 from ui.web.analysis.tab import Tab
 from ui.web.galleries import Galleries
 
@@ -37,19 +38,26 @@ def overview_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         from analysis.figures import geometry as figures
 
         analyses, problems = galleries.analyses(names)
-        paired = [name for name, each in analyses.items() if not each.unpaired]
+        paired = {name: each for name, each in analyses.items() if not each.unpaired}
         problems += [f"{name}: {each.unpaired}" for name, each in analyses.items() if each.unpaired]
-        works = awaited(galleries, list(analyses), "geometry"), awaited(galleries, paired, "histograms")
+        works = awaited(galleries, list(analyses), "geometry"), awaited(galleries, [*paired], "histograms")
         for name, work in chain(*works):
             progress = html.render("computing.html", what="Measuring the embeddings", name=name, work=work)
             yield gr.skip(), gr.skip(), progress
         tables = {name: each.geometry() for name, each in analyses.items()}
+
+        def draw_plane() -> Value:
+            figure = figures.plane({name: tables[name] for name in paired})
+            return plot_value(figure, PLANE, "alignment-uniformity")
+
+        def draw_similarities() -> Value:
+            figure = figures.similarities({name: each.histograms() for name, each in paired.items()})
+            return plot_value(figure, SIMILARITIES, "similarities")
+
         plane = similarities = None
         if paired:
-            points = figures.plane({name: tables[name] for name in paired})
-            cosines = figures.similarities({name: analyses[name].histograms() for name in paired})
-            plane = plot_value(points, PLANE, "alignment-uniformity")
-            similarities = plot_value(cosines, SIMILARITIES, "similarities")
+            plane = shared("plane", paired, draw_plane)
+            similarities = shared("similarities", paired, draw_similarities)
         table = html.render("measures.html", names=list(tables), rows=_rows(tables, analyses))
         yield plane, similarities, html.notes(problems) + table
 

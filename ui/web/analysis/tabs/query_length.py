@@ -9,7 +9,8 @@ from ui.web import html
 from ui.web.analysis.address import clear
 from ui.web.analysis.jobs import Stop, awaited
 from ui.web.analysis.panels import map_points
-from ui.web.analysis.plot import plot, plot_value
+from ui.web.analysis.plot import Value, plot, plot_value
+from ui.web.analysis.shared import shared
 from ui.web.analysis.tab import Tab
 from ui.web.errors import show_errors
 from ui.web.galleries import Galleries, first
@@ -57,12 +58,16 @@ def query_length_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
         for name, work in awaited(galleries, list(analyses), result):
             so_far = html.render("computing.html", what=what, name=name, work=work)
             yield gr.Button(visible=True), so_far, gr.skip(), gr.skip()
-        if kind == "natural":
-            figure = figures.by_length({name: one.by_length() for name, one in analyses.items()}, k)
-        else:
-            tables = {name: one.truncated(galleries.searcher(name)) for name, one in analyses.items()}
-            figure = figures.truncated(tables, k)
-        value = plot_value(figure, CAPTIONS[kind], f"query-length-{kind}-r{k}")
+
+        def draw() -> Value:
+            if kind == "natural":
+                figure = figures.by_length({name: one.by_length() for name, one in analyses.items()}, k)
+            else:
+                tables = {name: one.truncated(galleries.searcher(name)) for name, one in analyses.items()}
+                figure = figures.truncated(tables, k)
+            return plot_value(figure, CAPTIONS[kind], f"query-length-{kind}-r{k}")
+
+        value = shared("length", analyses, draw, kind, k)
         yield gr.Button(visible=False), html.notes(problems), value, queries_of(names, kind, opened)
 
     @show_errors(html.note)
