@@ -64,6 +64,14 @@ def open_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
         AcceleratorState._reset_state(True)  # the next run may need another device or precision
 
 
+def emulates_bf16(accelerator: Accelerator) -> bool:
+    """Return whether bf16 is used on a processor with AVX2 alone, on which it is slower than fp32."""
+    on_cpu = accelerator.device.type == "cpu"
+    return (
+        on_cpu and accelerator.mixed_precision == "bf16" and torch.backends.cpu.get_cpu_capability() == "AVX2"
+    )
+
+
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
     """Sum the gradients of gathered rows in a fixed order on a CPU, independent of thread timing."""

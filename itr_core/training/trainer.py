@@ -24,7 +24,7 @@ from itr_core.system.files import sweep, writing
 from itr_core.system.memory import release_freed_memory
 from itr_core.system.signals import stop_requested
 from itr_core.system.workers import load_in_order
-from itr_core.training.accelerator import deterministic, open_accelerator
+from itr_core.training.accelerator import deterministic, emulates_bf16, open_accelerator
 from itr_core.training.batches import EpochPlan, LoadedBatch, PairBatchDataset
 from itr_core.training.collapse import CollapseWatch
 from itr_core.training.config import TrainConfig
@@ -138,6 +138,11 @@ class Trainer:
         )
         self.undecodable = dict(setup.images.unusable)
         self.notes = [self.train_step.rates(), *setup.method.notes]
+        if emulates_bf16(accelerator):
+            self.notes.append(
+                "This processor has no bf16 instructions: a step takes up to ten times as long as with "
+                "precision=fp32 (--precision fp32)."
+            )
         roles = setup.method.roles()
         if roles.concepts and not roles.extra_weight and not self.validation:
             self.notes.append(

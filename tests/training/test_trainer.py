@@ -74,6 +74,25 @@ def test_bf16_and_fp32_runs_in_one_process_give_similar_losses(world: Path, tmp_
     assert weights(out["bf16"])["visual.proj"].dtype == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("instructions", "precision", "told"),
+    [("AVX2", "bf16", True), ("AVX512", "bf16", False), ("AVX2", "fp32", False)],
+)
+def test_a_processor_that_is_slow_in_bf16_is_told(
+    instructions: str,
+    precision: str,
+    told: bool,
+    world: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+    options = settings(max_steps=1, precision=precision) | {"progress": True}
+    train("infonce", f"folder:{world}", out=tmp_path / "out", **options)
+    assert ("no bf16 instructions" in " ".join(capsys.readouterr().out.split())) == told
+
+
 @pytest.mark.parametrize("cache_images", [True, False])
 def test_bad_images_and_images_without_captions_are_skipped_and_named(
     world: Path, tmp_path: Path, cache_images: bool
