@@ -91,8 +91,9 @@ def train(
     made = make_method(method, config.options)  # validates the options before data is loaded
     if config.local_loss and not made.has_shares:
         raise PairscopeError(
-            f"local_loss: {method} compares all pairs of a batch with each other, so its loss is no sum over "
-            "rows that processes could share. Leave local_loss out, or train with infonce or siglip."
+            f"local_loss: {method} with these options compares all pairs of a batch with each other, so its "
+            "loss is no sum over rows that processes could share. Leave local_loss out, or train with siglip "
+            "or with infonce without exact_negatives."
         )
     _check_writable(out)
     for folder, name in ((out.parent, out.name), (out, None), (out / LAST, None)):

@@ -151,9 +151,11 @@ def test_an_unknown_method_is_named_before_data_is_loaded(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-def test_a_local_loss_needs_a_sum_over_rows(tmp_path: Path) -> None:
-    with pytest.raises(PairscopeError, match=r"ascl compares all pairs.*infonce or siglip"):
-        train("ascl", "folder:/nowhere", out=tmp_path / "out", **settings(local_loss=True))
+@pytest.mark.parametrize(("method", "options"), [("ascl", {}), ("infonce", {"exact_negatives": True})])
+def test_a_local_loss_needs_a_sum_over_rows(method: str, options: dict[str, Any], tmp_path: Path) -> None:
+    given = settings(local_loss=True, options=options)
+    with pytest.raises(PairscopeError, match=rf"{method} with these.* siglip or with infonce without exact_"):
+        train(method, "folder:/nowhere", out=tmp_path / "out", **given)
 
 
 def test_a_full_disk_does_not_damage_the_old_checkpoint(world: Path, tmp_path: Path) -> None:
