@@ -122,9 +122,8 @@ class DualEncoder(nn.Module):
         self.resize_mode: str = settings.resize_mode
         self.preprocess = image_transform_v2(settings, is_train=False)
         self._transform_steps = split_transform(self.preprocess)
-        convolutional = sum(isinstance(module, nn.Conv2d) for module in self.model.visual.modules()) > 1
-        self.layout = torch.channels_last if convolutional else torch.contiguous_format
-        self.model.visual.to(memory_format=self.layout)  # MobileNetV2 trains 1.6 times as fast on a CPU
+        self.layout = image_tower.memory_layout(self.model.visual)
+        self.model.visual.to(memory_format=self.layout)
         self.token_dim: int = loaded.config["model_cfg"]["embed_dim"]
         self.dim = self.heads.extended_dim(self.token_dim)
         self.context_length: int = loaded.tokenizer.context_length

@@ -14,6 +14,25 @@ from torch.nn import functional as F
 
 from itr_core.errors import ModelError
 
+CHANNEL_BLOCK = 16
+"""Channels that oneDNN computes together; 8 on processors without AVX-512."""
+
+
+def memory_layout(visual: nn.Module) -> torch.memory_format:
+    """Return the layout of the weights and pixels of an image tower.
+
+    It is channels last for towers of several convolutions: MobileNetV2 trains 1.6 times as fast on a CPU.
+    Strided 1 x 1 convolutions of few channels, as in the first layer of MobileCLIP, are the exception: in
+    channels last, oneDNN writes beyond its memory when it computes their gradients, so that these are wrong
+    or the process ends (oneDNN issue 6035, in torch 2.14).
+    """
+    convolutions = [each for each in visual.modules() if isinstance(each, nn.Conv2d)]
+    unsafe = any(
+        each.kernel_size == (1, 1) and each.stride != (1, 1) and each.in_channels < CHANNEL_BLOCK
+        for each in convolutions
+    )
+    return torch.channels_last if len(convolutions) > 1 and not unsafe else torch.contiguous_format
+
 
 def trunk(visual: Any, pixels: Tensor) -> Tensor:
     """Map pixels (B, 3, H, W) to features (B, f), the input of the tower's last projection.

@@ -105,7 +105,7 @@ def test_word_tokens_equal_open_clips(name: str) -> None:
 
 @pytest.mark.parametrize("repeats", [1, GROUP])
 def test_gradients_equal_those_at_full_length(repeats: int) -> None:
-    encoder = load_encoder("tiny-clip/none", device="cpu")
+    encoder = load_encoder("tiny-clip/none", device="cpu").double()  # float32 sums of many captions differ
     ids = encoder.tokenizer(CAPTIONS * repeats)
     weights = [weight for name, weight in encoder.model.named_parameters() if "visual" not in name]
     short = torch.autograd.grad(encoder.embed_text(ids).square().sum() / repeats, weights, allow_unused=True)
@@ -113,7 +113,7 @@ def test_gradients_equal_those_at_full_length(repeats: int) -> None:
         encoder.model.encode_text(ids).square().sum() / repeats, weights, allow_unused=True
     )
     for ours, theirs in zip(short, full, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=1e-10)
 
 
 def test_padding_and_shared_beginnings_are_not_computed() -> None:
