@@ -10,7 +10,23 @@ from analysis.gallery_analysis import GalleryAnalysis
 T = TypeVar("T")
 MOST = 32
 """Values that are kept; the one that was used longest ago is dropped."""
-_kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+
+class _Once:
+    """A value that the first thread computes; threads that ask meanwhile wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: list[Any] = []
+
+    def get(self, compute: Callable[[], Any]) -> Any:
+        with self._lock:
+            if not self._values:
+                self._values.append(compute())
+            return self._values[0]
+
+
+_kept: OrderedDict[Hashable, _Once] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -19,12 +35,11 @@ def shared(
 ) -> T:
     """Return a value that is computed for the first visitor and must not be changed.
 
-    Gradio keeps what it sent in each session, and keeps an object that several sessions have once.
+    Gradio keeps in each session what it sent, and keeps an object that several sessions have once.
 
     Args:
         name: Of the value.
-        analyses: The galleries that it depends on, by their names. After a new build, the
-            value is another one.
+        analyses: The galleries that it depends on, by their names. A new build has another value.
         compute: Returns the value.
         settings: What else it depends on.
     """
@@ -32,9 +47,9 @@ def shared(
     galleries = tuple((each, analysis.gallery.manifest.checksum) for each, analysis in analyses.items())
     key = name, galleries, settings
     with _lock:
-        if key not in _kept:
-            _kept[key] = compute()
+        once = _kept.setdefault(key, _Once())
         _kept.move_to_end(key)
         while len(_kept) > MOST:
             _kept.popitem(last=False)
-        return _kept[key]
+    value: T = once.get(compute)
+    return value

@@ -36,6 +36,15 @@ def test_a_class_computes_a_value_once() -> None:
     assert next(drawn) == 1
 
 
+def test_a_visitor_does_not_wait_for_what_others_look_at() -> None:
+    slow, other = threading.Event(), {"b": analysis_of("2")}
+    with ThreadPoolExecutor(1) as visitors:
+        map_of_all = visitors.submit(shared, "map", {"a": analysis_of("1")}, lambda: slow.wait(30))
+        assert shared("plane", other, lambda: "other") == "other"
+        slow.set()
+        assert map_of_all.result() is True
+
+
 @pytest.mark.parametrize(
     ("name", "galleries", "settings"),
     [
