@@ -26,12 +26,13 @@ STATE = """() => ({
 
 
 def settled(page: Page, state: str = STATE) -> tuple[str, object]:
-    """Return the address and what the page shows, once they no longer change."""
+    """Return the address and what the page shows, once they no longer change and all plots are drawn."""
     page.wait_for_selector("#results[aria-busy=false], #tabs[aria-busy=false]", state="attached")
     before = None
     while (now := (page.url, page.evaluate(state))) != before:
         before = now
         page.wait_for_timeout(250)
+        page.wait_for_function("!document.querySelector('figure.plot[aria-busy=true]')")
     return now
 
 

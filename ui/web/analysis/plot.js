@@ -62,18 +62,23 @@ async function draw() {
   const value = props.value;
   const plot = element.querySelector('figure');
   plot.hidden = !value;
+  plot.setAttribute('aria-busy', String(Boolean(value)));
   if (!value) return;
   plot.setAttribute('aria-label', value.caption);
   element.querySelector('.caption').textContent = value.caption;
   const {data, layout} = value.figure;
   const fitted = narrowed(themed(layout), data);
   area.style.minHeight = `${fitted.height}px`; // before the library is there, so that nothing moves later
-  Plotly = await load(plot.dataset.library);
-  if (props.value !== value) return; // a newer figure is being drawn
-  await Plotly.react(area, data, fitted, {
-    displaylogo: false, responsive: true, scrollZoom: Boolean(value.meta.zoom),
-    modeBarButtons: [value.meta.zoom ? ['zoomIn2d', 'zoomOut2d', 'pan2d', 'select2d', 'lasso2d', 'resetScale2d'] : ['resetScale2d']],
-  });
+  try {
+    Plotly = await load(plot.dataset.library);
+    if (props.value !== value) return; // a newer figure is being drawn
+    await Plotly.react(area, data, fitted, {
+      displaylogo: false, responsive: true, scrollZoom: Boolean(value.meta.zoom),
+      modeBarButtons: [value.meta.zoom ? ['zoomIn2d', 'zoomOut2d', 'pan2d', 'select2d', 'lasso2d', 'resetScale2d'] : ['resetScale2d']],
+    });
+  } finally {
+    if (props.value === value) plot.setAttribute('aria-busy', 'false');
+  }
   fillTable();
   if (area.dataset.wired) return;
   area.dataset.wired = 'yes';

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _JS = Path(__file__).with_name("plot.js").read_text(encoding="utf-8")
 _TEMPLATE = """
-<figure class="plot" aria-label="" data-library="{library}">
+<figure class="plot" aria-label="" aria-busy="false" data-library="{library}">
   <div class="area"></div>
   <figcaption><span class="caption"></span>
     <span class="exports">
