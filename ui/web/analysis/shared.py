@@ -1,15 +1,16 @@
 """Plots and tables that are equal for all visitors, such as those of a class that opens one page together."""
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from analysis.gallery_analysis import GalleryAnalysis
+from ui.web.own.visitors import OWN
 
 T = TypeVar("T")
 MOST = 32
-"""Values that are kept; the one that was used longest ago is dropped."""
+"""Values of each name that are kept; the one that was used longest ago is dropped."""
 
 
 class _Once:
@@ -26,7 +27,7 @@ class _Once:
             return self._values[0]
 
 
-_kept: OrderedDict[Hashable, _Once] = OrderedDict()
+_kept: defaultdict[str, OrderedDict[Hashable, _Once]] = defaultdict(OrderedDict)
 _lock = threading.Lock()
 
 
@@ -34,6 +35,8 @@ def shared(
     name: str, analyses: Mapping[str, GalleryAnalysis], compute: Callable[[], T], *settings: Hashable
 ) -> T:
     """Return a value that is computed for the first visitor and must not be changed.
+
+    A value of a visitor's own pictures is computed each time: nothing of them is kept for others.
 
     Gradio keeps in each session what it sent, and keeps an object that several sessions have once.
 
@@ -43,13 +46,16 @@ def shared(
         compute: Returns the value.
         settings: What else it depends on.
     """
-    # By checksums, so that the key does not keep the pictures of a visitor who has left in memory.
+    if OWN in analyses:
+        return compute()
+    # By checksums, so that a key keeps no gallery in memory that was built again.
     galleries = tuple((each, analysis.gallery.manifest.checksum) for each, analysis in analyses.items())
-    key = name, galleries, settings
+    key = galleries, settings
     with _lock:
-        once = _kept.setdefault(key, _Once())
-        _kept.move_to_end(key)
-        while len(_kept) > MOST:
-            _kept.popitem(last=False)
+        kept = _kept[name]
+        once = kept.setdefault(key, _Once())
+        kept.move_to_end(key)
+        if len(kept) > MOST:
+            kept.popitem(last=False)
     value: T = once.get(compute)
     return value

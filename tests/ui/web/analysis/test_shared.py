@@ -4,6 +4,7 @@ import gc
 import itertools
 import threading
 import weakref
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 
 from ui.web.analysis import shared as module
 from ui.web.analysis.shared import MOST, shared
+from ui.web.own.visitors import OWN
 
 
 def analysis_of(checksum: str) -> Any:
@@ -21,7 +23,7 @@ def analysis_of(checksum: str) -> Any:
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_kept", type(module._kept)())
+    monkeypatch.setattr(module, "_kept", defaultdict(OrderedDict))
 
 
 def test_a_class_computes_a_value_once() -> None:
@@ -77,6 +79,19 @@ def test_the_value_that_was_used_longest_ago_is_dropped() -> None:
     assert shared("plane", one, lambda: "new", 0) == "kept"
     shared("plane", one, lambda: "kept", MOST)
     assert [shared("plane", one, lambda: "new", number) for number in (0, 1)] == ["kept", "new"]
+
+
+def test_values_of_one_name_do_not_displace_those_of_another() -> None:
+    one = {"a": analysis_of("1")}
+    shared("map", one, lambda: "map")
+    for number in range(2 * MOST):
+        shared("misses", one, lambda: "misses", number)
+    assert shared("map", one, lambda: "new") == "map"
+
+
+def test_nothing_of_a_visitors_own_pictures_is_kept() -> None:
+    shared("plane", {"a": analysis_of("1"), OWN: analysis_of("2")}, lambda: "first")
+    assert not module._kept
 
 
 def test_a_gallery_is_not_kept_in_memory() -> None:

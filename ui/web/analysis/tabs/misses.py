@@ -98,7 +98,6 @@ class Found(NamedTuple):
     concepts: list[tuple[str, str]]
     """Choices of the filter."""
     summary: str
-    plot: Value
     confusions: str
 
 
@@ -193,6 +192,8 @@ def misses_tab(galleries: Galleries, selected: gr.Dropdown) -> Tab:
 
 def _outputs(galleries: Galleries, gallery: str, shown: Shown) -> Outputs:
     """Return all outputs of the tab."""
+    from analysis.figures import misses as figures
+
     if shown.order not in ORDERS:
         raise QueryError(f"Misses have no order {shown.order!r}.")
     analysis = galleries.analysis(gallery)
@@ -202,7 +203,11 @@ def _outputs(galleries: Galleries, gallery: str, shown: Shown) -> Outputs:
             more=gr.Button(visible=False),
         )  # fmt: skip
     wanted = shown.filter
-    found = shared("misses", {gallery: analysis}, lambda: _found(analysis, gallery, wanted), wanted)
+
+    def draw() -> Value:
+        return plot_value(figures.causes({gallery: analysis.misses()}), CAPTION, "causes-of-misses")
+
+    found = shared("misses", {gallery: analysis}, lambda: _found(analysis, wanted), wanted)
     tally, verdicts = miss_cards.saved_verdicts(analysis)
     return Outputs(
         direction=wanted.direction,
@@ -212,7 +217,7 @@ def _outputs(galleries: Galleries, gallery: str, shown: Shown) -> Outputs:
         count=str(shown.number),
         problem="" if len(found.rows) else html.note("No misses match this filter."),
         summary=found.summary,
-        causes=found.plot,
+        causes=shared("causes", {gallery: analysis}, draw),
         confusions=found.confusions,
         tally=tally,
         cards=miss_cards.cards(analysis, gallery, ORDERS[shown.order](found.rows, shown.number), verdicts),
@@ -220,9 +225,7 @@ def _outputs(galleries: Galleries, gallery: str, shown: Shown) -> Outputs:
     )
 
 
-def _found(analysis: GalleryAnalysis, gallery: str, wanted: MissFilter) -> Found:
-    from analysis.figures import misses as figures
-
+def _found(analysis: GalleryAnalysis, wanted: MissFilter) -> Found:
     table = analysis.misses()
     of_direction = miss_cards.select(table, MissFilter(wanted.direction))
     of_cause = miss_cards.select(of_direction, MissFilter(cause=wanted.cause))
@@ -231,7 +234,6 @@ def _found(analysis: GalleryAnalysis, gallery: str, wanted: MissFilter) -> Found
         causes=miss_cards.choices(of_direction, "cause", "all"),
         concepts=miss_cards.choices(of_cause, "concept", "any"),
         summary=miss_cards.summary(table, wanted.cause, exact=bool((table["by"] == "truth").any())),
-        plot=plot_value(figures.causes({gallery: table}), CAPTION, "causes-of-misses"),
         confusions=miss_cards.confusions(table, wanted),
     )
 
