@@ -66,10 +66,8 @@ def open_accelerator(config: TrainConfig, out: Path) -> Iterator[Accelerator]:
 
 def emulates_bf16(accelerator: Accelerator) -> bool:
     """Return whether bf16 is used on a processor with AVX2 alone, on which it is slower than fp32."""
-    on_cpu = accelerator.device.type == "cpu"
-    return (
-        on_cpu and accelerator.mixed_precision == "bf16" and torch.backends.cpu.get_cpu_capability() == "AVX2"
-    )
+    in_bf16 = accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"
+    return in_bf16 and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 @contextmanager

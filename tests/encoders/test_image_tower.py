@@ -35,11 +35,10 @@ def test_gradients_are_those_of_float64(kernel: int) -> None:
     tower = Sequential(Conv2d(3, 32, kernel, stride=2), Conv2d(32, 8, 3))
     pixels = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     layout = memory_layout(tower)
-    fast = tower.to(memory_format=layout)
-    ours = torch.autograd.grad(
-        fast(pixels.contiguous(memory_format=layout)).square().mean(), [*fast.parameters()]
-    )
-    exact = tower.double()
-    expected = torch.autograd.grad(exact(pixels.double()).square().mean(), [*exact.parameters()])
+    tower.to(memory_format=layout)
+    embedding = tower(pixels.contiguous(memory_format=layout))
+    ours = torch.autograd.grad(embedding.square().mean(), [*tower.parameters()])
+    tower.double()
+    expected = torch.autograd.grad(tower(pixels.double()).square().mean(), [*tower.parameters()])
     for one, other in zip(ours, expected, strict=True):
         torch.testing.assert_close(one.double(), other, atol=1e-6, rtol=1e-4)
