@@ -10,18 +10,18 @@ from flickr8k import hold_out, settings_of
 Setting = Literal["picturebook", "pixels", "features"]
 Split = Literal["validation", "reported"]
 
-# As the starter `small`: a small network, trained from random weights.
+# As the starter `small`, with a smaller network and batch: all rows take hours on two cores, not days.
 PICTUREBOOK: dict[str, Any] = {
     "source": "picturebook:train@20000",
-    "model": "picturebook-resnet-small/none",
+    "model": "picturebook-resnet-tiny/none",
     "vocab_size": 1024,
-    "batch_size": 128,
+    "batch_size": 64,
     "captions_per_image": 2,
     "max_steps": 1500,
     "lr": 2e-3,
     "warmup": 0.04,
     "crop": 0.06,
-    "precision": "bf16",
+    "precision": "fp32",
 }
 # The learning rates of both pretrained towers are the defaults of `towers:`.
 PIXELS: dict[str, Any] = {
