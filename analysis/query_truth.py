@@ -15,7 +15,7 @@ from itr_core.picturebook.parsing import parse_query
 from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.semantics import Meaning, Variable
-from itr_core.picturebook.source import scene_of_id
+from itr_core.picturebook.source import scenes_of_ids
 
 Kind = Literal["own", "right", "wrong", "unknown"]
 
@@ -71,7 +71,7 @@ class GalleryTruth:
     )
 
     def __init__(self, image_ids: Sequence[str]) -> None:
-        self._scenes = SceneRelevance([scene_of_id(image_id) for image_id in image_ids], ())
+        self._scenes = SceneRelevance(scenes_of_ids(image_ids), ())
         self._scenes.true_of(Meaning(place="beach"))  # the masks of all words
         self._facts = self._scenes.facts
 

@@ -20,7 +20,7 @@ from analysis.query_truth import GalleryTruth
 from itr_core import load_pairs
 from itr_core.picturebook.ontology import NOUNS
 from itr_core.picturebook.semantics import SceneFacts
-from itr_core.picturebook.source import scene_of_id
+from itr_core.picturebook.source import scenes_of_ids
 from itr_core.picturebook.typed_queries import typed_queries
 from itr_core.picturebook.wording import plural
 
@@ -36,7 +36,7 @@ def main(
     """Measure whether the marks of the search page are right, and the time that they add to a search."""
     ids = list(load_pairs("picturebook:gallery").image_ids)
     truth = GalleryTruth(ids)
-    facts = [SceneFacts(scene_of_id(image_id)) for image_id in ids]
+    facts = [SceneFacts(scene) for scene in scenes_of_ids(ids)]
     rng = np.random.default_rng(seed)
     understood = 0
     wrong: list[str] = []

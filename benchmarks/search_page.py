@@ -35,7 +35,7 @@ from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.ontology import PLACES, TIMES, WEATHERS
 from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.scene import Scene
-from itr_core.picturebook.source import scene_of_id
+from itr_core.picturebook.source import scenes_of_ids
 from itr_core.picturebook.splits import scene_of
 from itr_core.retrieval.composed import CHANGE_WEIGHT, MINUS_WEIGHT, changed_picture, minus_query, split_minus
 from itr_core.retrieval.instead_of import likely_alternative
@@ -59,7 +59,7 @@ def main(
     """Measure what the search page does besides ranking: minus terms, changes, verdicts, and "Why?"."""
     opened = Gallery.open(gallery)
     searcher = Searcher(opened, load_encoder(model_to_load(opened.manifest)))
-    scenes = [scene_of_id(image_id) for image_id in opened.items["image_id"]]
+    scenes = scenes_of_ids(opened.column("image_id"))
     typed = read_queries()
     judged = [Query("caption", each.text, each.meaning, drawn=True) for each in _captions(200)]
     judged += [query for query in typed if not split_minus(query.text).minus]

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from packed_gallery import pack
 from reporting import ResultsOption, report
 from results import Column, Measurement, Row, Table
 from starter_runs import (
@@ -35,10 +36,11 @@ from analysis.gallery_analysis import GalleryAnalysis
 from analysis.ready_made import ship as ship_results
 from itr_core import evaluate, load_encoder, load_pairs
 from itr_core.encoders.checkpoints import TRAINING_FILE, save
-from itr_core.encoders.checksums import LAST, write_checksums
+from itr_core.encoders.checksums import LAST
 from itr_core.encoders.loading import starters
-from itr_core.encoders.starter_embeddings import write_embeddings
 from itr_core.gallery import Gallery
+from itr_core.picturebook.source import TABLES, table_name, write_table
+from itr_core.picturebook.splits import split_named
 
 CARD = Path(__file__).with_name("starter_card.md")
 MODELS = Path(__file__).parents[1] / "assets" / "models"
@@ -110,16 +112,18 @@ def ship(
     text = card(starter, config["model_cfg"]["vision_cfg"]["image_size"], stages, figures)
     save(folder, model, tokenizer, config, dtype="float16", words=trained.words, training=record, card=text)
     if starter == "infonce":
-        embed_gallery()
+        pack_gallery()
         analyse_gallery()
 
 
 @app.command()
-def embed_gallery() -> None:
-    """Store the embeddings of the demo gallery beside starter:infonce, so that a first start is fast."""
-    folder = MODELS / "infonce"
-    write_embeddings(load_encoder("starter:infonce", device="cpu"), load_pairs("picturebook:gallery"), folder)
-    write_checksums(folder)
+def pack_gallery() -> None:
+    """Store the demo gallery and its table under assets, so that a first start draws and encodes nothing."""
+    for outdated in TABLES.glob("*.parquet"):
+        outdated.unlink()
+    size = split_named("gallery").size
+    write_table("gallery", size, TABLES / table_name("gallery", size))
+    pack(load_pairs("picturebook:gallery"), load_encoder("starter:infonce", device="cpu"))
 
 
 @app.command()

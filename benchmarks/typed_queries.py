@@ -12,7 +12,7 @@ from itr_core import DualEncoder, load_pairs
 from itr_core.picturebook.ontology import KINDS
 from itr_core.picturebook.relevance import SceneRelevance
 from itr_core.picturebook.semantics import Meaning, Relation, SceneFacts, Variable
-from itr_core.picturebook.source import scene_of_id
+from itr_core.picturebook.source import scenes_of_ids
 from itr_core.picturebook.typed_queries import typed_queries
 
 FILE = Path(__file__).with_suffix(".yaml")
@@ -52,7 +52,7 @@ def found_of_true(encoder: DualEncoder, queries: list[Query]) -> list[tuple[int,
     The images are those of `picturebook:gallery`, the demo gallery.
     """
     pairs = load_pairs("picturebook:gallery")
-    scenes = [scene_of_id(image_id) for image_id in pairs.image_ids]
+    scenes = scenes_of_ids(pairs.image_ids)
     true = SceneRelevance(scenes, [query.meaning for query in queries]).matrix()  # (2000, queries)
     images = encoder.encode_images(pairs.image(index) for index in range(len(pairs)))
     scores = images @ encoder.encode_texts([query.text for query in queries]).T
@@ -63,7 +63,7 @@ def found_of_true(encoder: DualEncoder, queries: list[Query]) -> list[tuple[int,
 
 def draw(count: int, seed: int) -> Iterator[Query]:
     """Draw queries that are true of images of the demo gallery, each of another image."""
-    scenes = [scene_of_id(image_id) for image_id in load_pairs("picturebook:gallery").image_ids]
+    scenes = scenes_of_ids(load_pairs("picturebook:gallery").image_ids)
     for row in np.random.default_rng(seed).permutation(len(scenes))[:count]:
         rng = np.random.default_rng([seed, int(row)])
         (typed,) = typed_queries(SceneFacts(scenes[row]), rng, 1)

@@ -7,7 +7,7 @@ from itr_core.metrics import retrieval_metrics
 from itr_core.metrics.catalogue import title_of
 from itr_core.picturebook.captions import kind_queries, telegraphic_queries
 from itr_core.picturebook.relevance import SceneRelevance
-from itr_core.picturebook.source import scene_of_id
+from itr_core.picturebook.source import scenes_of_ids
 
 GOALS = {"full_t2i_r1": 60.0, "full_t2i_r10": 95.0, "kinds_p10": 90.0, "typed_top5": 80.0}
 TITLES = {
@@ -35,7 +35,7 @@ def yardstick(encoder: DualEncoder) -> dict[str, float]:
         And the figures of `itr_core.metrics.retrieval_metrics` for all captions.
     """
     pairs = load_pairs("picturebook:test")
-    scenes = [scene_of_id(image_id) for image_id in pairs.image_ids]
+    scenes = scenes_of_ids(pairs.image_ids)
     images = encoder.encode_images(pairs.image(index) for index in range(len(pairs)))
     texts, image_of_caption = pairs.flat_captions()
     standard = retrieval_metrics(images @ encoder.encode_texts(texts).T, image_of_caption)

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.errors import DISK_FULL, NOT_ALLOWED, GalleryError
 from itr_core.gallery.content import Content, items_of, skipped_of
 from itr_core.gallery.earlier import EarlierGallery, EarlierImage
@@ -78,9 +77,7 @@ def build(
         part.mkdir(parents=True, exist_ok=True)
         sweep(part.parent, path.name)
         with FileLock(part / "lock", blocking=False):
-            # Shipped embeddings have no patch tokens.
-            shipped = StarterEmbeddings.empty() if tokens else StarterEmbeddings.of(encoder)
-            _Build(pairs, encoder, shipped, earlier, part, tokens, engine).run(path, progress)
+            _Build(pairs, encoder, earlier, part, tokens, engine).run(path, progress)
             remember_model(encoder.spec)
         shutil.rmtree(part, ignore_errors=True)
     except Timeout as error:
@@ -100,7 +97,6 @@ class _Build:
         self,
         pairs: "PairSet",
         encoder: "Encoder",
-        shipped: StarterEmbeddings,
         earlier: EarlierGallery | None,
         part: Path,
         tokens: bool,
@@ -108,7 +104,6 @@ class _Build:
     ) -> None:
         self.pairs = pairs
         self.encoder = encoder
-        self.shipped = shipped
         self.earlier = earlier
         self.unchanged = [earlier.image(file.digest) if earlier else None for file in pairs.files]
         self.part = part
@@ -116,7 +111,7 @@ class _Build:
         self.engine = engine
         self.shards = part / "shards"
         self.gallery = part / "gallery"
-        self.units = UnitEncoder(pairs, encoder, shipped, earlier, self.gallery, tokens)
+        self.units = UnitEncoder(pairs, encoder, earlier, self.gallery, tokens)
         self.plan = {
             "format": FORMAT,
             "shard": engine.shard if engine else SHARD,
@@ -161,8 +156,6 @@ class _Build:
                 self.pairs,
                 [row for row in range(done * SHARD, total) if not self.unchanged[row]],
                 self.encoder.prepare,
-                self.shipped.image,
-                leave_cores=not len(self.shipped),
             )
 
             def report(count: int) -> None:

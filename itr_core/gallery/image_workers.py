@@ -25,16 +25,14 @@ AHEAD = 32
 
 
 class PreparedImage(NamedTuple):
-    """An image of a source with either the encoder's input or its embedding."""
+    """An image of a source with the encoder's input."""
 
     width: int
     height: int
     thumbnail: bytes
     """A WebP file."""
-    pixels: np.ndarray | None
-    """(3, H, W) uint8, from `Encoder.prepare`; None if the embedding is known."""
-    embedding: np.ndarray | None
-    """(d,) float32 of unit norm; None if the image must be encoded."""
+    pixels: np.ndarray
+    """(3, H, W) uint8, from `Encoder.prepare`."""
 
 
 class UnusableImage(NamedTuple):
@@ -44,12 +42,7 @@ class UnusableImage(NamedTuple):
 
 
 def prepared_images(
-    pairs: "PairSet",
-    rows: Sequence[int],
-    prepare: Callable[[Image.Image], np.ndarray],
-    known: Callable[[Image.Image], np.ndarray | None],
-    *,
-    leave_cores: bool,
+    pairs: "PairSet", rows: Sequence[int], prepare: Callable[[Image.Image], np.ndarray]
 ) -> Iterator[PreparedImage | UnusableImage]:
     """Prepare the images of a source in worker processes, which are started now.
 
@@ -57,15 +50,13 @@ def prepared_images(
         pairs: the source.
         rows: of the images.
         prepare: `Encoder.prepare`.
-        known: returns the embedding of an image, or None if the image must be prepared and encoded.
-        leave_cores: use half of the cores only, because images are encoded at the same time.
 
     Returns:
         An iterator over the images of these rows, in their order.
     """
-    workers = preparing_processes(leave_cores=leave_cores)
+    workers = preparing_processes()
     return load_in_order(
-        _PreparedImages(pairs, prepare, known),
+        _PreparedImages(pairs, prepare),
         rows,
         processes=workers,
         multiprocessing_context="fork" if workers else None,
@@ -73,26 +64,23 @@ def prepared_images(
     )
 
 
-def preparing_processes(*, leave_cores: bool) -> int:
+def preparing_processes() -> int:
     """Return the number of processes that prepare images; 0 if this process must do it.
 
-    Args:
-        leave_cores: see `prepared_images`.
+    It is half of the cores, because images are encoded at the same time.
     """
     # Processes, because rendering holds the interpreter's lock. Forked, because that is fast and needs no
     # guarded main module. Where forking is unsafe (macOS) or impossible (Windows), this process prepares the
     # images itself.
     # A process that must end with its parent (daemon) may have none of its own.
     can_fork = sys.platform == "linux" and not current_process().daemon
-    cores = len(os.sched_getaffinity(0)) if can_fork else 0
-    return max(1, cores // 2) if leave_cores and cores else cores
+    return max(1, len(os.sched_getaffinity(0)) // 2) if can_fork else 0
 
 
 def prepared_in_threads(
     pairs: "PairSet",
     rows: Sequence[int],
     prepare: Callable[[Image.Image], np.ndarray],
-    known: Callable[[Image.Image], np.ndarray | None],
     *,
     threads: int,
 ) -> Iterator[PreparedImage | UnusableImage]:
@@ -102,10 +90,9 @@ def prepared_in_threads(
         pairs: the source.
         rows: of the images.
         prepare: see `prepared_images`.
-        known: see `prepared_images`.
         threads: number of images that are prepared at a time; 0 for one.
     """
-    images = _PreparedImages(pairs, prepare, known)
+    images = _PreparedImages(pairs, prepare)
     waiting: deque[Future[PreparedImage | UnusableImage]] = deque()
     with ThreadPoolExecutor(max(1, threads)) as pool:
         for row in rows:
@@ -117,15 +104,9 @@ def prepared_in_threads(
 
 
 class _PreparedImages:
-    def __init__(
-        self,
-        pairs: "PairSet",
-        prepare: Callable[[Image.Image], np.ndarray],
-        known: Callable[[Image.Image], np.ndarray | None],
-    ) -> None:
+    def __init__(self, pairs: "PairSet", prepare: Callable[[Image.Image], np.ndarray]) -> None:
         self.pairs = pairs
         self.prepare = prepare
-        self.known = known
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -135,9 +116,7 @@ class _PreparedImages:
             image = self.pairs.image(row)
         except ImageError as error:
             return UnusableImage(str(error).removeprefix(f"{self.pairs.image_ids[row]}: "))
-        embedding = self.known(image)
-        pixels = self.prepare(image) if embedding is None else None
-        return PreparedImage(image.width, image.height, _thumbnail(image), pixels, embedding)
+        return PreparedImage(image.width, image.height, _thumbnail(image), self.prepare(image))
 
 
 def _thumbnail(image: Image.Image) -> bytes:

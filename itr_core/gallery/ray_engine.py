@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
-from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.errors import GalleryError, PairscopeError, reason_of
 from itr_core.gallery.content import Content
 from itr_core.gallery.image_workers import prepared_in_threads, preparing_processes
@@ -145,7 +144,7 @@ class _Work:
         self.shards = shards
         self.tokens = tokens
         self.folder = Path.cwd()  # paths of the source can be relative to it
-        self.decoders, self.threads = preparing_processes(leave_cores=True), torch.get_num_threads()
+        self.decoders, self.threads = preparing_processes(), torch.get_num_threads()
 
 
 class _ShardWorker:
@@ -167,7 +166,6 @@ class _ShardWorker:
                 self._units.pairs,
                 self.work.shards.rows(shard),
                 self._units.encoder.prepare,
-                self._units.shipped.image,
                 threads=self.work.decoders,
             )
             self.work.shards.write(shard, self._units, images)
@@ -185,8 +183,7 @@ class _ShardWorker:
         encoder = load_encoder(work.spec, device=self.device, dtype=work.dtype).fuse()
         if encoder.fingerprint != work.fingerprint:
             raise GalleryError(f"The weights of {work.spec} are others than on the machine of the command")
-        shipped = StarterEmbeddings.empty() if work.tokens else StarterEmbeddings.of(encoder)
-        return UnitEncoder(ray.get(self.source), encoder, shipped, None, work.shards.gallery, work.tokens)
+        return UnitEncoder(ray.get(self.source), encoder, None, work.shards.gallery, work.tokens)
 
 
 class _Workers(NamedTuple):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.encoders.streams import several_batches
 from itr_core.gallery.earlier import EarlierGallery, EarlierImage
 from itr_core.gallery.image_workers import PreparedImage, UnusableImage
@@ -40,7 +39,6 @@ class UnitEncoder:
     Attributes:
         pairs: the source.
         encoder: the model.
-        shipped: embeddings that are known.
         earlier: a gallery whose embeddings and thumbnails are used again.
         gallery: the folder.
         tokens: also encode patch tokens.
@@ -48,7 +46,6 @@ class UnitEncoder:
 
     pairs: "PairSet"
     encoder: "Encoder"
-    shipped: StarterEmbeddings
     earlier: EarlierGallery | None
     gallery: Path
     tokens: bool
@@ -81,13 +78,13 @@ class UnitEncoder:
                 report(row + 1)
                 if isinstance(image, UnusableImage):
                     continue
-                known.append(image.embedding)
                 if isinstance(image, EarlierImage):
+                    known.append(image.embedding)
                     known_tokens.append(image.tokens)
                     continue
+                known.append(None)
                 known_tokens.append(None)
-                if image.pixels is not None:
-                    yield image.pixels
+                yield image.pixels
 
         arrays: dict[str, np.ndarray] = {}
         with several_batches():
@@ -102,13 +99,9 @@ class UnitEncoder:
         return EncodedUnit(records, arrays, thumbnails)
 
     def _encode_texts(self, texts: list[str]) -> np.ndarray:
-        known = [self._known_text(text) for text in texts]
+        known = [self.earlier.text(text) if self.earlier else None for text in texts]
         unknown = [text for text, vector in zip(texts, known, strict=True) if vector is None]
         return _in_order(known, self.encoder.encode_texts(unknown))
-
-    def _known_text(self, text: str) -> np.ndarray | None:
-        known = self.earlier.text(text) if self.earlier else None
-        return self.shipped.text(text) if known is None else known
 
     def _record(self, row: int, image: PreparedImage | UnusableImage | EarlierImage) -> dict[str, Any]:
         """Write the thumbnail of an image, and return its row of the items or why it is skipped."""

@@ -61,7 +61,7 @@ NEED_NO_RESULT = {
     "same_speed",
     "starter analyse-gallery",
     "starter deepen",
-    "starter embed-gallery",
+    "starter pack-gallery",
     "starter enlarge",
     "starter make",
     "starter ship",

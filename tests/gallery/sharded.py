@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from itr_core.encoders.dual_encoder import load_encoder
-from itr_core.encoders.starter_embeddings import StarterEmbeddings
 from itr_core.gallery import Gallery
 from itr_core.gallery.image_workers import prepared_in_threads
 from itr_core.gallery.ray_engine import RayEngine
@@ -42,10 +41,10 @@ class HereEngine(RayEngine):
 
     def _written(self, missing: list[int], pairs: PairSet, work: Any) -> Iterator[int]:
         encoder = load_encoder(work.spec)
-        units = UnitEncoder(pairs, encoder, StarterEmbeddings.empty(), None, work.shards.gallery, work.tokens)
+        units = UnitEncoder(pairs, encoder, None, work.shards.gallery, work.tokens)
         for shard in missing:
             rows = work.shards.rows(shard)
-            images = prepared_in_threads(pairs, rows, encoder.prepare, units.shipped.image, threads=1)
+            images = prepared_in_threads(pairs, rows, encoder.prepare, threads=1)
             work.shards.write(shard, units, images)
             yield shard
 

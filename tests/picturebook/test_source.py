@@ -1,9 +1,11 @@
 """Picturebook as a source of pairs."""
 
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from itr_core.errors import SourceError
 from itr_core.pairs import PairSet, load_pairs
@@ -11,7 +13,7 @@ from itr_core.picturebook import source
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.rendering import draw
 from itr_core.picturebook.semantics import entails, grade
-from itr_core.picturebook.source import scene_of_id
+from itr_core.picturebook.source import TABLES, scene_of_id, scenes_of_ids, table_name, write_table
 from itr_core.picturebook.splits import scene_of
 from tests.support import present
 
@@ -47,6 +49,21 @@ def test_relevance_is_exact_and_follows_a_selection(pairs: PairSet) -> None:
     assert chosen.relevance is not None
     columns = [*range(25, 30), *range(10, 15)]
     assert (chosen.relevance.matrix() == matrix[[5, 2]][:, columns]).all()
+
+
+def test_the_shipped_table_is_that_of_the_demo_gallery(tmp_path: Path) -> None:
+    """If scenes, captions or columns have changed, run `python benchmarks/starter.py pack-gallery`."""
+    name = table_name("gallery", len(load_pairs("picturebook:gallery")))
+    assert [path.name for path in TABLES.iterdir()] == [name]
+    write_table("gallery", 2000, tmp_path / name)
+    assert parquet.read_table(TABLES / name).equals(parquet.read_table(tmp_path / name))
+
+
+def test_scenes_of_a_shipped_table_and_others_are_those_of_their_ids() -> None:
+    ids = ["gallery-001999.png", "val-000003.png", "gallery-000000.png", "train-twin-000017.png"]
+    assert scenes_of_ids(ids) == [scene_of_id(each) for each in ids]
+    with pytest.raises(SourceError, match="no image id"):
+        scenes_of_ids(["gallery-000000.png", "photo.png"])
 
 
 def test_other_captions_are_true_of_an_image_too(pairs: PairSet) -> None:

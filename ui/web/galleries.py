@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from glob import escape
 from math import inf
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,14 +26,12 @@ from itr_core.errors import PairscopeError, QueryError, did_you_mean
 from itr_core.evaluation.human_judgments import ExpertGrade
 from itr_core.gallery import Gallery, is_gallery
 from itr_core.gallery.manifest import NAME as MANIFEST
-from itr_core.gallery.manifest import Manifest
 from itr_core.gallery.named_models import model_to_load
-from itr_core.gallery.source_table import read_source_files
-from itr_core.pairs import PairSet, load_pairs
+from itr_core.pairs import load_pairs
 from itr_core.retrieval.searcher import Searcher
 from itr_core.runtimes.encoder import open_runtime
-from itr_core.system.files import cache_dir
 from ui.web.boundary.served import serve_gallery
+from ui.web.cached_galleries import cached_gallery
 from ui.web.own.visitors import OWN, own_of_event
 from ui.web.picture_sets import DEFAULT_MODEL, Choice, choices, model_name, set_name
 
@@ -329,27 +326,12 @@ class Galleries:
         pairs = load_pairs(spec)
         for note in pairs.notes:
             log.warning("%s: %s", name, note)
-        if earlier := _cached(name, pairs, encoder):
-            pairs.expect_files(read_source_files(earlier.path))
-        folder = cache_dir("galleries") / f"{name}-{pairs.fingerprint[:12]}-{encoder.fingerprint[:12]}"
-        if earlier and earlier.path == folder:
-            return Searcher(earlier, encoder, exact=self._exact)
-        if folder.exists():
-            try:
-                return Searcher(Gallery.open(folder), encoder, exact=self._exact)
-            except PairscopeError as error:  # a damaged cache can be rebuilt
-                log.warning("Rebuilding the cached gallery: %s", error)
-        log.info("Building the gallery %s.", folder)
         slot.total = len(pairs)
 
         def report(done: int, total: int) -> None:
             slot.done, slot.total = done, total
 
-        gallery = Gallery.build(pairs, encoder, folder, earlier=earlier, progress=report)
-        if skipped := gallery.manifest.skipped:
-            first = f"{skipped[0].name}: {skipped[0].reason}"
-            log.warning("%s: %d images or lines are skipped, the first is %s", name, len(skipped), first)
-        return Searcher(gallery, encoder, exact=self._exact)
+        return Searcher(cached_gallery(name, pairs, encoder, report), encoder, exact=self._exact)
 
     def _encoder(self, spec: str) -> Encoder:
         if spec not in self._encoders:
@@ -366,16 +348,6 @@ def first(names: Sequence[str]) -> str:
     if not names:
         raise QueryError("Select a gallery.")
     return names[0]
-
-
-def _cached(name: str, pairs: PairSet, encoder: Encoder) -> Gallery | None:
-    """Return the newest cached gallery of the same source and model, of which unchanged images are reused."""
-    folders = cache_dir("galleries").glob(f"{escape(name)}-*-{encoder.fingerprint[:12]}")
-    for folder in sorted(folders, key=lambda each: each.stat().st_mtime, reverse=True):
-        with suppress(PairscopeError):  # a damaged one
-            if Manifest.read(folder).source == pairs.source:
-                return Gallery.open(folder)
-    return None
 
 
 def _manifest_of(slot: _Slot) -> tuple[int, int] | None:

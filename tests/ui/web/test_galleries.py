@@ -13,7 +13,7 @@ from itr_core.encoders.dual_encoder import DualEncoder, load_encoder
 from itr_core.encoders.loading import starters
 from itr_core.errors import QueryError
 from itr_core.evaluation.human_judgments import read_expert_grades
-from itr_core.gallery import Gallery
+from itr_core.gallery import Gallery, is_gallery
 from itr_core.pairs import load_pairs
 from ui.web.boundary.served import thumbnail_url
 from ui.web.galleries import Galleries
@@ -156,6 +156,18 @@ def test_a_folder_that_has_changed_is_not_encoded_anew(
     monkeypatch.setattr(DualEncoder, "encode_images", record)
     assert len(Galleries([str(photos)], None).searcher("holiday", timeout=120).gallery) == 3
     assert encoded == [1]
+
+
+def test_the_demo_gallery_is_neither_drawn_nor_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAIRSCOPE_CACHE", str(tmp_path))
+    monkeypatch.setattr(Gallery, "build", lambda *_, **__: pytest.fail("the gallery was built"))
+    for _ in range(2):  # unpacked, then found in the cache
+        opened = Galleries(["picturebook:gallery"], "starter:infonce")
+        assert len(opened.searcher("picturebook", timeout=120).gallery) == 2000
+    (unpacked,) = tmp_path.glob("galleries/*")
+    assert is_gallery(unpacked)
 
 
 @pytest.mark.parametrize("picture", ["red.png", "other.png"])

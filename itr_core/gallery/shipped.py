@@ -1,0 +1,41 @@
+"""The demo gallery, which is shipped as an archive, so that a first start draws and encodes nothing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import ZipFile
+
+import assets
+from itr_core.gallery.manifest import NAME, Manifest
+from itr_core.system.files import replace_folder, sweep, temporary, writing
+
+if TYPE_CHECKING:
+    from itr_core.encoders.encoder import Encoder
+    from itr_core.pairs import PairSet
+
+ARCHIVE = Path(assets.__file__).parent / "gallery.zip"
+
+
+def unpack_shipped(pairs: "PairSet", encoder: "Encoder", folder: Path) -> None:
+    """Write the shipped gallery to a folder, if it is one of the same pictures, captions and weights.
+
+    Its thumbnails are smaller files than those of a build, of the same quality, and its embeddings are
+    rounded to 12 bits after the leading one, so cosines differ from those of a build by less than 1e-4.
+
+    Args:
+        pairs: the source of the gallery that is needed.
+        encoder: its model.
+        folder: where it is written; need not exist.
+
+    Raises:
+        WriteError: The folder cannot be written.
+    """
+    with ZipFile(ARCHIVE) as archive:
+        manifest = Manifest.model_validate_json(archive.read(NAME))
+        shipped = manifest.source_fingerprint, manifest.model_fingerprint
+        if shipped != (pairs.fingerprint, encoder.fingerprint):
+            return
+        sweep(folder.parent, folder.name)
+        with writing(folder):
+            part = temporary(folder)
+            archive.extractall(part)
+            replace_folder(part, folder)
