@@ -121,8 +121,8 @@ class _Build:
         self.plan |= ({"tokens": True} if tokens else {}) | ({"engine": "ray"} if engine else {})
 
     def run(self, path: Path, progress: Progress) -> None:
-        self._open_folder()
         if self.engine:
+            self._open_folder()
             content = self.engine.encode(self.pairs, self.encoder, self.part, progress, tokens=self.tokens)
         else:
             self._encode(progress)
@@ -147,11 +147,12 @@ class _Build:
 
     def _encode(self, progress: Progress) -> None:
         """Encode all shards that are missing, in this process."""
-        done = self._resume()
-        total = len(self.pairs)
-        progress(min(done * SHARD, total), total)
         # An event requests the stop: an exception could be lost while worker processes are forked.
         with stop_requested() as stop:
+            self._open_folder()
+            done = self._resume()
+            total = len(self.pairs)
+            progress(min(done * SHARD, total), total)
             images = prepared_images(
                 self.pairs,
                 [row for row in range(done * SHARD, total) if not self.unchanged[row]],

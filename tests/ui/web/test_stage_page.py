@@ -151,6 +151,7 @@ def test_the_address_restores_everything_in_another_tab(stage: Page, chromium: B
     stage.locator(f"{BARS} button", has_text=CAR).click()
     expect(stage.locator("#stage-caption")).to_have_value("a small red car")
     stage.wait_for_url("**/stage?scene=1.*q=a+small+red+car*")
+    expect(stage.locator(".stage-rank")).to_contain_text("a small red car")
     rows, picture = bars(stage), stage.locator(".stage-picture").get_attribute("src")
     rank = stage.locator(".stage-rank").inner_text()
     other = chromium.new_page()
