@@ -6,9 +6,8 @@ from itr_core.errors import SourceError
 from itr_core.gallery import Gallery
 from itr_core.picturebook.captions import captions_of
 from itr_core.picturebook.relevance import SceneRelevance
-from itr_core.picturebook.scene import Scene
 from itr_core.picturebook.semantics import Meaning
-from itr_core.picturebook.source import scene_of_id
+from itr_core.picturebook.source import scenes_of_ids
 
 
 def truth_of(gallery: Gallery, images: Sequence[int] | None = None) -> SceneRelevance | None:
@@ -26,17 +25,15 @@ def truth_of(gallery: Gallery, images: Sequence[int] | None = None) -> SceneRele
     """
     if gallery.manifest.source.partition(":")[0] != "picturebook":
         return None
-    scenes: list[Scene] = []
-    meanings: list[Meaning] = []
     items = gallery.items if images is None else gallery.items.iloc[list(images)]
-    for image_id, texts in zip(items["image_id"], items["captions"], strict=True):
-        try:
-            scene = scene_of_id(image_id)
-        except SourceError:
-            return None
+    try:
+        scenes = scenes_of_ids(list(items["image_id"]))
+    except SourceError:
+        return None
+    meanings: list[Meaning] = []
+    for scene, texts in zip(scenes, items["captions"], strict=True):
         captions = captions_of(scene)
         if [caption.text for caption in captions] != texts:
             return None  # written by another version: the meanings would not be those of the texts
-        scenes.append(scene)
         meanings.extend(caption.meaning for caption in captions)
     return SceneRelevance(scenes, meanings)

@@ -1,4 +1,4 @@
-"""Pack the demo gallery as `itr_core.gallery.shipped` reads it: in half the size that a build has."""
+"""Pack the demo gallery as `itr_core.gallery.shipped` reads it, in fewer bytes than a build has."""
 
 import shutil
 from pathlib import Path
@@ -8,21 +8,20 @@ import numpy as np
 
 from itr_core import PairSet
 from itr_core.encoders.encoder import Encoder
-from itr_core.gallery import Gallery
-from itr_core.gallery.manifest import IMAGES, TEXTS, stamps
-from itr_core.gallery.shipped import ARCHIVE
+from itr_core.gallery import Gallery, shipped
+from itr_core.gallery.manifest import IMAGES, TEXTS, THUMBNAILS, stamps
 
 BITS = 12
 """Bits of an embedding's values after the leading one that are kept; the others are 0 and compress well."""
 
 
-def pack(pairs: PairSet, encoder: Encoder, archive: Path = ARCHIVE) -> None:
-    """Build a gallery and write it as an archive.
+def pack(pairs: PairSet, encoder: Encoder, out: Path = shipped.FOLDER) -> None:
+    """Build a gallery and write it as two archives.
 
     Args:
         pairs: images that are no larger than a thumbnail, so that a thumbnail has the size of its image.
         encoder: the model.
-        archive: the zip file.
+        out: the folder of the archives.
     """
     with TemporaryDirectory() as folder:
         gallery = Gallery.build(pairs, encoder, Path(folder) / "gallery")
@@ -33,8 +32,18 @@ def pack(pairs: PairSet, encoder: Encoder, archive: Path = ARCHIVE) -> None:
         manifest = gallery.manifest
         files = stamps(gallery.path, manifest.files)
         manifest.model_copy(update={"files": files}).write(gallery.path)
-        made = shutil.make_archive(str(Path(folder) / "packed"), "zip", gallery.path)
-        shutil.move(made, archive)
+        archive(gallery.path, out)
+
+
+def archive(gallery: Path, out: Path) -> None:
+    """Write a gallery as two archives, and delete its thumbnails."""
+    _zip(out / shipped.THUMBNAILS, gallery, THUMBNAILS)
+    shutil.rmtree(gallery / THUMBNAILS)
+    _zip(out / shipped.GALLERY, gallery, ".")
+
+
+def _zip(file: Path, root: Path, part: str) -> None:
+    shutil.make_archive(str(file.with_suffix("")), "zip", root, part)
 
 
 def rounded(vectors: np.ndarray) -> np.ndarray:

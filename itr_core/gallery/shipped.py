@@ -1,4 +1,4 @@
-"""The demo gallery, which is shipped as an archive, so that a first start draws and encodes nothing."""
+"""The demo gallery, which is shipped in two archives, so that a first start draws and encodes nothing."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from itr_core.encoders.encoder import Encoder
     from itr_core.pairs import PairSet
 
-ARCHIVE = Path(assets.__file__).parent / "gallery.zip"
+FOLDER = Path(assets.__file__).parent / "gallery"
+GALLERY, THUMBNAILS = "gallery.zip", "thumbnails.zip"
+"""The gallery without its thumbnails, and these: apart, so that no file of the repository exceeds 10 MB."""
 
 
 def unpack_shipped(pairs: "PairSet", encoder: "Encoder", folder: Path) -> None:
@@ -29,13 +31,14 @@ def unpack_shipped(pairs: "PairSet", encoder: "Encoder", folder: Path) -> None:
     Raises:
         WriteError: The folder cannot be written.
     """
-    with ZipFile(ARCHIVE) as archive:
-        manifest = Manifest.model_validate_json(archive.read(NAME))
+    with ZipFile(FOLDER / GALLERY) as gallery, ZipFile(FOLDER / THUMBNAILS) as thumbnails:
+        manifest = Manifest.model_validate_json(gallery.read(NAME))
         shipped = manifest.source_fingerprint, manifest.model_fingerprint
         if shipped != (pairs.fingerprint, encoder.fingerprint):
             return
         sweep(folder.parent, folder.name)
         with writing(folder):
             part = temporary(folder)
-            archive.extractall(part)
+            gallery.extractall(part)
+            thumbnails.extractall(part)
             replace_folder(part, folder)

@@ -100,7 +100,7 @@ def scene_of_id(image_id: str) -> Scene:
 
 
 def scenes_of_ids(image_ids: Sequence[str]) -> list[Scene]:
-    """Return the scenes of image ids as `scene_of_id`, in a twentieth of the time for a shipped table."""
+    """Return the scenes of image ids as `scene_of_id`; those of a shipped table are read, which is faster."""
     codes = _shipped_codes()
     return [scene_code.decode(codes[each]) if each in codes else scene_of_id(each) for each in image_ids]
 

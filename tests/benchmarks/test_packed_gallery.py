@@ -1,21 +1,22 @@
-"""The archive of the demo gallery."""
+"""The archives of the demo gallery."""
 
 from pathlib import Path
-from zipfile import ZipFile
 
 import numpy as np
+import pytest
 from packed_gallery import pack
 
 from itr_core import Gallery, load_encoder, load_pairs
+from itr_core.gallery import shipped
 
 
-def test_a_packed_gallery_is_the_built_one(tmp_path: Path) -> None:
+def test_a_packed_gallery_is_the_built_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = load_encoder("starter:infonce", device="cpu")
     few = load_pairs("picturebook:gallery", limit=6)
     built = Gallery.build(few, encoder, tmp_path / "built")
-    pack(few, encoder, tmp_path / "packed.zip")
-    with ZipFile(tmp_path / "packed.zip") as archive:
-        archive.extractall(tmp_path / "unpacked")
+    pack(few, encoder, tmp_path / "packed")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "packed")
+    shipped.unpack_shipped(few, encoder, tmp_path / "unpacked")
     unpacked = Gallery.open(tmp_path / "unpacked")
     assert unpacked.items.equals(built.items)
     for one, other in (
